@@ -1,0 +1,164 @@
+"""A batch: consecutive samples of one run, in the order in which they were sent.
+
+The columns are those of ``samples.parquet``. Times are nanoseconds since the run began,
+``ABSENT`` where the instant never came; ``label`` and ``replica`` are codes into the
+batch's own dictionaries, ``ABSENT`` where the response carried none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from enum import IntEnum, unique
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+ABSENT = -1
+"""Code of a label, replica or instant that does not exist."""
+
+
+@unique
+class Outcome(IntEnum):
+    """How an exchange ended; each launched request ends in exactly one.
+
+    The numbers are stored in files and never change their meaning; the lower-case names
+    are the keys of ``samples.outcomes`` in a report.
+    """
+
+    OK = 0
+    """Answered, and the label was read."""
+    UNLABELLED = 1
+    """Answered in full, but no label could be read from the response."""
+    CONNECT_FAILED = 2
+    """No connection: refused, unreachable, or the TLS handshake failed."""
+    CONNECT_TIMEOUT = 3
+    """No connection within the connect timeout."""
+    TIMEOUT = 4
+    """The exchange was not complete when its deadline passed."""
+    RESET = 5
+    """The peer reset the connection during the exchange."""
+    CLOSED = 6
+    """The peer closed the connection before the response was complete."""
+    STALE = 7
+    """A kept-alive connection was closed by the peer before the first byte of the answer."""
+    PROTOCOL = 8
+    """What came back was not HTTP/1."""
+    TOO_LARGE = 9
+    """The response exceeded the limit for its header or body."""
+    CLIENT_LIMIT = 10
+    """A limit of this machine (ports, file descriptors): nothing was sent to the target."""
+    ABORTED = 11
+    """Given up by us in flight, because the operator forced the stop."""
+
+    @property
+    def key(self) -> str:
+        """Name in documents."""
+        return self.name.lower()
+
+
+NO_DRAW = (Outcome.CLIENT_LIMIT,)
+"""Outcomes in which no pod was drawn, because nothing left this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive samples in send order, as columns of one length n.
+
+    Parameters
+    ----------
+    first : int
+        Launch number of the first row, >= 0; row i has launch number ``first + i``.
+    scheduled_ns, sent_ns, first_byte_ns, done_ns : (n,) int64
+        The four instants of an exchange [ns since the run began], `ABSENT` if never.
+        ``sent`` is the launch: in a fresh connection, the moment before the connect.
+    connection : (n,) int64
+        Number of the connection within its worker, >= 0, in the order of their opening.
+    ordinal : (n,) int32
+        Position of the exchange within its connection, from 0.
+    label, replica : (n,) int32
+        Codes into `labels` and `replicas`, or `ABSENT`.
+    status : (n,) int16
+        HTTP status, 0 where no status line was read.
+    outcome : (n,) uint8
+        Values of `Outcome`.
+    worker : (n,) uint16
+        Which worker sampled.
+    labels, replicas : tuple of str
+        The dictionaries; a code's meaning never changes within a run.
+
+    Raises
+    ------
+    ValueError
+        If the columns differ in length, or a code lies outside its dictionary.
+    """
+
+    first: int
+    scheduled_ns: NDArray[np.int64]
+    sent_ns: NDArray[np.int64]
+    first_byte_ns: NDArray[np.int64]
+    done_ns: NDArray[np.int64]
+    connection: NDArray[np.int64]
+    ordinal: NDArray[np.int32]
+    label: NDArray[np.int32]
+    replica: NDArray[np.int32]
+    status: NDArray[np.int16]
+    outcome: NDArray[np.uint8]
+    worker: NDArray[np.uint16]
+    labels: tuple[str, ...] = field(default=())
+    replicas: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(getattr(self, name)) for name in COLUMNS}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"the columns of a batch must have one length, got {lengths}")
+        for codes, known, name in (
+            (self.label, self.labels, "label"),
+            (self.replica, self.replicas, "replica"),
+        ):
+            if len(codes) and not (codes.min() >= ABSENT and codes.max() < len(known)):
+                raise ValueError(
+                    f"{name} codes must lie in [{ABSENT}, {len(known)}), "
+                    f"got {codes.min()} to {codes.max()}"
+                )
+
+    def __len__(self) -> int:
+        return len(self.outcome)
+
+    @classmethod
+    def of_labels(cls, labels: Sequence[str | None], *, first: int = 0) -> Batch:
+        """Make a batch of one fresh connection for each label; None is an unlabelled answer.
+
+        Times are the launch numbers [ns]: order is all they mean here.
+        """
+        names = tuple(dict.fromkeys(label for label in labels if label is not None))
+        code_of = {name: code for code, name in enumerate(names)}
+        codes = [ABSENT if label is None else code_of[label] for label in labels]
+        n = len(labels)
+        times = np.arange(first, first + n, dtype=np.int64)
+        code = np.array(codes, dtype=np.int32).reshape(n)
+        return cls(
+            first=first,
+            scheduled_ns=times,
+            sent_ns=times,
+            first_byte_ns=times,
+            done_ns=times,
+            connection=times,
+            ordinal=np.zeros(n, dtype=np.int32),
+            label=code,
+            replica=np.full(n, ABSENT, dtype=np.int32),
+            status=np.full(n, 200, dtype=np.int16),
+            outcome=np.where(code == ABSENT, Outcome.UNLABELLED, Outcome.OK).astype(np.uint8),
+            worker=np.zeros(n, dtype=np.uint16),
+            labels=names,
+        )
+
+
+COLUMNS = tuple(
+    spec.name for spec in fields(Batch) if spec.name not in {"first", "labels", "replicas"}
+)
+"""Names of the columns, in the order in which they are stored."""

@@ -1,0 +1,205 @@
+"""One-sided hypotheses about a share, and the bets that are placed against each.
+
+Evidence against "the share is at least r" is a weighted average of likelihood ratios, each
+of one alternative below r against r itself (mirrored for "at most r"). Such an average has
+mean at most 1 while its hypothesis is true, at every stopping time; so it exceeds 1/level
+with probability at most the level, ever (Ville 1939). Everything here is a function of two
+counts: n connections, x of them with the label.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, unique
+from math import ceil, exp, inf, log, log1p
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from analysis.split import Band
+
+PASS_DISTANCES = (0.8, 0.4, 0.2, 0.1)
+"""Alternatives of the PASS side, as parts of the way from the edge to the expected share.
+
+0.8 is aimed at a right split; the others keep the cost finite for a true share that lies
+between the middle of the band and its edge.
+"""
+PASS_WEIGHTS = (0.75, 0.15, 0.07, 0.03)
+
+GRID_WEIGHT = 0.8
+"""Weight of the doubling distances on the FAIL side; the rest bets on "none" or "all"."""
+MAX_REACH = 0.999
+"""Part of the way to 0 or 1 within which distances are doubled."""
+
+
+@unique
+class Side(IntEnum):
+    """What a hypothesis claims about the share p and its edge r."""
+
+    AT_LEAST = 1
+    """p >= r; bets are placed on smaller shares."""
+    AT_MOST = -1
+    """p <= r; bets are placed on larger shares."""
+
+
+@dataclass(frozen=True, slots=True)
+class Null:
+    """A one-sided hypothesis with the bets against it.
+
+    Parameters
+    ----------
+    edge : float
+        The edge r, in (0, 1).
+    side : Side
+        What is claimed.
+    alternatives : (g,) tuple of float
+        Shares q that are bet on, in [0, 1], all on the other side of the edge.
+    weights : (g,) tuple of float
+        Stakes, positive, summing to 1.
+    """
+
+    edge: float
+    side: Side
+    alternatives: tuple[float, ...]
+    weights: tuple[float, ...]
+
+    def log_evidence(self, n: float, x: float) -> float:
+        """Logarithm of the evidence against this hypothesis after x of n [nats].
+
+        Parameters
+        ----------
+        n : float
+            Connections, >= 0. Forecasts may use fractions.
+        x : float
+            Those that count as having the label, in [0, n].
+        """
+        logs = [
+            log(weight) + log_likelihood_ratio(n, x, alternative, self.edge)
+            for alternative, weight in zip(self.alternatives, self.weights, strict=True)
+        ]
+        largest = max(logs)
+        if largest == -inf:
+            return -inf
+        return largest + log(sum(exp(value - largest) for value in logs))
+
+
+def log_likelihood_ratio(n: float, x: float, alternative: float, edge: float) -> float:
+    """Log likelihood ratio of share q against r after x of n; -inf where q is contradicted."""
+    total = 0.0
+    if x > 0:
+        total += x * log_with(alternative, edge)
+    if n > x:
+        total += (n - x) * log_without(alternative, edge)
+    return total
+
+
+def log_with(alternative: float, edge: float) -> float:
+    """Log factor log(q/r) of a connection with the label."""
+    return -inf if alternative == 0 else log1p((alternative - edge) / edge)
+
+
+def log_without(alternative: float, edge: float) -> float:
+    """Log factor log((1-q)/(1-r)) of a connection without the label."""
+    return -inf if alternative == 1 else log1p((edge - alternative) / (1 - edge))
+
+
+def is_certain(band: Band) -> bool:
+    """Whether the expected share is 0 or 1, where one contradicting label decides."""
+    return band.expected in {0.0, 1.0}
+
+
+def certain_tolerance(band: Band) -> float:
+    """Tolerance on the only side that a share of 0 or 1 can depart to."""
+    return band.above if band.expected == 0 else band.below
+
+
+def upper_null(edge: float, distance: float) -> Null:
+    """Hypothesis "p >= edge", with bets towards a share `distance` below the edge."""
+    alternatives = tuple(max(edge - part * distance, 0.0) for part in PASS_DISTANCES)
+    return Null(edge, Side.AT_LEAST, alternatives, PASS_WEIGHTS)
+
+
+def lower_null(edge: float, distance: float) -> Null:
+    """Hypothesis "p <= edge", with bets towards a share `distance` above the edge."""
+    alternatives = tuple(min(edge + part * distance, 1.0) for part in PASS_DISTANCES)
+    return Null(edge, Side.AT_MOST, alternatives, PASS_WEIGHTS)
+
+
+def pass_nulls(band: Band) -> tuple[Null, Null]:
+    """Hypotheses "too low" and "too high", both of which a PASS has to refute.
+
+    Parameters
+    ----------
+    band : Band
+        Of an arm whose expected share is neither 0 nor 1; its edges inside (0, 1).
+    """
+    return lower_null(band.low, band.below), upper_null(band.high, band.above)
+
+
+def fail_nulls(band: Band, inner: float) -> tuple[Null, Null]:
+    """Hypotheses "not above the inner band" and "not below it"; a FAIL refutes their union.
+
+    Parameters
+    ----------
+    band : Band
+        Of an arm whose expected share is neither 0 nor 1.
+    inner : float
+        Part of the tolerance within which a FAIL is a false alarm, in [0, 1].
+    """
+    inner_high = min(1.0, band.expected + inner * band.above)
+    inner_low = max(0.0, band.expected - inner * band.below)
+    return (
+        _fail_null(inner_high, Side.AT_MOST, band.above, inner),
+        _fail_null(inner_low, Side.AT_LEAST, band.below, inner),
+    )
+
+
+def _fail_null(edge: float, side: Side, tolerance: float, inner: float) -> Null:
+    """Bet on doubling distances beyond the edge, and on "all" or "none"."""
+    extreme = 1.0 if side is Side.AT_MOST else 0.0
+    distances = _doubling(_first_distance(tolerance, inner), abs(extreme - edge))
+    if not distances:
+        return Null(edge, side, (extreme,), (1.0,))
+    stakes = [1 / (position + 1) for position in range(len(distances))]
+    if inner > STRICT and len(stakes) > 1:
+        stakes[0], stakes[1] = stakes[1], stakes[0]
+    scale = GRID_WEIGHT / sum(stakes)
+    away = -side
+    return Null(
+        edge,
+        side,
+        (*(edge + away * distance for distance in distances), extreme),
+        (*(scale * stake for stake in stakes), 1 - GRID_WEIGHT),
+    )
+
+
+STRICT = 0.75
+"""From this inner part on, FAIL starts betting closer than half the tolerance."""
+
+
+def _first_distance(tolerance: float, inner: float) -> float:
+    distance = max(tolerance - inner * tolerance, tolerance / 2)
+    return distance / 2 if inner > STRICT else distance
+
+
+def _doubling(first: float, room: float) -> list[float]:
+    distances = []
+    distance = first
+    while distance < MAX_REACH * room:
+        distances.append(distance)
+        distance *= 2
+    return distances
+
+
+def clean_connections(tolerance: float, level: float) -> int:
+    """Count the connections without a contradiction that a share of 0 or 1 takes to pass.
+
+    The rule of three, exactly: the smallest n with ``(1 - tolerance)**n <= level``.
+
+    Parameters
+    ----------
+    tolerance : float
+        Accepted departure, in (0, 1).
+    level : float
+        Accepted chance of a false PASS, in (0, 1).
+    """
+    return ceil(log(level) / log1p(-tolerance))

@@ -1,0 +1,165 @@
+"""Intervals of the shares, for people to read; they never disagree with the verdict.
+
+A PASS shows the interval that it was decided on: the edges that are not refuted by the bets
+of the PASS side, each at level beta. It lies inside the accepted band exactly when the
+verdict is PASS. Everything else shows the Krichevsky-Trofimov confidence sequence at level
+alpha, which suits any share. Both hold at every look. A connection without a label could
+have had any: it widens each interval on both sides.
+"""
+
+from __future__ import annotations
+
+from math import log
+from typing import TYPE_CHECKING
+
+from analysis.boundaries import is_certain, lower_null, upper_null
+from analysis.kt import kt_interval
+from analysis.report import ReasonCode
+from analysis.split import tested_arms
+
+if TYPE_CHECKING:
+    from analysis.evidence import Evidence
+    from analysis.split import Band
+
+__all__ = ["decision_bounds", "kt_interval", "lower_bound", "shares_with_intervals", "upper_bound"]
+
+_HALVINGS = 60
+"""Steps of a bisection in [0, 1]: to 1e-18, below the spacing of floats."""
+
+
+def upper_bound(n: int, x: int, distance: float, beta: float) -> float:
+    """Smallest share r such that "p >= r" is refuted at level beta.
+
+    Parameters
+    ----------
+    n, x : int
+        Connections, and those that count as having the label.
+    distance : float
+        Tolerance above the expected share, which the bets are scaled by.
+    beta : float
+        Level, in (0, 1).
+
+    Returns
+    -------
+    float
+        In [x/n, 1]; 1 where nothing is refuted.
+    """
+    if x == n:
+        return 1.0
+    threshold = -log(beta)
+    low, high = x / n, 1.0
+    for _ in range(_HALVINGS):
+        edge = (low + high) / 2
+        if edge in {low, high}:
+            break
+        if upper_null(edge, distance).log_evidence(n, x) < threshold:
+            low = edge
+        else:
+            high = edge
+    return high
+
+
+def lower_bound(n: int, x: int, distance: float, beta: float) -> float:
+    """Largest share r such that "p <= r" is refuted at level beta; mirror of `upper_bound`."""
+    if x == 0:
+        return 0.0
+    threshold = -log(beta)
+    low, high = 0.0, x / n
+    for _ in range(_HALVINGS):
+        edge = (low + high) / 2
+        if edge in {low, high}:
+            break
+        if lower_null(edge, distance).log_evidence(n, x) < threshold:
+            high = edge
+        else:
+            low = edge
+    return low
+
+
+def decision_bounds(evidence: Evidence, arm: str) -> tuple[float, float]:
+    """Interval of one share that the PASS side is decided on.
+
+    The bounds at the connections where the evidence was highest count, as they do in the
+    decision; so for each tested arm "inside its band" means that its part of a PASS holds.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Of a run.
+    arm : str
+        One of the expected labels. The untested one of two mirrors the other.
+
+    Returns
+    -------
+    low, high : float
+        In [0, 1], around the counts; each one-sided at level beta.
+    """
+    if evidence.judged == 0:
+        return 0.0, 1.0
+    tested = [evidence.split.arms[position] for position in tested_arms(evidence.split)]
+    if arm not in tested:
+        low, high = decision_bounds(evidence, tested[0])
+        return 1 - high, 1 - low
+    band = evidence.bands[evidence.split.arms.index(arm)]
+    return _certain_bounds(evidence, band) if is_certain(band) else _bounds(evidence, band)
+
+
+def _bounds(evidence: Evidence, band: Band) -> tuple[float, float]:
+    n, beta = evidence.judged, evidence.policy.beta
+    least = evidence.counts[band.arm]
+    most = least + evidence.missing
+    below, above = evidence.peaks_of(band.arm)
+    low, high = (
+        lower_bound(n, least, band.below, beta),
+        upper_bound(n, most, band.above, beta),
+    )
+    if below.n:
+        low = max(low, lower_bound(below.n, below.x, band.below, beta))
+    if above.n:
+        high = min(high, upper_bound(above.n, above.x, band.above, beta))
+    # A PASS also asks that the share itself is inside when it falls.
+    return min(low, least / n), max(high, most / n)
+
+
+def _certain_bounds(evidence: Evidence, band: Band) -> tuple[float, float]:
+    """Bounds of a share of 0 or 1: how rare a contradiction must be not to have come."""
+    n, missing = evidence.judged, evidence.missing
+    departures = evidence.counts[band.arm]
+    if band.expected == 1:
+        departures = evidence.labelled - departures
+    clean = n if missing == 0 else evidence.clean_needed
+    lost = departures > 0 or evidence.settled is ReasonCode.MISSING_LABELS or n < clean
+    rarest = 1.0 if lost else 1 - evidence.policy.beta ** (1 / clean)
+    most = max(rarest, (departures + missing) / n)
+    least = departures / n
+    return (least, most) if band.expected == 0 else (1 - most, 1 - least)
+
+
+def shares_with_intervals(evidence: Evidence) -> dict[str, tuple[float, float, float]]:
+    """Share, lower and upper end for every label that was expected or seen.
+
+    Returns
+    -------
+    dict of str to (share, low, high)
+        The share is that among the labelled connections, 0 if there are none; the
+        interval allows for those without a label, and contains it.
+    """
+    decided = evidence.settled is ReasonCode.WITHIN_TOLERANCE
+    shares = {}
+    for label, count in evidence.counts.items():
+        low, high = (
+            decision_bounds(evidence, label)
+            if decided and label in evidence.split.arms
+            else _confidence(evidence, count)
+        )
+        share = count / evidence.labelled if evidence.labelled else 0.0
+        shares[label] = (share, low, high)
+    return shares
+
+
+def _confidence(evidence: Evidence, count: int) -> tuple[float, float]:
+    n, alpha = evidence.judged, evidence.policy.alpha
+    low, high = kt_interval(n, count, alpha)
+    if evidence.missing:
+        _, high = kt_interval(n, count + evidence.missing, alpha)
+    return low, high

@@ -1,0 +1,57 @@
+"""The policy: what counts as right, and which error rates are accepted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from analysis.split import Tolerance
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Error rates, tolerance and budget of a decision.
+
+    Parameters
+    ----------
+    alpha : float, default 0.01
+        Accepted chance of ever failing a split that is within the tolerance, in (0, 0.5).
+    beta : float, default 0.01
+        Accepted chance of ever passing a split that is not, in (0, 0.5).
+    tolerance : Tolerance, default auto
+        Departure from a share that is accepted.
+    inner : float, default 1
+        FAIL claims a departure of more than ``inner`` times the tolerance, in [0, 1].
+        Shares expected to be 0 or 1 are judged with ``inner = 0``: one label that should
+        not exist is a FAIL.
+    max_unlabelled : float, default 0.05
+        Share of requests that may stay without a label, in (0, 1].
+    max_samples : int or None
+        Requests after which the run is ended undecided; None derives the 99 % quantile
+        of what a right split needs (`analysis.sizing`).
+
+    Raises
+    ------
+    ValueError
+        If a number lies outside its range.
+    """
+
+    alpha: float = 0.01
+    beta: float = 0.01
+    tolerance: Tolerance = field(default_factory=Tolerance)
+    inner: float = 1.0
+    max_unlabelled: float = 0.05
+    max_samples: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "beta"):
+            value = getattr(self, name)
+            if not 0 < value < 0.5:
+                raise ValueError(f"{name} must lie between 0 and 0.5, got {value!r}")
+        if not 0 <= self.inner <= 1:
+            raise ValueError(f"inner must lie in [0, 1], got {self.inner!r}")
+        if not 0 < self.max_unlabelled <= 1:
+            raise ValueError(
+                f"max_unlabelled must be a share in (0, 1], got {self.max_unlabelled!r}"
+            )
+        if self.max_samples is not None and not self.max_samples >= 1:
+            raise ValueError(f"max_samples must be at least 1, got {self.max_samples!r}")

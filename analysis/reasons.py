@@ -1,0 +1,261 @@
+"""Reasons: one sentence with the numbers for each way in which a run can end, and a remedy."""
+
+from __future__ import annotations
+
+from math import ceil, exp, log, log10
+from typing import TYPE_CHECKING
+
+from analysis.boundaries import fail_nulls
+from analysis.intervals import shares_with_intervals
+from analysis.report import Reason, ReasonCode
+from analysis.scales import RESTART_WEIGHT
+from analysis.sizing import remaining, required_samples
+from analysis.split import tested_arms
+from analysis.wording import accepted, counted, decimals, interval, quoted
+
+if TYPE_CHECKING:
+    from analysis.evidence import Evidence
+
+ENOUGH = 300.0
+"""Log evidence beyond which it is not told apart [nats]."""
+SPARE = 1.3
+"""Factor on a forecast that a remedy asks for, so that following it usually suffices."""
+
+_CHECK_WEIGHTS = (
+    "Check the weights or replica counts that are in force (or correct --expect), and that "
+    "the pods of every version are ready."
+)
+_FIND_LABELS = (
+    "Look at the outcomes for why they gave no label: a slow version needs a longer --timeout "
+    "or a lower --concurrency, another place of the label needs --label"
+)
+
+
+def within_tolerance(evidence: Evidence) -> Reason:
+    """Give the reason of a PASS."""
+    return Reason(ReasonCode.WITHIN_TOLERANCE, _all_shares(evidence))
+
+
+def outside_tolerance(evidence: Evidence) -> Reason:
+    """Give the reason of a FAIL by counting."""
+    arm = culprit(evidence)
+    message = share_sentence(evidence, arm)
+    late = _late_departure(evidence, arm)
+    if late:
+        message = f"{late} Over the whole run, {message}"
+    return Reason(ReasonCode.OUTSIDE_TOLERANCE, message, _CHECK_WEIGHTS)
+
+
+def unexpected_label(evidence: Evidence) -> Reason:
+    """Give the reason of a FAIL by one label that should not have come."""
+    arms, weights = evidence.split.arms, evidence.split.weights
+    foreign = [label for label in evidence.counts if label not in arms]
+    n = counted(evidence.judged, "connection")
+    if foreign:
+        return Reason(
+            ReasonCode.UNEXPECTED_LABEL,
+            f"{quoted(foreign[0])} answered 1 of {n}; expected was only {', '.join(arms)}.",
+            "Find the pod that answers with it: the Service selects it. If it belongs there, "
+            "add it to --expect; if it is no version, correct --label.",
+        )
+    arm = next(a for a, w in zip(arms, weights, strict=True) if not w and evidence.counts[a])
+    return Reason(
+        ReasonCode.UNEXPECTED_LABEL,
+        f"{arm} answered {evidence.counts[arm]} of {n}, although its weight is 0.",
+        f"Wait until no pod of {arm} is left behind the Service and the data plane has "
+        "followed, and run again; or correct --expect.",
+    )
+
+
+def too_many_unlabelled(evidence: Evidence) -> Reason:
+    """Give the reason of a FAIL of a Service that does not answer enough."""
+    limit = evidence.policy.max_unlabelled
+    return Reason(
+        ReasonCode.TOO_MANY_UNLABELLED,
+        f"{_missing(evidence)}; at most {limit * 100:.4g} % may.",
+        f"{_FIND_LABELS}; or accept more with --max-unlabelled.",
+    )
+
+
+def missing_labels(evidence: Evidence) -> Reason:
+    """Give the reason of a run in which missing labels leave no verdict."""
+    needs_all = evidence.missing and evidence.judged <= evidence.clean_needed
+    why = (
+        "where a share of 0 % or 100 % is expected, any of them could be the exception"
+        if needs_all
+        else "at this rate neither PASS nor FAIL can be reached, whatever they were"
+    )
+    return Reason(
+        ReasonCode.MISSING_LABELS,
+        f"{_missing(evidence)}; {why}. {_some_shares(evidence)}",
+        f"{_FIND_LABELS}; or widen --tolerance.",
+    )
+
+
+def budget_spent(evidence: Evidence) -> Reason:
+    """Give the reason of a run that used up its samples."""
+    more = _more(evidence)
+    remedy = (
+        f"Raise --max-samples to about {evidence.judged + more}, or widen --tolerance."
+        if more
+        else _near_edge(evidence)
+    )
+    return Reason(
+        ReasonCode.BUDGET_SPENT,
+        f"{counted(evidence.judged, 'connection')} did not suffice. {_some_shares(evidence)}",
+        remedy,
+    )
+
+
+def few_connections(evidence: Evidence) -> Reason:
+    """Give the reason of a run whose samples were not all independent draws."""
+    return Reason(
+        ReasonCode.FEW_CONNECTIONS,
+        f"The samples hold only {counted(evidence.judged, 'independent connection')}. "
+        f"{_some_shares(evidence)}",
+        "A balancer of connections picks once for each connection: use --connection fresh, or "
+        "raise --max-samples.",
+    )
+
+
+def time_spent(evidence: Evidence) -> Reason:
+    """Give the reason of a run that used up its time."""
+    more = _more(evidence)
+    remedy = (
+        f"Raise --max-time or --concurrency, for about {more} more connections; or widen "
+        "--tolerance."
+        if more
+        else _near_edge(evidence)
+    )
+    return Reason(
+        ReasonCode.TIME_SPENT,
+        f"The time was up after {counted(evidence.judged, 'connection')}. {_some_shares(evidence)}",
+        remedy,
+    )
+
+
+def interrupted(evidence: Evidence) -> Reason:
+    """Give the reason of a run that was stopped from outside."""
+    more = _more(evidence)
+    return Reason(
+        ReasonCode.INTERRUPTED,
+        f"Interrupted after {counted(evidence.judged, 'connection')}. {_some_shares(evidence)}",
+        f"Run again and let it end; about {more} more connections were needed."
+        if more
+        else "Run again and let it end.",
+    )
+
+
+def client_limit(evidence: Evidence) -> Reason:
+    """Give the reason of a run that this machine could not carry on."""
+    return Reason(
+        ReasonCode.CLIENT_LIMIT,
+        f"This machine ran out of ports or file descriptors after "
+        f"{counted(evidence.judged, 'connection')}. {_some_shares(evidence)}",
+        "Lower --concurrency, or raise the limits (ulimit -n, net.ipv4.ip_local_port_range).",
+    )
+
+
+def undecided(evidence: Evidence) -> Reason:
+    """Give the reason of a run that goes on."""
+    return Reason(
+        ReasonCode.FEW_CONNECTIONS,
+        f"Undecided after {counted(evidence.judged, 'connection')}.",
+    )
+
+
+def culprit(evidence: Evidence) -> str:
+    """Name the arm with the strongest evidence of a departure."""
+    strongest = max(range(len(evidence.fail_by_arm)), key=evidence.fail_by_arm.__getitem__)
+    return evidence.split.arms[evidence.scales.arms[strongest]]
+
+
+def share_sentence(evidence: Evidence, arm: str) -> str:
+    """Write what one arm received, and what was expected.
+
+    With labels missing it says what answered, not what was received: an arm whose requests
+    fail receives more than it answers.
+    """
+    band = evidence.bands[evidence.split.arms.index(arm)]
+    share, low, high = shares_with_intervals(evidence)[arm]
+    observed = interval(share, low, high, decimals(band))
+    whole = (
+        f"{arm} answered {observed} of {counted(evidence.labelled, 'labelled connection')} "
+        f"({evidence.missing} more gave no label)"
+        if evidence.missing
+        else f"{arm} received {observed} of {counted(evidence.judged, 'connection')}"
+    )
+    return f"{whole}; {accepted(band)} was expected."
+
+
+def unlabelled_sentence(evidence: Evidence) -> str:
+    """Write how many gave no label."""
+    return f"{_missing(evidence)}."
+
+
+def _missing(evidence: Evidence) -> str:
+    n, missing = evidence.judged, evidence.missing
+    rate = f" ({missing / n * 100:.1f} %)" if missing else ""
+    return f"{missing} of {counted(n, 'connection')}{rate} gave no label"
+
+
+def _all_shares(evidence: Evidence) -> str:
+    arms = [evidence.split.arms[arm] for arm in tested_arms(evidence.split)]
+    return " ".join(share_sentence(evidence, arm) for arm in arms)
+
+
+def _some_shares(evidence: Evidence) -> str:
+    return _all_shares(evidence) if evidence.labelled else "No label was seen."
+
+
+def _more(evidence: Evidence) -> int | None:
+    """Further connections to ask for; None if the shares are not heading for PASS.
+
+    First what the planner allows a right split; beyond that the forecast with some to
+    spare, to two digits.
+    """
+    planned = required_samples(evidence.split, evidence.policy).q99
+    forecast = remaining(evidence)
+    if forecast is None:
+        return None
+    if evidence.judged < planned:
+        return planned - evidence.judged
+    more = ceil(forecast * SPARE)
+    unit = int(10.0 ** max(int(log10(more)) - 1, 0))
+    return ceil(more / unit) * unit
+
+
+def _near_edge(evidence: Evidence) -> str:
+    if evidence.missing:
+        return f"{_FIND_LABELS}; or widen --tolerance."
+    return (
+        "The share lies outside the tolerance or close to its edge: check the weights, raise "
+        "--max-samples for a FAIL, or widen --tolerance."
+    )
+
+
+def _late_departure(evidence: Evidence, arm: str) -> str:
+    """Say so, if it took the restarted part to see the departure: it began during the run."""
+    if _plain_evidence(evidence) >= 1 / evidence.policy.alpha:
+        return ""
+    scales, threshold = evidence.scales, -log(evidence.policy.alpha)
+    row = scales.arms.index(evidence.split.arms.index(arm))
+    every, none = (evidence.carry.clean[position] for position in (row, row + len(scales.arms)))
+    if none * scales.extremes.log_factor[row + len(scales.arms)] >= threshold:
+        return f"None of the last {none} connections met {arm}."
+    if every * scales.extremes.log_factor[row] >= threshold:
+        return f"All of the last {every} connections met {arm}."
+    return f"The share of {arm} was far off in a part of the run."
+
+
+def _plain_evidence(evidence: Evidence) -> float:
+    """FAIL evidence of the counts alone, without what the restarted part has won."""
+    total = 0.0
+    for arm in evidence.scales.arms:
+        band = evidence.bands[arm]
+        x = evidence.counts[band.arm]
+        not_above, not_below = fail_nulls(band, evidence.policy.inner)
+        total += exp(min(not_above.log_evidence(evidence.judged, x), ENOUGH))
+        total += exp(min(not_below.log_evidence(evidence.judged, x + evidence.missing), ENOUGH))
+    mean = total / (2 * len(evidence.scales.arms))
+    return (1 - RESTART_WEIGHT) * mean + RESTART_WEIGHT

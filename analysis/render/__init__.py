@@ -1,0 +1,9 @@
+"""Renderers: a `Report` in, text out. None of them touches a file, a terminal or a clock."""
+
+from __future__ import annotations
+
+from analysis.render.document import from_json, schema, to_json
+from analysis.render.junit import to_junit
+from analysis.render.text import to_text
+
+__all__ = ["from_json", "schema", "to_json", "to_junit", "to_text"]

@@ -1,0 +1,126 @@
+"""The report as JUnit XML, in the dialect that GitLab and Jenkins read.
+
+Reports are compared between runs by class and name, so both are free of numbers. Whatever
+did not pass is a failure or an error: a gate that could not decide must not look green.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from analysis.render.printable import sentence, visible
+from analysis.render.text import to_text
+from analysis.report import Check, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from junitparser import Error, Failure, TestCase
+
+    from analysis.report import Report
+
+SUITE = "weighbridge"
+"""Name of the suite, and class name of its cases."""
+
+_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
+_LONGEST_NAME = 200
+
+
+def to_junit(report: Report) -> str:
+    """Render a report as JUnit XML.
+
+    Parameters
+    ----------
+    report : Report
+
+    Returns
+    -------
+    str
+        One ``<testsuites>`` with one suite and a case for each check: FAIL is a
+        ``<failure>``, INCONCLUSIVE an ``<error type="inconclusive">``. If no check says
+        what the verdict says, a case named ``verdict`` does. A report without a verdict
+        becomes an ``<error type="not judged">``. Characters that XML 1.0 cannot hold
+        appear as escapes.
+    """
+    from junitparser import JUnitXml, TestSuite  # noqa: PLC0415 - slow, and few runs need it
+
+    suite = TestSuite(SUITE)
+    suite.timestamp = visible(report.run.started_at)
+    for name in ("target", "label", "id", "version"):
+        suite.add_property(name, visible(getattr(report.run, name)))
+    suite.add_property("seed", str(report.run.seed))
+    for case in _cases(report):
+        suite.add_testcase(case)
+    document: Any = JUnitXml(SUITE)  # junitparser types only a part of itself
+    document.add_testsuite(suite)
+    document.update_statistics()
+    suite.time = document.time = round(report.performance.duration_s, 3)
+    xml: bytes = document.tostring()
+    return _DECLARATION + xml.decode("utf-8") + "\n"
+
+
+def _cases(report: Report) -> Iterator[TestCase]:
+    checks = _checks(report)
+    text = to_text(report)
+    for number, (name, check) in enumerate(zip(_names(checks), checks, strict=True)):
+        yield _case(report, name, check, text, is_first=number == 0)
+
+
+def _checks(report: Report) -> Sequence[Check]:
+    """Give the parts of the decision; the verdict itself too, if no part repeats it."""
+    checks = list(report.decision.checks) if report.decision is not None else []
+    if report.verdict is None:
+        return [Check("verdict", Verdict.INCONCLUSIVE, "measured without judging")]
+    if report.verdict not in {check.verdict for check in checks}:
+        why = report.reasons[0].message if report.reasons else report.verdict.value
+        checks.append(Check("verdict", report.verdict, why))
+    return checks
+
+
+def _names(checks: Sequence[Check]) -> list[str]:
+    """Give printable names; GitLab drops a second case of the same name, so none repeats."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for check in checks:
+        name = visible(check.name[:_LONGEST_NAME])
+        while name in taken:
+            name += "'"
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def _case(report: Report, name: str, check: Check, text: str, *, is_first: bool) -> TestCase:
+    from junitparser import TestCase  # noqa: PLC0415 - as in to_junit
+
+    case = TestCase(name, classname=SUITE)
+    if check.verdict is not Verdict.PASS:
+        case.result = [_result(report, check)]
+    if is_first or check.verdict is not Verdict.PASS:
+        case.system_out = text
+    return case
+
+
+def _result(report: Report, check: Check) -> Failure | Error:
+    from junitparser import Error, Failure  # noqa: PLC0415 - as in to_junit
+
+    message = sentence(check.message or check.name)
+    result: Failure | Error
+    if check.verdict is Verdict.FAIL:
+        result = Failure(message, "fail")
+    else:
+        result = Error(message, "inconclusive" if report.verdict is not None else "not judged")
+    result.text = _explanation(report, message)
+    return result
+
+
+def _explanation(report: Report, message: str) -> str:
+    """Say what is wrong and what to do; GitLab shows the content, not the attribute."""
+    lines = [message]
+    for reason in report.reasons:
+        why = sentence(reason.message)
+        if why not in lines:
+            lines.append(why)
+        if reason.remedy:
+            lines.append(f"→ {sentence(reason.remedy)}")
+    return "\n".join(lines)

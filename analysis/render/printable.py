@@ -1,0 +1,160 @@
+"""Text from strangers, made safe to print and measured in the cells of a terminal.
+
+Labels, hosts and URLs are chosen by whoever answers. A control character in one of them
+could clear the screen, colour a FAIL green or turn the line around; an invisible one could
+make two labels look the same. All of them are shown as escapes instead.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from itertools import accumulate, takewhile
+
+ELLIPSIS = "…"
+
+# `str.isprintable` refuses the categories Other and Separator, bidi controls included.
+# These are letters, marks and symbols by category, yet nothing is drawn for them
+# (Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties, and the empty Braille cell).
+_DRAWN_AS_NOTHING = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
+_MARKS = frozenset({"Mn", "Me"})
+_MOST_MARKS = 3  # on one letter; more than a script needs would climb over the lines above
+_LONGEST_RAW = 4096
+_LONGEST_MESSAGE = 1000
+
+
+def visible(text: str) -> str:
+    r"""Replace everything that would not be drawn, or would move the cursor, by an escape.
+
+    Parameters
+    ----------
+    text : str
+        Any text, lone surrogates included.
+
+    Returns
+    -------
+    str
+        One line: printable characters as they are, others as ``\x1b``, ``\u202e`` or
+        ``\U000e0001``. It can be encoded as UTF-8 and consists of characters of XML 1.0.
+
+    Examples
+    --------
+    >>> visible("v1\x1b[2J")
+    'v1\\x1b[2J'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    parts: list[str] = []
+    marks = _MOST_MARKS  # a mark without a letter before it would join whatever stands there
+    for character in text:
+        marks = marks + 1 if unicodedata.category(character) in _MARKS else 0
+        is_drawn = marks <= _MOST_MARKS and _is_drawn(character)
+        parts.append(character if is_drawn else _escape(character))
+    return "".join(parts)
+
+
+def _is_drawn(character: str) -> bool:
+    return character.isprintable() and not _DRAWN_AS_NOTHING.match(character)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def cells(text: str) -> int:
+    """Width of visible text in a terminal [cells]: East Asian wide ones take 2, marks 0."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_cells_of, text))
+
+
+def _cells_of(character: str) -> int:
+    if unicodedata.category(character) in _MARKS:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
+
+
+def cut(text: str, room: int) -> str:
+    """Shorten visible text to `room` cells >= 1, with an ellipsis where something is missing.
+
+    The ellipsis stands two thirds in: names made by machines often differ at the end.
+    """
+    if cells(text) <= room:
+        return text
+    tail_room = (room - 1) // 3
+    tail = _head(text[::-1], tail_room)[::-1]
+    return _head(text, room - 1 - tail_room) + ELLIPSIS + tail
+
+
+def _head(text: str, room: int) -> str:
+    """Give the longest beginning that fits."""
+    fits = takewhile(lambda used: used <= room, accumulate(map(_cells_of, text)))
+    return text[: sum(1 for _ in fits)]
+
+
+def name_of(label: str, room: int) -> str:
+    """Show a label in at most `room` cells; in quotes if blanks at its ends matter.
+
+    Parameters
+    ----------
+    label : str
+        As it was read from a response.
+    room : int
+        Cells, >= 4.
+    """
+    raw = label
+    if len(raw) > _LONGEST_RAW:
+        raw = raw[: _LONGEST_RAW // 2] + raw[-_LONGEST_RAW // 2 :]
+    text = visible(raw)
+    if text != text.strip(" ") or not text:
+        return f'"{cut(text, room - 2)}"'
+    return cut(text, room)
+
+
+def sentence(text: str) -> str:
+    """Make a message of the run safe to print, and keep it to a readable length."""
+    return cut(visible(text[:_LONGEST_RAW]), _LONGEST_MESSAGE)
+
+
+def pad(text: str, room: int, *, right: bool = False) -> str:
+    """Fill visible text with blanks to `room` cells; with `right`, on its left side."""
+    blanks = " " * (room - cells(text))
+    return blanks + text if right else text + blanks
+
+
+# A blank that holds a number and its unit, the groups of a number, or an interval together.
+_HELD = re.compile(r"(?<=\d) (?=%|pp\b|s\b|ms\b|\d{3}\b)|(?<=[\d.],) (?=[\d.]+\])|(?<=%) (?=\[\d)")
+HOLD = "\N{NO-BREAK SPACE}"
+"""A blank at which `wrap` does not break; it prints as a blank."""
+
+
+def wrap(text: str, room: int, *, taken: int = 0) -> list[str]:
+    """Break visible text into lines of at most `room` cells, at blanks where it can.
+
+    A number is not parted from its unit, nor an interval in the middle. The first line has
+    `taken` cells less.
+    """
+    lines: list[str] = []
+    line = ""
+    left = room - taken
+    for word in _HELD.sub(HOLD, text).split(" "):
+        if line and cells(line) + 1 + cells(word) <= left:
+            line += f" {word}"
+            continue
+        if line:
+            lines.append(line)
+            left = room
+        line = word
+        while cells(line) > left:
+            # Subtle: at least one character goes, or a wide one in a room of 1 would stay.
+            head = _head(line, left) or line[0]
+            lines.append(head)
+            line = line[len(head) :]
+            left = room
+    return [part.replace(HOLD, " ") for part in (*lines, line) if part]

@@ -1,0 +1,225 @@
+"""The table of a text: one row a label, with its share, what is expected, and a mark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, unique
+from typing import TYPE_CHECKING
+
+from analysis.render import rounding
+from analysis.render.printable import cells, name_of, pad
+from analysis.report import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from analysis.report import Expected, Report
+
+MOST_ROWS = 20
+"""Labels shown; the others are counted in one line."""
+
+_GAP = "  "
+_SHORTEST_LABEL = 8
+_LONGEST_LABEL = 48
+
+
+@unique
+class Mark(Enum):
+    """What became of one label; a sign and a word, so that colour is never needed."""
+
+    NONE = ""
+    WITHIN = "✓ within"
+    OUTSIDE = "✗ outside"
+    UNDECIDED = "? undecided"
+    UNEXPECTED = "✗ unexpected"
+
+
+_MARK_OF_VERDICT = {
+    Verdict.PASS: Mark.WITHIN,
+    Verdict.FAIL: Mark.OUTSIDE,
+    Verdict.INCONCLUSIVE: Mark.UNDECIDED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the table, ready to print: its text, the mark at its end, how loud it is."""
+
+    text: str
+    mark: Mark = Mark.NONE
+    is_quiet: bool = False
+
+
+def mark_of(report: Report, label: str) -> Mark:
+    """Judge one label for display, by the check that decided about it.
+
+    Of two labels only one has a check, since the other's share is its complement. Where no
+    check speaks of the label, its interval is compared with the accepted band.
+    """
+    expected = report.expected
+    if expected is None:
+        return Mark.NONE
+    if label not in expected.weights:
+        return Mark.UNEXPECTED
+    checks = report.decision.checks if report.decision is not None else []
+    verdicts = {check.name: check.verdict for check in checks}
+    either = expected.weights if len(expected.weights) == 2 else ()
+    for arm in (label, *either):
+        verdict = verdicts.get(f"share of {arm}")
+        if verdict is not None:
+            return _MARK_OF_VERDICT[verdict]
+    if not expected.weights[label] and report.observed.counts.get(label, 0):
+        return Mark.UNEXPECTED
+    return _compare(report.observed.intervals.get(label), expected.tolerance.get(label))
+
+
+def _compare(interval: tuple[float, float] | None, band: tuple[float, float] | None) -> Mark:
+    if interval is None or band is None:
+        return Mark.UNDECIDED
+    if band[0] <= interval[0] and interval[1] <= band[1]:
+        return Mark.WITHIN
+    apart = interval[1] < band[0] or band[1] < interval[0]
+    return Mark.OUTSIDE if apart else Mark.UNDECIDED
+
+
+def share_of(report: Report, label: str) -> float:
+    """Give the observed share of a label, in [0, 1]; 0 if it was never seen."""
+    observed = report.observed
+    if label in observed.shares:
+        return observed.shares[label]
+    return observed.counts.get(label, 0) / max(sum(observed.counts.values()), 1)
+
+
+def lines(report: Report, room: int) -> list[Line]:
+    """Lay out the table: a heading, at most `MOST_ROWS` labels, and what was left out.
+
+    Parameters
+    ----------
+    report : Report
+    room : int
+        Cells for a line; long labels give way, numbers do not.
+
+    Returns
+    -------
+    list of Line
+        Empty if no label was seen or expected.
+    """
+    every = _labels(report)
+    if not every:
+        return []
+    marks = {label: mark_of(report, label) for label in every}
+    shown = _choose(report, every, marks)
+    columns = [_counts(report, shown), _shares(report, shown)]
+    if report.expected is not None:
+        columns.append(_expectations(report.expected, shown))
+    taken = sum(len(_GAP) + cells(column[0]) for column in columns)
+    taken += max(len(_GAP) + cells(marks[label].value) for label in shown)
+    label_room = min(max(room - taken, _SHORTEST_LABEL), _LONGEST_LABEL)
+    names = _column("label", [name_of(label, label_room) for label in shown])
+    rows = [_GAP.join(parts) for parts in zip(names, *columns, strict=True)]
+    table = [Line(rows[0].rstrip(), is_quiet=True)]
+    table += [
+        Line(row if marks[label] is not Mark.NONE else row.rstrip(), marks[label])
+        for row, label in zip(rows[1:], shown, strict=True)
+    ]
+    return table + _left_out(report, every, shown)
+
+
+def _labels(report: Report) -> list[str]:
+    """Give the labels, the expected ones as declared, then the others by count."""
+    expected = list(report.expected.weights) if report.expected is not None else []
+    counts = report.observed.counts
+    others = sorted(set(counts).difference(expected), key=lambda label: (-counts[label], label))
+    return expected + others
+
+
+def _choose(report: Report, every: Sequence[str], marks: dict[str, Mark]) -> list[str]:
+    """Give the labels to show, in their order: those that are off first, then by count."""
+    if len(every) <= MOST_ROWS:
+        return list(every)
+
+    def importance(label: str) -> tuple[bool, bool, int]:
+        # An expected label that is off goes before any number of unexpected ones.
+        return (
+            marks[label] is not Mark.OUTSIDE,
+            marks[label] not in {Mark.UNDECIDED, Mark.WITHIN},
+            -report.observed.counts.get(label, 0),
+        )
+
+    chosen = set(sorted(every, key=importance)[:MOST_ROWS])
+    return [label for label in every if label in chosen]
+
+
+def _left_out(report: Report, every: Sequence[str], shown: Sequence[str]) -> list[Line]:
+    hidden = set(every).difference(shown)
+    if not hidden:
+        return []
+    total = sum(report.observed.counts.get(label, 0) for label in hidden)
+    more = f"and {rounding.amount(len(hidden))} more"
+    return [Line(f"{more}, with {rounding.counted(total, 'response')}", is_quiet=True)]
+
+
+def _column(heading: str, values: Sequence[str], *, right: bool = False) -> list[str]:
+    widest = max(map(cells, (heading, *values)))
+    return [pad(text, widest, right=right) for text in (heading, *values)]
+
+
+def _aligned(values: Sequence[str]) -> list[str]:
+    widest = max(map(len, values))
+    return [value.rjust(widest) for value in values]
+
+
+def _counts(report: Report, shown: Sequence[str]) -> list[str]:
+    counts = [rounding.amount(report.observed.counts.get(label, 0)) for label in shown]
+    return _column("count", counts, right=True)
+
+
+def _shares(report: Report, shown: Sequence[str]) -> list[str]:
+    observed = report.observed
+    n = sum(observed.counts.values())
+    intervals = [observed.intervals.get(label) for label in shown]
+    places = [_places(report, label, n) for label in shown]
+    shares = [
+        rounding.percent(share_of(report, label), digits)
+        for label, digits in zip(shown, places, strict=True)
+    ]
+    ends = [
+        ("", "") if interval is None else rounding.percent_interval(interval, digits)
+        for interval, digits in zip(intervals, places, strict=True)
+    ]
+    heading = "share [interval]" if any(intervals) else "share"
+    return _column(heading, _with_ranges(shares, ends))
+
+
+def _places(report: Report, label: str, n: int) -> int:
+    """Give the decimals of a label's share: those of its band, else what its interval supports.
+
+    A share and its band have the same decimals, so that one inside the other is so in print.
+    """
+    expected = report.expected
+    if expected is not None and label in expected.shares and label in expected.tolerance:
+        return rounding.band_decimals(expected.shares[label], expected.tolerance[label])
+    supported = rounding.share_decimals(report.observed.intervals.get(label), n)
+    return supported if expected is None else max(supported, 1)
+
+
+def _expectations(expected: Expected, shown: Sequence[str]) -> list[str]:
+    shares = [expected.shares.get(label) for label in shown]
+    bands = [expected.tolerance.get(label) for label in shown]
+    middles = ["" if share is None else rounding.exact_percent(share) for share in shares]
+    ends = [
+        ("", "")
+        if share is None or band is None
+        else rounding.percent_interval(band, rounding.band_decimals(share, band))
+        for share, band in zip(shares, bands, strict=True)
+    ]
+    return _column("expected [accepted]", _with_ranges(middles, ends))
+
+
+def _with_ranges(middles: Sequence[str], ends: Sequence[tuple[str, str]]) -> list[str]:
+    """Set ``10.2 % [8.9, 11.6]`` one under the other; empty parts stay empty."""
+    lows, highs = (_aligned([end[side] for end in ends]) for side in (0, 1))
+    return [
+        (f"{middle} %" if middle.strip() else "") + (f" [{low}, {high}]" if low.strip() else "")
+        for middle, low, high in zip(_aligned(middles), lows, highs, strict=True)
+    ]

@@ -1,0 +1,240 @@
+"""The report as text: the verdict and why in the first line, then what it rests on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analysis.render import rounding, table
+from analysis.render.printable import HOLD, cells, name_of, pad, sentence, visible, wrap
+from analysis.report import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from analysis.report import Decided, Report
+
+_GUTTER = 6
+_ARROW = "    →"
+_NARROWEST = 40
+_HEADLINE_LABELS = 3
+_HEADLINE_LABEL_ROOM = 24
+
+_BOLD, _DIM, _RED, _GREEN, _YELLOW = "1", "2", "31", "32", "33"
+_COLOUR_OF_VERDICT = {
+    Verdict.PASS: f"{_BOLD};{_GREEN}",
+    Verdict.FAIL: f"{_BOLD};{_RED}",
+    Verdict.INCONCLUSIVE: f"{_BOLD};{_YELLOW}",
+}
+_COLOUR_OF_MARK = {
+    table.Mark.NONE: "",
+    table.Mark.WITHIN: _GREEN,
+    table.Mark.OUTSIDE: _RED,
+    table.Mark.UNDECIDED: _YELLOW,
+    table.Mark.UNEXPECTED: _RED,
+}
+_OUTCOMES = {
+    "unlabelled": "answered without a label",
+    "connect_failed": "not connected",
+    "connect_timeout": "not connected in time",
+    "timeout": "timed out",
+    "reset": "reset by the peer",
+    "closed": "closed before the end",
+    "stale": "on a stale connection",
+    "protocol": "not HTTP/1",
+    "too_large": "too large",
+    "client_limit": "not sent, at a limit of this machine",
+    "aborted": "given up at the stop",
+}
+
+
+def to_text(report: Report, *, colour: bool = False, width: int = 100) -> str:
+    """Render a report for people.
+
+    Parameters
+    ----------
+    report : Report
+    colour : bool, default False
+        Add ANSI colours (SGR sequences, ECMA-48 section 8.3.117). They repeat what the
+        words say.
+    width : int, default 100
+        Cells of a line, at least 40. Numbers, paths and URLs are never cut for it.
+
+    Returns
+    -------
+    str
+        Lines, each ended by a newline. Characters of labels, hosts and messages that
+        would not be drawn, or would steer a terminal, appear as escapes.
+    """
+    paint = _Paint(on=colour)
+    room = max(width, _NARROWEST)
+    parts = [
+        list(_headline(report, paint, room)),
+        list(_table(report, paint, room)),
+        list(_measured(report, paint, room)),
+        list(_advice(report, paint, room)),
+        list(_run(report, paint)),
+    ]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+class _Paint:
+    """Wraps text into SGR sequences, or leaves it."""
+
+    __slots__ = ("_on",)
+
+    def __init__(self, *, on: bool) -> None:
+        self._on = on
+
+    def __call__(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._on and code and text else text
+
+
+def _headline(report: Report, paint: _Paint, room: int) -> Iterator[str]:
+    if _leads_with_a_reason(report):
+        text = sentence(report.reasons[0].message)
+    else:
+        text = _shares_in_words(report)
+    if report.verdict is not None:
+        tag, code = report.verdict.value, _COLOUR_OF_VERDICT[report.verdict]
+    else:
+        tag, code = ("MEASURED" if report.observed.counts else "NOT MEASURED"), _BOLD
+    yield from _tagged(tag, code, text, paint, room)
+
+
+def _leads_with_a_reason(report: Report) -> bool:
+    """Whether the first reason stands in the first line; a measurement leads with itself."""
+    is_told = report.verdict is not None or not report.observed.counts
+    return is_told and bool(report.reasons)
+
+
+def _shares_in_words(report: Report) -> str:
+    """Say what was measured: the largest shares with their intervals, and n."""
+    observed = report.observed
+    n = sum(observed.counts.values())
+    if not n:
+        launched = rounding.counted(report.samples.launched, "request")
+        return f"no label at all in {launched}"
+    ranked = sorted(observed.counts, key=lambda label: -observed.counts[label])
+    parts = [_share_in_words(report, label, n) for label in ranked[:_HEADLINE_LABELS]]
+    more = len(ranked) - len(parts)
+    others = f" and {rounding.amount(more)} more" if more else ""
+    return f"{', '.join(parts)}{others}, of {rounding.counted(n, 'labelled response')}"
+
+
+def _share_in_words(report: Report, label: str, n: int) -> str:
+    interval = report.observed.intervals.get(label)
+    places = rounding.share_decimals(interval, n)
+    share = rounding.percent(table.share_of(report, label), places)
+    text = f"{name_of(label, _HEADLINE_LABEL_ROOM)} {share} %"
+    if interval is None:
+        return text
+    return f"{text} [{', '.join(rounding.percent_interval(interval, places))}]"
+
+
+def _table(report: Report, paint: _Paint, room: int) -> Iterator[str]:
+    indent = " " * _GUTTER
+    for line in table.lines(report, room - _GUTTER):
+        text = paint(line.text, _DIM) if line.is_quiet else line.text
+        mark = paint(line.mark.value, _COLOUR_OF_MARK[line.mark])
+        yield indent + (f"{text}  {mark}" if mark else text)
+
+
+def _measured(report: Report, paint: _Paint, room: int) -> Iterator[str]:
+    yield from _tagged("", "", _decided(report, report.decision), paint, room)
+    yield from _tagged("", "", _load(report), paint, room)
+    for text in (_losses(report), _replicas(report)):
+        if text:
+            yield from _tagged("", "", text, paint, room)
+
+
+def _decided(report: Report, decision: Decided | None) -> str:
+    took = rounding.duration(report.performance.duration_s)
+    if decision is None:
+        launched = rounding.counted(report.samples.launched, "request")
+        connections = rounding.counted(report.samples.connections, "connection")
+        return f"{launched} on {connections}, {took}; not judged"
+    verb = "undecided" if report.verdict is Verdict.INCONCLUSIVE else "decided"
+    return (
+        f"{verb} after {rounding.counted(decision.decided_after, 'connection')}, {took}; "
+        f"alpha = {decision.alpha:.4g}, beta = {decision.beta:.4g}, valid at every look"
+    )
+
+
+def _load(report: Report) -> str:
+    performance = report.performance
+    life = performance.connection
+    parts = [
+        f"{visible(performance.transport)} transport",
+        f"concurrency {rounding.amount(performance.concurrency)}",
+        f"{life} connections" if life in {"fresh", "reuse"} else f"{visible(life)} per connection",
+    ]
+    achieved = rounding.significant(performance.rate_per_s, 3)
+    if performance.offered_per_s is None:
+        parts.append(f"{achieved} requests/s")
+    else:
+        offered = rounding.significant(performance.offered_per_s, 3)
+        parts.append(f"{achieved} of {offered} requests/s offered")
+    if report.samples.shed:
+        parts.append(f"{rounding.amount(report.samples.shed)} shed")
+    if performance.client_saturated:
+        parts.append("this client was the bottleneck")
+    held = [part.replace(" ", HOLD) for part in parts]
+    return f"{HOLD}· ".join(held)
+
+
+def _losses(report: Report) -> str:
+    lost = {key: n for key, n in report.samples.outcomes.items() if key != "ok" and n}
+    if not lost:
+        return ""
+    ranked = sorted(lost, key=lambda key: -lost[key])
+    parts = [
+        f"{rounding.amount(lost[key])} {_OUTCOMES.get(key, name_of(key, 32))}" for key in ranked
+    ]
+    launched = rounding.counted(report.samples.launched, "request")
+    return f"{rounding.amount(sum(lost.values()))} of {launched} not ok: {', '.join(parts)}"
+
+
+def _replicas(report: Report) -> str:
+    known = {label: pods for label, pods in report.observed.replicas.items() if pods}
+    parts = [
+        f"{name_of(label, _HEADLINE_LABEL_ROOM)} from {_spread(list(pods.values()))}"
+        for label, pods in list(known.items())[: table.MOST_ROWS]
+    ]
+    more = len(known) - len(parts)
+    return ", ".join(parts) + (f" and {rounding.amount(more)} more" if more else "")
+
+
+def _spread(counts: Sequence[int]) -> str:
+    replicas = rounding.counted(len(counts), "replica")
+    low, high = rounding.amount(min(counts)), rounding.amount(max(counts))
+    return f"{replicas} ({low})" if low == high else f"{replicas} ({low} to {high} each)"
+
+
+def _advice(report: Report, paint: _Paint, room: int) -> Iterator[str]:
+    is_first_told = _leads_with_a_reason(report)
+    for number, reason in enumerate(report.reasons):
+        if number or not is_first_told:
+            yield from _tagged("also", _BOLD, sentence(reason.message), paint, room)
+        if reason.remedy:
+            yield from _tagged(_ARROW, "", sentence(reason.remedy), paint, room)
+    for note in report.notes:
+        yield from _tagged("note", _DIM, sentence(note), paint, room)
+
+
+def _run(report: Report, paint: _Paint) -> Iterator[str]:
+    """Say what was asked and where the run is kept; not wrapped, so that both can be copied."""
+    run = report.run
+    where = f", label from {visible(run.label)}" if run.label else ""
+    yield f"{paint('asked', _DIM)} {visible(run.target)}{where}"
+    if run.path is not None:
+        yield f"{paint('run', _DIM)}   {visible(run.path)}"
+
+
+def _tagged(tag: str, code: str, text: str, paint: _Paint, room: int) -> Iterator[str]:
+    """Yield a paragraph behind a tag; its further lines hang below the gutter."""
+    gutter = pad(tag, max(_GUTTER, cells(tag) + (1 if tag == _ARROW else 2)))
+    head, *tail = wrap(text, room - _GUTTER, taken=cells(gutter) - _GUTTER) or [""]
+    # The blanks of the gutter stay unpainted.
+    yield (paint(tag, code) + gutter[len(tag) :] + head).rstrip()
+    for line in tail:
+        yield " " * _GUTTER + line

@@ -1,0 +1,290 @@
+"""The expected split, and how far a share may depart from it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum, unique
+from math import sqrt
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_ARM = re.compile(r"(?P<label>.+)=(?P<weight>[^=]+)", re.DOTALL)
+_AMOUNT = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>pp|%)")
+
+CERTAIN_SHARE_TOLERANCE = 0.01
+"""Automatic tolerance where the expected share is 0 or 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The share that each version should carry, kept as the integers that were declared.
+
+    Parameters
+    ----------
+    arms : tuple of str
+        Labels of the k >= 1 expected versions, distinct and not empty.
+    weights : tuple of int
+        Their weights, >= 0, not all zero. Zero means: must not answer at all.
+
+    Raises
+    ------
+    ValueError
+        If labels repeat or are empty, the lengths differ, or a weight is not a
+        non-negative integer, or all are zero.
+
+    Examples
+    --------
+    >>> Split(("v1", "v2"), (9, 1)).share("v2")
+    0.1
+    """
+
+    arms: tuple[str, ...]
+    weights: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.arms or len(self.arms) != len(self.weights):
+            raise ValueError(
+                f"expected one weight for each label, got labels {self.arms!r} "
+                f"and weights {self.weights!r}"
+            )
+        if any(not arm for arm in self.arms):
+            raise ValueError(f"a label must not be empty, got {self.arms!r}")
+        repeated = sorted({arm for arm in self.arms if self.arms.count(arm) > 1})
+        if repeated:
+            raise ValueError(f"each label may be expected once, got {', '.join(repeated)} twice")
+        for arm, weight in zip(self.arms, self.weights, strict=True):
+            if weight < 0:
+                raise ValueError(f"the weight of {arm} must be >= 0, got {weight}")
+        if not any(self.weights):
+            raise ValueError("at least one weight must be above zero")
+
+    @classmethod
+    def parse(cls, text: str) -> Split:
+        """Read ``v1=9,v2=1``.
+
+        Raises
+        ------
+        ValueError
+            If the text has another form; the message says which part.
+
+        Examples
+        --------
+        >>> Split.parse("v1=9,v2=1").weights
+        (9, 1)
+        """
+        arms: list[str] = []
+        weights: list[int] = []
+        for part in text.split(","):
+            match = _ARM.fullmatch(part.strip())
+            if match is None:
+                raise ValueError(f"expected LABEL=WEIGHT, got {part.strip()!r}")
+            label, weight = match["label"].strip(), match["weight"].strip()
+            if not re.fullmatch(r"[0-9]{1,15}", weight):
+                raise ValueError(
+                    f"the weight of {label} must be a whole number >= 0, got {weight!r}"
+                    " (write the shares 0.9 and 0.1 as 9 and 1)"
+                )
+            arms.append(label)
+            weights.append(int(weight))
+        return cls(tuple(arms), tuple(weights))
+
+    @property
+    def total(self) -> int:
+        """Sum of the weights."""
+        return sum(self.weights)
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """Expected shares, (k,) in [0, 1], in the order of `arms`."""
+        return np.array(self.weights, dtype=np.float64) / self.total
+
+    def share(self, arm: str) -> float:
+        """Give the expected share of one arm; 0 for a label that is not expected."""
+        if arm not in self.arms:
+            return 0.0
+        return self.weights[self.arms.index(arm)] / self.total
+
+    def __str__(self) -> str:
+        return ",".join(
+            f"{arm}={weight}" for arm, weight in zip(self.arms, self.weights, strict=True)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Shares that count as right for one arm.
+
+    Parameters
+    ----------
+    arm : str
+        The label.
+    expected : float
+        Expected share p0 in [0, 1].
+    below, above : float
+        Accepted departures, > 0 (the side that cannot exist may be 0). The band is
+        ``[expected - below, expected + above]``; `low` may be negative and `high` above 1,
+        which means that nothing is claimed on that side.
+    """
+
+    arm: str
+    expected: float
+    below: float
+    above: float
+
+    @property
+    def low(self) -> float:
+        """Lower edge lo = p0 - tol_lo."""
+        return self.expected - self.below
+
+    @property
+    def high(self) -> float:
+        """Upper edge hi = p0 + tol_hi."""
+        return self.expected + self.above
+
+
+@unique
+class ToleranceKind(Enum):
+    """How the accepted departure is given."""
+
+    AUTO = "auto"
+    ABSOLUTE = "absolute"
+    RELATIVE = "relative"
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """Departure from a share that is accepted.
+
+    Parameters
+    ----------
+    kind : ToleranceKind, default AUTO
+        ABSOLUTE adds and subtracts `amount`; RELATIVE takes that fraction of the expected
+        share; AUTO derives half a pod from the weights (see `bands`).
+    amount : float, default 0
+        A share in (0, 1); ignored for AUTO.
+
+    Raises
+    ------
+    ValueError
+        If `amount` lies outside (0, 1) for a kind that uses it.
+    """
+
+    kind: ToleranceKind = ToleranceKind.AUTO
+    amount: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind is not ToleranceKind.AUTO and not 0 < self.amount < 1:
+            raise ValueError(f"a tolerance must lie between 0 and 100 %, got {self.amount:.6g}")
+
+    @classmethod
+    def parse(cls, text: str) -> Tolerance:
+        """Read ``auto``, ``4pp`` (percentage points) or ``10%`` (of the expected share).
+
+        Raises
+        ------
+        ValueError
+            If the text has another form.
+
+        Examples
+        --------
+        >>> Tolerance.parse("4pp").amount
+        0.04
+        """
+        if text == "auto":
+            return cls()
+        match = _AMOUNT.fullmatch(text.strip())
+        if match is None:
+            raise ValueError(
+                f"expected auto, a number of percentage points such as 4pp, or a part of the "
+                f"expected share such as 10%, got {text!r}"
+            )
+        kind = ToleranceKind.ABSOLUTE if match["unit"] == "pp" else ToleranceKind.RELATIVE
+        return cls(kind, float(match["number"]) / 100)
+
+    def __str__(self) -> str:
+        match self.kind:
+            case ToleranceKind.AUTO:
+                return "auto"
+            case ToleranceKind.ABSOLUTE:
+                return f"{self.amount * 100:.6g}pp"
+            case ToleranceKind.RELATIVE:
+                return f"{self.amount * 100:.6g}%"
+
+    def bands(self, split: Split) -> tuple[Band, ...]:
+        """Give the accepted band of each arm, in the order of ``split.arms``.
+
+        Raises
+        ------
+        ValueError
+            If an arm that the decision tests (`tested_arms`) could lose all of its
+            traffic, or take all, and stay inside its band.
+
+        Notes
+        -----
+        AUTO: let a version have c of N pods. Half a pod more or fewer is
+        ``((c+1)/(N+1) - c/N)/2`` and ``(c/N - (c-1)/(N-1))/2``. The floor, for weights
+        that are no replica counts, is ``min(5 pp, 9.5 pp * sqrt(s), s/2)`` with
+        ``s = min(p0, 1-p0)``. The larger of the two holds on each side; 1 pp where p0 is
+        0 or 1.
+        """
+        bands = tuple(
+            self._band(arm, weight, split.total)
+            for arm, weight in zip(split.arms, split.weights, strict=True)
+        )
+        if len(bands) == 2:
+            bands = _mirrored(bands, tested_arms(split)[0])
+        for arm in tested_arms(split):
+            _require_refutable(bands[arm])
+        return bands
+
+    def _band(self, arm: str, weight: int, total: int) -> Band:
+        share = weight / total
+        if self.kind is ToleranceKind.ABSOLUTE:
+            return Band(arm, share, self.amount, self.amount)
+        if share in {0.0, 1.0}:
+            return Band(arm, share, CERTAIN_SHARE_TOLERANCE, CERTAIN_SHARE_TOLERANCE)
+        if self.kind is ToleranceKind.RELATIVE:
+            return Band(arm, share, self.amount * share, self.amount * share)
+        smaller = min(share, 1 - share)
+        floor = min(0.05, 0.095 * sqrt(smaller), smaller / 2)
+        half_pod_above = ((weight + 1) / (total + 1) - share) / 2
+        half_pod_below = (share - (weight - 1) / (total - 1)) / 2
+        return Band(arm, share, max(half_pod_below, floor), max(half_pod_above, floor))
+
+
+def tested_arms(split: Split) -> tuple[int, ...]:
+    """Indices of the arms that a decision has to test.
+
+    With two arms, one is the other's complement: only the smaller one is tested (the
+    later one of equals), because a tolerance is declared for the canary.
+    """
+    if len(split.arms) == 2:
+        return (0,) if split.weights[0] < split.weights[1] else (1,)
+    return tuple(range(len(split.arms)))
+
+
+def _mirrored(bands: tuple[Band, ...], tested: int) -> tuple[Band, ...]:
+    """Give the untested one of two arms the complement of the tested one's band."""
+    canary, stable = bands[tested], bands[1 - tested]
+    mirror = Band(stable.arm, stable.expected, canary.above, canary.below)
+    return (canary, mirror) if tested == 0 else (mirror, canary)
+
+
+def _require_refutable(band: Band) -> None:
+    """Refuse a band that no traffic at all, or all of it, would satisfy."""
+    percent = f"{band.expected * 100:.4g} %"
+    if band.expected > 0 and band.low <= 0:
+        raise ValueError(
+            f"a tolerance of {band.below * 100:.4g} pp is not below the share of {band.arm} "
+            f"({percent}): {band.arm} could get no traffic at all and pass"
+        )
+    if band.expected < 1 and band.high >= 1:
+        raise ValueError(
+            f"a tolerance of {band.above * 100:.4g} pp reaches 100 % for {band.arm} ({percent}): "
+            f"{band.arm} could get all of the traffic and pass"
+        )
