@@ -1,0 +1,52 @@
+"""weighbridge: weighs traffic before the gate opens.
+
+``check`` samples a target until it is decided whether every version carries its share;
+``sample`` measures only. Both are coroutines; the command line is `sampler.cli`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from sampler._version import __version__
+
+if TYPE_CHECKING:
+    from sampler.errors import SamplingError, UsageError, WeighbridgeError
+    from sampler.gate import check, sample
+    from sampler.plan import Limits, Load
+    from sampler.store import read
+    from sampler.target import Target
+
+_HOMES = {
+    "Limits": "sampler.plan",
+    "Load": "sampler.plan",
+    "SamplingError": "sampler.errors",
+    "Target": "sampler.target",
+    "UsageError": "sampler.errors",
+    "WeighbridgeError": "sampler.errors",
+    "check": "sampler.gate",
+    "read": "sampler.store",
+    "sample": "sampler.gate",
+}
+
+__all__ = [
+    "Limits",
+    "Load",
+    "SamplingError",
+    "Target",
+    "UsageError",
+    "WeighbridgeError",
+    "__version__",
+    "check",
+    "read",
+    "sample",
+]
+
+
+def __getattr__(name: str) -> object:
+    # Lazily: `weighbridge --help` must not wait for NumPy.
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(home), name)

@@ -1,0 +1,93 @@
+"""The live line on a terminal: what was seen, and how much is still needed."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from time import monotonic
+from typing import TYPE_CHECKING, Self
+
+from analysis.intervals import shares_with_intervals
+from analysis.sizing import remaining
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.live import Live
+
+    from sampler.gate import Progress, RunPlan
+
+_REFRESH_S = 0.1
+_MOST_LABELS = 4
+
+
+class ProgressLine:
+    """Redraws one line on stderr, on a terminal only.
+
+    Parameters
+    ----------
+    plan : RunPlan
+        The run that is shown.
+    """
+
+    def __init__(self, plan: RunPlan) -> None:
+        self._plan = plan
+        self._stack = ExitStack()
+        self._live: Live | None = None
+        self._shown_at = 0.0
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            from rich.console import Console  # noqa: PLC0415 - only for a terminal
+            from rich.live import Live  # noqa: PLC0415
+
+            self._live = self._stack.enter_context(
+                Live(console=Console(stderr=True), transient=True, auto_refresh=False)
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def show(self, progress: Progress) -> None:
+        """Redraw, unless that was done a moment ago."""
+        if self._live is None:
+            return
+        now = monotonic()
+        if now - self._shown_at < _REFRESH_S:
+            return
+        self._shown_at = now
+        from rich.text import Text  # noqa: PLC0415 - only for a terminal
+
+        line = Text(describe(progress), no_wrap=True, overflow="ellipsis")
+        self._live.update(line, refresh=True)
+
+
+def describe(progress: Progress) -> str:
+    """Say in one line how a run stands."""
+    rate = progress.launched / max(progress.elapsed_s, 1e-9)
+    parts = [f"{progress.launched} requests", f"{rate:,.0f}/s"]
+    unlabelled = progress.tally.launched - progress.tally.labelled
+    if progress.evidence is not None and progress.evidence.judged:
+        table = shares_with_intervals(progress.evidence)
+        shown = sorted(table.items(), key=lambda item: item[1][0])[:_MOST_LABELS]
+        parts += [
+            f"{label!s:.20} {share:.1%} [{low:.1%}, {high:.1%}]"
+            for label, (share, low, high) in shown
+        ]
+        needed = remaining(progress.evidence)
+        if progress.is_draining:
+            parts.append("waiting for what is in flight")
+        elif needed is not None:
+            parts.append(f"about {needed} more needed")
+    elif progress.tally.labelled:
+        common = progress.tally.labels.most_common(_MOST_LABELS)
+        parts += [f"{label!s:.20} {n / progress.tally.labelled:.1%}" for label, n in common]
+    if unlabelled:
+        parts.append(f"{unlabelled} without a label")
+    return " · ".join(parts)

@@ -1,0 +1,58 @@
+"""``weighbridge sample``: measure only."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from sampler.cli.options import (
+    Duration,
+    command_line,
+    load_options,
+    make_load,
+    make_rules,
+    make_target,
+    run_options,
+    target_options,
+)
+
+
+@click.command(
+    name="sample",
+    short_help="Measure only, and write a run.",
+    epilog="Example: weighbridge sample http://shop.example/ --max-time 30s",
+)
+@click.argument("url")
+@click.option(
+    "--max-samples", type=click.IntRange(min=1), default=None, metavar="N",
+    help="End after so many requests.",
+)  # fmt: skip
+@click.option(
+    "--max-time", type=Duration(), default="10s", show_default=True, metavar="TIME",
+    help="End after so long.",
+)  # fmt: skip
+@load_options
+@target_options
+@run_options
+@click.pass_context
+def command(ctx: click.Context, /, url: str, **options: Any) -> None:
+    """Sample URL for a while and write what was measured; nothing is judged."""
+    from sampler.cli.execute import execute  # noqa: PLC0415 - heavy imports wait for a command
+    from sampler.gate import RunPlan  # noqa: PLC0415
+    from sampler.plan import Limits  # noqa: PLC0415
+
+    label, replica = make_rules(options)
+    plan = RunPlan(
+        target=make_target(url, options),
+        load=make_load(options),
+        limits=Limits(options["max_samples"], options["max_time"]),
+        label=label,
+        replica=replica,
+        out=options["out"],
+        name=options["name"] or "sample",
+        command=command_line(sys.argv[1:]),
+        **({} if options["seed"] is None else {"seed": options["seed"]}),
+    )
+    ctx.exit(execute(plan, {"json": options["json_file"]}))

@@ -1,0 +1,270 @@
+"""Bytes to response: incremental, no socket; bytes may be cut anywhere.
+
+How it works. `ResponseReader` reads one response with llhttp (through httptools) and keeps
+what that leaves to its caller: a HEAD request's answer without a body, a body that ends with
+the connection, interim 1xx answers, and limits. `HeadMemo` is a short cut in front of it:
+the head of a small response repeats itself for as long as its Date does, so a whole
+response that arrives at once and whose head has been read before is split by two look-ups.
+Both give the same response for the same bytes; a test holds them to it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+_NO_BODY_STATUSES = frozenset({204, 304})  # RFC 9112 section 6.3
+_HEAD_END = b"\r\n\r\n"
+_MEMO_ENTRIES = 256
+
+
+class ProtocolViolation(Exception):  # noqa: N818 - it describes what the peer did
+    """What came back is not an HTTP/1 response."""
+
+
+class LimitExceeded(Exception):  # noqa: N818 - as above
+    """The header or body is larger than the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a final response.
+
+    Parameters
+    ----------
+    status : int
+        In [200, 999].
+    headers : tuple of (bytes, bytes)
+        In the order of their arrival.
+    body_length : int or None
+        Bytes of the body, if the head alone says so.
+    keep_alive : bool
+        Whether the connection may carry another exchange.
+    """
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body_length: int | None
+    keep_alive: bool
+
+    def header(self, name: bytes) -> bytes | None:
+        """Give the first field of a lower-case name."""
+        return next((value for key, value in self.headers if key.lower() == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A complete response.
+
+    Parameters
+    ----------
+    head : Head
+    body : bytes
+        With the transfer and content codings removed.
+    keep_alive : bool
+        Whether the connection may carry another exchange; never after surplus bytes.
+    """
+
+    head: Head
+    body: bytes
+    keep_alive: bool
+
+
+class ResponseReader:
+    """Reads one response.
+
+    Parameters
+    ----------
+    bodyless : bool
+        The request was HEAD: the answer has no body, whatever its head says.
+    max_header_bytes, max_body_bytes : int
+        Limits; the body's holds before and after decompression.
+    """
+
+    __slots__ = (
+        "_body",
+        "_body_bytes",
+        "_bodyless",
+        "_head_bytes",
+        "_headers",
+        "_is_complete",
+        "_max_body",
+        "_max_header",
+        "_parser",
+        "_surplus",
+        "head",
+    )
+
+    def __init__(self, *, bodyless: bool, max_header_bytes: int, max_body_bytes: int) -> None:
+        self.head: Head | None = None
+        self._parser = HttpResponseParser(self)
+        self._bodyless = bodyless
+        self._max_header = max_header_bytes
+        self._max_body = max_body_bytes
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._head_bytes = 0
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._is_complete = False
+        self._surplus = False
+
+    def feed(self, data: bytes) -> Response | None:
+        """Take the next bytes; give the response once it is complete.
+
+        Raises
+        ------
+        ProtocolViolation
+            If the bytes cannot be (part of) an HTTP/1 response.
+        LimitExceeded
+            If the header or body is over its limit.
+        """
+        if self.head is None:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade as error:
+            raise ProtocolViolation("switching protocols, which was not asked for") from error
+        except HttpParserError as error:
+            # Surplus bytes after a complete response spoil the connection, not the response.
+            if not self._is_complete:
+                raise ProtocolViolation(f"not an HTTP/1 response: {error}") from error
+            self._surplus = True
+        if self.head is None and self._head_bytes > self._max_header:
+            raise LimitExceeded(f"the response header is larger than {self._max_header} bytes")
+        if self._body_bytes > self._max_body:
+            raise LimitExceeded(f"the response body is larger than {self._max_body} bytes")
+        return self._response() if self._is_complete else None
+
+    def feed_eof(self) -> Response | None:
+        """Take the end of the connection; give the response if that ends it, else None."""
+        if self.head is not None and self.head.body_length is None and not self._is_chunked():
+            self._is_complete = True
+            return self._response()
+        return None
+
+    # What llhttp calls while it reads.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep one header field."""
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Make the head, unless it is an interim answer's (RFC 9110 section 15.2)."""
+        status = self._parser.get_status_code()
+        headers = tuple(self._headers)
+        self._headers.clear()
+        size = sum(len(name) + len(value) + 4 for name, value in headers)
+        if self._is_complete or status < 200:
+            return
+        # llhttp has read on into the body by now; what it kept of the head is what counts.
+        self._head_bytes = min(self._head_bytes, size + len(b"HTTP/1.1 200 \r\n\r\n"))
+        if self._head_bytes > self._max_header:
+            return
+        bodyless = self._bodyless or status in _NO_BODY_STATUSES
+        self.head = Head(
+            status,
+            headers,
+            0 if bodyless else _content_length(headers),
+            self._stays_open(headers) if self._bodyless else self._parser.should_keep_alive(),
+        )
+        if bodyless:
+            self._is_complete = True
+
+    def _stays_open(self, headers: tuple[tuple[bytes, bytes], ...]) -> bool:
+        """Whether a HEAD request's connection persists (RFC 9112 section 9.3).
+
+        llhttp cannot be told of HEAD: without a length it takes the body to end with the
+        connection, and says that the connection ends.
+        """
+        options = b",".join(v for k, v in headers if k.lower() == b"connection").lower()
+        if self._parser.get_http_version() == "1.0":
+            return b"keep-alive" in options
+        return b"close" not in options
+
+    def on_body(self, part: bytes) -> None:
+        """Keep a part of the body."""
+        if self._is_complete:
+            self._surplus = True
+            return
+        self._body_bytes += len(part)
+        if self._body_bytes <= self._max_body:
+            self._body.append(part)
+
+    def on_message_complete(self) -> None:
+        """Note the end of a final response."""
+        if self.head is not None:
+            self._is_complete = True
+
+    def on_message_begin(self) -> None:
+        """Note that more came than was asked for."""
+        if self._is_complete:
+            self._surplus = True
+
+    def _is_chunked(self) -> bool:
+        coding = self.head.header(b"transfer-encoding") if self.head is not None else None
+        return coding is not None and coding.lower().rstrip().endswith(b"chunked")
+
+    def _response(self) -> Response:
+        head = self.head
+        if head is None:
+            raise RuntimeError("a response is complete only after its head")
+        body = b"".join(self._body)
+        coding = head.header(b"content-encoding")
+        if coding is not None and body:
+            body = _decompress(coding.strip().lower(), body, self._max_body)
+        return Response(head, body, head.keep_alive and not self._surplus)
+
+
+class HeadMemo:
+    """Remembers heads by their bytes, so that a whole small response needs no parser."""
+
+    __slots__ = ("_heads", "_max_body")
+
+    def __init__(self, *, max_body_bytes: int) -> None:
+        self._heads: dict[bytes, Head] = {}
+        self._max_body = max_body_bytes
+
+    def split(self, data: bytes) -> tuple[Head, bytes] | None:
+        """Give head and body if `data` is one whole response with a known head."""
+        end = data.find(_HEAD_END) + 4
+        head = self._heads.get(data[:end])
+        if head is None or head.body_length != len(data) - end:
+            return None
+        return head, data[end:]
+
+    def remember(self, data: bytes, response: Response) -> None:
+        """Keep the head of a response that was read from `data` alone."""
+        head = response.head
+        if response.keep_alive is not head.keep_alive:
+            return
+        end = data.find(_HEAD_END) + 4
+        plain = head.header(b"content-encoding") is None
+        if head.body_length != len(data) - end or head.body_length > self._max_body or not plain:
+            return
+        if len(self._heads) >= _MEMO_ENTRIES:
+            self._heads.clear()
+        self._heads[data[:end]] = head
+
+
+def _content_length(headers: tuple[tuple[bytes, bytes], ...]) -> int | None:
+    """Give the declared length; llhttp has already refused malformed and double ones."""
+    for name, value in headers:
+        if name.lower() == b"content-length":
+            return int(value)
+    return None
+
+
+def _decompress(coding: bytes, body: bytes, limit: int) -> bytes:
+    """Undo a content coding that was not asked for; leave an unknown one as it is."""
+    if coding not in {b"gzip", b"x-gzip", b"deflate"}:
+        return body
+    reader = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    try:
+        plain = reader.decompress(body, limit)
+    except zlib.error as error:
+        raise ProtocolViolation(f"the body is not {coding.decode()}: {error}") from error
+    if reader.unconsumed_tail:
+        raise LimitExceeded(f"the response body is larger than {limit} bytes")
+    return plain

@@ -1,0 +1,134 @@
+"""The recorder: samples as they complete in, batches in send order out.
+
+How it works. A transport calls `Recorder.record` once for each launched request, in the
+order of completion, with ten integers that are appended to one flat list: the cheapest way
+to keep a sample in Python. `Recorder.seal` turns what came in since into an array and
+returns the longest run of consecutive launch numbers without a gap. What came back before
+its turn waits in whole arrays, which are looked at again only when the sample that
+everybody waits for has arrived; one hanging request therefore costs nothing meanwhile.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis import ABSENT, Batch, Outcome
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sampler.labels import Dictionary
+
+_STRIDE = 10
+MAX_DETAILS = 3
+"""Descriptions kept of each outcome that is not OK."""
+
+
+class Recorder:
+    """Collects the samples of one worker.
+
+    Parameters
+    ----------
+    labels, replicas : Dictionary
+        Meaning of the codes that will be recorded.
+    worker : int, default 0
+        Number of the worker.
+    """
+
+    __slots__ = ("_early", "_next", "_rows", "details", "labels", "recorded", "replicas", "worker")
+
+    def __init__(self, labels: Dictionary, replicas: Dictionary, *, worker: int = 0) -> None:
+        self.labels = labels
+        self.replicas = replicas
+        self.worker = worker
+        self.recorded = 0
+        self.details: dict[Outcome, list[str]] = {}
+        self._rows: list[int] = []
+        self._early: list[NDArray[np.int64]] = []
+        self._next = 0
+
+    def record(
+        self,
+        index: int,
+        scheduled_ns: int,
+        sent_ns: int,
+        first_byte_ns: int,
+        done_ns: int,
+        connection: int,
+        ordinal: int,
+        label: int,
+        replica: int,
+        status: int,
+        outcome: Outcome,
+        detail: str | None = None,
+    ) -> None:
+        """Keep the sample with launch number `index`; each number comes exactly once.
+
+        Parameters are the columns of `Batch`; `detail` describes an outcome that is not OK
+        in words (an error text, the start of a body), and the first few are kept.
+        """
+        self.recorded += 1
+        self._rows += (
+            index,
+            scheduled_ns,
+            sent_ns,
+            first_byte_ns,
+            done_ns,
+            connection,
+            ordinal,
+            label,
+            replica,
+            status << 8 | outcome,
+        )
+        if detail is not None:
+            kept = self.details.setdefault(outcome, [])
+            if len(kept) < MAX_DETAILS and detail not in kept:
+                kept.append(detail)
+
+    def seal(self) -> Batch | None:
+        """Return the samples that are complete up to the first gap, or None if there are none."""
+        if not self._rows:
+            return None
+        fresh = np.frombuffer(array("q", self._rows), dtype=np.int64).reshape(-1, _STRIDE)
+        self._rows = []
+        self._early.append(fresh)
+        if not np.any(fresh[:, 0] == self._next):
+            return None
+        rows = np.concatenate(self._early) if len(self._early) > 1 else fresh
+        rows = rows[np.argsort(rows[:, 0], kind="stable")]
+        expected = np.arange(self._next, self._next + len(rows))
+        gaps = np.flatnonzero(rows[:, 0] != expected)
+        complete = int(gaps[0]) if len(gaps) else len(rows)
+        self._early = [rows[complete:]] if complete < len(rows) else []
+        first, self._next = self._next, self._next + complete
+        return self._batch(first, rows[:complete])
+
+    @property
+    def waiting(self) -> int:
+        """Samples that completed before their turn and are not sealed yet."""
+        return self.recorded - self._next
+
+    def _batch(self, first: int, rows: NDArray[np.int64]) -> Batch:
+        columns = rows.T
+        return Batch(
+            first=first,
+            scheduled_ns=columns[1].copy(),
+            sent_ns=columns[2].copy(),
+            first_byte_ns=columns[3].copy(),
+            done_ns=columns[4].copy(),
+            connection=columns[5].copy(),
+            ordinal=columns[6].astype(np.int32),
+            label=columns[7].astype(np.int32),
+            replica=columns[8].astype(np.int32),
+            status=(columns[9] >> 8).astype(np.int16),
+            outcome=(columns[9] & 0xFF).astype(np.uint8),
+            worker=np.full(len(rows), self.worker, dtype=np.uint16),
+            labels=self.labels.names,
+            replicas=self.replicas.names,
+        )
+
+
+__all__ = ["ABSENT", "MAX_DETAILS", "Recorder"]

@@ -1,0 +1,122 @@
+"""The target: the blueprint of every request of a run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from sampler._version import __version__
+from sampler.errors import UsageError
+
+USER_AGENT = f"weighbridge/{__version__}"
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
+_FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 section 5.5
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 section 9.2.1
+_OURS = frozenset({"connection", "content-length", "transfer-encoding"})
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is asked, of whom.
+
+    Parameters
+    ----------
+    url : str
+        ``http://`` or ``https://`` URL; a missing scheme means http. A fragment is dropped.
+    method : str, default "GET"
+        Any token; anything but GET, HEAD and OPTIONS may change the target's state and is
+        refused unless `allow_unsafe`.
+    headers : tuple of (str, str)
+        Sent as given, after those that the sampler sets itself. ``Host`` and
+        ``User-Agent`` may be replaced; framing headers may not.
+    body : bytes
+        Sent with every request; needs `allow_unsafe`.
+    allow_unsafe : bool, default False
+        Permit a body and methods that are not read-only.
+
+    Raises
+    ------
+    UsageError
+        If the URL, the method, a header or the combination cannot be sent.
+    """
+
+    url: str
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    allow_unsafe: bool = False
+
+    def __post_init__(self) -> None:
+        if "://" not in self.url:
+            object.__setattr__(self, "url", f"http://{self.url}")
+        _check_url(self.url)
+        if not _TOKEN.fullmatch(self.method):
+            raise UsageError(f"expected an HTTP method such as GET, got {self.method!r}")
+        if (self.body or self.method not in _SAFE_METHODS) and not self.allow_unsafe:
+            what = "a body" if self.body else f"the method {self.method}"
+            raise UsageError(
+                f"{what} may change the state of the target with every one of many requests",
+                hint="if that is meant, say so with --allow-unsafe",
+            )
+        for name, value in self.headers:
+            if not _TOKEN.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
+                raise UsageError(f"expected a header NAME: VALUE, got {name!r}: {value!r}")
+            if name.lower() in _OURS:
+                raise UsageError(
+                    f"the header {name} belongs to the sampler's own framing",
+                    hint="choose the connection's life with --connection",
+                )
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether the exchange is encrypted."""
+        return urlsplit(self.url).scheme == "https"
+
+    @property
+    def host(self) -> str:
+        """Name or address to connect to, without brackets."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """Port to connect to."""
+        return urlsplit(self.url).port or (443 if self.is_tls else 80)
+
+    @property
+    def authority(self) -> str:
+        """Value of the ``Host`` header (RFC 9110 section 7.2)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.is_tls else 80) else f"{host}:{self.port}"
+
+    @property
+    def request_target(self) -> str:
+        """Path and query in origin form (RFC 9112 section 3.2.1)."""
+        parts = urlsplit(self.url)
+        return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _check_url(url: str) -> None:
+    hint = "give it as http://HOST[:PORT][/PATH]"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise UsageError(f"expected a URL, got {url!r}: {error}", hint=hint) from error
+    if parts.scheme not in {"http", "https"}:
+        raise UsageError(f"expected an http or https URL, got {url!r}", hint=hint)
+    if not parts.hostname:
+        raise UsageError(f"expected a URL with a host, got {url!r}", hint=hint)
+    if port == 0:
+        raise UsageError(f"expected a port from 1 to 65535, got {url!r}", hint=hint)
+    if parts.username is not None or parts.password is not None:
+        raise UsageError(
+            "credentials in a URL end up in logs and reports",
+            hint="send them as a header: --header 'Authorization: …'",
+        )
+    if not url.isascii() or re.search(r"[\x00-\x20\x7f]", url):
+        raise UsageError(
+            f"expected a URL of printable ASCII, got {url!r}",
+            hint="percent-encode the path and query, and write the host as punycode",
+        )

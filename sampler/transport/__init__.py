@@ -1,0 +1,1 @@
+"""Transports carry exchanges: `fast` on sockets of its own, `full` on aiohttp."""

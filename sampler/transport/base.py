@@ -1,0 +1,77 @@
+"""The seam between the engine, which decides when to send, and the transports, which send."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sampler.clock import Clock
+    from sampler.labels import LabelReader
+    from sampler.plan import Load
+    from sampler.record import Recorder
+    from sampler.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What a transport is connected to.
+
+    Parameters
+    ----------
+    target, load
+        What is sent, and how.
+    reader : LabelReader
+        Gives the codes of label and replica.
+    recorder : Recorder
+        Takes each finished exchange, exactly once for each launch.
+    clock : Clock
+        Time since the run began [ns].
+    seed : int
+        Of the transport's random choices (lengths of connections).
+    on_idle : callable
+        Called with the slot's number after its exchange has been recorded; never from
+        within `Transport.launch`.
+    """
+
+    target: Target
+    load: Load
+    reader: LabelReader
+    recorder: Recorder
+    clock: Clock
+    seed: int
+    on_idle: Callable[[int], None]
+
+
+class Transport(Protocol):
+    """Carries exchanges in numbered slots, one at a time in each. No transport ever retries.
+
+    A slot keeps its connection between exchanges where the load's connection life says so.
+    """
+
+    name: str
+    failure: BaseException | None
+
+    async def open(self) -> None:
+        """Get ready to launch: resolve the name.
+
+        Raises
+        ------
+        SamplingError
+            If the target's name cannot be resolved.
+        """
+
+    def launch(self, slot: int, index: int, scheduled_ns: int) -> None:
+        """Start exchange `index` in an idle slot; does not wait.
+
+        The exchange is recorded exactly once, whatever happens to it, and then `on_idle` is
+        called, both after this call has returned.
+        """
+
+    def abort(self) -> None:
+        """Give up all exchanges in flight and record them as `Outcome.ABORTED`."""
+
+    async def aclose(self) -> None:
+        """Close all connections; nothing may be in flight."""

@@ -1,0 +1,497 @@
+"""The fast transport: HTTP/1.1 on non-blocking sockets, the measured path.
+
+How it works. Every slot owns at most one socket that carries an exchange. A poller reports
+ready sockets in batches, and `_on_ready` moves each one through its states:
+
+    CONNECTING --writable--> SENDING --request out--> AWAITING --response whole--> IDLE
+                                                         |                      or DRAINING
+                                                         +--failure--> closed
+
+There is no task, future or timer for an exchange: deadlines are swept a few times a second.
+
+In fresh mode we ask the server to close (``Connection: close``) and wait for its FIN in the
+DRAINING state, while the slot goes on with its next connection. Whoever closes first keeps
+the port in TIME_WAIT for a minute; so it is the server, and we do not run out of ports. A
+server that does not close within a grace gets a reset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import select
+import socket
+import struct
+from enum import IntEnum
+from random import Random
+from typing import TYPE_CHECKING
+
+from analysis import ABSENT, Outcome
+from sampler.clock import NS_PER_S
+from sampler.http1.request import encode
+from sampler.http1.response import HeadMemo, LimitExceeded, ProtocolViolation, ResponseReader
+from sampler.transport.addresses import resolve
+from sampler.transport.poller import (
+    FAILED,
+    PEER_CLOSED,
+    READABLE,
+    EpollPoller,
+    LoopPoller,
+    Poller,
+)
+
+if TYPE_CHECKING:
+    from sampler.http1.response import Head
+    from sampler.transport.addresses import Address
+    from sampler.transport.base import Wiring
+
+_CHUNK = 16_384
+_INPUT = READABLE | PEER_CLOSED | FAILED
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds (socket(7))
+_DRAIN_GRACE_NS = NS_PER_S
+_MOST_DRAINING = 1_024
+_CLIENT_LIMIT_PAUSE_S = 0.05
+
+_OUR_LIMITS = frozenset(
+    {
+        errno.EADDRNOTAVAIL,  # no free local port
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+    }
+)
+_RESETS = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
+
+
+class State(IntEnum):
+    """Where a connection is in its life."""
+
+    CONNECTING = 0
+    SENDING = 1
+    AWAITING = 2
+    IDLE = 3
+    DRAINING = 4
+
+
+class Connection:
+    """One socket and the exchange that it carries."""
+
+    __slots__ = (
+        "deadline_ns",
+        "fd",
+        "first_byte_ns",
+        "index",
+        "left",
+        "number",
+        "ordinal",
+        "outgoing",
+        "reader",
+        "scheduled_ns",
+        "sent_ns",
+        "slot",
+        "sock",
+        "state",
+    )
+
+    def __init__(self, sock: socket.SocketType, slot: int, number: int, left: int) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.slot = slot
+        self.number = number
+        self.left = left  # exchanges that may still start here; negative: without end
+        self.ordinal = -1
+        self.state = State.CONNECTING
+        self.reader: ResponseReader | None = None
+        self.outgoing: bytes | memoryview = b""
+        self.index = ABSENT
+        self.scheduled_ns = self.sent_ns = self.first_byte_ns = ABSENT
+        self.deadline_ns = 0
+
+
+class FastTransport:
+    """Carries exchanges over plain TCP.
+
+    Parameters
+    ----------
+    wiring : Wiring
+        What the transport is connected to.
+    poller : {"auto", "epoll", "loop"}, default "auto"
+        How readiness is learnt; auto takes epoll where the system has it.
+    """
+
+    name = "fast"
+
+    def __init__(self, wiring: Wiring, poller: str = "auto") -> None:
+        self.failure: BaseException | None = None
+        self._wiring = wiring
+        self._clock = wiring.clock
+        self._record = wiring.recorder.record
+        self._on_idle = wiring.on_idle
+        self._codes = wiring.reader.codes
+        load = wiring.load
+        self._memo = HeadMemo(max_body_bytes=load.max_body_bytes)
+        self._keep = encode(wiring.target, close=False)
+        self._close = encode(wiring.target, close=True)
+        self._connect_timeout_ns = round(load.connect_timeout_s * NS_PER_S)
+        self._timeout_ns = round(load.timeout_s * NS_PER_S)
+        self._random = Random(wiring.seed)
+        self._slots: list[Connection | None] = [None] * load.concurrency
+        self._connections: dict[int, Connection] = {}
+        self._draining: dict[int, Connection] = {}
+        self._opened = 0
+        self._addresses: tuple[Address, ...] = ()
+        self._poller_kind = poller
+        self._loop: asyncio.AbstractEventLoop
+        self._poller: Poller
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._pending = 0  # failures that are on their way through the loop
+
+    async def open(self) -> None:
+        """Resolve the name and start watching.
+
+        Raises
+        ------
+        SamplingError
+            If the target's name cannot be resolved.
+        """
+        target = self._wiring.target
+        self._loop = asyncio.get_running_loop()
+        self._addresses = await resolve(
+            target.host, target.port, timeout_s=self._wiring.load.connect_timeout_s
+        )
+        use_epoll = self._poller_kind == "epoll" or (
+            self._poller_kind == "auto" and hasattr(select, "epoll")
+        )
+        kind = EpollPoller if use_epoll else LoopPoller
+        self._poller = kind(self._loop, self._on_ready)
+        self._sweep()
+
+    def launch(self, slot: int, index: int, scheduled_ns: int) -> None:
+        """Start exchange `index` in an idle slot, on its kept connection or a new one."""
+        now = self._clock()
+        conn = self._slots[slot]
+        if conn is None:
+            opened = self._connect(slot)
+            if isinstance(opened, OSError):
+                self._pending += 1
+                self._loop.call_soon(self._never_opened, slot, index, scheduled_ns, now, opened)
+                return
+            conn = opened
+            conn.deadline_ns = now + min(self._connect_timeout_ns, self._timeout_ns)
+        else:
+            conn.deadline_ns = now + self._timeout_ns
+        conn.index = index
+        conn.scheduled_ns = scheduled_ns
+        conn.sent_ns = now
+        conn.first_byte_ns = ABSENT
+        conn.reader = None
+        conn.ordinal += 1
+        conn.left -= 1
+        conn.outgoing = self._keep if conn.left else self._close
+        if conn.state is State.IDLE:
+            conn.state = State.SENDING
+            # A failure to send must not be recorded before this call has returned.
+            failure = self._send(conn)
+            if failure is not None:
+                self._pending += 1
+                self._loop.call_soon(self._failed_later, conn, failure)
+
+    def abort(self) -> None:
+        """Give up all exchanges in flight and record them as aborted."""
+        for conn in list(self._connections.values()):
+            if conn.state is not State.IDLE and conn.state is not State.DRAINING:
+                self._fail(conn, Outcome.ABORTED, "given up in flight")
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        while self._pending:  # noqa: ASYNC110 - callbacks that are already in the loop
+            await asyncio.sleep(0)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for conn in list(self._connections.values()):
+            self._discard(conn, reset=False)
+        if hasattr(self, "_poller"):
+            self._poller.close()
+
+    # Opening
+
+    def _connect(self, slot: int) -> Connection | OSError:
+        family, address = self._addresses[self._opened % len(self._addresses)]
+        number = self._opened
+        self._opened += 1
+        try:
+            sock = socket.SocketType(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError as error:
+            return error
+        code = sock.connect_ex(address)
+        if code not in {0, errno.EINPROGRESS}:
+            sock.close()
+            return OSError(code, os.strerror(code))
+        life = self._wiring.load.connection
+        left = -1
+        if life.shortest is not None and life.longest is not None:
+            left = (
+                life.longest
+                if life.shortest == life.longest
+                else self._random.randint(life.shortest, life.longest)
+            )
+        conn = Connection(sock, slot, number, left)
+        self._slots[slot] = conn
+        self._connections[conn.fd] = conn
+        self._poller.watch(conn.fd)
+        return conn
+
+    def _never_opened(
+        self, slot: int, index: int, scheduled_ns: int, sent_ns: int, error: OSError
+    ) -> None:
+        self._pending -= 1
+        is_ours = error.errno in _OUR_LIMITS
+        outcome = Outcome.CLIENT_LIMIT if is_ours else Outcome.CONNECT_FAILED
+        self._record(
+            index, scheduled_ns, sent_ns, ABSENT, self._clock(), self._opened - 1, 0,
+            ABSENT, ABSENT, 0, outcome, self._describe_connect(error.errno),
+        )  # fmt: skip
+        if is_ours:
+            # Asking again at once would only spin until a port or a descriptor is free.
+            self._loop.call_later(_CLIENT_LIMIT_PAUSE_S, self._on_idle, slot)
+        else:
+            self._on_idle(slot)
+
+    def _describe_connect(self, code: int | None) -> str:
+        target = self._wiring.target
+        return f"connect to {target.host}:{target.port}: {os.strerror(code or errno.EIO)}"
+
+    # What happens on a socket
+
+    def _on_ready(self, fd: int, mask: int) -> None:
+        conn = self._connections.get(fd)
+        if conn is None:
+            return
+        try:
+            state = conn.state
+            if state is State.AWAITING:
+                if mask & _INPUT:
+                    self._read(conn, mask)
+            elif state is State.CONNECTING:
+                self._connected(conn, mask)
+            elif state is State.DRAINING or state is State.IDLE:
+                if mask & _INPUT:
+                    self._read_surplus(conn, mask)
+            else:
+                self._go_on_sending(conn, mask)
+        except Exception as error:  # noqa: BLE001 - a callback has no caller: the engine raises it
+            self.failure = error
+
+    def _connected(self, conn: Connection, mask: int) -> None:
+        if mask & FAILED:
+            code = conn.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:
+                self._fail(conn, Outcome.CONNECT_FAILED, self._describe_connect(code))
+                return
+        conn.deadline_ns = conn.sent_ns + self._timeout_ns
+        self._go_on_sending(conn, mask)
+
+    def _go_on_sending(self, conn: Connection, mask: int) -> None:
+        failure = self._send(conn)
+        if failure is not None:
+            self._fail(conn, *failure)
+        elif conn.state is State.AWAITING and mask & _INPUT:
+            # An answer that came before the request was out is not reported a second time.
+            self._read(conn, mask)
+
+    def _send(self, conn: Connection) -> tuple[Outcome, str] | None:
+        """Send what is left of the request; give the failure, if it is one."""
+        connecting = conn.state is State.CONNECTING
+        try:
+            sent = conn.sock.send(conn.outgoing)
+        except BlockingIOError:
+            # Subtle: a socket that is still connecting says the same, and stays so.
+            if not connecting:
+                self._poller.wants_to_write(conn.fd)
+            return None
+        except OSError as error:
+            if connecting and error.errno not in _RESETS:
+                return Outcome.CONNECT_FAILED, self._describe_connect(error.errno)
+            if conn.ordinal > 0:
+                return Outcome.STALE, "the kept connection was closed as the request was sent"
+            return Outcome.RESET, f"sending the request: {os.strerror(error.errno or 0)}"
+        if sent < len(conn.outgoing):
+            conn.outgoing = memoryview(conn.outgoing)[sent:]
+            conn.state = State.SENDING
+            self._poller.wants_to_write(conn.fd)
+            return None
+        conn.state = State.AWAITING
+        self._poller.wrote(conn.fd)
+        return None
+
+    def _read(self, conn: Connection, mask: int) -> None:
+        while True:
+            try:
+                data = conn.sock.recv(_CHUNK)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._fail(conn, *_read_failure(conn, error))
+                return
+            if not data:
+                self._read_eof(conn)
+                return
+            if conn.first_byte_ns == ABSENT:
+                conn.first_byte_ns = self._clock()
+            if conn.reader is None:
+                parts = self._memo.split(data)
+                if parts is not None:
+                    head, body = parts
+                    self._complete(conn, head, body, mask, keep_alive=head.keep_alive)
+                    return
+            if self._feed(conn, data, mask) or (len(data) < _CHUNK and not mask & PEER_CLOSED):
+                return
+
+    def _feed(self, conn: Connection, data: bytes, mask: int) -> bool:
+        """Take bytes the slow way; give whether the exchange has ended."""
+        is_first = conn.reader is None
+        if conn.reader is None:
+            conn.reader = ResponseReader(
+                bodyless=self._wiring.target.method == "HEAD",
+                max_header_bytes=self._wiring.load.max_header_bytes,
+                max_body_bytes=self._wiring.load.max_body_bytes,
+            )
+        try:
+            response = conn.reader.feed(data)
+        except ProtocolViolation as error:
+            self._fail(conn, Outcome.PROTOCOL, str(error))
+            return True
+        except LimitExceeded as error:
+            self._fail(conn, Outcome.TOO_LARGE, str(error))
+            return True
+        if response is None:
+            return False
+        if is_first:
+            self._memo.remember(data, response)
+        self._complete(conn, response.head, response.body, mask, keep_alive=response.keep_alive)
+        return True
+
+    def _read_eof(self, conn: Connection) -> None:
+        reader = conn.reader
+        try:
+            response = None if reader is None else reader.feed_eof()
+        except ProtocolViolation as error:
+            self._fail(conn, Outcome.PROTOCOL, str(error))
+        except LimitExceeded as error:
+            self._fail(conn, Outcome.TOO_LARGE, str(error))
+        else:
+            if response is not None:
+                self._complete(conn, response.head, response.body, PEER_CLOSED, keep_alive=False)
+            elif conn.first_byte_ns == ABSENT and conn.ordinal > 0:
+                self._fail(conn, Outcome.STALE, "the kept connection was closed by the server")
+            elif conn.first_byte_ns == ABSENT:
+                self._fail(conn, Outcome.CLOSED, "closed by the server without an answer")
+            else:
+                self._fail(conn, Outcome.CLOSED, "closed by the server inside the answer")
+
+    def _read_surplus(self, conn: Connection, mask: int) -> None:
+        """Close a connection that has nothing more to say; drop what it says all the same."""
+        if not mask & (PEER_CLOSED | FAILED):
+            try:
+                data = conn.sock.recv(_CHUNK)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if data and conn.state is State.DRAINING:
+                return
+        self._discard(conn, reset=False)
+
+    # Ends
+
+    def _complete(
+        self, conn: Connection, head: Head, body: bytes, mask: int, *, keep_alive: bool
+    ) -> None:
+        label, replica = self._codes(head.status, head.headers, body)
+        outcome, detail = Outcome.OK, None
+        if label == ABSENT:
+            outcome = Outcome.UNLABELLED
+            detail = self._wiring.reader.describe_missing(head.status, body)
+        self._record(
+            conn.index, conn.scheduled_ns, conn.sent_ns, conn.first_byte_ns, self._clock(),
+            conn.number, conn.ordinal, label, replica, head.status, outcome, detail,
+        )  # fmt: skip
+        if mask & PEER_CLOSED:
+            self._discard(conn, reset=False)
+        elif keep_alive and conn.left:
+            conn.state = State.IDLE
+        else:
+            self._drain(conn)
+        self._on_idle(conn.slot)
+
+    def _fail(self, conn: Connection, outcome: Outcome, detail: str) -> None:
+        status = 0
+        if conn.reader is not None and conn.reader.head is not None:
+            status = conn.reader.head.status
+        self._record(
+            conn.index, conn.scheduled_ns, conn.sent_ns, conn.first_byte_ns, self._clock(),
+            conn.number, conn.ordinal, ABSENT, ABSENT, status, outcome, detail,
+        )  # fmt: skip
+        # The peer may still be at work on what nobody waits for: a reset tells it.
+        self._discard(conn, reset=outcome not in {Outcome.CLOSED, Outcome.STALE})
+        self._on_idle(conn.slot)
+
+    def _failed_later(self, conn: Connection, failure: tuple[Outcome, str]) -> None:
+        self._pending -= 1
+        # Subtle: an abort may have come between the failure and this callback.
+        if self._connections.get(conn.fd) is conn:
+            self._fail(conn, *failure)
+
+    def _drain(self, conn: Connection) -> None:
+        """Wait for the server's FIN, beside the slot's next exchange."""
+        if len(self._draining) >= _MOST_DRAINING:
+            self._discard(next(iter(self._draining.values())), reset=True)
+        conn.state = State.DRAINING
+        conn.deadline_ns = self._clock() + _DRAIN_GRACE_NS
+        self._slots[conn.slot] = None
+        self._draining[conn.fd] = conn
+
+    def _discard(self, conn: Connection, *, reset: bool) -> None:
+        if self._slots[conn.slot] is conn:
+            self._slots[conn.slot] = None
+        del self._connections[conn.fd]
+        self._draining.pop(conn.fd, None)
+        self._poller.forget(conn.fd)
+        if reset:
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        conn.sock.close()
+
+    def _sweep(self) -> None:
+        """End what is past its deadline, and come back a few times within each timeout."""
+        now = self._clock()
+        late = [conn for conn in self._connections.values() if conn.deadline_ns <= now]
+        for conn in late:
+            match conn.state:
+                case State.CONNECTING:
+                    self._fail(
+                        conn,
+                        Outcome.CONNECT_TIMEOUT,
+                        f"no connection within {self._wiring.load.connect_timeout_s:g} s",
+                    )
+                case State.SENDING | State.AWAITING:
+                    self._fail(
+                        conn,
+                        Outcome.TIMEOUT,
+                        f"no complete answer within {self._wiring.load.timeout_s:g} s",
+                    )
+                case State.DRAINING:
+                    self._discard(conn, reset=True)
+                case State.IDLE:
+                    pass
+        shortest_ns = min(self._connect_timeout_ns, self._timeout_ns, _DRAIN_GRACE_NS)
+        self._sweeper = self._loop.call_later(shortest_ns / NS_PER_S / 20, self._sweep)
+
+
+def _read_failure(conn: Connection, error: OSError) -> tuple[Outcome, str]:
+    """Name a failure of recv."""
+    if conn.ordinal > 0 and conn.first_byte_ns == ABSENT:
+        return Outcome.STALE, "the kept connection was reset by the server"
+    where = "inside the answer" if conn.first_byte_ns != ABSENT else "before an answer"
+    return Outcome.RESET, f"{os.strerror(error.errno or 0)} {where}"

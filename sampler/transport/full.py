@@ -1,0 +1,498 @@
+"""The full transport: exchanges by aiohttp, for what the fast path leaves out (TLS).
+
+How it works. Each slot has a session of its own over a connector that holds one connection,
+so that a connection belongs to a slot. The connector sees each exchange take its connection:
+there connections are numbered, their lengths drawn, and the last request on one is told to
+say ``Connection: close``. An exchange is one task, whose end records the sample.
+
+What aiohttp does by itself and must not do here is switched off: it repeats an idempotent
+request whose connection broke, keeps cookies, follows redirects and reads the environment.
+Its errors become outcomes in one place, `_translate`; an error that is not listed there is a
+defect, ends up in `FullTransport.failure` and must end the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import random
+import socket
+import ssl
+from dataclasses import dataclass, field
+from itertools import count, cycle
+from typing import TYPE_CHECKING
+
+import aiohttp
+from aiohttp import hdrs
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from yarl import URL
+
+from analysis import ABSENT, Outcome
+from sampler.errors import SamplingError
+from sampler.http1.request import header_fields
+from sampler.http1.response import LimitExceeded, ProtocolViolation
+from sampler.transport.addresses import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
+    from sampler.plan import ConnectionLife
+    from sampler.transport.addresses import Address
+    from sampler.transport.base import Wiring
+
+_NEVER_S = 1e9  # for limits of aiohttp's own that another limit replaces
+_CLIENT_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS})
+_CLIENT_LIMIT_PAUSE_S = 0.05
+_AUTO_HEADERS = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE, hdrs.USER_AGENT)
+
+
+@dataclass(slots=True, eq=False)
+class _Exchange:
+    """One launched request until it is recorded."""
+
+    slot: int
+    index: int
+    scheduled_ns: int
+    sent_ns: int
+    first_byte_ns: int = ABSENT
+    done_ns: int = ABSENT
+    status: int = 0
+    line_error: BaseException | None = None  # what aiohttp held against the connection
+    is_recorded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How an exchange ended."""
+
+    outcome: Outcome
+    detail: str | None = None
+    label: int = ABSENT
+    replica: int = ABSENT
+
+
+class _Addresses(AbstractResolver):
+    """The addresses found when the transport was opened, in turn; no look-up later."""
+
+    def __init__(self) -> None:
+        self._turns: Iterator[ResolveResult] = iter(())
+
+    def use(self, host: str, addresses: Sequence[Address]) -> None:
+        """Spread the connections to come over `addresses`."""
+        self._turns = cycle(
+            [
+                ResolveResult(
+                    hostname=host,
+                    host=address[0],
+                    port=address[1],
+                    family=family,
+                    proto=socket.IPPROTO_TCP,
+                    flags=socket.AI_NUMERICHOST,
+                )
+                for family, address in addresses
+            ]
+        )
+
+    async def resolve(
+        self,
+        host: str,  # noqa: ARG002 - there is one host
+        port: int = 0,  # noqa: ARG002 - and one port
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - chosen in `open`
+    ) -> list[ResolveResult]:
+        """Give the address of one connection."""
+        return [next(self._turns)]
+
+    async def close(self) -> None:
+        """Do nothing: the transport owns the addresses."""
+
+
+class _Line(aiohttp.TCPConnector):
+    """The connection of one slot: one at a time, numbered, of a drawn length."""
+
+    def __init__(
+        self,
+        numbers: Iterator[int],
+        draw: Callable[[], int | None],
+        addresses: _Addresses,
+        context: ssl.SSLContext | None,
+    ) -> None:
+        super().__init__(
+            limit=1,
+            ssl=True if context is None else context,
+            resolver=addresses,
+            use_dns_cache=False,
+            happy_eyeballs_delay=None,  # never two connections for one request
+            keepalive_timeout=_NEVER_S,
+        )
+        self._numbers = numbers
+        self._draw = draw
+        self._left: int | None = None
+        self.protocol: ResponseHandler | None = None
+        self.is_connected = False
+        self.number = ABSENT
+        self.ordinal = 0
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
+    ) -> Connection:
+        """Give the connection for a request, the open one if it is still there."""
+        self.is_connected = False
+        connection = await super().connect(req, traces, timeout)
+        protocol = connection.protocol
+        if protocol is not None and protocol is self.protocol and protocol.should_close:
+            # More came on the idle connection than was asked for; aiohttp would take it for
+            # the next answer.
+            connection.close()
+            connection = await super().connect(req, traces, timeout)
+        if connection.protocol is self.protocol:
+            self.ordinal += 1
+        else:
+            self.protocol = connection.protocol
+            self.number = next(self._numbers)
+            self.ordinal = 0
+            self._left = self._draw()
+        self.is_connected = True
+        if self._left is not None:
+            self._left -= 1
+            if self._left == 0 and self.protocol is not None:
+                req.headers[hdrs.CONNECTION] = "close"
+                self.protocol.force_close()
+        return connection
+
+    def place(self) -> tuple[int, int]:
+        """Give connection number and ordinal of the exchange that has just ended.
+
+        An attempt that found no connection has a number of its own: nothing depends on it.
+        """
+        return (self.number, self.ordinal) if self.is_connected else (next(self._numbers), 0)
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """What a slot keeps between its exchanges."""
+
+    line: _Line
+    session: aiohttp.ClientSession
+    exchange: _Exchange | None = None
+    task: asyncio.Task[_Ending] | None = field(default=None)
+
+
+class FullTransport:
+    """Carries exchanges over aiohttp; implements `sampler.transport.base.Transport`.
+
+    Parameters
+    ----------
+    wiring : Wiring
+        What the transport is connected to.
+
+    Attributes
+    ----------
+    failure : BaseException or None
+        A defect of the transport, or of aiohttp, that is not an outcome of an exchange. It
+        must end the run; the exchange that met it is recorded as aborted.
+
+    Notes
+    -----
+    The client closes first when a connection has carried its last request: aiohttp does not
+    wait for the peer's FIN, so TIME_WAIT is on this side.
+    """
+
+    name = "full"
+
+    def __init__(self, wiring: Wiring) -> None:
+        target, load = wiring.target, wiring.load
+        self.failure: BaseException | None = None
+        self._wiring = wiring
+        self._load = load
+        self._url = URL(
+            f"{'https' if target.is_tls else 'http'}://{target.authority}{target.request_target}",
+            encoded=True,
+        )
+        self._place = f"{target.host}:{target.port}"
+        self._addresses = _Addresses()
+        self._context = ssl.create_default_context() if target.is_tls else None
+        self._numbers = count()
+        self._draw = _lengths(load.connection, wiring.seed)
+        self._slots: dict[int, _Slot] = {}
+        self._tasks: set[asyncio.Task[_Ending]] = set()
+
+    async def open(self) -> None:
+        """Get ready to launch: resolve the name.
+
+        Raises
+        ------
+        SamplingError
+            If the target's name cannot be resolved, or this aiohttp offers no way to keep it
+            from repeating requests.
+        """
+        target = self._wiring.target
+        addresses = await resolve(target.host, target.port, timeout_s=self._load.connect_timeout_s)
+        self._addresses.use(target.host, addresses)
+        async with aiohttp.ClientSession() as probe:
+            if not hasattr(probe, "_retry_connection"):
+                raise SamplingError(
+                    f"aiohttp {aiohttp.__version__} repeats failed requests by itself, and the "
+                    "switch that this version of weighbridge knows is gone",
+                    hint="use --transport fast, or another version of aiohttp",
+                )
+
+    def launch(self, slot: int, index: int, scheduled_ns: int) -> None:
+        """Start exchange `index` in an idle slot; does not wait."""
+        place = self._slots.get(slot)
+        if place is None:
+            place = self._slots[slot] = self._new_slot()
+        exchange = _Exchange(slot, index, scheduled_ns, self._wiring.clock())
+        place.exchange = exchange
+        task = asyncio.get_running_loop().create_task(self._carry(place, exchange))
+        place.task = task
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._on_done(place, exchange, done))
+
+    def abort(self) -> None:
+        """Give up all exchanges in flight and record them as `Outcome.ABORTED`."""
+        in_flight = [
+            (place, place.exchange, place.task)
+            for place in self._slots.values()
+            if place.exchange is not None
+        ]
+        for place, exchange, task in in_flight:
+            if task is not None:
+                task.cancel()
+            self._finish(place, exchange, _Ending(Outcome.ABORTED, "given up by us in flight"))
+
+    async def aclose(self) -> None:
+        """Close all connections; nothing may be in flight."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for place in self._slots.values():
+            await place.session.close()
+        self._slots.clear()
+
+    def _new_slot(self) -> _Slot:
+        load = self._load
+        line = _Line(self._numbers, self._draw, self._addresses, self._context)
+        session = aiohttp.ClientSession(
+            connector=line,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=True,
+            skip_auto_headers=_AUTO_HEADERS,
+            # Above the threshold aiohttp would round the instant up to whole seconds.
+            timeout=aiohttp.ClientTimeout(
+                total=None, connect=load.connect_timeout_s, ceil_threshold=_NEVER_S
+            ),
+            max_line_size=load.max_header_bytes,
+            max_field_size=load.max_header_bytes,
+        )
+        session._retry_connection = False  # noqa: SLF001 - no public switch; `open` checked it
+        return _Slot(line, session)
+
+    async def _carry(self, place: _Slot, exchange: _Exchange) -> _Ending:
+        try:
+            async with asyncio.timeout(self._load.timeout_s):
+                headers, body = await self._ask(place, exchange)
+        except (aiohttp.ClientError, OSError, LimitExceeded, ProtocolViolation) as error:
+            exchange.done_ns = self._wiring.clock()
+            return self._translate(error, place.line, exchange)
+        exchange.done_ns = self._wiring.clock()
+        return self._label(exchange.status, headers, body)
+
+    async def _ask(
+        self, place: _Slot, exchange: _Exchange
+    ) -> tuple[tuple[tuple[bytes, bytes], ...], bytes]:
+        target = self._wiring.target
+        response = await place.session.request(
+            target.method,
+            self._url,
+            headers=header_fields(target),
+            data=target.body or None,
+            allow_redirects=False,
+        )
+        try:
+            exchange.first_byte_ns = self._wiring.clock()
+            exchange.status = response.status
+            headers = response.raw_headers
+            if exchange.status == 101:
+                raise ProtocolViolation("switching protocols, which was not asked for")
+            self._check_header(headers)
+            body = await self._read_body(response)
+        finally:
+            if place.line.protocol is not None:
+                exchange.line_error = place.line.protocol.exception()
+            response.close()  # clears that exception
+        if isinstance(exchange.line_error, aiohttp.ClientOSError):
+            # aiohttp takes a reset for the end of a body that ends with its connection.
+            raise exchange.line_error
+        return headers, body
+
+    def _check_header(self, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+        # aiohttp limits each line, not the header as a whole.
+        limit = self._load.max_header_bytes
+        if sum(len(name) + len(value) + 4 for name, value in headers) > limit:
+            raise LimitExceeded(f"the response header is larger than {limit} bytes")
+
+    async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
+        limit = self._load.max_body_bytes
+        parts: list[bytes] = []
+        size = 0
+        while part := await response.content.readany():
+            size += len(part)
+            if size > limit:
+                raise LimitExceeded(f"the response body is larger than {limit} bytes")
+            parts.append(part)
+        return b"".join(parts)
+
+    def _label(self, status: int, headers: tuple[tuple[bytes, bytes], ...], body: bytes) -> _Ending:
+        reader = self._wiring.reader
+        label, replica = reader.codes(status, headers, body)
+        if label != ABSENT:
+            return _Ending(Outcome.OK, None, label, replica)
+        detail = reader.describe_missing(status, body)
+        return _Ending(Outcome.UNLABELLED, detail, label, replica)
+
+    def _translate(self, error: BaseException, line: _Line, exchange: _Exchange) -> _Ending:
+        """Give the outcome that an error of the library or the system stands for.
+
+        The one table; a more special error comes before its base class.
+        """
+        match error:
+            case LimitExceeded():
+                return _Ending(Outcome.TOO_LARGE, str(error))
+            case ProtocolViolation():
+                return _Ending(Outcome.PROTOCOL, str(error))
+            case aiohttp.ConnectionTimeoutError():
+                return self._no_connection(Outcome.CONNECT_TIMEOUT, self._too_slow())
+            case TimeoutError() if not isinstance(error, aiohttp.ClientOSError):
+                if isinstance(exchange.line_error, HttpProcessingError):
+                    # aiohttp does not wake the reader of a body whose chunks are malformed.
+                    return self._bad_message(exchange.line_error)
+                return _Ending(
+                    Outcome.TIMEOUT, f"no complete answer within {self._load.timeout_s:g} s"
+                )
+            case aiohttp.ClientConnectorError():
+                return self._connect_error(error)
+            case aiohttp.ClientOSError() if isinstance(error.__cause__, ssl.SSLError):
+                # TLS 1.3: a server that wants a certificate says so after the handshake.
+                return self._no_connection(Outcome.CONNECT_FAILED, _tls_reason(error.__cause__))
+            case aiohttp.ServerDisconnectedError() | aiohttp.ClientConnectionResetError():
+                heard = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(
+                    error.message, str
+                )
+                return _broken(Outcome.CLOSED, "closed", line, exchange, heard=heard)
+            case aiohttp.ClientOSError() | ConnectionResetError():
+                return _broken(Outcome.RESET, "reset", line, exchange)
+            case aiohttp.ClientPayloadError() if isinstance(
+                exchange.line_error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError
+            ):
+                return self._translate(exchange.line_error, line, exchange)
+            case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError():
+                return self._bad_message(error)
+        raise error
+
+    def _connect_error(self, error: aiohttp.ClientConnectorError) -> _Ending:
+        cause = error.os_error
+        if isinstance(cause, ssl.SSLError):
+            return self._no_connection(Outcome.CONNECT_FAILED, _tls_reason(cause))
+        if cause.errno == errno.ETIMEDOUT:
+            return self._no_connection(Outcome.CONNECT_TIMEOUT, self._too_slow())
+        outcome = Outcome.CLIENT_LIMIT if cause.errno in _CLIENT_LIMITS else Outcome.CONNECT_FAILED
+        reason = str(cause) if cause.errno is None else os.strerror(cause.errno)
+        return self._no_connection(outcome, reason)
+
+    def _no_connection(self, outcome: Outcome, reason: str) -> _Ending:
+        return _Ending(outcome, f"connect to {self._place}: {reason}")
+
+    def _too_slow(self) -> str:
+        return f"no answer within {self._load.connect_timeout_s:g} s"
+
+    def _bad_message(self, error: BaseException) -> _Ending:
+        causes = list(_causes(error))
+        if any(isinstance(cause, LineTooLong) for cause in causes):
+            limit = self._load.max_header_bytes
+            return _Ending(Outcome.TOO_LARGE, f"the response header is larger than {limit} bytes")
+        reasons = [str(cause) for cause in causes if isinstance(cause, HttpProcessingError)]
+        reason = (reasons or [str(error)])[-1].strip().partition("\n")[0]
+        return _Ending(Outcome.PROTOCOL, f"not an HTTP/1 response: {reason}")
+
+    def _on_done(self, place: _Slot, exchange: _Exchange, task: asyncio.Task[_Ending]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            self._finish(place, exchange, _Ending(Outcome.ABORTED, "given up by us in flight"))
+            return
+        failure = task.exception()
+        if failure is not None:
+            self.failure = self.failure or failure
+            self._finish(place, exchange, _Ending(Outcome.ABORTED, f"a defect: {failure!r}"))
+            return
+        self._finish(place, exchange, task.result())
+
+    def _finish(self, place: _Slot, exchange: _Exchange, ending: _Ending) -> None:
+        if exchange.is_recorded:  # an aborted task ends later than its exchange
+            return
+        exchange.is_recorded = True
+        place.exchange = place.task = None
+        connection, ordinal = place.line.place()
+        self._wiring.recorder.record(
+            exchange.index,
+            exchange.scheduled_ns,
+            exchange.sent_ns,
+            exchange.first_byte_ns,
+            exchange.done_ns if exchange.done_ns != ABSENT else self._wiring.clock(),
+            connection,
+            ordinal,
+            ending.label,
+            ending.replica,
+            exchange.status,
+            ending.outcome,
+            ending.detail,
+        )
+        if ending.outcome is Outcome.CLIENT_LIMIT:
+            # Asking again at once would only spin until a port or a descriptor is free.
+            loop = asyncio.get_running_loop()
+            loop.call_later(_CLIENT_LIMIT_PAUSE_S, self._wiring.on_idle, exchange.slot)
+        else:
+            self._wiring.on_idle(exchange.slot)
+
+
+def _lengths(life: ConnectionLife, seed: int) -> Callable[[], int | None]:
+    """Make the draw of a connection's length: requests on it, None without end."""
+    shortest, longest = life.shortest, life.longest
+    if shortest is None or longest is None:
+        return lambda: None
+    generator = random.Random(seed)
+    return lambda: generator.randint(shortest, longest)
+
+
+def _broken(
+    outcome: Outcome, how: str, line: _Line, exchange: _Exchange, *, heard: bool = False
+) -> _Ending:
+    """Give the outcome of a connection that ended early; `heard` if a part of a head came."""
+    if exchange.first_byte_ns != ABSENT:
+        return _Ending(outcome, f"the peer {how} the connection within the body")
+    if line.is_connected and line.ordinal > 0 and not heard:
+        return _Ending(
+            Outcome.STALE, f"the peer {how} a kept-alive connection before the answer began"
+        )
+    return _Ending(outcome, f"the peer {how} the connection before the head was complete")
+
+
+def _tls_reason(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate: {error.verify_message}"
+    return f"TLS: {error.reason or error.strerror}"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Walk from an error to what caused it."""
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__
