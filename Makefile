@@ -1,0 +1,87 @@
+# What people run. `make` alone prints this list.
+#
+# Everything is installed into .venv. Stamp files remember what was installed for which
+# pyproject.toml, so that a second call starts at once.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+export PIP_ROOT_USER_ACTION := ignore
+
+# Prints the first Python that is new enough, or says which ones were found. PYTHON= overrides.
+define FIND_PYTHON
+found=""
+for name in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do
+    version=$$("$$name" -c 'import sys; print(*sys.version_info[:2], sep=".")' 2>/dev/null) || continue
+    if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+        python=$$name
+        break
+    fi
+    found="$$found $$name is $$version;"
+done
+if [ -z "$${python:-}" ]; then
+    echo "make: weighbridge needs Python 3.11 or newer, found:$${found:- none;} install one or name it with PYTHON=" >&2
+    exit 1
+fi
+endef
+
+.PHONY: help demo test lint bench format clean
+
+help: ## print this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+
+demo: $(VENV)/.runtime ## tell the whole story of one canary on a Service of our own (ARGS= is passed on)
+	@$(BIN)/weighbridge demo $(ARGS)
+
+test: ## lint, then all tests (ARGS= goes to pytest; ALLOW_MISSING=1 skips what this machine cannot run)
+	@$(FIND_PYTHON)
+	"$$python" tests/requirements.py
+	$(MAKE) lint
+	$(BIN)/python -m pytest --ignore=tests/benchmarks $(ARGS)
+
+lint: $(VENV)/.develop ## ruff, mypy and the import contracts
+	@$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.develop ## rewrite the code as the formatter wants it
+	@$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.develop ## compare with wrk, and measure the start; needs root; writes reports/benchmarks
+	@$(FIND_PYTHON)
+	"$$python" tests/requirements.py
+	$(BIN)/python -m tests.benchmarks.sampler_vs_wrk
+	$(BIN)/python -m tests.benchmarks.startup
+
+clean: ## remove the environment, the caches and what was built; runs in reports/ stay
+	@rm -rf $(VENV) build dist .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find sampler analysis tests -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# Dependency groups need pip >= 25.1.
+$(VENV)/.created:
+	@$(FIND_PYTHON)
+	if ! "$$python" -m venv --clear $(VENV); then
+	    rm -rf $(VENV)
+	    echo "make: $$python cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2
+	    exit 1
+	fi
+	echo "make: installing into $(VENV), once" >&2
+	$(PIP) install --upgrade 'pip>=25.1'
+	touch $@
+
+$(VENV)/.runtime: $(VENV)/.created pyproject.toml
+	@$(PIP) install --editable .
+	touch $@
+
+$(VENV)/.develop: $(VENV)/.created pyproject.toml
+	@$(PIP) install --editable . --group lint --group test
+	touch $@ $(VENV)/.runtime

@@ -1,0 +1,230 @@
+"""``weighbridge check`` as a user meets it: verdict, exit code, documents."""
+
+from __future__ import annotations
+
+import json
+import socket
+from xml.etree import ElementTree as ET
+
+import pyarrow.parquet as pq
+import pytest
+
+from sampler.demo.pods import Faults
+from sampler.demo.process import EmbeddedService
+
+NINE_TO_ONE = {"v1": 9, "v2": 1}
+
+
+@pytest.fixture(scope="module")
+def nine_to_one():
+    with EmbeddedService(NINE_TO_ONE, seed=5) as service:
+        yield service
+
+
+def closed_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def report_of(completed) -> dict:
+    return json.loads(completed.stdout)
+
+
+def test_a_right_split_passes(weighbridge, nine_to_one):
+    done = weighbridge("check", nine_to_one.url, "--expect", "v1=9,v2=1", "--seed", "1")
+
+    assert (done.returncode, done.stdout.split()[0]) == (0, "PASS"), done.stderr
+    assert "10 %" in done.stdout.splitlines()[0]
+
+
+def test_a_wrong_split_fails_and_says_what_it_is(weighbridge, nine_to_one):
+    done = weighbridge("check", nine_to_one.url, "--expect", "v1=5,v2=5", "--json", "-")
+
+    report = report_of(done)
+    assert (done.returncode, report["verdict"]) == (1, "FAIL")
+    assert report["reasons"][0]["code"] == "outside_tolerance"
+    low, high = report["observed"]["intervals"]["v2"]
+    assert low < 0.1 < high < 0.5
+
+
+def test_a_weight_that_never_took_effect_is_named(weighbridge):
+    with EmbeddedService({"v1": 5, "v2": 5}, seed=2) as service:
+        done = weighbridge("check", service.url, "--expect", "v1=9,v2=1", "--json", "-")
+
+    report = report_of(done)
+    looks_like = [r for r in report["reasons"] if r["code"] == "looks_like"]
+    assert done.returncode == 1
+    assert "1:1" in looks_like[0]["message"]
+
+
+def test_too_small_a_budget_is_inconclusive(weighbridge, nine_to_one):
+    done = weighbridge(
+        "check", nine_to_one.url, "--expect", "v1=9,v2=1", "--max-samples", "30", "--json", "-"
+    )
+
+    report = report_of(done)
+    assert (done.returncode, report["verdict"]) == (3, "INCONCLUSIVE")
+    assert report["reasons"][0]["code"] == "budget_spent"
+    assert report["samples"]["launched"] == 30
+
+
+def test_a_time_limit_is_inconclusive(weighbridge, nine_to_one):
+    done = weighbridge(
+        "check", nine_to_one.url, "--expect", "v1=9,v2=1", "--rate", "200/s",
+        "--max-time", "300ms", "--json", "-",
+    )  # fmt: skip
+
+    report = report_of(done)
+    assert done.returncode == 3
+    assert report["reasons"][0]["code"] == "time_spent"
+
+
+def test_a_foreign_label_fails_a_pure_split(weighbridge):
+    with EmbeddedService({"v1": 9, "v3": 1}, seed=3) as service:
+        done = weighbridge("check", service.url, "--expect", "v1=10,v2=0", "--json", "-")
+
+    report = report_of(done)
+    assert (done.returncode, report["verdict"]) == (1, "FAIL")
+    assert report["reasons"][0]["code"] == "unexpected_label"
+    assert "v3" in report["reasons"][0]["message"]
+
+
+def test_a_closed_port_cannot_be_measured(weighbridge):
+    url = f"http://127.0.0.1:{closed_port()}/"
+    done = weighbridge("check", url, "--expect", "v1=9,v2=1", "--junit", "-")
+
+    assert done.returncode == 4
+    assert "Connection refused" in done.stderr
+    assert ET.fromstring(done.stdout).findall(".//error")
+
+
+def test_a_name_without_an_address_cannot_be_measured(weighbridge):
+    done = weighbridge("check", "http://no.such.host.invalid/", "--expect", "v1=1")
+
+    assert done.returncode == 4
+    assert "no.such.host.invalid" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("transport", ["fast", "full"])
+def test_a_page_instead_of_a_label_cannot_be_measured(weighbridge, transport):
+    with EmbeddedService({"v1": 2}, {"v1": Faults(html=True)}) as service:
+        done = weighbridge("check", service.url, "--expect", "v1=9,v2=1", "--transport", transport)
+
+    assert done.returncode == 4
+    assert "<html" in (done.stdout + done.stderr).lower()
+    assert "--label" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("http://127.0.0.1/", "--expect", "v1=x"),
+        ("http://127.0.0.1/", "--expect", "v1"),
+        ("http://127.0.0.1/", "--expect", "v1=0,v2=0"),
+        ("http://127.0.0.1/",),
+        ("ftp://127.0.0.1/", "--expect", "v1=1"),
+        ("http://user:secret@127.0.0.1/", "--expect", "v1=1"),
+        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--tolerance", "12pp"),
+        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--alpha", "0.7"),
+        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--label", "label"),
+        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--connection", "5:2"),
+        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--concurrency", "0"),
+        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--method", "POST"),
+        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--header", "no colon"),
+        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--rate", "fast"),
+        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--json", "-", "--junit", "-"),
+        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--json", "no/such/folder/x.json"),
+        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--config", "missing.toml"),
+    ],
+)
+def test_bad_input_is_a_usage_error_without_a_traceback(weighbridge, tmp_path, arguments):
+    done = weighbridge("check", *arguments)
+
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip()
+    assert not (tmp_path / "reports").exists()
+
+
+def test_a_run_is_written_whole(weighbridge, nine_to_one, tmp_path):
+    done = weighbridge(
+        "check", nine_to_one.url, "--expect", "v1=9,v2=1", "--seed", "1",
+        "--json", "out.json", "--junit", "out.xml",
+    )  # fmt: skip
+
+    (run,) = (tmp_path / "reports").iterdir()
+    report = json.loads((run / "report.json").read_text())
+    table = pq.read_table(run / "samples.parquet")
+    windows = pq.read_table(run / "windows.parquet")
+    assert done.returncode == 0
+    assert json.loads((tmp_path / "out.json").read_text()) == report
+    assert table.num_rows == report["samples"]["launched"]
+    assert sum(windows["count"].to_pylist()) == table.num_rows
+    assert report["run"]["seed"] == 1
+    assert json.loads((run / "expectation.json").read_text()) == report["expected"]
+    assert ET.parse(run / "junit.xml").getroot().tag == "testsuites"
+    assert not (run / "samples.arrows").exists()
+
+
+def test_options_can_come_from_a_file_and_the_command_line_wins(weighbridge, nine_to_one, tmp_path):
+    config = tmp_path / "weighbridge.toml"
+    config.write_text('[check]\nexpect = "v1=9,v2=1"\nmax-samples = 20\nconcurrency = 4\n')
+
+    done = weighbridge(
+        "check", nine_to_one.url, "--config", str(config), "--concurrency", "2", "--json", "-"
+    )
+
+    report = report_of(done)
+    assert report["samples"]["launched"] == 20
+    assert report["performance"]["concurrency"] == 2
+
+
+def test_an_unknown_name_in_the_file_is_a_usage_error(weighbridge, tmp_path):
+    config = tmp_path / "weighbridge.toml"
+    config.write_text("[check]\nconcurency = 4\n")
+
+    done = weighbridge("check", "http://127.0.0.1/", "--config", str(config))
+
+    assert done.returncode == 2
+    assert "concurency" in done.stderr
+
+
+def test_sample_measures_without_a_verdict(weighbridge, nine_to_one):
+    done = weighbridge("sample", nine_to_one.url, "--max-samples", "300", "--json", "-")
+
+    report = report_of(done)
+    assert done.returncode == 0
+    assert "verdict" not in report
+    assert sum(report["observed"]["counts"].values()) == 300
+    assert report["samples"]["connections"] == 300
+
+
+def test_reuse_judges_connections_and_not_requests(weighbridge, nine_to_one):
+    done = weighbridge(
+        "check", nine_to_one.url, "--expect", "v1=9,v2=1", "--connection", "reuse",
+        "--max-samples", "2000", "--concurrency", "8", "--json", "-",
+    )  # fmt: skip
+
+    report = report_of(done)
+    assert done.returncode == 3
+    assert report["samples"]["launched"] == 2000
+    assert report["samples"]["independent"] <= report["samples"]["connections"] <= 8
+
+
+def test_help_lists_the_commands_that_work(weighbridge):
+    done = weighbridge("--help")
+
+    assert done.returncode == 0
+    for name in ("check", "sample", "demo"):
+        assert name in done.stdout
+    assert "Exit codes" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["check", "sample", "demo"])
+def test_every_command_has_help(weighbridge, name):
+    done = weighbridge(name, "--help")
+
+    assert done.returncode == 0
+    assert "Example" in done.stdout

@@ -1,0 +1,82 @@
+"""What a report on a terminal and in a file must not do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sampler.cli.options import command_line
+from sampler.demo.process import EmbeddedService
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["check", "u", "--expect", "v1=1"], "weighbridge check u --expect v1=1"),
+        (["check", "--header", "Token: s3cret"], "weighbridge check --header 'Token: …'"),
+        (["check", "--header=Token: s3cret"], "weighbridge check '--header=Token: …'"),
+        (["check", "--body", "s3cret"], "weighbridge check --body '…'"),
+        (["check", "--body", "@body.json", "u"], "weighbridge check --body @body.json u"),
+    ],
+)
+def test_the_command_line_in_a_report_holds_no_secret(arguments, line):
+    assert command_line(arguments) == line
+
+
+def test_a_secret_header_reaches_the_target_and_no_document(weighbridge, tmp_path):
+    with EmbeddedService({"v1": 1}) as service:
+        done = weighbridge(
+            "check", service.url, "--expect", "v1=1", "--header", "Authorization: s3cret",
+            "--json", "report.json",
+        )  # fmt: skip
+
+    assert done.returncode == 0
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) > 4
+    assert not [path for path in written if b"s3cret" in path.read_bytes()]
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_a_terminal_that_cannot_spell_the_marks_still_gets_the_verdict(tmp_path):
+    with EmbeddedService({"v1": 1}) as service:
+        done = subprocess.run(
+            [sys.executable, "-m", "sampler.cli", "check", service.url, "--expect", "v1=1"],
+            capture_output=True,
+            check=False,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONIOENCODING": "ascii"},
+            timeout=30,
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"PASS")
+
+
+def test_stdout_that_nobody_reads_is_no_traceback(tmp_path):
+    with EmbeddedService({"v1": 1}) as service:
+        reader, writer = os.pipe()
+        os.close(reader)
+        process = subprocess.run(
+            [
+                sys.executable, "-m", "sampler.cli", "check", service.url,
+                "--expect", "v1=1", "--json", "-",
+            ],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            check=False,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+            timeout=30,
+        )  # fmt: skip
+        os.close(writer)
+
+    assert b"Traceback" not in process.stderr
+    (run,) = (tmp_path / "reports").iterdir()
+    assert json.loads((run / "report.json").read_text())["verdict"] == "PASS"

@@ -1,0 +1,54 @@
+"""What the README tells people to type does what it says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sampler.demo.process import EmbeddedService
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+URL = "http://127.0.0.1:8080/"
+
+COMMANDS = re.findall(r"^\$ weighbridge (.*?) +# exit (\d+)$", README, re.MULTILINE)
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def service():
+    with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as running:
+        yield running
+
+
+def test_there_is_something_to_type():
+    assert len(COMMANDS) >= 6
+    assert len(PYTHON) == 1
+
+
+@pytest.mark.parametrize(("command", "code"), COMMANDS)
+def test_a_command_ends_as_the_readme_says(weighbridge, service, command, code):
+    done = weighbridge(*shlex.split(command.replace(URL, service.url)))
+
+    assert done.returncode == int(code), done.stdout + done.stderr
+
+
+def test_the_python_of_the_readme_runs(service, tmp_path):
+    script = tmp_path / "readme.py"
+    script.write_text(PYTHON[0].replace(URL, service.url), encoding="utf-8")
+
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        timeout=60,
+    )
+
+    assert done.stdout.startswith("PASS"), done.stderr

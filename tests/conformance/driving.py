@@ -1,0 +1,181 @@
+"""A closed loop of a few exchanges over one transport, and what must hold after any of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from analysis import ABSENT, Outcome
+from sampler.clock import RunClock
+from sampler.labels import LabelReader, LabelRule
+from sampler.record import Recorder
+from sampler.transport.base import Wiring
+from sampler.transport.fast import FastTransport
+from sampler.transport.full import FullTransport
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from analysis import Batch
+    from sampler.plan import Load
+    from sampler.target import Target
+    from sampler.transport.base import Transport
+    from tests.conformance.scripted import ScriptedServer
+
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+TRANSPORTS = ("fast", "fast-loop", "full")
+_TICK_S = 0.05
+_HUNG_S = 20.0  # a run that takes this long has lost an exchange
+
+
+def make_transport(kind: str, wiring: Wiring) -> Transport:
+    """Make a transport of one of the `TRANSPORTS`."""
+    match kind:
+        case "full":
+            return FullTransport(wiring)
+        case "fast":
+            return FastTransport(wiring)
+        case "fast-loop":
+            return FastTransport(wiring, poller="loop")
+    raise ValueError(kind)
+
+
+@dataclass(eq=False)
+class Seen:
+    """What a run left behind: the client's samples, and the server's count."""
+
+    batch: Batch
+    details: dict[Outcome, list[str]]
+    launched: int
+    server: ScriptedServer | None
+
+    @property
+    def outcomes(self) -> dict[Outcome, int]:
+        """Number of samples by outcome."""
+        return {Outcome(code): n for code, n in Counter(self.batch.outcome.tolist()).items()}
+
+    @property
+    def labels(self) -> list[str | None]:
+        """Label of each sample in send order."""
+        names = self.batch.labels
+        return [None if code == ABSENT else names[code] for code in self.batch.label]
+
+    @property
+    def replicas(self) -> list[str | None]:
+        """Replica of each sample in send order."""
+        names = self.batch.replicas
+        return [None if code == ABSENT else names[code] for code in self.batch.replica]
+
+    @property
+    def detail(self) -> str:
+        """The only detail."""
+        ((detail,),) = self.details.values()
+        return detail
+
+    def only(self) -> Outcome:
+        """Give the outcome that all samples share."""
+        (outcome,) = self.outcomes
+        return outcome
+
+
+@dataclass(eq=False)
+class Driver:
+    """Runs exchanges: the smallest engine that keeps to the seam.
+
+    Parameters
+    ----------
+    n
+        Exchanges to launch.
+    pause
+        Turns of the loop between the end of an exchange and the next launch in its slot.
+    around
+        Entered for the time between opening and closing the transport.
+    """
+
+    kind: str
+    target: Target
+    load: Load
+    n: int
+    label: str = "/label"
+    replica: str | None = None
+    pause: int = 0
+    around: AbstractContextManager[object] = field(default_factory=nullcontext)
+    problems: list[str] = field(default_factory=list)
+    launched: int = 0
+    ended: int = 0
+    is_stopping: bool = False
+    transport: Transport | None = None
+    _in_launch: bool = False
+
+    async def run(self) -> tuple[Batch, dict[Outcome, list[str]]]:
+        """Launch and wait until every exchange has been recorded."""
+        self._loop = asyncio.get_running_loop()
+        self._finished = asyncio.Event()
+        self._clock = RunClock()
+        reader = LabelReader(
+            LabelRule.parse(self.label), LabelRule.parse(self.replica) if self.replica else None
+        )
+        recorder = Recorder(reader.labels, reader.replicas)
+        wiring = Wiring(
+            self.target, self.load, reader, recorder, self._clock, seed=7, on_idle=self._on_idle
+        )
+        transport = self.transport = make_transport(self.kind, wiring)
+        await transport.open()
+        try:
+            with self.around:
+                for slot in range(self.load.concurrency):
+                    self._launch(slot)
+                await self._wait(transport)
+        finally:
+            await transport.aclose()
+        batch = recorder.seal()
+        if self.problems or batch is None or recorder.waiting:
+            raise AssertionError(
+                f"{self.problems}, {recorder.recorded} recorded, {recorder.waiting} waiting"
+            )
+        return batch, recorder.details
+
+    async def _wait(self, transport: Transport) -> None:
+        """Wait for the last exchange, and look at the transport's health as the engine does."""
+        for _ in range(round(_HUNG_S / _TICK_S)):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_S):
+                    await self._finished.wait()
+            if transport.failure is not None:
+                raise transport.failure
+            if self._finished.is_set():
+                return
+        raise AssertionError(f"{self.launched - self.ended} exchanges never ended")
+
+    def abort(self) -> None:
+        """Stop launching, and give up what is in flight."""
+        self.is_stopping = True
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _launch(self, slot: int) -> None:
+        if self.launched < self.n and not self.is_stopping:
+            index, self.launched = self.launched, self.launched + 1
+            self._in_launch = True
+            if self.transport is not None:
+                self.transport.launch(slot, index, self._clock())
+            self._in_launch = False
+        elif self.ended == self.launched:
+            self._finished.set()
+
+    def _on_idle(self, slot: int) -> None:
+        if self._in_launch:
+            self.problems.append(f"slot {slot} became idle within launch")
+        self.ended += 1
+        self._later(self.pause, slot)
+
+    def _later(self, turns: int, slot: int) -> None:
+        if turns:
+            self._loop.call_soon(self._later, turns - 1, slot)
+        else:
+            self._launch(slot)

@@ -1,0 +1,146 @@
+"""Which connection carries which exchange."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from analysis import Outcome
+from tests.conformance.scripted import Act, Turns
+
+
+def test_every_request_has_a_connection_of_its_own_when_they_are_fresh(exchange, answer):
+    seen = exchange([answer()], n=12, concurrency=3)
+
+    assert seen.server.connections == 12
+    assert sorted(seen.batch.connection) == list(range(12))
+    assert set(seen.batch.ordinal) == {0}
+
+
+def test_one_connection_of_each_slot_carries_all_its_requests_when_they_are_reused(
+    exchange, answer
+):
+    seen = exchange([answer()], n=24, concurrency=3, connection="reuse")
+
+    assert seen.server.connections == 3
+    assert set(seen.batch.connection) == {0, 1, 2}
+    _assert_ordinals_count_up(seen)
+
+
+def test_connections_have_lengths_between_the_ends_of_the_range(exchange, answer):
+    seen = exchange([answer()], n=60, concurrency=2, connection="2:4")
+
+    lengths = Counter(seen.batch.connection.tolist())
+    finished = sorted(lengths.values())[2:]  # the last connection of a slot may be cut short
+    assert set(finished) == {2, 3, 4}
+    assert max(lengths.values()) <= 4
+    assert seen.server.connections == len(lengths)
+    assert sorted(lengths) == list(range(len(lengths)))
+    _assert_ordinals_count_up(seen)
+
+
+def test_only_the_last_request_of_a_connection_asks_to_close_it(exchange, answer):
+    seen = exchange([answer()], n=9, connection="3:3")
+
+    asked = [("connection", "close") in request.fields for request in seen.server.requests]
+    assert asked == [False, False, True] * 3
+
+
+def test_reused_connections_never_ask_to_be_closed(exchange, answer):
+    seen = exchange([answer()], n=4, connection="reuse")
+
+    assert all("connection" not in dict(request.fields) for request in seen.server.requests)
+
+
+def test_fresh_connections_always_ask_to_be_closed(exchange, answer):
+    seen = exchange([answer()], n=4)
+
+    assert all(("connection", "close") in request.fields for request in seen.server.requests)
+
+
+@pytest.mark.parametrize("steps", [(), (Act.CLOSE,)], ids=["left open", "closed"])
+def test_a_server_that_says_close_gets_a_new_connection(exchange, answer, steps):
+    seen = exchange(
+        [answer(fields="Connection: close\r\n"), *steps], n=4, connection="reuse", pause=4
+    )
+
+    assert seen.only() is Outcome.OK
+    assert seen.server.connections == 4
+    assert list(seen.batch.connection) == [0, 1, 2, 3]
+    assert set(seen.batch.ordinal) == {0}
+
+
+def test_a_connection_closed_while_idle_is_replaced_without_losing_a_request(exchange, answer):
+    seen = exchange([answer(), Act.CLOSE], n=6, connection="reuse", pause=12)
+
+    assert seen.only() is Outcome.OK
+    assert seen.server.connections == 6
+
+
+@pytest.mark.parametrize("last", [Act.CLOSE, Act.RESET])
+def test_a_kept_connection_that_breaks_before_the_answer_is_stale(exchange, answer, last):
+    def script(request):
+        return [answer()] if request.ordinal == 0 else [last]
+
+    seen = exchange(script, n=8, connection="reuse")
+
+    assert seen.outcomes == {Outcome.OK: 4, Outcome.STALE: 4}
+    assert list(seen.batch.ordinal) == [0, 1] * 4
+    assert "kept" in seen.detail
+
+
+def test_a_request_that_crosses_the_closing_of_its_connection_is_stale_and_not_repeated(
+    exchange, answer
+):
+    seen = exchange([answer(), Turns(1), Act.CLOSE], n=8, connection="reuse", unread=8)
+
+    outcomes = seen.outcomes
+    assert set(outcomes) <= {Outcome.OK, Outcome.STALE}
+    assert outcomes[Outcome.OK] == len(seen.server.requests)
+
+
+def test_a_kept_connection_that_breaks_within_the_answer_is_not_stale(exchange, answer):
+    def script(request):
+        return [answer()] if request.ordinal == 0 else [b"HTTP/1.1 200 OK\r\nConte", Act.CLOSE]
+
+    seen = exchange(script, n=6, connection="reuse")
+
+    assert seen.outcomes == {Outcome.OK: 3, Outcome.CLOSED: 3}
+
+
+def test_a_connection_with_surplus_bytes_is_not_used_again(exchange, answer):
+    seen = exchange([answer() + b"surplus"], n=4, connection="reuse")
+
+    # Whether they also spoil the answer in front of them is the parser's to say.
+    assert seen.only() in {Outcome.OK, Outcome.PROTOCOL}
+    assert seen.server.connections == 4
+
+
+def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_one(exchange, answer):
+    seen = exchange([answer(), Turns(), answer("stray")], n=4, connection="reuse", pause=16)
+
+    assert seen.labels == ["v1"] * 4
+    assert seen.server.connections == 4
+
+
+def test_a_connection_is_not_used_again_after_a_timeout(exchange, answer):
+    def script(request):
+        return [answer()] if request.number != 1 else [Act.SILENCE]
+
+    seen = exchange(script, n=4, connection="reuse", timeout_s=0.2)
+
+    assert [Outcome(code) for code in seen.batch.outcome] == [
+        Outcome.OK,
+        Outcome.TIMEOUT,
+        Outcome.OK,
+        Outcome.OK,
+    ]
+    assert list(seen.batch.connection) == [0, 0, 1, 1]
+
+
+def _assert_ordinals_count_up(seen):
+    of_connection: dict[int, int] = {}
+    for connection, ordinal in zip(seen.batch.connection, seen.batch.ordinal, strict=True):
+        assert ordinal == of_connection.get(connection, 0)
+        of_connection[connection] = ordinal + 1

@@ -1,0 +1,233 @@
+"""Each way in which an exchange can fail is told from the others."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import resource
+import socket
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from analysis import ABSENT, Outcome
+from sampler.errors import SamplingError
+from tests.conformance.scripted import Act, Drip, Turns
+
+HALF_A_HEAD = b"HTTP/1.1 200 OK\r\nContent-Le"
+HALF_A_BODY = b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"label": "v1"'
+HALF_A_CHUNK = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{"label": "v1"'
+NO_LAST_CHUNK = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nf\r\n{"label": "v1"}\r\n'
+OPEN_END = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"label": "v1"}'
+
+# aiohttp says only at the deadline that a later chunk is malformed.
+LONG_ENOUGH_S = 0.5
+
+ENDINGS = {
+    "no answer": ([Act.CLOSE], Outcome.CLOSED),
+    "half a head, close": ([HALF_A_HEAD, Turns(), Act.CLOSE], Outcome.CLOSED),
+    "half a body, close": ([HALF_A_BODY, Turns(), Act.CLOSE], Outcome.CLOSED),
+    "half a body, close at once": ([HALF_A_BODY, Act.CLOSE], Outcome.CLOSED),
+    "half a chunk, close": ([HALF_A_CHUNK, Turns(), Act.CLOSE], Outcome.CLOSED),
+    "no last chunk, close": ([NO_LAST_CHUNK, Turns(), Act.CLOSE], Outcome.CLOSED),
+    "only 100, close": ([b"HTTP/1.1 100 Continue\r\n\r\n", Turns(), Act.CLOSE], Outcome.CLOSED),
+    "no answer, reset": ([Act.RESET], Outcome.RESET),
+    "half a head, reset": ([HALF_A_HEAD, Turns(), Act.RESET], Outcome.RESET),
+    "half a body, reset": ([HALF_A_BODY, Turns(), Act.RESET], Outcome.RESET),
+    "half a chunk, reset": ([HALF_A_CHUNK, Turns(), Act.RESET], Outcome.RESET),
+    "open end, reset": ([OPEN_END, Turns(), Act.RESET], Outcome.RESET),
+    "silence": ([Act.SILENCE], Outcome.TIMEOUT),
+    "half a head, silence": ([HALF_A_HEAD, Act.SILENCE], Outcome.TIMEOUT),
+    "half a body, silence": ([HALF_A_BODY, Act.SILENCE], Outcome.TIMEOUT),
+    "open end, silence": ([OPEN_END, Act.SILENCE], Outcome.TIMEOUT),
+    "only 100, silence": ([b"HTTP/1.1 100 Continue\r\n\r\n", Act.SILENCE], Outcome.TIMEOUT),
+    "drip in the head": ([Drip(HALF_A_HEAD * 99, 0.02)], Outcome.TIMEOUT),
+    "drip in the body": ([HALF_A_BODY, Drip(b" " * 99, 0.02)], Outcome.TIMEOUT),
+    "garbage": ([b"\x00\x01 what\r\n\r\n", Act.SILENCE], Outcome.PROTOCOL),
+    "another protocol": ([b"SSH-2.0-OpenSSH_9.6\r\n", Act.SILENCE], Outcome.PROTOCOL),
+    "TLS alert": ([b"\x15\x03\x01\x00\x02\x02\x28", Act.CLOSE], Outcome.PROTOCOL),
+    "bad status": ([b"HTTP/1.1 2x0 OK\r\n\r\n", Act.SILENCE], Outcome.PROTOCOL),
+    "bad header": ([b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", Act.SILENCE], Outcome.PROTOCOL),
+    "bad length": ([b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"], Outcome.PROTOCOL),
+    "two lengths": (
+        [b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"],
+        Outcome.PROTOCOL,
+    ),
+    "bad chunk": (
+        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", Act.SILENCE],
+        Outcome.PROTOCOL,
+    ),
+    "bad chunk, later": ([HALF_A_CHUNK[:-1], Turns(), b"x" * 99, Act.SILENCE], Outcome.PROTOCOL),
+    "unasked upgrade": (
+        [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"],
+        Outcome.PROTOCOL,
+    ),
+}
+
+
+@pytest.mark.parametrize("connection", ["fresh", "reuse"])
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_broken_answer_has_its_own_outcome(exchange, name, connection):
+    steps, expected = ENDINGS[name]
+    is_late = expected is Outcome.TIMEOUT
+
+    seen = exchange(
+        steps,
+        n=2,
+        concurrency=2,
+        connection=connection,
+        timeout_s=0.1 if is_late else LONG_ENOUGH_S,
+        unread=2 if is_late else 0,  # on a busy machine the deadline may come first
+    )
+
+    assert seen.only() is expected
+    assert seen.labels == [None, None]
+    assert len(seen.detail) > 10
+
+
+def test_the_deadline_is_named_in_the_details(exchange):
+    assert "0.2 s" in exchange([Act.SILENCE], timeout_s=0.2).detail
+
+
+def test_the_status_of_an_answer_that_broke_in_its_body_is_known(exchange):
+    seen = exchange([HALF_A_BODY.replace(b"200 OK", b"500 Oh"), Turns(), Act.CLOSE])
+
+    assert seen.batch.status == [500]
+
+
+def test_an_exchange_without_an_answer_has_no_status_and_no_first_byte(exchange):
+    seen = exchange([Act.CLOSE])
+
+    assert seen.batch.status == [0]
+    assert seen.batch.first_byte_ns == [ABSENT]
+
+
+def test_the_instants_of_an_exchange_are_in_order(exchange, answer):
+    seen = exchange([answer()], n=8, concurrency=2)
+
+    batch = seen.batch
+    assert (batch.scheduled_ns <= batch.sent_ns).all()
+    assert (batch.sent_ns < batch.first_byte_ns).all()
+    assert (batch.first_byte_ns <= batch.done_ns).all()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 5_000 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X-Field: 0123456789\r\n" * 100,
+        b"HTTP/1.1 200 " + b"O" * 5_000 + b"\r\n",
+    ],
+    ids=["one field", "many fields", "status line"],
+)
+def test_a_header_over_its_limit_is_too_large(exchange, head):
+    wire = head + b"Content-Length: 0\r\n\r\n"
+
+    assert exchange([wire], max_header_bytes=1_000).only() is Outcome.TOO_LARGE
+    assert exchange([wire], max_header_bytes=10_000).only() is Outcome.UNLABELLED
+
+
+def test_a_long_field_below_the_limit_is_read(exchange, answer):
+    seen = exchange([answer(fields=f"X-Long: {'x' * 30_000}\r\n")], n=2)
+
+    assert seen.labels == ["v1"] * 2
+
+
+def test_a_header_without_end_is_too_large_long_before_the_deadline(exchange):
+    seen = exchange(
+        [b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 100_000, Act.SILENCE], max_header_bytes=1_000
+    )
+
+    assert seen.only() is Outcome.TOO_LARGE
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks", "close", "gzip"])
+def test_a_body_over_its_limit_is_too_large(exchange, framing):
+    wire = _body_of(5_000, framing)
+
+    assert exchange([wire, Act.CLOSE], max_body_bytes=4_999).only() is Outcome.TOO_LARGE
+    assert exchange([wire, Act.CLOSE], max_body_bytes=5_000).only() is Outcome.OK
+
+
+def test_a_body_without_end_is_too_large_long_before_the_deadline(exchange):
+    seen = exchange(
+        [b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 50_000, Act.SILENCE], max_body_bytes=10_000
+    )
+
+    assert seen.only() is Outcome.TOO_LARGE
+
+
+def test_a_refused_connection_is_a_failed_connection(exchange):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+    seen = exchange(url=f"http://127.0.0.1:{port}/", n=4, concurrency=2)
+
+    assert seen.only() is Outcome.CONNECT_FAILED
+    assert seen.detail == f"connect to 127.0.0.1:{port}: Connection refused"
+    assert sorted(seen.batch.connection) == [0, 1, 2, 3]
+    assert (seen.batch.done_ns >= seen.batch.sent_ns).all()
+
+
+def test_a_connection_that_nobody_takes_times_out(exchange):
+    with _full_backlog() as port:
+        seen = exchange(url=f"http://127.0.0.1:{port}/", n=2, concurrency=2, connect_timeout_s=0.2)
+
+    assert seen.only() is Outcome.CONNECT_TIMEOUT
+    assert "0.2 s" in seen.detail
+
+
+def test_running_out_of_file_descriptors_is_a_limit_of_this_machine(exchange, answer):
+    seen = exchange([answer()], n=3, around=_no_more_descriptors(), unread=3)
+
+    assert seen.only() is Outcome.CLIENT_LIMIT
+    assert "Too many open files" in seen.detail
+    assert seen.server.requests == []
+
+
+def test_an_unknown_host_is_an_error_of_the_run_and_not_of_an_exchange(exchange):
+    with pytest.raises(SamplingError, match=r"nowhere\.invalid"):
+        exchange(url="http://nowhere.invalid/")
+
+
+def _body_of(size, framing):
+    body = b'{"label": "v1"}'.ljust(size)
+    head = b"HTTP/1.1 200 OK\r\n"
+    match framing:
+        case "length":
+            return head + b"Content-Length: %d\r\n\r\n" % size + body
+        case "chunks":
+            chunk = b"%x\r\n%s\r\n" % (1_000, b"%s")
+            parts = b"".join(chunk % body[i : i + 1_000] for i in range(0, size, 1_000))
+            return head + b"Transfer-Encoding: chunked\r\n\r\n" + parts + b"0\r\n\r\n"
+        case "gzip":
+            packed = gzip.compress(body)
+            fields = b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
+            return head + fields + packed
+    return head + b"\r\n" + body
+
+
+@contextmanager
+def _full_backlog():
+    """Give a port whose queue is full: the kernel drops further SYNs."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+@contextmanager
+def _no_more_descriptors():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

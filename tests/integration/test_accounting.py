@@ -1,0 +1,120 @@
+"""What the client counts is what the server counted, whatever goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from analysis import Policy, Split
+from sampler.demo.pods import Fate, Faults
+from sampler.demo.process import EmbeddedService
+from sampler.gate import RunPlan, Weighing
+from sampler.plan import ConnectionLife, Limits, Load, TransportKind
+from sampler.target import Target
+
+NINE_TO_ONE = Split(("v1", "v2"), (9, 1))
+TRANSPORTS = [TransportKind.FAST, TransportKind.FULL]
+
+pytestmark = pytest.mark.parametrize("transport", TRANSPORTS, ids=lambda kind: kind.value)
+
+
+def weigh(service, transport, *, split=NINE_TO_ONE, limits=None, policy=None, **load):
+    plan = RunPlan(
+        Target(service.url),
+        Load(transport=transport, **load),
+        limits or Limits(max_time_s=20),
+        split=split,
+        policy=policy or Policy(),
+        seed=1,
+    )
+    return asyncio.run(Weighing(plan).run())
+
+
+def outcomes(report) -> dict[str, int]:
+    assert sum(report.samples.outcomes.values()) == report.samples.launched
+    return report.samples.outcomes
+
+
+@pytest.mark.parametrize("connection", ["fresh", "reuse", "2:5"])
+def test_a_healthy_service_is_counted_alike(transport, connection):
+    with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as service:
+        report = weigh(
+            service, transport, split=None, limits=Limits(max_samples=1_000),
+            connection=ConnectionLife.parse(connection),
+        )  # fmt: skip
+        counts = service.counts()
+
+    assert outcomes(report) == {"ok": 1_000}
+    assert report.samples.connections == counts.connections
+    assert report.observed.counts == {
+        label: counts.of(label)[Fate.ANSWERED] for label in report.observed.counts
+    }
+
+
+def test_dropped_requests_are_counted_and_never_sent_again(transport):
+    with EmbeddedService({"v1": 9, "v2": 1}, {"v2": Faults(drop=0.5)}, seed=1) as service:
+        report = weigh(service, transport, split=None, limits=Limits(max_samples=2_000))
+        counts = service.counts()
+
+    assert report.samples.launched == counts.total == 2_000
+    assert outcomes(report) == {
+        "ok": counts.by_fate()[Fate.ANSWERED],
+        "closed": counts.by_fate()[Fate.DROPPED],
+    }
+    assert counts.by_fate()[Fate.DROPPED] > 50
+
+
+def test_hanging_requests_are_counted_as_timeouts(transport):
+    with EmbeddedService({"v1": 9, "v2": 1}, {"v2": Faults(hang=0.5)}, seed=1) as service:
+        report = weigh(
+            service, transport, split=None, limits=Limits(max_samples=400),
+            timeout_s=0.2, concurrency=32,
+        )  # fmt: skip
+        counts = service.counts()
+
+    assert report.samples.launched == counts.total == 400
+    assert outcomes(report) == {
+        "ok": counts.by_fate()[Fate.ANSWERED],
+        "timeout": counts.by_fate()[Fate.HUNG],
+    }
+    assert counts.by_fate()[Fate.HUNG] > 5
+
+
+def test_resets_and_errors_are_counted(transport):
+    faults = {"v2": Faults(reset=0.4, error=0.4)}
+    with EmbeddedService({"v1": 1, "v2": 1}, faults, seed=1) as service:
+        report = weigh(service, transport, split=None, limits=Limits(max_samples=1_000))
+        counts = service.counts()
+
+    assert outcomes(report) == {
+        "ok": counts.by_fate()[Fate.ANSWERED],
+        "unlabelled": counts.by_fate()[Fate.ERROR],
+        "reset": counts.by_fate()[Fate.RESET],
+    }
+
+
+def test_a_slow_canary_still_gets_its_share(transport):
+    """In the order of completion, a slow version would be under-counted and fail."""
+    faults = {"v2": Faults(delay_s=0.3)}
+    with EmbeddedService({"v1": 9, "v2": 1}, faults, seed=4) as service:
+        report = weigh(service, transport, concurrency=128)
+
+    assert report.verdict == "PASS"
+    assert report.observed.shares["v2"] == pytest.approx(0.1, abs=0.05)
+
+
+def test_a_hanging_canary_is_not_reported_as_absent(transport):
+    faults = {"v2": Faults(hang=1.0)}
+    with EmbeddedService({"v1": 9, "v2": 1}, faults, seed=4) as service:
+        report = weigh(service, transport, timeout_s=0.2, concurrency=64)
+
+    assert report.verdict in {"FAIL", "INCONCLUSIVE"}
+    codes = [reason.code for reason in report.reasons]
+    assert codes[0] in {"too_many_unlabelled", "missing_labels"}
+    assert "looks_like" not in codes
+    assert "timeout" in " ".join(reason.message for reason in report.reasons) + " ".join(
+        report.notes
+    )
+    _, high = report.observed.intervals["v2"]
+    assert high > 0.05

@@ -1,0 +1,361 @@
+"""The embedded Service as a process, judged by the standard library's client and raw sockets."""
+
+import errno
+import http.client
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from sampler.demo.loop import Loop
+from sampler.demo.pods import Fate, Faults, Service, counts_from_json, pods_of
+from sampler.demo.process import EmbeddedService
+from sampler.demo.service import Balancer, Control
+from sampler.errors import UsageError, WeighbridgeError
+
+ROOT = Path(__file__).parents[2]
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+CLOSE = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+def connect(service):
+    sock = socket.create_connection((service.address, service.port))
+    sock.settimeout(10)
+    return sock
+
+
+def exchange(service, request=CLOSE):
+    """Send `request` on a fresh connection and return all that comes until its end."""
+    with connect(service) as sock:
+        sock.sendall(request)
+        return b"".join(iter(lambda: sock.recv(65_536), b""))
+
+
+def ask(connection, method="GET"):
+    connection.request(method, "/any?path=1")
+    response = connection.getresponse()
+    return response.status, response.read()
+
+
+def test_the_standard_librarys_client_stays_on_one_pod_for_all_its_requests():
+    with EmbeddedService({"v1": 5, "v2": 5}) as service:
+        connection = http.client.HTTPConnection(service.address, service.port, timeout=10)
+        answers = [ask(connection) for _ in range(20)]
+        assert ask(connection, "HEAD") == (200, b"")
+        connection.close()
+        counts = service.counts()
+
+    assert len(set(answers)) == 1
+    assert set(json.loads(answers[0][1])) == {"label", "host"}
+    assert (counts.connections, counts.total) == (1, 21)
+
+
+def test_fresh_connections_go_where_the_seed_sends_them():
+    pods = pods_of({"v1": 9, "v2": 1})
+    with EmbeddedService({"v1": 9, "v2": 1}, seed=7) as service:
+        bodies = [exchange(service).partition(b"\r\n\r\n")[2] for _ in range(50)]
+
+    draws = Random(7)
+    expected = [pods[int(draws.random() * len(pods))] for _ in range(50)]
+    assert [json.loads(body) for body in bodies] == [
+        {"label": pod.label, "host": pod.name} for pod in expected
+    ]
+
+
+def test_an_http_1_0_client_is_served_until_the_end_of_the_connection():
+    with EmbeddedService({"v1": 1}) as service:
+        answer = exchange(service, b"GET / HTTP/1.0\r\n\r\n")
+
+    assert b"Connection: close\r\n" in answer
+    assert answer.endswith(b'{"label": "v1", "host": "app-1"}')
+
+
+def test_garbage_gets_400_and_is_counted_apart():
+    with EmbeddedService({"v1": 1}) as service:
+        with connect(service) as sock:
+            sock.sendall(b"\x16\x03\x01")
+            answer = sock.recv(65_536)
+        counts = service.counts()
+
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert (counts.rejected, counts.total) == (1, 0)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="TCP_INFO is Linux's")
+def test_the_server_closes_first():
+    with EmbeddedService({"v1": 1}) as service, connect(service) as sock:
+        sock.sendall(CLOSE)
+        while sock.recv(65_536):
+            pass
+        state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+
+    assert state == 8  # CLOSE_WAIT: the other side has closed, ours has not
+
+
+@pytest.mark.parametrize(
+    ("faults", "fate"),
+    [(Faults(drop=1), Fate.DROPPED), (Faults(reset=1), Fate.RESET), (Faults(error=1), Fate.ERROR)],
+)
+def test_the_counts_of_client_and_server_agree_on_a_fault(faults, fate):
+    def seen():
+        try:
+            answer = exchange(service)
+        except ConnectionResetError:
+            return Fate.RESET
+        if not answer:
+            return Fate.DROPPED
+        return Fate.ANSWERED if b'"v1"' in answer else Fate.ERROR
+
+    # Half of the pods fail, so that the fault is seen beside health.
+    with EmbeddedService({"v1": 5, "v2": 5}, {"v2": faults}, seed=1) as service:
+        clients = Counter(seen() for _ in range(60))
+        counts = service.counts()
+
+    assert counts.by_fate() == clients
+    assert set(clients) == {Fate.ANSWERED, fate}
+    assert counts.of("v2") == {fate: clients[fate]}
+    assert counts.connections == 60
+
+
+def test_a_request_that_hangs_is_counted_while_it_hangs():
+    hanging = {"v1": Faults(hang=1)}
+    with EmbeddedService({"v1": 1}, hanging) as service, connect(service) as sock:
+        sock.sendall(GET)
+        counts = service.counts()
+        sock.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            sock.recv(1)
+
+    assert counts.by_fate() == {Fate.HUNG: 1}
+
+
+def test_counts_include_every_request_sent_before_they_were_asked_for():
+    # In this process and turned by hand, so that all of it is ready in the same turn,
+    # and more than one turn accepts.
+    loop = Loop()
+    balancer = Balancer(Service(pods_of({"v1": 1}), 1), loop)
+    address = balancer.listen("127.0.0.1", 0)
+    (commands, ask_end), (answer_end, answers) = os.pipe(), os.pipe()
+    Control(loop, balancer, commands, answers)
+    sockets = [socket.create_connection(address) for _ in range(300)]
+    for sock in sockets:
+        sock.sendall(GET)
+    os.write(ask_end, b'{"counts": true}\n')
+
+    for _ in range(4):
+        loop.turn(0)
+    counts = counts_from_json(json.loads(os.read(answer_end, 65_536))["counts"])
+
+    balancer.close()
+    loop.close()
+    for sock in sockets:
+        sock.close()
+    for end in (commands, ask_end, answer_end, answers):
+        os.close(end)
+    assert (counts.connections, counts.total) == (300, 300)
+
+
+def test_many_clients_at_once_lose_nothing():
+    def client(_number):
+        connection = http.client.HTTPConnection(service.address, service.port, timeout=10)
+        answers = [json.loads(ask(connection)[1])["label"] for _ in range(20)]
+        connection.close()
+        return Counter(answers)
+
+    with EmbeddedService({"v1": 3, "v2": 1}) as service, ThreadPoolExecutor(16) as pool:
+        labels: Counter[str] = sum(pool.map(client, range(64)), Counter())
+        counts = service.counts()
+
+    assert {label: counts.of(label).total() for label in labels} == labels
+    assert (counts.connections, counts.total) == (64, 1280)
+
+
+def test_a_configuration_holds_for_new_connections_when_it_returns():
+    with EmbeddedService({"v1": 10}) as service:
+        with connect(service) as idle:
+            idle.sendall(GET)
+            assert b'"v1"' in idle.recv(65_536)
+            service.configure({"v2": 10})
+            assert idle.recv(65_536) == b""
+        answers = [exchange(service) for _ in range(20)]
+        service.reset_counts()
+        counts = service.counts()
+
+    assert all(b'"v2"' in answer for answer in answers)
+    assert counts.total == 0
+
+
+def test_a_configuration_that_makes_no_sense_is_refused_and_changes_nothing():
+    with EmbeddedService({"v1": 1}) as service:
+        with pytest.raises(UsageError, match="'v9'"):
+            service.configure({"v1": 1}, {"v9": Faults()})
+        answer = exchange(service)
+
+    assert b'"v1"' in answer
+
+
+def test_a_command_that_the_process_does_not_know_is_refused_and_it_lives_on():
+    with EmbeddedService({"v1": 1}) as service:
+        with pytest.raises(UsageError, match="unknown command"):
+            service._ask({"nonsense": True})
+        counts = service.counts()
+
+    assert counts.total == 0
+
+
+def test_a_service_scaled_to_nothing_resets_connections():
+    with EmbeddedService({"v1": 0}) as service, pytest.raises(ConnectionResetError):
+        exchange(service)
+
+
+def test_a_port_that_is_taken_is_an_error_with_a_hint():
+    with (
+        EmbeddedService({"v1": 1}) as first,
+        pytest.raises(UsageError, match=str(first.port)) as caught,
+    ):
+        EmbeddedService({"v1": 1}, port=first.port)
+
+    assert "another port" in (caught.value.hint or "")
+
+
+def test_a_closed_service_leaves_no_process_and_no_listener():
+    service = EmbeddedService({"v1": 1})
+    service.close()
+    service.close()
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(service.pid, 0)
+    with pytest.raises(ConnectionRefusedError):
+        connect(service)
+    with pytest.raises(ValueError, match="closed"):
+        service.counts()
+
+
+def test_a_service_whose_process_was_killed_says_so():
+    service = EmbeddedService({"v1": 1})
+    os.kill(service.pid, signal.SIGKILL)
+
+    with pytest.raises(WeighbridgeError, match="ended with code -9"):
+        service.counts()
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="pidfd_open is Linux's")
+def test_the_process_ends_when_its_parent_is_killed():
+    code = (
+        "from sampler.demo.process import EmbeddedService\n"
+        "service = EmbeddedService({'v1': 1})\n"
+        "print(service.pid, flush=True)\n"
+        "input()"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with parent:
+        assert parent.stdout is not None
+        child = os.pidfd_open(int(parent.stdout.readline()))
+        parent.kill()
+
+    ended, _, _ = select.select([child], [], [], 20)
+    os.close(child)
+    assert ended
+
+
+def test_the_process_imports_nothing_heavy():
+    code = (
+        "import sys, sampler.demo.service\n"
+        "heavy = {'numpy', 'aiohttp', 'asyncio', 'uvloop', 'msgspec', 'pyarrow', 'analysis'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serving_in_the_foreground_ends_with_a_signal(number):
+    code = (
+        "from sampler.demo.pods import Service, pods_of\n"
+        "from sampler.demo.service import serve\n"
+        "service = Service(pods_of({'v1': 1}))\n"
+        "counts = serve(service, on_ready=lambda host, port: print(port, flush=True))\n"
+        "print(counts.total)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", int(process.stdout.readline()), timeout=10
+        )
+        assert ask(connection)[0] == 200
+        process.send_signal(number)  # nothing else wakes it: the connection is idle
+        ended, _, _ = select.select([process.stdout], [], [], 20)
+        process.kill()
+        rest = process.stdout.read()
+        connection.close()
+
+    assert ended
+    assert rest == "1\n"
+
+
+def test_running_out_of_descriptors_only_delays_connections():
+    code = (
+        "import resource, sys, json\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))\n"
+        "from sampler.demo.service import main\n"
+        "sys.exit(main({'pods': {'v1': 1}, 'port': 0, 'seed': None}))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        port = json.loads(process.stdout.readline())["port"]
+        sockets = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(40)]
+        answered = 0
+        for sock in sockets:
+            sock.sendall(CLOSE)
+        for sock in sockets:
+            answered += b'"v1"' in sock.recv(65_536)
+            sock.close()
+        process.stdin.close()
+
+    assert answered == 40
+    assert process.returncode == 0
+
+
+def test_the_address_family_follows_the_host():
+    code = (
+        "from sampler.demo.pods import Service, pods_of\n"
+        "from sampler.demo.service import serve\n"
+        "serve(Service(pods_of({'v1': 1})), '::1', 0, lambda *at: print(*at, flush=True))"
+    )
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        if error.errno != errno.EADDRNOTAVAIL:
+            raise
+        pytest.skip("this machine has no ::1")
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        host, port = process.stdout.readline().split()
+        connection = http.client.HTTPConnection(host, int(port), timeout=10)
+        status, _ = ask(connection)
+        connection.close()
+        process.terminate()
+
+    assert status == 200

@@ -1,0 +1,52 @@
+"""On a machine that lacks a real part, the tests say which and how to get it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import requirements
+
+
+@pytest.fixture
+def without_wrk(monkeypatch):
+    """A machine that has everything but wrk, and root."""
+    here = {"nginx": "/usr/sbin/nginx", "iptables-restore": "/usr/sbin/iptables-restore"}
+    monkeypatch.setattr(requirements, "path_of", here.get)
+    monkeypatch.setattr(
+        requirements, "PARTS", [part for part in requirements.PARTS if part.program != "ip"]
+    )
+    monkeypatch.delenv("ALLOW_MISSING", raising=False)
+    requirements.missing.cache_clear()
+    yield
+    requirements.missing.cache_clear()
+
+
+def test_a_missing_part_is_named_with_the_command_that_brings_it(without_wrk, capsys):
+    code = requirements.main([])
+
+    assert code == 1
+    assert "wrk is missing" in (said := capsys.readouterr().err)
+    assert "apt-get install wrk" in said
+    assert "nginx" not in said
+
+
+def test_a_missing_part_is_still_named_when_it_is_allowed(without_wrk, capsys, monkeypatch):
+    monkeypatch.setenv("ALLOW_MISSING", "1")
+
+    assert requirements.main([]) == 0
+    assert "wrk is missing" in capsys.readouterr().err
+
+
+def test_the_packages_of_the_missing_parts_can_be_handed_to_apt(without_wrk, capsys):
+    assert requirements.main(["--packages"]) == 0
+    assert capsys.readouterr().out == "wrk\n"
+
+
+def test_an_ordinary_user_is_told_to_become_root(monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    requirements.missing.cache_clear()
+
+    try:
+        assert any("as root" in sentence for sentence in requirements.missing())
+    finally:
+        requirements.missing.cache_clear()

@@ -1,0 +1,102 @@
+"""The wheel that a user installs holds what it needs, and runs away from the repository."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from sampler import _version
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def pip(*arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    # Without the build backend at hand, pip fetches it.
+    here = ["--no-build-isolation"] if importlib.util.find_spec("hatchling") else []
+    pip("wheel", "--no-deps", *here, "--wheel-dir", str(folder), str(REPOSITORY))
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("installed")
+    pip("install", "--no-deps", "--no-index", "--target", str(folder), str(wheel))
+    return folder
+
+
+def test_the_wheel_holds_both_packages_their_types_and_the_schema(wheel):
+    names = set(ZipFile(wheel).namelist())
+
+    assert {
+        "sampler/_version.py",
+        "sampler/cli/__init__.py",
+        "sampler/py.typed",
+        "analysis/__init__.py",
+        "analysis/py.typed",
+        "analysis/render/report.schema.json",
+    } <= names
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+
+
+def test_the_wheel_holds_every_module_and_nothing_else(wheel):
+    in_wheel = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
+
+    in_repository = {
+        path.relative_to(REPOSITORY).as_posix()
+        for package in ("sampler", "analysis")
+        for path in (REPOSITORY / package).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    assert in_wheel == in_repository
+
+
+def test_the_installed_command_runs_outside_the_repository(installed, tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(installed / "bin" / "weighbridge"), "--version"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(installed)},
+        timeout=60,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert _version.__version__ in done.stdout
+
+
+@pytest.mark.parametrize("package", ["sampler", "analysis"])
+def test_what_is_installed_is_what_is_imported(installed, tmp_path, package):
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {package}; print({package}.__path__[0])"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(installed)},
+        timeout=60,
+    )
+
+    assert done.stdout.strip() == str(installed / package), done.stderr

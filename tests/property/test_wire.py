@@ -1,0 +1,264 @@
+"""Bytes to responses: the same response, however the network cut the bytes."""
+
+from __future__ import annotations
+
+import gzip
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sampler.http1.request import encode
+from sampler.http1.response import (
+    HeadMemo,
+    LimitExceeded,
+    ProtocolViolation,
+    Response,
+    ResponseReader,
+)
+from sampler.target import USER_AGENT, Target
+
+BODY = b'{"label": "v2", "host": "app-canary-1"}'
+LENGTH = b"Content-Length: %d\r\n" % len(BODY)
+GZIPPED = gzip.compress(BODY)
+
+WHOLE = {
+    "content-length": b"HTTP/1.1 200 OK\r\n" + LENGTH + b"\r\n" + BODY,
+    "close": b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + LENGTH + b"\r\n" + BODY,
+    "chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"5;note=x\r\n" + BODY[:5] + b"\r\n%x\r\n" % len(BODY[5:]) + BODY[5:] + b"\r\n"
+    b"0\r\nTrailer: 1\r\n\r\n",
+    "interim": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    b"HTTP/1.1 200 OK\r\n" + LENGTH + b"\r\n" + BODY,
+    "gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+    % len(GZIPPED)
+    + GZIPPED,
+    "old": b"HTTP/1.0 200 OK\r\n" + LENGTH + b"\r\n" + BODY,
+}
+KEEPS_ALIVE = {"content-length", "chunked", "interim", "gzip"}
+
+
+def make_reader(**options) -> ResponseReader:
+    return ResponseReader(
+        **{"bodyless": False, "max_header_bytes": 4096, "max_body_bytes": 4096, **options}
+    )
+
+
+def feed_cut(data: bytes, cuts: list[int], **options) -> tuple[Response | None, ResponseReader]:
+    reader = make_reader(**options)
+    parts = [data[a:b] for a, b in pairwise([0, *cuts, len(data)])]
+    answers = [reader.feed(part) for part in parts if part]
+    assert all(answer is None for answer in answers[:-1])
+    return answers[-1], reader
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_a_response_is_read_whole(kind):
+    response, _ = feed_cut(WHOLE[kind], [])
+
+    assert response is not None
+    assert (response.head.status, response.body) == (200, BODY)
+    assert response.keep_alive is (kind in KEEPS_ALIVE)
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_a_response_cut_in_two_anywhere_is_the_same_response(kind):
+    data = WHOLE[kind]
+    whole, _ = feed_cut(data, [])
+
+    assert all(feed_cut(data, [cut])[0] == whole for cut in range(1, len(data)))
+
+
+@given(kind=st.sampled_from(sorted(WHOLE)), data=st.data())
+def test_a_response_does_not_depend_on_how_the_network_cut_the_bytes(kind, data):
+    wire = WHOLE[kind]
+    cuts = data.draw(st.lists(st.integers(1, len(wire) - 1), unique=True).map(sorted))
+
+    assert feed_cut(wire, cuts)[0] == feed_cut(wire, [])[0]
+
+
+def test_a_body_without_a_length_ends_with_the_connection():
+    reader = make_reader()
+
+    assert reader.feed(b"HTTP/1.1 200 OK\r\n\r\n" + BODY[:7]) is None
+    assert reader.feed(BODY[7:]) is None
+    response = reader.feed_eof()
+    assert response is not None
+    assert (response.body, response.keep_alive) == (BODY, False)
+
+
+@pytest.mark.parametrize("kind", ["content-length", "chunked"])
+def test_the_end_of_the_connection_does_not_complete_a_framed_body(kind):
+    reader = make_reader()
+    reader.feed(WHOLE[kind][:-4])
+
+    assert reader.feed_eof() is None
+
+
+def test_the_end_of_the_connection_before_the_head_is_no_response():
+    reader = make_reader()
+    reader.feed(b"HTTP/1.1 200 OK\r\nServer: x")
+
+    assert reader.feed_eof() is None
+
+
+@pytest.mark.parametrize(
+    ("wire", "keep_alive"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 39\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\nConnection: Close\r\nContent-Length: 39\r\n\r\n", False),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 39\r\n\r\n", False),
+    ],
+)
+def test_the_answer_to_head_has_no_body_whatever_its_head_says(wire, keep_alive):
+    response = make_reader(bodyless=True).feed(wire)
+
+    assert response is not None
+    assert (response.body, response.keep_alive) == (b"", keep_alive)
+
+
+@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
+def test_statuses_without_a_body_end_with_their_head(status):
+    response = make_reader().feed(b"HTTP/1.1 " + status + b"\r\nETag: x\r\n\r\n")
+
+    assert response is not None
+    assert (response.body, response.keep_alive) == (b"", True)
+
+
+def test_surplus_bytes_leave_the_response_and_spoil_the_connection():
+    response, _ = feed_cut(WHOLE["content-length"] + b"more", [])
+
+    assert response is not None
+    assert (response.body, response.keep_alive) == (BODY, False)
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        b"<html>not http</html>\r\n\r\n",
+        b"HTTP/1.1 two hundred\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd",
+    ],
+)
+def test_what_is_not_http_is_a_protocol_violation(wire):
+    with pytest.raises(ProtocolViolation):
+        make_reader().feed(wire)
+
+
+def test_a_header_over_its_limit_is_refused_even_if_it_never_ends():
+    reader = make_reader(max_header_bytes=100)
+    reader.feed(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70)
+
+    with pytest.raises(LimitExceeded, match="header is larger than 100 bytes"):
+        reader.feed(b"a" * 40)
+
+
+def test_a_header_over_its_limit_is_refused_although_it_is_complete():
+    with pytest.raises(LimitExceeded):
+        make_reader(max_header_bytes=100).feed(
+            b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100 + b"\r\n" + LENGTH + b"\r\n" + BODY
+        )
+
+
+@pytest.mark.parametrize("kind", ["content-length", "chunked"])
+def test_a_body_over_its_limit_is_refused(kind):
+    with pytest.raises(LimitExceeded, match="body is larger than 38 bytes"):
+        make_reader(max_body_bytes=len(BODY) - 1).feed(WHOLE[kind])
+
+
+def test_a_small_body_that_unpacks_to_a_large_one_is_refused():
+    bomb = gzip.compress(b"a" * 100_000)
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb)
+
+    with pytest.raises(LimitExceeded):
+        make_reader().feed(head + bomb)
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_the_memo_gives_what_the_parser_gave(kind):
+    memo = HeadMemo(max_body_bytes=4096)
+    wire = WHOLE[kind]
+    response, _ = feed_cut(wire, [])
+    assert response is not None
+    memo.remember(wire, response)
+
+    parts = memo.split(wire)
+
+    if kind in {"content-length", "close", "old"}:
+        assert parts == (response.head, response.body)
+    else:
+        assert parts is None
+
+
+@given(st.binary(max_size=60))
+def test_the_memo_splits_only_whole_responses_with_a_known_head(tail):
+    memo = HeadMemo(max_body_bytes=4096)
+    wire = WHOLE["content-length"]
+    response, _ = feed_cut(wire, [])
+    assert response is not None
+    memo.remember(wire, response)
+    head_end = wire.index(b"\r\n\r\n") + 4
+
+    parts = memo.split(wire[:head_end] + tail)
+
+    assert (parts is not None) is (len(tail) == len(BODY))
+    assert memo.split(wire[: head_end - 1]) is None
+    assert memo.split(tail) is None
+
+
+def test_a_memo_of_ever_new_heads_stays_small():
+    memo = HeadMemo(max_body_bytes=4096)
+    for number in range(2_000):
+        wire = b"HTTP/1.1 200 OK\r\nX-Request-Id: %d\r\n" % number + LENGTH + b"\r\n" + BODY
+        response, _ = feed_cut(wire, [])
+        assert response is not None
+        memo.remember(wire, response)
+
+    assert len(memo._heads) <= 256
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_make_the_reader_fail_in_another_way(data):
+    reader = make_reader(max_header_bytes=64, max_body_bytes=64)
+    try:
+        reader.feed(b"HTTP/1.1 200 OK\r\n" + data)
+        reader.feed_eof()
+    except (ProtocolViolation, LimitExceeded):
+        pass
+
+
+def test_a_request_names_the_tool_and_its_host_and_asks_to_close():
+    wire = encode(Target("http://shop.example:8080/a?b=c#d"), close=True)
+
+    assert wire == (
+        b"GET /a?b=c HTTP/1.1\r\n"
+        b"Host: shop.example:8080\r\n"
+        b"User-Agent: " + USER_AGENT.encode() + b"\r\n"
+        b"Accept: */*\r\n"
+        b"Accept-Encoding: identity\r\n"
+        b"Connection: close\r\n"
+        b"\r\n"
+    )
+
+
+def test_a_header_of_the_target_replaces_ours():
+    target = Target("http://10.0.0.1/", headers=(("host", "shop.example"), ("X-Canary", "1")))
+
+    wire = encode(target, close=False)
+
+    assert wire.count(b"ost: ") == 1
+    assert b"\r\nhost: shop.example\r\nX-Canary: 1\r\n" in wire
+    assert b"Connection" not in wire
+
+
+def test_a_body_has_its_length():
+    target = Target("http://h/", method="POST", body=b"abc", allow_unsafe=True)
+
+    assert encode(target, close=False).endswith(b"Content-Length: 3\r\n\r\nabc")

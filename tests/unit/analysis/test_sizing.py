@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from analysis.batch import Batch
+from analysis.evidence import Evidence, weigh
+from analysis.policy import Policy
+from analysis.sizing import Sizing, remaining, required_samples
+from analysis.split import Split, Tolerance
+
+
+def seen(split, counts, policy=None, **batch):
+    """Evidence after counts of each label, well mixed."""
+    labels = [label for label, count in counts.items() for _ in range(count)]
+    Random(4).shuffle(labels)
+    evidence = Evidence.start(Split.parse(split), policy or Policy(max_samples=100_000))
+    return weigh(evidence, Batch.of_labels(labels, **batch))
+
+
+def test_ten_pods_take_about_seven_hundred_connections():
+    assert required_samples(Split.parse("v1=9,v2=1"), Policy()).mean == pytest.approx(716, abs=2)
+
+
+def test_a_share_of_zero_takes_exactly_the_clean_connections():
+    assert required_samples(Split.parse("v1=10,v2=0"), Policy()) == Sizing(459, 459, 459)
+
+
+def test_the_slowest_of_several_arms_sets_the_size():
+    policy = Policy(tolerance=Tolerance.parse("2pp"))
+
+    both = required_samples(Split.parse("a=80,b=15,c=5"), policy)
+
+    assert both == required_samples(Split.parse("v1=80,v2=20"), policy)
+    assert both.mean > required_samples(Split.parse("v1=95,v2=5"), policy).mean
+
+
+def test_the_forecast_starts_below_the_plan_and_falls_to_the_end():
+    fresh = seen("v1=9,v2=1", {})
+    later = seen("v1=9,v2=1", {"v1": 270, "v2": 30})
+
+    start, rest = remaining(fresh), remaining(later)
+
+    plan = required_samples(Split.parse("v1=9,v2=1"), Policy()).mean
+    assert 0.6 * plan < start < plan
+    assert rest == pytest.approx(start - 300, abs=30)
+
+
+def test_a_forecast_comes_true_if_the_counts_go_on_as_they_were():
+    n = 200
+    evidence = seen("v1=9,v2=1", {"v1": 180, "v2": 20})
+    more = remaining(evidence)
+    cycle = ["v1"] * 9 + ["v2"]
+
+    ended = weigh(evidence, Batch.of_labels(cycle * (2 * more // 10), first=n))
+
+    assert ended.settled is not None
+    assert ended.judged == pytest.approx(n + more, abs=45)  # one v2 weighs like 40 v1
+
+
+@pytest.mark.parametrize(
+    "counts", [{"v1": 100, "v2": 30}, {"v1": 198, "v2": 2}, {"v1": 50, "v2": 50}]
+)
+def test_there_is_no_forecast_for_a_run_that_is_not_heading_for_pass(counts):
+    assert remaining(seen("v1=9,v2=1", counts)) is None
+
+
+def test_there_is_no_forecast_where_missing_labels_leave_no_room():
+    assert remaining(seen("v1=9,v2=1", {"v1": 85, "v2": 9, None: 6}, Policy())) is None
+
+
+def test_missing_labels_make_the_forecast_longer():
+    some = remaining(seen("v1=9,v2=1", {"v1": 267, "v2": 30, None: 3}))
+
+    assert some > remaining(seen("v1=9,v2=1", {"v1": 270, "v2": 30}))
+
+
+def test_a_share_of_zero_counts_down():
+    assert remaining(seen("v1=10,v2=0", {"v1": 100})) == 359
+
+
+def test_the_slowest_part_of_a_mixed_expectation_is_forecast():
+    assert remaining(seen("v1=1,v2=1,v3=0", {})) >= 459
