@@ -93,6 +93,7 @@ class ResponseReader:
         "_max_body",
         "_max_header",
         "_parser",
+        "_reason_bytes",
         "_surplus",
         "head",
     )
@@ -105,6 +106,7 @@ class ResponseReader:
         self._max_body = max_body_bytes
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
+        self._reason_bytes = 0
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._is_complete = False
@@ -146,6 +148,10 @@ class ResponseReader:
 
     # What llhttp calls while it reads.
 
+    def on_status(self, reason: bytes) -> None:
+        """Count the reason phrase; it may be cut into several parts."""
+        self._reason_bytes += len(reason)
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep one header field."""
         self._headers.append((name, value))
@@ -155,7 +161,8 @@ class ResponseReader:
         status = self._parser.get_status_code()
         headers = tuple(self._headers)
         self._headers.clear()
-        size = sum(len(name) + len(value) + 4 for name, value in headers)
+        size = self._reason_bytes + sum(len(name) + len(value) + 4 for name, value in headers)
+        self._reason_bytes = 0
         if self._is_complete or status < 200:
             return
         # llhttp has read on into the body by now; what it kept of the head is what counts.
@@ -260,11 +267,15 @@ def _decompress(coding: bytes, body: bytes, limit: int) -> bytes:
     """Undo a content coding that was not asked for; leave an unknown one as it is."""
     if coding not in {b"gzip", b"x-gzip", b"deflate"}:
         return body
-    reader = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    # "deflate" means the zlib format (RFC 9110 section 8.4.1.2), but some send it bare.
+    bare = coding == b"deflate" and body[0] & 0x0F != zlib.DEFLATED
+    reader = zlib.decompressobj(wbits=-zlib.MAX_WBITS if bare else zlib.MAX_WBITS | 32)
     try:
-        plain = reader.decompress(body, limit)
+        plain = reader.decompress(body, limit + 1)
     except zlib.error as error:
         raise ProtocolViolation(f"the body is not {coding.decode()}: {error}") from error
-    if reader.unconsumed_tail:
+    if len(plain) > limit:
         raise LimitExceeded(f"the response body is larger than {limit} bytes")
+    if not reader.eof:
+        raise ProtocolViolation(f"the body ends in the middle of its {coding.decode()}")
     return plain

@@ -42,6 +42,8 @@ from sampler.transport.poller import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sampler.http1.response import Head
     from sampler.transport.addresses import Address
     from sampler.transport.base import Wiring
@@ -176,7 +178,9 @@ class FastTransport:
             opened = self._connect(slot)
             if isinstance(opened, OSError):
                 self._pending += 1
-                self._loop.call_soon(self._never_opened, slot, index, scheduled_ns, now, opened)
+                self._loop.call_soon(
+                    self._guard, self._never_opened, slot, index, scheduled_ns, now, opened
+                )
                 return
             conn = opened
             conn.deadline_ns = now + min(self._connect_timeout_ns, self._timeout_ns)
@@ -196,7 +200,7 @@ class FastTransport:
             failure = self._send(conn)
             if failure is not None:
                 self._pending += 1
-                self._loop.call_soon(self._failed_later, conn, failure)
+                self._loop.call_soon(self._guard, self._failed_later, conn, failure)
 
     def abort(self) -> None:
         """Give up all exchanges in flight and record them as aborted."""
@@ -214,6 +218,13 @@ class FastTransport:
             self._discard(conn, reset=False)
         if hasattr(self, "_poller"):
             self._poller.close()
+
+    def _guard(self, act: Callable[..., None], *arguments: object) -> None:
+        """Call back; a defect has no caller here, so it is kept for the engine to raise."""
+        try:
+            act(*arguments)
+        except Exception as error:  # noqa: BLE001 - raised by the engine at its next tick
+            self.failure = error
 
     # Opening
 
@@ -255,7 +266,7 @@ class FastTransport:
         )  # fmt: skip
         if is_ours:
             # Asking again at once would only spin until a port or a descriptor is free.
-            self._loop.call_later(_CLIENT_LIMIT_PAUSE_S, self._on_idle, slot)
+            self._loop.call_later(_CLIENT_LIMIT_PAUSE_S, self._guard, self._on_idle, slot)
         else:
             self._on_idle(slot)
 
@@ -486,7 +497,7 @@ class FastTransport:
                 case State.IDLE:
                     pass
         shortest_ns = min(self._connect_timeout_ns, self._timeout_ns, _DRAIN_GRACE_NS)
-        self._sweeper = self._loop.call_later(shortest_ns / NS_PER_S / 20, self._sweep)
+        self._sweeper = self._loop.call_later(shortest_ns / NS_PER_S / 20, self._guard, self._sweep)
 
 
 def _read_failure(conn: Connection, error: OSError) -> tuple[Outcome, str]:

@@ -85,7 +85,8 @@ def _as_typed(arguments: Sequence[str]) -> list[str]:
 def _commit() -> str:
     git = ["git", "-C", str(REPOSITORY)]
     commit = _output([*git, "rev-parse", "--short", "HEAD"])[0]
-    changed = any(line for line in _output([*git, "status", "--porcelain"]))
+    # The reports themselves are what changes here.
+    changed = any(_output([*git, "status", "--porcelain", "--", ".", ":!reports"]))
     return f"{commit} with changes" if changed else commit
 
 

@@ -70,7 +70,7 @@ def stretches():
 
 @pytest.fixture(scope="session")
 def at_most():
-    """Give the most hits of so many trials that a rate explains, but for one chance in a million."""
+    """Give the most hits that a rate explains, but for one chance in a million."""
     return lambda rate, trials: int(binom.isf(1e-6, trials, rate))
 
 

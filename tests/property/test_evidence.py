@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from math import exp
 from random import Random
 
@@ -20,7 +21,7 @@ def judged(split, policy, labels, cuts=()):
     """Weigh labels, cut into batches at the given positions."""
     evidence = Evidence.start(split, policy)
     edges = [0, *sorted({cut for cut in cuts if cut < len(labels)}), len(labels)]
-    for first, last in zip(edges, edges[1:], strict=False):
+    for first, last in pairwise(edges):
         evidence = weigh(evidence, Batch.of_labels(labels[first:last], first=first))
     return evidence
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from itertools import pairwise
 
 import pytest
@@ -179,6 +180,22 @@ def test_a_small_body_that_unpacks_to_a_large_one_is_refused():
 
     with pytest.raises(LimitExceeded):
         make_reader().feed(head + bomb)
+
+
+@pytest.mark.parametrize("wbits", [15, -15, 31])
+def test_a_packed_body_of_just_the_limit_is_read_and_a_cut_one_is_not(wbits):
+    packer = zlib.compressobj(wbits=wbits)
+    packed = packer.compress(b"a" * 4096) + packer.flush()
+    coding = b"gzip" if wbits == 31 else b"deflate"
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: " + coding + b"\r\nContent-Length: %d\r\n\r\n"
+
+    response = make_reader().feed(head % len(packed) + packed)
+
+    assert response is not None
+    assert response.body == b"a" * 4096
+    cut = packed[:-3]
+    with pytest.raises(ProtocolViolation, match="ends in the middle"):
+        make_reader().feed(head % len(cut) + cut)
 
 
 @pytest.mark.parametrize("kind", WHOLE)

@@ -64,12 +64,13 @@ def test_whole_fail_evidence_with_its_restarted_part(case, band, stream):
         hit = np.array([label == "v2" for label in stream(seed, share, n)])
         x = np.cumsum(hit)
         scales = Scales.of([0], [band], case["inner"], horizon)
-        carry = scales.start
-        for first, last in ((0, n // 3), (n // 3, n)):
-            cut = slice(first, last)
-            counts = np.arange(first + 1, last + 1)
-            evidence, after = scales.fail_evidence(
-                counts, np.stack([x[cut]] * 2), np.stack([hit[cut]] * 2), carry
-            )
-            carry = after.at(-1)
+        third, counts = n // 3, np.arange(1, n + 1)
+
+        def part(cut, carry):
+            rows = np.stack([x[cut]] * 2), np.stack([hit[cut]] * 2)  # noqa: B023 - used at once
+            return scales.fail_evidence(counts[cut], *rows, carry)  # noqa: B023 - as above
+
+        _, after = part(slice(third), scales.start)
+        evidence, _ = part(slice(third, n), after.at(-1))
+
         assert log(evidence[0, -1]) == pytest.approx(expected, abs=1e-9)
