@@ -27,7 +27,7 @@ def closed_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def report_of(completed) -> dict:
+def report_of(completed):
     return json.loads(completed.stdout)
 
 

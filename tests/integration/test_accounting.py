@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from analysis import Policy, Split
+from analysis import Policy, Report, Split
 from sampler.demo.pods import Fate, Faults
 from sampler.demo.process import EmbeddedService
 from sampler.gate import RunPlan, Weighing
@@ -31,7 +31,7 @@ def weigh(service, transport, *, split=NINE_TO_ONE, limits=None, policy=None, **
     return asyncio.run(Weighing(plan).run())
 
 
-def outcomes(report) -> dict[str, int]:
+def outcomes(report: Report) -> dict[str, int]:
     assert sum(report.samples.outcomes.values()) == report.samples.launched
     return report.samples.outcomes
 

@@ -110,6 +110,35 @@ def test_a_missing_label_after_enough_clean_connections_does_no_harm(run):
     assert evidence.judged > 461
 
 
+def test_a_missing_label_at_the_last_clean_connection_comes_too_early(run):
+    evidence = run("v1=10,v2=0", ["v1"] * 458 + [None] + ["v1"] * 100, max_samples=999)
+
+    assert (evidence.settled, evidence.judged) == (ReasonCode.MISSING_LABELS, 459)
+
+
+def test_missing_labels_may_not_exceed_the_tolerance_of_a_share_of_zero(run):
+    """The other shares would have passed earlier."""
+    labels = ["v1", "v2"] * 230 + [None] * 20 + ["v1", "v2"] * 2000
+    policy = {"tolerance": Tolerance.parse("5pp"), "max_samples": 9999, "alpha": 1e-6}
+
+    evidence = run("v1=1,v2=1,v3=0", labels, **policy)
+
+    assert evidence.settled is ReasonCode.WITHIN_TOLERANCE
+    assert evidence.judged == 2001
+
+
+@pytest.mark.parametrize(("first", "then"), [("v1", "v2"), ("v2", "v1")])
+def test_a_share_that_has_left_its_band_again_does_not_pass(run, first, then):
+    """Both hypotheses have been refuted in their time, but 64 % is not 50 % +-10 pp."""
+    policy = {"tolerance": Tolerance.parse("10pp"), "beta": 0.05, "alpha": 1e-12}
+    labels = [first] * 20 + [then] * 50
+
+    evidence = run("v1=1,v2=1", labels, **policy)
+
+    assert evidence.settled is None
+    assert all(peak.log_evidence > 3 for peak in evidence.peaks_of("v2"))
+
+
 def test_nothing_is_consumed_after_the_run_is_settled(run):
     settled = run("v1=9,v2=1", ["v2"] * 9)
 

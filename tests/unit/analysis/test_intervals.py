@@ -5,6 +5,7 @@ import pytest
 from analysis.intervals import decision_bounds, lower_bound, shares_with_intervals, upper_bound
 from analysis.kt import kt_interval
 from analysis.report import ReasonCode
+from analysis.split import Tolerance
 
 MIXED = (["v1"] * 4 + ["v2"] + ["v1"] * 5) * 200
 
@@ -69,6 +70,16 @@ def test_a_best_moment_in_the_past_still_counts(run):
 
     assert decision_bounds(later, "v2")[1] == pytest.approx(decision_bounds(early, "v2")[1])
     assert upper_bound(63, 3, 0.9 / 22, 0.01) > decision_bounds(early, "v2")[1]
+
+
+@pytest.mark.parametrize(("first", "then"), [("v1", "v2"), ("v2", "v1")])
+def test_bounds_from_the_past_never_exclude_the_share_of_now(run, first, then):
+    policy = {"tolerance": Tolerance.parse("10pp"), "beta": 0.05, "alpha": 1e-12}
+    evidence = run("v1=1,v2=1", [first] * 20 + [then] * 50, **policy)
+
+    low, high = decision_bounds(evidence, "v2")
+
+    assert low <= evidence.counts["v2"] / evidence.judged <= high
 
 
 def test_bounds_that_nothing_refutes_are_zero_and_one():

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from analysis import ABSENT, Outcome
+from analysis import ABSENT, Batch, Outcome
 from sampler import engine as engine_module
 from sampler.engine import Engine, make_transport
 from sampler.errors import UsageError
@@ -75,19 +75,16 @@ def make_engine(monkeypatch):
     return make
 
 
-async def collect(engine: Engine, act) -> list:
+async def collect(engine: Engine, act) -> list[Batch]:
     """Run the engine's batches while `act` plays the other side."""
-    batches = []
 
-    async def consume() -> None:
-        async for batch in engine.batches():
-            batches.append(batch)
+    async def consume() -> list[Batch]:
+        return [batch async for batch in engine.batches()]
 
     task = asyncio.ensure_future(consume())
     async with asyncio.timeout(10):
         await act()
-        await task
-    return batches
+        return await task
 
 
 async def until(condition) -> None:
@@ -179,7 +176,7 @@ def test_arrivals_keep_their_due_times(make_engine):
     engine, transport, clock = make_engine(
         Load(concurrency=1_000, rate=1_000), Limits(max_samples=500)
     )
-    due = []
+    due: list[int] = []
 
     async def act() -> None:
         await until(lambda: engine._timer is not None)
