@@ -9,11 +9,12 @@ exactly one outcome.
 from __future__ import annotations
 
 import asyncio
+from sys import maxsize
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sampler.clock import NS_PER_MS, NS_PER_S, RunClock
+from sampler.clock import NS_PER_MS, NS_PER_S, run_clock
 from sampler.errors import UsageError
 from sampler.pacing import poisson_arrivals
 from sampler.plan import Limits, Load, TransportKind
@@ -44,8 +45,8 @@ class Engine:
         Reads label and replica.
     seed : int
         Of arrivals and connection lengths.
-    clock : Clock or None
-        Time since the run began; None starts the real one.
+    clock : Clock
+        Monotonic time.
 
     Notes
     -----
@@ -61,23 +62,24 @@ class Engine:
         reader: LabelReader,
         *,
         seed: int = 0,
-        clock: Clock | None = None,
+        clock: Clock = run_clock,
     ) -> None:
         self.launched = 0
         self.shed = 0
         self.sending_ns = 0
         self.reached_max_time = False
-        self.clock: Clock = RunClock() if clock is None else clock
+        self._clock = clock
+        self._origin_ns = clock()
         self.recorder = Recorder(reader.labels, reader.replicas)
         self.is_stopping = False
         self._limits = limits
         self._load = load
         self._idle: list[int] = []
-        self._arrivals: Iterator[int] | None = None
+        self._most = maxsize if limits.max_samples is None else limits.max_samples
+        self._arrivals: Iterator[int] = iter(())
         self._due_ns = 0
         if load.rate is not None:
             self._arrivals = poisson_arrivals(load.rate, np.random.default_rng(seed))
-            self._due_ns = next(self._arrivals)
         self._timer: asyncio.TimerHandle | None = None
         self._ends_ns = None if limits.max_time_s is None else round(limits.max_time_s * NS_PER_S)
         wiring = Wiring(
@@ -85,11 +87,15 @@ class Engine:
             load=load,
             reader=reader,
             recorder=self.recorder,
-            clock=self.clock,
+            clock=clock,
             seed=seed,
             on_idle=self._take_idle if load.rate is not None else self._launch_next,
         )
         self.transport = make_transport(wiring)
+
+    def elapsed_ns(self) -> int:
+        """Time since the run began to send [ns]."""
+        return self._clock() - self._origin_ns
 
     @property
     def in_flight(self) -> int:
@@ -100,7 +106,7 @@ class Engine:
         """Launch nothing more; what is in flight is drained until its timeout."""
         if not self.is_stopping:
             self.is_stopping = True
-            self.sending_ns = self.clock()
+            self.sending_ns = self.elapsed_ns()
             if self._timer is not None:
                 self._timer.cancel()
 
@@ -127,7 +133,7 @@ class Engine:
                 await asyncio.sleep(self._tick_ns() / NS_PER_S)
                 if self.transport.failure is not None:
                     raise self.transport.failure
-                if self._ends_ns is not None and self.clock() >= self._ends_ns:
+                if self._ends_ns is not None and self.elapsed_ns() >= self._ends_ns:
                     self.reached_max_time = self.reached_max_time or not self.is_stopping
                     self.stop()
                 is_last = self.is_stopping and self.in_flight == 0
@@ -141,61 +147,63 @@ class Engine:
             await self.transport.aclose()
 
     def _start(self) -> None:
+        # Resolving the name is not part of the run.
+        self._origin_ns = self.recorder.origin_ns = self._clock()
         slots = range(self._load.concurrency)
-        if self._arrivals is None:
+        if self._load.rate is None:
             for slot in slots:
                 self._launch_next(slot)
         else:
             self._idle = list(reversed(slots))
+            self._due_ns = self._next_due()
             self._launch_due()
 
     def _tick_ns(self) -> int:
-        now = self.clock()
+        now = self.elapsed_ns()
         tick = min(max(now // _TICKS_IN_ELAPSED, _SHORTEST_TICK_NS), _LONGEST_TICK_NS)
         if self._ends_ns is not None and not self.is_stopping:
             tick = max(min(tick, self._ends_ns - now), 0)
         return tick
 
-    def _may_launch(self) -> bool:
-        if self.is_stopping:
-            return False
-        if self._limits.max_samples is not None and self.launched >= self._limits.max_samples:
-            self.stop()
-            return False
-        return True
-
     # Closed workload
 
     def _launch_next(self, slot: int) -> None:
-        if self._may_launch():
-            index = self.launched
-            self.launched += 1
-            self.transport.launch(slot, index, self.clock())
+        index = self.launched
+        if self.is_stopping:
+            return
+        if index >= self._most:
+            self.stop()
+            return
+        self.launched = index + 1
+        self.transport.launch(slot, index)
 
     # Open workload
 
     def _take_idle(self, slot: int) -> None:
         self._idle.append(slot)
-        if self._due_ns <= self.clock():
+        if self._due_ns <= self._clock():
             self._launch_due()
+
+    def _next_due(self) -> int:
+        return self._origin_ns + next(self._arrivals)
 
     def _launch_due(self) -> None:
         """Launch or shed every arrival that is due, and wake up for the next one."""
-        if self._arrivals is None:
-            return
-        now = self.clock()
-        while self._due_ns <= now and self._may_launch():
-            if self._idle:
+        now = self._clock()
+        while self._due_ns <= now and not self.is_stopping:
+            if self.launched >= self._most:
+                self.stop()
+            elif self._idle:
                 index = self.launched
                 self.launched += 1
                 self.transport.launch(self._idle.pop(), index, self._due_ns)
             else:
                 self.shed += 1
-            self._due_ns = next(self._arrivals)
+            self._due_ns = self._next_due()
         if self._timer is not None:
             self._timer.cancel()
         if not self.is_stopping:
-            wait_s = max(self._due_ns - self.clock(), 0) / NS_PER_S
+            wait_s = max(self._due_ns - self._clock(), 0) / NS_PER_S
             self._timer = asyncio.get_running_loop().call_later(wait_s, self._launch_due)
 
 

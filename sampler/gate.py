@@ -175,9 +175,9 @@ class Weighing:
             self.tally += Tally.of(batch)
             if self._writer is not None:
                 self._writer.write(batch)
-                if self._writer.is_due(self._engine.clock()):
+                if self._writer.is_due(self._engine.elapsed_ns()):
                     # In a thread: sending goes on while the disk is written.
-                    await asyncio.to_thread(self._writer.flush, self._engine.clock())
+                    await asyncio.to_thread(self._writer.flush, self._engine.elapsed_ns())
             self._weigh(batch)
             self._judge_preflight()
             if self._observe is not None:
@@ -228,7 +228,7 @@ class Weighing:
             tally=self.tally,
             evidence=self.evidence,
             launched=self._engine.launched,
-            elapsed_s=self._engine.clock() / NS_PER_S,
+            elapsed_s=self._engine.elapsed_ns() / NS_PER_S,
             is_draining=self._engine.is_stopping,
         )
 
@@ -327,7 +327,7 @@ class Weighing:
         )
 
     def _performance(self) -> Performance:
-        duration_s = self._engine.clock() / NS_PER_S
+        duration_s = self._engine.elapsed_ns() / NS_PER_S
         sending_s = max(self._engine.sending_ns / NS_PER_S, 1e-9)
         cpu_s = _cpu_s() - self._cpu_s
         launched = max(self.tally.launched, 1)

@@ -2,10 +2,11 @@
 
 How it works. A transport calls `Recorder.record` once for each launched request, in the
 order of completion, with ten integers that are appended to one flat list: the cheapest way
-to keep a sample in Python. `Recorder.seal` turns what came in since into an array and
-returns the longest run of consecutive launch numbers without a gap. What came back before
-its turn waits in whole arrays, which are looked at again only when the sample that
-everybody waits for has arrived; one hanging request therefore costs nothing meanwhile.
+to keep a sample in Python. (`Recorder.take` is that list's own ``extend``.) `Recorder.seal`
+turns what came in since into an array and returns the longest run of consecutive launch
+numbers without a gap. What came back before its turn waits in whole arrays, which are
+looked at again only when the sample that everybody waits for has arrived; one hanging
+request therefore costs nothing meanwhile.
 """
 
 from __future__ import annotations
@@ -34,19 +35,42 @@ class Recorder:
     ----------
     labels, replicas : Dictionary
         Meaning of the codes that will be recorded.
+    origin_ns : int, default 0
+        When the run began, by the clock that gives the recorded instants [ns].
     worker : int, default 0
         Number of the worker.
+
+    Attributes
+    ----------
+    take : callable
+        Takes the ten integers of one sample at once: launch number, scheduled, sent, first
+        byte, done, connection, ordinal, label, replica, and ``status << 8 | outcome``.
     """
 
-    __slots__ = ("_early", "_next", "_rows", "details", "labels", "recorded", "replicas", "worker")
+    __slots__ = (
+        "_early",
+        "_next",
+        "_rows",
+        "_taken",
+        "details",
+        "labels",
+        "origin_ns",
+        "replicas",
+        "take",
+        "worker",
+    )
 
-    def __init__(self, labels: Dictionary, replicas: Dictionary, *, worker: int = 0) -> None:
+    def __init__(
+        self, labels: Dictionary, replicas: Dictionary, *, origin_ns: int = 0, worker: int = 0
+    ) -> None:
         self.labels = labels
         self.replicas = replicas
         self.worker = worker
-        self.recorded = 0
         self.details: dict[Outcome, list[str]] = {}
         self._rows: list[int] = []
+        self.take = self._rows.extend
+        self._taken = 0
+        self.origin_ns = origin_ns
         self._early: list[NDArray[np.int64]] = []
         self._next = 0
 
@@ -70,18 +94,19 @@ class Recorder:
         Parameters are the columns of `Batch`; `detail` describes an outcome that is not OK
         in words (an error text, the start of a body), and the first few are kept.
         """
-        self.recorded += 1
-        self._rows += (
-            index,
-            scheduled_ns,
-            sent_ns,
-            first_byte_ns,
-            done_ns,
-            connection,
-            ordinal,
-            label,
-            replica,
-            status << 8 | outcome,
+        self.take(
+            (
+                index,
+                scheduled_ns,
+                sent_ns,
+                first_byte_ns,
+                done_ns,
+                connection,
+                ordinal,
+                label,
+                replica,
+                status << 8 | outcome,
+            )
         )
         if detail is not None:
             kept = self.details.setdefault(outcome, [])
@@ -93,7 +118,8 @@ class Recorder:
         if not self._rows:
             return None
         fresh = np.frombuffer(array("q", self._rows), dtype=np.int64).reshape(-1, _STRIDE)
-        self._rows = []
+        self._taken += len(fresh)
+        self._rows.clear()
         self._early.append(fresh)
         if not np.any(fresh[:, 0] == self._next):
             return None
@@ -107,18 +133,26 @@ class Recorder:
         return self._batch(first, rows[:complete])
 
     @property
+    def recorded(self) -> int:
+        """Samples recorded so far."""
+        return self._taken + len(self._rows) // _STRIDE
+
+    @property
     def waiting(self) -> int:
         """Samples that completed before their turn and are not sealed yet."""
         return self.recorded - self._next
+
+    def _since_origin(self, instants: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.where(instants == ABSENT, ABSENT, instants - self.origin_ns)
 
     def _batch(self, first: int, rows: NDArray[np.int64]) -> Batch:
         columns = rows.T
         return Batch(
             first=first,
-            scheduled_ns=columns[1].copy(),
-            sent_ns=columns[2].copy(),
-            first_byte_ns=columns[3].copy(),
-            done_ns=columns[4].copy(),
+            scheduled_ns=columns[1] - self.origin_ns,
+            sent_ns=columns[2] - self.origin_ns,
+            first_byte_ns=self._since_origin(columns[3]),
+            done_ns=self._since_origin(columns[4]),
             connection=columns[5].copy(),
             ordinal=columns[6].astype(np.int32),
             label=columns[7].astype(np.int32),
@@ -129,6 +163,3 @@ class Recorder:
             labels=self.labels.names,
             replicas=self.replicas.names,
         )
-
-
-__all__ = ["ABSENT", "MAX_DETAILS", "Recorder"]

@@ -2,10 +2,7 @@
 
 How it works. `ResponseReader` reads one response with llhttp (through httptools) and keeps
 what that leaves to its caller: a HEAD request's answer without a body, a body that ends with
-the connection, interim 1xx answers, and limits. `HeadMemo` is a short cut in front of it:
-the head of a small response repeats itself for as long as its Date does, so a whole
-response that arrives at once and whose head has been read before is split by two look-ups.
-Both give the same response for the same bytes; a test holds them to it.
+the connection, interim 1xx answers, packed bodies that nobody asked for, and limits.
 """
 
 from __future__ import annotations
@@ -16,8 +13,6 @@ from dataclasses import dataclass
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 _NO_BODY_STATUSES = frozenset({204, 304})  # RFC 9112 section 6.3
-_HEAD_END = b"\r\n\r\n"
-_MEMO_ENTRIES = 256
 
 
 class ProtocolViolation(Exception):  # noqa: N818 - it describes what the peer did
@@ -222,37 +217,6 @@ class ResponseReader:
         if coding is not None and body:
             body = _decompress(coding.strip().lower(), body, self._max_body)
         return Response(head, body, head.keep_alive and not self._surplus)
-
-
-class HeadMemo:
-    """Remembers heads by their bytes, so that a whole small response needs no parser."""
-
-    __slots__ = ("_heads", "_max_body")
-
-    def __init__(self, *, max_body_bytes: int) -> None:
-        self._heads: dict[bytes, Head] = {}
-        self._max_body = max_body_bytes
-
-    def split(self, data: bytes) -> tuple[Head, bytes] | None:
-        """Give head and body if `data` is one whole response with a known head."""
-        end = data.find(_HEAD_END) + 4
-        head = self._heads.get(data[:end])
-        if head is None or head.body_length != len(data) - end:
-            return None
-        return head, data[end:]
-
-    def remember(self, data: bytes, response: Response) -> None:
-        """Keep the head of a response that was read from `data` alone."""
-        head = response.head
-        if response.keep_alive is not head.keep_alive:
-            return
-        end = data.find(_HEAD_END) + 4
-        plain = head.header(b"content-encoding") is None
-        if head.body_length != len(data) - end or head.body_length > self._max_body or not plain:
-            return
-        if len(self._heads) >= _MEMO_ENTRIES:
-            self._heads.clear()
-        self._heads[data[:end]] = head
 
 
 def _content_length(headers: tuple[tuple[bytes, bytes], ...]) -> int | None:

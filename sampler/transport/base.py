@@ -28,7 +28,7 @@ class Wiring:
     recorder : Recorder
         Takes each finished exchange, exactly once for each launch.
     clock : Clock
-        Time since the run began [ns].
+        Monotonic time [ns].
     seed : int
         Of the transport's random choices (lengths of connections).
     on_idle : callable
@@ -63,11 +63,12 @@ class Transport(Protocol):
             If the target's name cannot be resolved.
         """
 
-    def launch(self, slot: int, index: int, scheduled_ns: int) -> None:
+    def launch(self, slot: int, index: int, scheduled_ns: int | None = None) -> None:
         """Start exchange `index` in an idle slot; does not wait.
 
-        The exchange is recorded exactly once, whatever happens to it, and then `on_idle` is
-        called, both after this call has returned.
+        `scheduled_ns` is when it was due by the clock; None is now. The exchange is recorded
+        exactly once, whatever happens to it, and then `on_idle` is called, both after this
+        call has returned.
         """
 
     def abort(self) -> None:

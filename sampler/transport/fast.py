@@ -9,6 +9,11 @@ ready sockets in batches, and `_on_ready` moves each one through its states:
 
 There is no task, future or timer for an exchange: deadlines are swept a few times a second.
 
+The answers of a canary repeat themselves: until the second changes in their Date, a pod's
+answers are the same bytes. Whole answers that gave a label are remembered by their bytes,
+within bounds, and one look-up then replaces parsing and labelling; everything else goes
+through `ResponseReader` and the rules. Both give the same sample for the same bytes.
+
 In fresh mode we ask the server to close (``Connection: close``) and wait for its FIN in the
 DRAINING state, while the slot goes on with its next connection. Whoever closes first keeps
 the port in TIME_WAIT for a minute; so it is the server, and we do not run out of ports. A
@@ -23,14 +28,13 @@ import os
 import select
 import socket
 import struct
-from enum import IntEnum
 from random import Random
 from typing import TYPE_CHECKING
 
 from analysis import ABSENT, Outcome
 from sampler.clock import NS_PER_S
 from sampler.http1.request import encode
-from sampler.http1.response import HeadMemo, LimitExceeded, ProtocolViolation, ResponseReader
+from sampler.http1.response import LimitExceeded, ProtocolViolation, ResponseReader
 from sampler.transport.addresses import resolve
 from sampler.transport.poller import (
     FAILED,
@@ -44,7 +48,7 @@ from sampler.transport.poller import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sampler.http1.response import Head
+    from sampler.http1.response import Response
     from sampler.transport.addresses import Address
     from sampler.transport.base import Wiring
 
@@ -67,14 +71,11 @@ _OUR_LIMITS = frozenset(
 _RESETS = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
 
 
-class State(IntEnum):
-    """Where a connection is in its life."""
+# States of a connection: plain integers, because they are compared several times a request.
+_CONNECTING, _SENDING, _AWAITING, _IDLE, _DRAINING = range(5)
 
-    CONNECTING = 0
-    SENDING = 1
-    AWAITING = 2
-    IDLE = 3
-    DRAINING = 4
+_MOST_ANSWERS = 1_024
+_LARGEST_ANSWER = 4_096
 
 
 class Connection:
@@ -104,7 +105,7 @@ class Connection:
         self.number = number
         self.left = left  # exchanges that may still start here; negative: without end
         self.ordinal = -1
-        self.state = State.CONNECTING
+        self.state = _CONNECTING
         self.reader: ResponseReader | None = None
         self.outgoing: bytes | memoryview = b""
         self.index = ABSENT
@@ -130,10 +131,11 @@ class FastTransport:
         self._wiring = wiring
         self._clock = wiring.clock
         self._record = wiring.recorder.record
+        self._take = wiring.recorder.take
         self._on_idle = wiring.on_idle
         self._codes = wiring.reader.codes
         load = wiring.load
-        self._memo = HeadMemo(max_body_bytes=load.max_body_bytes)
+        self._answers: dict[bytes, tuple[int, int, int, bool]] = {}
         self._keep = encode(wiring.target, close=False)
         self._close = encode(wiring.target, close=True)
         self._connect_timeout_ns = round(load.connect_timeout_s * NS_PER_S)
@@ -170,9 +172,11 @@ class FastTransport:
         self._poller = kind(self._loop, self._on_ready)
         self._sweep()
 
-    def launch(self, slot: int, index: int, scheduled_ns: int) -> None:
+    def launch(self, slot: int, index: int, scheduled_ns: int | None = None) -> None:
         """Start exchange `index` in an idle slot, on its kept connection or a new one."""
         now = self._clock()
+        if scheduled_ns is None:
+            scheduled_ns = now
         conn = self._slots[slot]
         if conn is None:
             opened = self._connect(slot)
@@ -194,8 +198,8 @@ class FastTransport:
         conn.ordinal += 1
         conn.left -= 1
         conn.outgoing = self._keep if conn.left else self._close
-        if conn.state is State.IDLE:
-            conn.state = State.SENDING
+        if conn.state == _IDLE:
+            conn.state = _SENDING
             # A failure to send must not be recorded before this call has returned.
             failure = self._send(conn)
             if failure is not None:
@@ -205,7 +209,7 @@ class FastTransport:
     def abort(self) -> None:
         """Give up all exchanges in flight and record them as aborted."""
         for conn in list(self._connections.values()):
-            if conn.state is not State.IDLE and conn.state is not State.DRAINING:
+            if conn.state not in {_IDLE, _DRAINING}:
                 self._fail(conn, Outcome.ABORTED, "given up in flight")
 
     async def aclose(self) -> None:
@@ -282,16 +286,15 @@ class FastTransport:
             return
         try:
             state = conn.state
-            if state is State.AWAITING:
+            if state == _AWAITING:
                 if mask & _INPUT:
                     self._read(conn, mask)
-            elif state is State.CONNECTING:
+            elif state == _CONNECTING:
                 self._connected(conn, mask)
-            elif state is State.DRAINING or state is State.IDLE:
-                if mask & _INPUT:
-                    self._read_surplus(conn, mask)
-            else:
+            elif state == _SENDING:
                 self._go_on_sending(conn, mask)
+            elif mask & _INPUT:
+                self._read_surplus(conn, mask)
         except Exception as error:  # noqa: BLE001 - a callback has no caller: the engine raises it
             self.failure = error
 
@@ -308,13 +311,13 @@ class FastTransport:
         failure = self._send(conn)
         if failure is not None:
             self._fail(conn, *failure)
-        elif conn.state is State.AWAITING and mask & _INPUT:
+        elif conn.state == _AWAITING and mask & _INPUT:
             # An answer that came before the request was out is not reported a second time.
             self._read(conn, mask)
 
     def _send(self, conn: Connection) -> tuple[Outcome, str] | None:
         """Send what is left of the request; give the failure, if it is one."""
-        connecting = conn.state is State.CONNECTING
+        connecting = conn.state == _CONNECTING
         try:
             sent = conn.sock.send(conn.outgoing)
         except BlockingIOError:
@@ -330,10 +333,10 @@ class FastTransport:
             return Outcome.RESET, f"sending the request: {os.strerror(error.errno or 0)}"
         if sent < len(conn.outgoing):
             conn.outgoing = memoryview(conn.outgoing)[sent:]
-            conn.state = State.SENDING
+            conn.state = _SENDING
             self._poller.wants_to_write(conn.fd)
             return None
-        conn.state = State.AWAITING
+        conn.state = _AWAITING
         self._poller.wrote(conn.fd)
         return None
 
@@ -349,13 +352,17 @@ class FastTransport:
             if not data:
                 self._read_eof(conn)
                 return
+            now = self._clock()
             if conn.first_byte_ns == ABSENT:
-                conn.first_byte_ns = self._clock()
-            if conn.reader is None:
-                parts = self._memo.split(data)
-                if parts is not None:
-                    head, body = parts
-                    self._complete(conn, head, body, mask, keep_alive=head.keep_alive)
+                conn.first_byte_ns = now
+                answer = self._answers.get(data)
+                if answer is not None:
+                    label, replica, status_and_outcome, keep_alive = answer
+                    self._take((
+                        conn.index, conn.scheduled_ns, conn.sent_ns, now, now, conn.number,
+                        conn.ordinal, label, replica, status_and_outcome,
+                    ))  # fmt: skip
+                    self._settle(conn, mask, keep_alive=keep_alive)
                     return
             if self._feed(conn, data, mask) or (len(data) < _CHUNK and not mask & PEER_CLOSED):
                 return
@@ -380,9 +387,19 @@ class FastTransport:
         if response is None:
             return False
         if is_first:
-            self._memo.remember(data, response)
-        self._complete(conn, response.head, response.body, mask, keep_alive=response.keep_alive)
+            self._remember(data, response)
+        self._complete(conn, response, mask)
         return True
+
+    def _remember(self, data: bytes, response: Response) -> None:
+        """Keep what a whole answer came to."""
+        head = response.head
+        label, replica = self._codes(head.status, head.headers, response.body)
+        if label == ABSENT or len(data) > _LARGEST_ANSWER:
+            return
+        if len(self._answers) >= _MOST_ANSWERS:
+            self._answers.clear()
+        self._answers[data] = label, replica, head.status << 8 | Outcome.OK, response.keep_alive
 
     def _read_eof(self, conn: Connection) -> None:
         reader = conn.reader
@@ -394,7 +411,7 @@ class FastTransport:
             self._fail(conn, Outcome.TOO_LARGE, str(error))
         else:
             if response is not None:
-                self._complete(conn, response.head, response.body, PEER_CLOSED, keep_alive=False)
+                self._complete(conn, response, PEER_CLOSED)
             elif conn.first_byte_ns == ABSENT and conn.ordinal > 0:
                 self._fail(conn, Outcome.STALE, "the kept connection was closed by the server")
             elif conn.first_byte_ns == ABSENT:
@@ -411,28 +428,31 @@ class FastTransport:
                 return
             except OSError:
                 data = b""
-            if data and conn.state is State.DRAINING:
+            if data and conn.state == _DRAINING:
                 return
         self._discard(conn, reset=False)
 
     # Ends
 
-    def _complete(
-        self, conn: Connection, head: Head, body: bytes, mask: int, *, keep_alive: bool
-    ) -> None:
-        label, replica = self._codes(head.status, head.headers, body)
+    def _complete(self, conn: Connection, response: Response, mask: int) -> None:
+        head = response.head
+        label, replica = self._codes(head.status, head.headers, response.body)
         outcome, detail = Outcome.OK, None
         if label == ABSENT:
             outcome = Outcome.UNLABELLED
-            detail = self._wiring.reader.describe_missing(head.status, body)
+            detail = self._wiring.reader.describe_missing(head.status, response.body)
         self._record(
             conn.index, conn.scheduled_ns, conn.sent_ns, conn.first_byte_ns, self._clock(),
             conn.number, conn.ordinal, label, replica, head.status, outcome, detail,
         )  # fmt: skip
+        self._settle(conn, mask, keep_alive=response.keep_alive)
+
+    def _settle(self, conn: Connection, mask: int, *, keep_alive: bool) -> None:
+        """Keep, close or drain a connection whose exchange is complete; free its slot."""
         if mask & PEER_CLOSED:
             self._discard(conn, reset=False)
         elif keep_alive and conn.left:
-            conn.state = State.IDLE
+            conn.state = _IDLE
         else:
             self._drain(conn)
         self._on_idle(conn.slot)
@@ -459,7 +479,7 @@ class FastTransport:
         """Wait for the server's FIN, beside the slot's next exchange."""
         if len(self._draining) >= _MOST_DRAINING:
             self._discard(next(iter(self._draining.values())), reset=True)
-        conn.state = State.DRAINING
+        conn.state = _DRAINING
         conn.deadline_ns = self._clock() + _DRAIN_GRACE_NS
         self._slots[conn.slot] = None
         self._draining[conn.fd] = conn
@@ -479,23 +499,14 @@ class FastTransport:
         now = self._clock()
         late = [conn for conn in self._connections.values() if conn.deadline_ns <= now]
         for conn in late:
-            match conn.state:
-                case State.CONNECTING:
-                    self._fail(
-                        conn,
-                        Outcome.CONNECT_TIMEOUT,
-                        f"no connection within {self._wiring.load.connect_timeout_s:g} s",
-                    )
-                case State.SENDING | State.AWAITING:
-                    self._fail(
-                        conn,
-                        Outcome.TIMEOUT,
-                        f"no complete answer within {self._wiring.load.timeout_s:g} s",
-                    )
-                case State.DRAINING:
-                    self._discard(conn, reset=True)
-                case State.IDLE:
-                    pass
+            if conn.state == _CONNECTING:
+                limit_s = self._wiring.load.connect_timeout_s
+                self._fail(conn, Outcome.CONNECT_TIMEOUT, f"no connection within {limit_s:g} s")
+            elif conn.state in {_SENDING, _AWAITING}:
+                limit_s = self._wiring.load.timeout_s
+                self._fail(conn, Outcome.TIMEOUT, f"no complete answer within {limit_s:g} s")
+            elif conn.state == _DRAINING:
+                self._discard(conn, reset=True)
         shortest_ns = min(self._connect_timeout_ns, self._timeout_ns, _DRAIN_GRACE_NS)
         self._sweeper = self._loop.call_later(shortest_ns / NS_PER_S / 20, self._guard, self._sweep)
 

@@ -245,12 +245,13 @@ class FullTransport:
                     hint="use --transport fast, or another version of aiohttp",
                 )
 
-    def launch(self, slot: int, index: int, scheduled_ns: int) -> None:
+    def launch(self, slot: int, index: int, scheduled_ns: int | None = None) -> None:
         """Start exchange `index` in an idle slot; does not wait."""
         place = self._slots.get(slot)
         if place is None:
             place = self._slots[slot] = self._new_slot()
-        exchange = _Exchange(slot, index, scheduled_ns, self._wiring.clock())
+        now = self._wiring.clock()
+        exchange = _Exchange(slot, index, now if scheduled_ns is None else scheduled_ns, now)
         place.exchange = exchange
         task = asyncio.get_running_loop().create_task(self._carry(place, exchange))
         place.task = task

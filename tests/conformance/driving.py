@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from analysis import ABSENT, Outcome
-from sampler.clock import RunClock
+from sampler.clock import run_clock
 from sampler.labels import LabelReader, LabelRule
 from sampler.record import Recorder
 from sampler.transport.base import Wiring
@@ -116,7 +116,7 @@ class Driver:
         """Launch and wait until every exchange has been recorded."""
         self._loop = asyncio.get_running_loop()
         self._finished = asyncio.Event()
-        self._clock = RunClock()
+        self._clock = run_clock
         reader = LabelReader(
             LabelRule.parse(self.label), LabelRule.parse(self.replica) if self.replica else None
         )

@@ -141,6 +141,8 @@ def fold(labels, split, policy, budget):
             return state("unexpected_label", n)
         if arms and sum(arm.fail(n, horizon) for arm in arms) / len(arms) >= 1 / policy.alpha:
             return state("outside_tolerance", n)
+        if label is None and n <= needed:
+            return state("missing_labels", n)
         if (
             n >= needed
             and all(min(arm.best_low, arm.best_high) >= 1 / policy.beta for arm in arms)
@@ -148,8 +150,6 @@ def fold(labels, split, policy, budget):
             and all(missing / n < t for t in slack)
         ):
             return state("within_tolerance", n)
-        if label is None and n <= needed:
-            return state("missing_labels", n)
         if label is None and n >= 32 and above(n, missing, policy.max_unlabelled, policy.alpha):
             return state("too_many_unlabelled", n)
         if missing and n % 32 == 0 and arms:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from sampler.http1.request import encode
 from sampler.http1.response import (
-    HeadMemo,
     LimitExceeded,
     ProtocolViolation,
     Response,
@@ -196,49 +195,6 @@ def test_a_packed_body_of_just_the_limit_is_read_and_a_cut_one_is_not(wbits):
     cut = packed[:-3]
     with pytest.raises(ProtocolViolation, match="ends in the middle"):
         make_reader().feed(head % len(cut) + cut)
-
-
-@pytest.mark.parametrize("kind", WHOLE)
-def test_the_memo_gives_what_the_parser_gave(kind):
-    memo = HeadMemo(max_body_bytes=4096)
-    wire = WHOLE[kind]
-    response, _ = feed_cut(wire, [])
-    assert response is not None
-    memo.remember(wire, response)
-
-    parts = memo.split(wire)
-
-    if kind in {"content-length", "close", "old"}:
-        assert parts == (response.head, response.body)
-    else:
-        assert parts is None
-
-
-@given(st.binary(max_size=60))
-def test_the_memo_splits_only_whole_responses_with_a_known_head(tail):
-    memo = HeadMemo(max_body_bytes=4096)
-    wire = WHOLE["content-length"]
-    response, _ = feed_cut(wire, [])
-    assert response is not None
-    memo.remember(wire, response)
-    head_end = wire.index(b"\r\n\r\n") + 4
-
-    parts = memo.split(wire[:head_end] + tail)
-
-    assert (parts is not None) is (len(tail) == len(BODY))
-    assert memo.split(wire[: head_end - 1]) is None
-    assert memo.split(tail) is None
-
-
-def test_a_memo_of_ever_new_heads_stays_small():
-    memo = HeadMemo(max_body_bytes=4096)
-    for number in range(2_000):
-        wire = b"HTTP/1.1 200 OK\r\nX-Request-Id: %d\r\n" % number + LENGTH + b"\r\n" + BODY
-        response, _ = feed_cut(wire, [])
-        assert response is not None
-        memo.remember(wire, response)
-
-    assert len(memo._heads) <= 256
 
 
 @given(st.binary(max_size=300))

@@ -119,9 +119,7 @@ def test_a_missing_label_at_the_last_clean_connection_comes_too_early(run):
 def test_missing_labels_may_not_exceed_the_tolerance_of_a_share_of_zero(run):
     """The other shares would have passed earlier."""
     labels = ["v1", "v2"] * 230 + [None] * 20 + ["v1", "v2"] * 2000
-    policy = {"tolerance": Tolerance.parse("5pp"), "max_samples": 9999, "alpha": 1e-6}
-
-    evidence = run("v1=1,v2=1,v3=0", labels, **policy)
+    evidence = run("v1=50,v2=50,v3=0", labels, max_samples=9999, alpha=1e-6)
 
     assert evidence.settled is ReasonCode.WITHIN_TOLERANCE
     assert evidence.judged == 2001

@@ -13,6 +13,9 @@ def test_an_interval_is_rounded_outwards():
 def test_ends_that_are_round_stay_round():
     assert ends(0.08, 0.12, 1) == "[8.0, 12.0]"
     assert ends(0.1 - 0.02, 0.1 + 0.02, 1) == "[8.0, 12.0]"
+    for tenths in range(1000):
+        share = tenths / 1000
+        assert ends(share, share, 1) == f"[{tenths / 10:.1f}, {tenths / 10:.1f}]"
 
 
 def test_ends_are_clipped_to_shares():

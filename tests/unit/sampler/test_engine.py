@@ -29,9 +29,9 @@ class ManualTransport:
     async def open(self) -> None:
         pass
 
-    def launch(self, slot: int, index: int, scheduled_ns: int) -> None:
+    def launch(self, slot: int, index: int, scheduled_ns: int | None = None) -> None:
         assert slot not in {used for used, _ in self.flying.values()}
-        self.flying[index] = (slot, scheduled_ns)
+        self.flying[index] = (slot, self.wiring.clock() if scheduled_ns is None else scheduled_ns)
         self.most_at_once = max(self.most_at_once, len(self.flying))
 
     def finish(self, index: int, outcome: Outcome = Outcome.OK) -> None:
