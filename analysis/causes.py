@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from analysis.report import Reason, ReasonCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from analysis.evidence import Evidence
     from analysis.split import Split
+    from analysis.tally import Tally
 
 BETTER_BY = 3.0
 """Log likelihood that a named split must gain on the declared one [nats]: odds of 20."""
@@ -46,8 +47,17 @@ class Cause:
     claims_absence: bool = False
 
 
-def likely_causes(evidence: Evidence) -> tuple[Reason, ...]:
+def likely_causes(evidence: Evidence, seen: Tally | None = None) -> tuple[Reason, ...]:
     """Name the splits that the counts look like, the best first; empty if none stands out.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Of the run.
+    seen : Tally or None
+        All samples of the run, if each was an independent draw: what was in flight when the
+        verdict fell tells more than the few connections that it took. None looks at the
+        judged ones.
 
     Returns
     -------
@@ -55,24 +65,27 @@ def likely_causes(evidence: Evidence) -> tuple[Reason, ...]:
         With code ``looks_like``, the counts and a remedy.
     """
     arms = evidence.split.arms
-    counts = [evidence.counts[arm] for arm in arms]
+    by_label: Mapping[str, int] = evidence.counts if seen is None else seen.labels
+    missing = evidence.missing if seen is None else seen.launched - seen.labelled
+    counts = [by_label.get(arm, 0) for arm in arms]
     if not any(counts):
         return ()
     declared = log_likelihood(counts, evidence.split.weights)
     best = log_likelihood(counts, counts)
     named = []
     for cause in _causes(evidence.split):
-        if cause.claims_absence and evidence.missing:
+        if cause.claims_absence and missing:
             continue
         fit = log_likelihood(counts, cause.weights)
         if fit - declared >= BETTER_BY and best - fit <= WORSE_BY * (len(arms) - 1):
             named.append((fit, cause))
     named.sort(key=lambda pair: -pair[0])
-    seen = ", ".join(f"{arm} {count}" for arm, count in zip(arms, counts, strict=True))
+    whose = "The counts" if seen is None else "The counts of the whole run"
+    shown = ", ".join(f"{arm} {count}" for arm, count in zip(arms, counts, strict=True))
     return tuple(
         Reason(
             ReasonCode.LOOKS_LIKE,
-            f"The counts ({seen}) look like {cause.looks_like}.",
+            f"{whose} ({shown}) look like {cause.looks_like}.",
             cause.remedy,
         )
         for _, cause in named

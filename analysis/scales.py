@@ -95,7 +95,11 @@ class Terms:
 
     def log_ratios(self, n: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.float64]:
         """Log likelihood ratios (t, m) of counts n (m,) and x (rows, m)."""
-        return self.without[:, None] * n + self.gain[:, None] * x[self.row]
+        # Converted before they are spread over the bets: once for each row.
+        spread = x.astype(np.float64)[self.row]
+        spread *= self.gain[:, None]
+        spread += self.without[:, None] * n.astype(np.float64)
+        return spread
 
 
 @dataclass(frozen=True, slots=True, eq=False)

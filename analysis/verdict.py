@@ -15,6 +15,7 @@ from analysis.split import tested_arms
 
 if TYPE_CHECKING:
     from analysis.evidence import Evidence
+    from analysis.tally import Tally
 
 __all__ = ["Decision", "Ended", "Verdict", "decide"]
 
@@ -74,7 +75,7 @@ ENDED = {
 }
 
 
-def decide(evidence: Evidence, ended: Ended | None = None) -> Decision:
+def decide(evidence: Evidence, ended: Ended | None = None, seen: Tally | None = None) -> Decision:
     """Give the verdict on a run, final or not.
 
     Parameters
@@ -83,6 +84,10 @@ def decide(evidence: Evidence, ended: Ended | None = None) -> Decision:
         Of the samples so far, in the order of sending.
     ended : Ended or None
         Why no more samples come, if so. It does not touch a verdict that has fallen.
+
+    seen : Tally or None
+        All samples of the run, if each was an independent draw; hints at causes, which carry
+        no error rate, are taken from them (`likely_causes`).
 
     Returns
     -------
@@ -96,7 +101,7 @@ def decide(evidence: Evidence, ended: Ended | None = None) -> Decision:
             Verdict.INCONCLUSIVE, False, (reasons.undecided(evidence),), (), evidence.judged
         )
     verdict, reason = _outcome(evidence, ended, is_spent=is_spent)
-    hints = () if verdict is Verdict.PASS else likely_causes(evidence)
+    hints = () if verdict is Verdict.PASS else likely_causes(evidence, seen)
     return Decision(
         verdict, True, (reason, *hints), _checks(evidence, verdict, reason), evidence.judged
     )

@@ -52,6 +52,9 @@ DEFAULT_LABEL = LabelRule.parse("/label")
 DEFAULT_REPLICA = LabelRule.parse("/host")
 DEFAULT_MAX_TIME_S = 60.0
 _SATURATED_CPU_SHARE = 0.9
+_SHORTEST_SATURATION_S = 0.5
+_EXPLAINING_SAMPLES = 200
+_LONGEST_EXPLANATION_NS = NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,7 @@ class Weighing:
         self._interruptions = 0
         self._reader = LabelReader(plan.label, plan.replica)
         self._decision: Decision | None = None
+        self._decided_ns: int | None = None
         self._unmeasurable: Reason | None = None
         self._started_at = datetime.now(UTC)
         self._cpu_s = _cpu_s()
@@ -179,6 +183,7 @@ class Weighing:
                     # In a thread: sending goes on while the disk is written.
                     await asyncio.to_thread(self._writer.flush, self._engine.elapsed_ns())
             self._weigh(batch)
+            self._stop_when_decided()
             self._judge_preflight()
             if self._observe is not None:
                 self._observe(self._progress())
@@ -200,7 +205,23 @@ class Weighing:
             return
         self.evidence = weigh(self.evidence, batch)
         self._decision = decide(self.evidence)
-        if self._decision.is_final:
+
+    def _stop_when_decided(self) -> None:
+        """Stop sending once the verdict has fallen, and a FAIL can be explained.
+
+        A gross departure is proven by a handful of connections, which say little about what
+        the split is instead; a few more requests tell. They do not touch the verdict.
+        """
+        if self._decision is None or not self._decision.is_final:
+            return
+        elapsed_ns = self._engine.elapsed_ns()
+        if self._decided_ns is None:
+            self._decided_ns = elapsed_ns
+        if (
+            self._decision.verdict is not Verdict.FAIL
+            or self.tally.launched >= _EXPLAINING_SAMPLES
+            or elapsed_ns - self._decided_ns >= _LONGEST_EXPLANATION_NS
+        ):
             self._engine.stop()
 
     def _judge_preflight(self) -> None:
@@ -261,8 +282,8 @@ class Weighing:
         )
 
     def _final_decision(self) -> Decision | None:
-        if self.evidence is None or (self._decision is not None and self._decision.is_final):
-            return self._decision
+        if self.evidence is None:
+            return None
         if self._interruptions:
             ended = Ended.INTERRUPTED
         elif self.tally.outcomes[Outcome.CLIENT_LIMIT]:
@@ -271,7 +292,8 @@ class Weighing:
             ended = Ended.TIME
         else:
             ended = Ended.SAMPLES
-        return decide(self.evidence, ended)
+        seen = self.tally if self.plan.load.connection.is_fresh else None
+        return decide(self.evidence, ended, seen)
 
     def _expected(self) -> Expected | None:
         split = self.plan.split
@@ -337,7 +359,8 @@ class Weighing:
             duration_s=duration_s,
             rate_per_s=self.tally.launched / sending_s,
             cpu_us_per_request=cpu_s / launched * 1e6,
-            client_saturated=cpu_s / max(duration_s, 1e-9) >= _SATURATED_CPU_SHARE,
+            client_saturated=duration_s >= _SHORTEST_SATURATION_S
+            and cpu_s >= _SATURATED_CPU_SHARE * duration_s,
             concurrency=load.concurrency,
             offered_per_s=load.rate,
             connection=str(load.connection),

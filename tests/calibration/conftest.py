@@ -58,14 +58,23 @@ def stretches():
 
     def runs(split, policy, plan, *, count, seed):
         random = np.random.default_rng(seed)
+        fresh = Evidence.start(split, policy)
+        shares = np.concatenate([np.full(length, share) for share, length in plan])
         for _ in range(count):
-            evidence = Evidence.start(split, policy)
-            for share, length in plan:
-                codes = (random.random(length) < share).astype(np.int32)
-                evidence = weigh(evidence, batch_of(codes, split.arms, evidence.judged))
-            yield evidence
+            codes = (random.random(len(shares)) < shares).astype(np.int32)
+            yield weigh(fresh, batch_of(codes, split.arms, 0))
 
     return runs
+
+
+@pytest.fixture(scope="session")
+def weigh_codes():
+    """Weigh label codes in the given order."""
+
+    def run(split, policy, codes):
+        return weigh(Evidence.start(split, policy), batch_of(codes, split.arms, 0))
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ Each bound is crossed by chance once in a million; seeds are fixed besides.
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 
 import numpy as np
@@ -123,6 +124,43 @@ def test_an_outage_in_mid_run_is_failed_by_the_restarted_part(stretches):
 
     assert {evidence.settled for evidence in runs} == {FAIL}
     assert all(1000 < evidence.judged <= 1200 for evidence in runs)
+
+
+def test_a_share_that_drifts_passes_rarely_if_its_average_is_at_the_edge(stretches, at_most):
+    """70 % and 50 % in turns: the share of all connections so far is never below 60 %."""
+    policy = Policy(alpha=0.05, beta=0.05, tolerance=WIDE, max_samples=1200)
+
+    ends = tally(stretches(EVEN, policy, [(0.7, 20), (0.5, 20)] * 30, count=1500, seed=23))
+
+    assert ends[PASS] <= at_most(0.05, 1500)
+    assert ends[PASS] > 0
+
+
+def closed_loop(random, shares, seconds, *, in_flight, length):
+    """Simulate labels in the order of their sending, and of their completion."""
+    codes = (random.random(length) < shares).astype(np.int32)
+    takes = random.exponential(1.0, length) * np.where(codes, seconds, 1.0)
+    free = [0.0] * in_flight
+    done = np.empty(length)
+    for position, lasts in enumerate(takes):
+        done[position] = free[0] + lasts
+        heapq.heapreplace(free, done[position])
+    return codes, codes[np.argsort(done)]
+
+
+def test_a_slow_version_is_judged_right_in_the_order_of_sending_only(weigh_codes, at_most):
+    """100 in flight, a canary of 12 % that is 5 times slower, 10 % +-2 pp accepted."""
+    random = np.random.default_rng(24)
+    policy = Policy(tolerance=Tolerance.parse("2pp"), max_samples=5000)
+    sent, completed = Counter[ReasonCode | None](), Counter[ReasonCode | None]()
+    for _ in range(150):
+        in_order, as_done = closed_loop(random, 0.12, 5.0, in_flight=100, length=5400)
+        sent[weigh_codes(NINE_ONE, policy, in_order).settled] += 1
+        completed[weigh_codes(NINE_ONE, policy, as_done).settled] += 1
+
+    assert sent[PASS] <= at_most(0.01, 150)
+    assert sent[FAIL] <= at_most(0.01, 150)
+    assert completed[PASS] > 30
 
 
 def test_looking_at_a_chi_square_after_each_batch_fails_right_splits(at_most):

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from analysis.batch import Batch
 from analysis.causes import likely_causes, log_likelihood
 from analysis.report import ReasonCode
+from analysis.tally import Tally
 
 
 def names(evidence):
@@ -56,6 +58,25 @@ def test_no_version_is_called_absent_while_labels_are_missing(run):
     evidence = run("v1=5,v2=5", ["v1", None] + ["v1"] * 60)
 
     assert not any("everything" in name or "nothing" in name for name in names(evidence))
+
+
+def test_what_was_in_flight_when_the_verdict_fell_tells_more_if_given(run):
+    """Four of four to v2 fit three causes; the drained ones say which it was."""
+    evidence = run("v1=9,v2=1", ["v2"] * 4)
+    seen = Tally.of(Batch.of_labels(["v2"] * 4 + ["v1", "v2"] * 30))
+
+    (cause,) = likely_causes(evidence, seen)
+
+    assert len(likely_causes(evidence)) == 3
+    assert "(v1 30, v2 34) look like 1:1" in cause.message
+
+
+def test_labels_missing_from_the_drained_ones_leave_absence_open_too(run):
+    evidence = run("v1=5,v2=5", ["v1"] * 12)
+    seen = Tally.of(Batch.of_labels(["v1"] * 12 + [None]))
+
+    assert "v1 taking everything" in names(evidence)[0]
+    assert likely_causes(evidence, seen) == ()
 
 
 def test_nothing_is_named_without_counts(run):
