@@ -90,6 +90,11 @@ class Batch:
         Which worker sampled.
     labels, replicas : tuple of str
         The dictionaries; a code's meaning never changes within a run.
+    remote : (n,) int32
+        Code into `remotes` of the address that the connection went to, or `ABSENT`; all
+        absent if it is left out.
+    remotes : tuple of str
+        IP addresses.
 
     Raises
     ------
@@ -111,14 +116,20 @@ class Batch:
     worker: NDArray[np.uint16]
     labels: tuple[str, ...] = field(default=())
     replicas: tuple[str, ...] = field(default=())
+    remote: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    remotes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
+        if not len(self.remote):
+            remote = np.full(len(self.outcome), ABSENT, dtype=np.int32)
+            object.__setattr__(self, "remote", remote)
         lengths = {name: len(getattr(self, name)) for name in COLUMNS}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"the columns of a batch must have one length, got {lengths}")
         for codes, known, name in (
             (self.label, self.labels, "label"),
             (self.replica, self.replicas, "replica"),
+            (self.remote, self.remotes, "remote"),
         ):
             if len(codes) and not (codes.min() >= ABSENT and codes.max() < len(known)):
                 raise ValueError(
@@ -159,6 +170,8 @@ class Batch:
 
 
 COLUMNS = tuple(
-    spec.name for spec in fields(Batch) if spec.name not in {"first", "labels", "replicas"}
+    spec.name
+    for spec in fields(Batch)
+    if spec.name not in {"first", "labels", "replicas", "remotes"}
 )
 """Names of the columns, in the order in which they are stored."""

@@ -3,13 +3,17 @@
 Evidence against "the share is at least r" is a weighted average of likelihood ratios, each
 of one alternative below r against r itself (mirrored for "at most r"). Such an average has
 mean at most 1 while its hypothesis is true, at every stopping time; so it exceeds 1/level
-with probability at most the level, ever (Ville 1939). Everything here is a function of two
-counts: n connections, x of them with the label.
+with probability at most the level, ever (Ville 1939). Everything here is a function of three
+counts: n connections, x of them with the label, and those without any label.
+
+A connection without a label counts as a fraction of one with it: as the whole of one or as
+none, whichever is worse, or as `imputed` says if the ratio of the versions' missing rates
+is known to be bounded.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, unique
 from math import ceil, exp, inf, log, log1p
 from typing import TYPE_CHECKING
@@ -27,6 +31,8 @@ PASS_WEIGHTS = (0.75, 0.15, 0.07, 0.03)
 
 GRID_WEIGHT = 0.8
 """Weight of the doubling distances on the FAIL side; the rest bets on "none" or "all"."""
+MOST_SPARED = 0.05
+"""Stake that the bet on a clean run spares for runs that are not clean, at most."""
 MAX_REACH = 0.999
 """Part of the way to 0 or 1 within which distances are doubled."""
 
@@ -55,14 +61,22 @@ class Null:
         Shares q that are bet on, in [0, 1], all on the other side of the edge.
     weights : (g,) tuple of float
         Stakes, positive, summing to 1.
+    missing_ratio : float, default inf
+        Bound on the ratio of the versions' missing rates, >= 1.
     """
 
     edge: float
     side: Side
     alternatives: tuple[float, ...]
     weights: tuple[float, ...]
+    missing_ratio: float = inf
 
-    def log_evidence(self, n: float, x: float) -> float:
+    @property
+    def lost(self) -> float:
+        """What a connection without a label counts as, in [0, 1]."""
+        return imputed(self.edge, self.side, self.missing_ratio)
+
+    def log_evidence(self, n: float, x: float, missing: float = 0) -> float:
         """Logarithm of the evidence against this hypothesis after x of n [nats].
 
         Parameters
@@ -70,16 +84,52 @@ class Null:
         n : float
             Connections, >= 0. Forecasts may use fractions.
         x : float
-            Those that count as having the label, in [0, n].
+            Those that have the label, in [0, n - missing].
+        missing : float, default 0
+            Those without any label.
         """
         logs = [
-            log(weight) + log_likelihood_ratio(n, x, alternative, self.edge)
+            log(weight) + self._log_ratio(n, x, missing, alternative)
             for alternative, weight in zip(self.alternatives, self.weights, strict=True)
         ]
         largest = max(logs)
         if largest == -inf:
             return -inf
         return largest + log(sum(exp(value - largest) for value in logs))
+
+    def _log_ratio(self, n: float, x: float, missing: float, alternative: float) -> float:
+        total = log_likelihood_ratio(n - missing, x, alternative, self.edge)
+        return total + missing * log_lost(alternative, self.edge, self.lost) if missing else total
+
+
+def imputed(edge: float, side: Side, ratio: float) -> float:
+    """Give what a connection without a label counts as, against "p >= edge" or "p <= edge".
+
+    Parameters
+    ----------
+    edge : float
+        In (0, 1).
+    side : Side
+        What is claimed.
+    ratio : float
+        Bound Gamma >= 1 on the ratio of two versions' missing rates, either way round; inf
+        for no bound, 1 for equal rates.
+
+    Returns
+    -------
+    float
+        The largest chance that a missing label was this one, if the share is at the edge and
+        the claim is "at least"; the smallest, if it is "at most". In [0, 1].
+
+    Notes
+    -----
+    With p the share, f and g the missing rates of the version and of the others, the mean of
+    what is fed is ``p (1 - f) + (p f + (1 - p) g) y``. It is on the claimed side of p for all
+    ``f <= Gamma g`` exactly if y is at least ``p Gamma / (p Gamma + 1 - p)`` (Bayes' rule).
+    """
+    if side is Side.AT_LEAST:
+        return 1.0 if ratio == inf else edge * ratio / (edge * ratio + 1 - edge)
+    return 0.0 if ratio == inf else edge / (edge + ratio * (1 - edge))
 
 
 def log_likelihood_ratio(n: float, x: float, alternative: float, edge: float) -> float:
@@ -102,6 +152,17 @@ def log_without(alternative: float, edge: float) -> float:
     return -inf if alternative == 1 else log1p((edge - alternative) / (1 - edge))
 
 
+def log_lost(alternative: float, edge: float, lost: float) -> float:
+    """Log factor of a connection that counts as a fraction of one with the label.
+
+    A fair bet's factor is linear in the result, so this is the average of the other two.
+    """
+    if lost in {0.0, 1.0}:
+        return log_with(alternative, edge) if lost else log_without(alternative, edge)
+    factor = lost * alternative / edge + (1 - lost) * (1 - alternative) / (1 - edge)
+    return log(factor) if factor > 0 else -inf
+
+
 def is_certain(band: Band) -> bool:
     """Whether the expected share is 0 or 1, where one contradicting label decides."""
     return band.expected in {0.0, 1.0}
@@ -112,30 +173,35 @@ def certain_tolerance(band: Band) -> float:
     return band.above if band.expected == 0 else band.below
 
 
-def upper_null(edge: float, distance: float) -> Null:
+def upper_null(edge: float, distance: float, missing_ratio: float = inf) -> Null:
     """Hypothesis "p >= edge", with bets towards a share `distance` below the edge."""
     alternatives = tuple(max(edge - part * distance, 0.0) for part in PASS_DISTANCES)
-    return Null(edge, Side.AT_LEAST, alternatives, PASS_WEIGHTS)
+    return Null(edge, Side.AT_LEAST, alternatives, PASS_WEIGHTS, missing_ratio)
 
 
-def lower_null(edge: float, distance: float) -> Null:
+def lower_null(edge: float, distance: float, missing_ratio: float = inf) -> Null:
     """Hypothesis "p <= edge", with bets towards a share `distance` above the edge."""
     alternatives = tuple(min(edge + part * distance, 1.0) for part in PASS_DISTANCES)
-    return Null(edge, Side.AT_MOST, alternatives, PASS_WEIGHTS)
+    return Null(edge, Side.AT_MOST, alternatives, PASS_WEIGHTS, missing_ratio)
 
 
-def pass_nulls(band: Band) -> tuple[Null, Null]:
+def pass_nulls(band: Band, missing_ratio: float = inf) -> tuple[Null, Null]:
     """Hypotheses "too low" and "too high", both of which a PASS has to refute.
 
     Parameters
     ----------
     band : Band
         Of an arm whose expected share is neither 0 nor 1; its edges inside (0, 1).
+    missing_ratio : float, default inf
+        As for `imputed`.
     """
-    return lower_null(band.low, band.below), upper_null(band.high, band.above)
+    return (
+        lower_null(band.low, band.below, missing_ratio),
+        upper_null(band.high, band.above, missing_ratio),
+    )
 
 
-def fail_nulls(band: Band, inner: float) -> tuple[Null, Null]:
+def fail_nulls(band: Band, inner: float, missing_ratio: float = inf) -> tuple[Null, Null]:
     """Hypotheses "not above the inner band" and "not below it"; a FAIL refutes their union.
 
     Parameters
@@ -144,13 +210,14 @@ def fail_nulls(band: Band, inner: float) -> tuple[Null, Null]:
         Of an arm whose expected share is neither 0 nor 1.
     inner : float
         Part of the tolerance within which a FAIL is a false alarm, in [0, 1].
+    missing_ratio : float, default inf
+        As for `imputed`.
     """
     inner_high = min(1.0, band.expected + inner * band.above)
     inner_low = max(0.0, band.expected - inner * band.below)
-    return (
-        _fail_null(inner_high, Side.AT_MOST, band.above, inner),
-        _fail_null(inner_low, Side.AT_LEAST, band.below, inner),
-    )
+    up = _fail_null(inner_high, Side.AT_MOST, band.above, inner)
+    down = _fail_null(inner_low, Side.AT_LEAST, band.below, inner)
+    return replace(up, missing_ratio=missing_ratio), replace(down, missing_ratio=missing_ratio)
 
 
 def _fail_null(edge: float, side: Side, tolerance: float, inner: float) -> Null:
@@ -203,3 +270,32 @@ def clean_connections(tolerance: float, level: float) -> int:
         Accepted chance of a false PASS, in (0, 1).
     """
     return ceil(log(level) / log1p(-tolerance))
+
+
+def clean_null(tolerance: float, level: float, missing_ratio: float = inf) -> Null:
+    """Hypothesis "contradictions make up at least the tolerance", for a share of 0 or 1.
+
+    Nearly all is bet on a run without any, which one missing label may lose. What such a run
+    wins beyond 1/level, because connections are whole, is spared beforehand: half of it is
+    staked on runs with a few missing labels. A clean run takes `clean_connections` as before.
+
+    Parameters
+    ----------
+    tolerance, level : float
+        As for `clean_connections`.
+    missing_ratio : float, default inf
+        As for `imputed`.
+    """
+    n = clean_connections(tolerance, level)
+    others = upper_null(tolerance, tolerance, missing_ratio)
+    clean, dirty = (1 - tolerance) ** -n, exp(others.log_evidence(n, 0))
+    spared = min(MOST_SPARED, (clean - 1 / level) / (clean - dirty) / 2)
+    if spared <= 0:
+        return Null(tolerance, Side.AT_LEAST, (0.0,), (1.0,), missing_ratio)
+    return Null(
+        tolerance,
+        Side.AT_LEAST,
+        (0.0, *others.alternatives),
+        (1 - spared, *(spared * weight for weight in others.weights)),
+        missing_ratio,
+    )

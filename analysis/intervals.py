@@ -9,10 +9,12 @@ have had any: it widens each interval on both sides.
 
 from __future__ import annotations
 
-from math import log
+from dataclasses import replace
+from math import inf, log
 from typing import TYPE_CHECKING
 
 from analysis.boundaries import is_certain, lower_null, upper_null
+from analysis.evidence import Peak
 from analysis.kt import kt_interval
 from analysis.report import ReasonCode
 from analysis.split import tested_arms
@@ -27,24 +29,30 @@ _HALVINGS = 60
 """Steps of a bisection in [0, 1]: to 1e-18, below the spacing of floats."""
 
 
-def upper_bound(n: int, x: int, distance: float, beta: float) -> float:
+def upper_bound(
+    n: int, x: int, distance: float, beta: float, *, missing: int = 0, missing_ratio: float = inf
+) -> float:
     """Smallest share r such that "p >= r" is refuted at level beta.
 
     Parameters
     ----------
     n, x : int
-        Connections, and those that count as having the label.
+        Connections, and those that have the label.
     distance : float
         Tolerance above the expected share, which the bets are scaled by.
     beta : float
         Level, in (0, 1).
+    missing : int, default 0
+        Connections without any label.
+    missing_ratio : float, default inf
+        Bound on the ratio of the versions' missing rates.
 
     Returns
     -------
     float
         In [x/n, 1]; 1 where nothing is refuted.
     """
-    if x == n:
+    if x + (missing if missing_ratio == inf else 0) == n:
         return 1.0
     threshold = -log(beta)
     low, high = x / n, 1.0
@@ -52,24 +60,26 @@ def upper_bound(n: int, x: int, distance: float, beta: float) -> float:
         edge = (low + high) / 2
         if edge in {low, high}:
             break
-        if upper_null(edge, distance).log_evidence(n, x) < threshold:
+        if upper_null(edge, distance, missing_ratio).log_evidence(n, x, missing) < threshold:
             low = edge
         else:
             high = edge
     return high
 
 
-def lower_bound(n: int, x: int, distance: float, beta: float) -> float:
+def lower_bound(
+    n: int, x: int, distance: float, beta: float, *, missing: int = 0, missing_ratio: float = inf
+) -> float:
     """Largest share r such that "p <= r" is refuted at level beta; mirror of `upper_bound`."""
     if x == 0:
         return 0.0
     threshold = -log(beta)
-    low, high = 0.0, x / n
+    low, high = 0.0, (x + missing) / n
     for _ in range(_HALVINGS):
         edge = (low + high) / 2
         if edge in {low, high}:
             break
-        if lower_null(edge, distance).log_evidence(n, x) < threshold:
+        if lower_null(edge, distance, missing_ratio).log_evidence(n, x, missing) < threshold:
             high = edge
         else:
             low = edge
@@ -105,34 +115,67 @@ def decision_bounds(evidence: Evidence, arm: str) -> tuple[float, float]:
 
 
 def _bounds(evidence: Evidence, band: Band) -> tuple[float, float]:
-    n, beta = evidence.judged, evidence.policy.beta
-    least = evidence.counts[band.arm]
-    most = least + evidence.missing
+    beta, ratio = evidence.policy.beta, evidence.policy.missing_ratio
+    now = Peak(0.0, evidence.judged, evidence.counts[band.arm], evidence.missing)
     below, above = evidence.peaks_of(band.arm)
-    low, high = (
-        lower_bound(n, least, band.below, beta),
-        upper_bound(n, most, band.above, beta),
+    low = max(
+        lower_bound(at.n, at.x, band.below, beta, missing=at.missing, missing_ratio=ratio)
+        for at in (now, below)
+        if at.n
     )
-    if below.n:
-        low = max(low, lower_bound(below.n, below.x, band.below, beta))
-    if above.n:
-        high = min(high, upper_bound(above.n, above.x, band.above, beta))
+    high = min(
+        upper_bound(at.n, at.x, band.above, beta, missing=at.missing, missing_ratio=ratio)
+        for at in (now, above)
+        if at.n
+    )
     # A PASS also asks that the share itself is inside when it falls.
-    return min(low, least / n), max(high, most / n)
+    least, most = evidence.least_and_most(band.arm)
+    return min(low, least), max(high, most)
 
 
 def _certain_bounds(evidence: Evidence, band: Band) -> tuple[float, float]:
     """Bounds of a share of 0 or 1: how rare a contradiction must be not to have come."""
-    n, missing = evidence.judged, evidence.missing
+    n = evidence.judged
     departures = evidence.counts[band.arm]
     if band.expected == 1:
         departures = evidence.labelled - departures
-    clean = n if missing == 0 else evidence.clean_needed
-    lost = departures > 0 or evidence.settled is ReasonCode.MISSING_LABELS or n < clean
-    rarest = 1.0 if lost else 1 - evidence.policy.beta ** (1 / clean)
-    most = max(rarest, (departures + missing) / n)
+    now = Peak(0.0, n, 0, evidence.missing)
+    # Of the tightest such share, which all of them are decided on.
+    rarest = (
+        1.0 if departures else min(_rarest(evidence, now), _rarest(evidence, evidence.clean_peak))
+    )
+    most = max(rarest, departures / n + evidence.departed)
     least = departures / n
     return (least, most) if band.expected == 0 else (1 - most, 1 - least)
+
+
+def _rarest(evidence: Evidence, at: Peak) -> float:
+    """Smallest share of contradictions that a run without a contradicting label refutes."""
+    beta = evidence.policy.beta
+    if at.missing == 0:
+        return 1 - beta ** (1 / at.n) if at.n else 1.0
+    clean = evidence.clean
+    if clean is None:
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        edge = (low + high) / 2
+        if edge in {low, high}:
+            break
+        # The same bets as in the decision, as far from the edge as they are there.
+        moved = replace(
+            clean,
+            edge=edge,
+            alternatives=(
+                0.0,
+                *(max(edge - clean.edge + q, 0.0) for q in clean.alternatives[1:]),
+            ),
+        )
+        if moved.log_evidence(at.n, 0, at.missing) < -log(beta):
+            low = edge
+        else:
+            high = edge
+    return high
 
 
 def shares_with_intervals(evidence: Evidence) -> dict[str, tuple[float, float, float]]:

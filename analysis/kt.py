@@ -14,7 +14,7 @@ _HALVINGS = 60
 """Steps of a bisection in [0, 1]: to 1e-18, below the spacing of floats."""
 
 
-def kt_log_evidence(n: int, x: int, share: float) -> float:
+def kt_log_evidence(n: int, x: float, share: float) -> float:
     """Log evidence against one share after x of n [nats]; inf for a contradicted 0 or 1."""
     mixture = lgamma(x + 0.5) + lgamma(n - x + 0.5) - lgamma(n + 1) - log(pi)
     if (share <= 0 and x > 0) or (share >= 1 and x < n):
@@ -57,12 +57,12 @@ def kt_interval(n: int, x: int, alpha: float) -> tuple[float, float]:
     return low, high
 
 
-def excludes_at_most(n: int, x: int, share: float, alpha: float) -> bool:
+def excludes_at_most(n: int, x: float, share: float, alpha: float) -> bool:
     """Whether the lower end of the interval lies above `share`."""
     return x > n * share and kt_log_evidence(n, x, share) >= -log(alpha)
 
 
-def excludes_at_least(n: int, x: int, share: float, alpha: float) -> bool:
+def excludes_at_least(n: int, x: float, share: float, alpha: float) -> bool:
     """Whether the upper end of the interval lies below `share`."""
     return x < n * share and kt_log_evidence(n, x, share) >= -log(alpha)
 

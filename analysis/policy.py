@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 from analysis.split import Tolerance
 
@@ -25,6 +26,9 @@ class Policy:
         not exist is a FAIL.
     max_unlabelled : float, default 0.05
         Share of requests that may stay without a label, in (0, 1].
+    missing_ratio : float, default inf
+        Bound Gamma >= 1 on the ratio of any two versions' rates of missing labels, either way
+        round. inf assumes nothing: a missing label counts as whatever is worst.
     max_samples : int or None
         Requests after which the run is ended undecided; None derives the 99 % quantile
         of what a right split needs (`analysis.sizing`).
@@ -40,6 +44,7 @@ class Policy:
     tolerance: Tolerance = field(default_factory=Tolerance)
     inner: float = 1.0
     max_unlabelled: float = 0.05
+    missing_ratio: float = inf
     max_samples: int | None = None
 
     def __post_init__(self) -> None:
@@ -53,5 +58,7 @@ class Policy:
             raise ValueError(
                 f"max_unlabelled must be a share in (0, 1], got {self.max_unlabelled!r}"
             )
+        if not self.missing_ratio >= 1:
+            raise ValueError(f"missing_ratio must be at least 1, got {self.missing_ratio!r}")
         if self.max_samples is not None and not self.max_samples >= 1:
             raise ValueError(f"max_samples must be at least 1, got {self.max_samples!r}")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from math import ceil, exp, log, log10
+from math import ceil, exp, inf, log, log10
 from typing import TYPE_CHECKING
 
 from analysis.boundaries import fail_nulls
 from analysis.intervals import shares_with_intervals
 from analysis.report import Reason, ReasonCode
+from analysis.runs import EXTREME
 from analysis.scales import RESTART_WEIGHT
-from analysis.sizing import remaining, required_samples
+from analysis.sizing import remaining, required_samples, tolerable_missing
 from analysis.split import tested_arms
-from analysis.wording import accepted, counted, decimals, interval, quoted
+from analysis.wording import accepted, counted, decimals, interval, odds, quoted
 
 if TYPE_CHECKING:
     from analysis.evidence import Evidence
@@ -20,6 +21,12 @@ ENOUGH = 300.0
 """Log evidence beyond which it is not told apart [nats]."""
 SPARE = 1.3
 """Factor on a forecast that a remedy asks for, so that following it usually suffices."""
+
+SPARE_THE_TARGET = (
+    "Send less with a lower --max-rate or --concurrency, or wait until the target has "
+    "recovered; --no-overload-stop goes on all the same."
+)
+"""Remedy of a run that was too much for its target."""
 
 _CHECK_WEIGHTS = (
     "Check the weights or replica counts that are in force (or correct --expect), and that "
@@ -79,17 +86,102 @@ def too_many_unlabelled(evidence: Evidence) -> Reason:
 
 def missing_labels(evidence: Evidence) -> Reason:
     """Give the reason of a run in which missing labels leave no verdict."""
-    needs_all = evidence.missing and evidence.judged <= evidence.clean_needed
-    why = (
-        "where a share of 0 % or 100 % is expected, any of them could be the exception"
-        if needs_all
-        else "at this rate neither PASS nor FAIL can be reached, whatever they were"
-    )
+    limit = tolerable_missing(evidence.split, evidence.policy)
     return Reason(
         ReasonCode.MISSING_LABELS,
-        f"{_missing(evidence)}; {why}. {_some_shares(evidence)}",
-        f"{_FIND_LABELS}; or widen --tolerance.",
+        f"{_missing(evidence)}; at this rate neither PASS nor FAIL can be reached, whatever they "
+        f"were (PASS needs less than {limit * 100:.2g} %). {_some_shares(evidence)}",
+        f"{_FIND_LABELS}; or widen --tolerance, or bound how unequally versions lose labels "
+        "with --missing-ratio.",
     )
+
+
+def not_stationary(evidence: Evidence) -> Reason:
+    """Give the reason of a run that could have passed, but whose share changed."""
+    row = evidence.drift.suspect
+    arm = evidence.split.arms[evidence.scales.arms[row]]
+    test, change = evidence.drift.arms[row], evidence.drift.change(row)
+    places = decimals(evidence.bands[evidence.scales.arms[row]])
+    shares = f"{change.before * 100:.{places}f} % before, {change.after * 100:.{places}f} % after"
+    return Reason(
+        ReasonCode.NOT_STATIONARY,
+        f"The share of {arm} was not constant: it changed most near connection {change.at} "
+        f"(between {change.earliest} and {change.latest}; {shares}). Windows of "
+        f"{evidence.drift.width} connections scatter {test.squares / test.deviates:.1f} times as "
+        f"much as chance would, evidence {odds(log(evidence.drift.peak))}. {_all_shares(evidence)}",
+        "Wait until the rollout and the data plane have settled, and run again. If it goes on, "
+        "look for pods that become ready or unready, or for weights that something changes.",
+    )
+
+
+def dependent_connections(evidence: Evidence) -> Reason:
+    """Give the reason of a run that could have passed, but whose connections hang together."""
+    row, z = _least_alternating(evidence)
+    arm = evidence.split.arms[evidence.scales.arms[row]]
+    return Reason(
+        ReasonCode.DEPENDENT_CONNECTIONS,
+        f"Neighbouring connections hang together: {arm} came in "
+        f"{counted(evidence.runs.changes[row] + 1, 'run')}, {-z:.1f} standard deviations fewer "
+        f"than independent draws make. {_all_shares(evidence)}",
+        "Session affinity, a proxy that pools connections, or a cache does this: turn it off for "
+        "the check, or send from several client addresses.",
+    )
+
+
+def draw_notes(evidence: Evidence) -> tuple[str, ...]:
+    """Say what is known of the draws, where no reason says it: assumptions and dependence."""
+    return (*_assumed(evidence), *_neighbours(evidence))
+
+
+def _assumed(evidence: Evidence) -> tuple[str, ...]:
+    """Name the assumption about missing labels, where there are some and it was made."""
+    ratio = evidence.policy.missing_ratio
+    if not evidence.missing or ratio == inf:
+        return ()
+    note = (
+        f"assumed by --missing-ratio: no version loses its labels more than {ratio:g} times as "
+        "often as another"
+    )
+    return (note,)
+
+
+def _neighbours(evidence: Evidence) -> tuple[str, ...]:
+    """Say how neighbouring connections differ from independent ones."""
+    if not evidence.scales.arms or evidence.settled in _SAYS_IT:
+        return ()
+    row, fewest = _least_alternating(evidence)
+    most = max(map(evidence.runs_z_of, range(len(evidence.scales.arms))))
+    if fewest < -EXTREME:
+        arm = evidence.split.arms[evidence.scales.arms[row]]
+        note = (
+            f"neighbouring connections hang together ({arm} came in "
+            f"{counted(evidence.runs.changes[row] + 1, 'run')}, z = {fewest:.1f}), as with session "
+            "affinity or a share that changes: error rates of independent draws do not hold"
+        )
+        return (note,)
+    if most > EXTREME:
+        note = (
+            f"versions take turns more evenly than chance would (runs z = +{most:.1f}), as with "
+            "round robin: harmless, the decision is safer than it claims"
+        )
+        return (note,)
+    return ()
+
+
+_SAYS_IT = (
+    ReasonCode.NOT_STATIONARY,
+    ReasonCode.DEPENDENT_CONNECTIONS,
+    ReasonCode.OUTSIDE_TOLERANCE,
+    ReasonCode.UNEXPECTED_LABEL,
+)
+"""Reasons beside which nothing more is said about neighbours: they speak for themselves."""
+
+
+def _least_alternating(evidence: Evidence) -> tuple[int, float]:
+    """Row of the scales whose arm came in the fewest runs for its share, and its z."""
+    scores = [evidence.runs_z_of(row) for row in range(len(evidence.scales.arms))]
+    row = min(range(len(scores)), key=scores.__getitem__)
+    return row, scores[row]
 
 
 def budget_spent(evidence: Evidence) -> Reason:
@@ -153,6 +245,16 @@ def client_limit(evidence: Evidence) -> Reason:
         f"This machine ran out of ports or file descriptors after "
         f"{counted(evidence.judged, 'connection')}. {_some_shares(evidence)}",
         "Lower --concurrency, or raise the limits (ulimit -n, net.ipv4.ip_local_port_range).",
+    )
+
+
+def target_overloaded(evidence: Evidence) -> Reason:
+    """Give the reason of a run that stopped to spare its target."""
+    return Reason(
+        ReasonCode.TARGET_OVERLOADED,
+        f"The target is overloaded; sending stopped after "
+        f"{counted(evidence.judged, 'connection')}. {_some_shares(evidence)}",
+        SPARE_THE_TARGET,
     )
 
 
@@ -254,8 +356,7 @@ def _plain_evidence(evidence: Evidence) -> float:
     for arm in evidence.scales.arms:
         band = evidence.bands[arm]
         x = evidence.counts[band.arm]
-        not_above, not_below = fail_nulls(band, evidence.policy.inner)
-        total += exp(min(not_above.log_evidence(evidence.judged, x), ENOUGH))
-        total += exp(min(not_below.log_evidence(evidence.judged, x + evidence.missing), ENOUGH))
+        for null in fail_nulls(band, evidence.policy.inner, evidence.policy.missing_ratio):
+            total += exp(min(null.log_evidence(evidence.judged, x, evidence.missing), ENOUGH))
     mean = total / (2 * len(evidence.scales.arms))
     return (1 - RESTART_WEIGHT) * mean + RESTART_WEIGHT

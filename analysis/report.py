@@ -34,9 +34,15 @@ class ReasonCode(StrEnum):
     TIME_SPENT = "time_spent"
     INTERRUPTED = "interrupted"
     CLIENT_LIMIT = "client_limit"
+    CLIENT_SATURATED = "client_saturated"
+    TARGET_OVERLOADED = "target_overloaded"
     FEW_CONNECTIONS = "few_connections"
+    NOT_STATIONARY = "not_stationary"
+    DEPENDENT_CONNECTIONS = "dependent_connections"
     LOOKS_LIKE = "looks_like"
     UNMEASURABLE = "unmeasurable"
+    ERROR_RATIO = "error_ratio"
+    SLOWDOWN = "slowdown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +134,16 @@ class Observed:
         Anytime-valid interval of each share.
     replicas : dict of str to dict of str to int
         Samples by label and replica; empty where no replica was asked for.
+    addresses : dict of str to dict of str to int
+        Samples by the IP address that they went to and label, the empty label for those that
+        gave none; empty where the name has one address.
     """
 
     counts: dict[str, int]
     shares: dict[str, float]
     intervals: dict[str, tuple[float, float]]
     replicas: dict[str, dict[str, int]] = field(default_factory=dict)
+    addresses: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +216,16 @@ class Performance:
         Asked arrival rate [1/s]; None in a closed workload.
     connection : str
         ``fresh``, ``reuse`` or ``MIN:MAX``.
+    cpu_share : float
+        CPU time of this process while it sent, over the length of that time; 1 is one core.
+    loop_lag_ms : dict of str to float
+        By how much the event loop woke up late: ``p50``, ``p99`` and ``max`` [ms]. Empty in
+        a document of an earlier version.
+    lateness_ms : dict of str to float, or None
+        By how much requests were launched after they were due, likewise; None in a closed
+        workload, which has no schedule.
+    max_rate_per_s : float or None
+        The cap on launches per second [1/s]; None if it was lifted.
     """
 
     transport: str
@@ -216,6 +236,10 @@ class Performance:
     concurrency: int
     offered_per_s: float | None
     connection: str
+    cpu_share: float = 0.0
+    loop_lag_ms: dict[str, float] = field(default_factory=dict)
+    lateness_ms: dict[str, float] | None = None
+    max_rate_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +277,101 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthArm:
+    """How one of the two compared versions did.
+
+    Parameters
+    ----------
+    label : str
+    responses : int
+        First responses of connections that carried the label.
+    errors : int
+        Those with an error status.
+    times_s : dict of str to float
+        Quantiles ``p50`` and ``p95`` of their service times [s], to 0.3 %; empty without
+        responses.
+    """
+
+    label: str
+    responses: int
+    errors: int
+    times_s: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class HealthErrors:
+    """Whether the canary answers with more errors.
+
+    Parameters
+    ----------
+    status : int
+        Statuses from this one on are errors.
+    log_evidence : float
+        Highest log evidence at any look that the canary's rate is the higher one [nats].
+    p_value : float
+        Fisher's exact test at the end, one-sided; holds for that single look.
+    max_ratio : float or None
+        The limit ``--max-error-ratio``.
+    log_evidence_beyond : float or None
+        Highest log evidence that the limit is exceeded [nats]; None without a limit.
+    """
+
+    status: int
+    log_evidence: float
+    p_value: float
+    max_ratio: float | None = None
+    log_evidence_beyond: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HealthTimes:
+    """Whether the canary takes longer.
+
+    Parameters
+    ----------
+    pairs, slower : int
+        Pairs of a canary's and a stable response, ties left out, and those in which the
+        canary took longer.
+    log_evidence : float
+        Highest log evidence at any look that it takes longer in more than half [nats].
+    differences_s : dict of str to (float, float)
+        Intervals for the canary's quantile minus the stable one's [s]; a quantile is left
+        out where there are too few responses for an interval.
+    confidence : float
+        Of these intervals, each at the end of the run.
+    max_slowdown : float or None
+        The limit ``--max-slowdown``.
+    log_evidence_beyond : float or None
+        Highest log evidence that the limit is exceeded [nats]; None without a limit.
+    """
+
+    pairs: int
+    slower: int
+    log_evidence: float
+    differences_s: dict[str, tuple[float, float]]
+    confidence: float
+    max_slowdown: float | None = None
+    log_evidence_beyond: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The canary against the stable version, apart from the split.
+
+    Parameters
+    ----------
+    canary, stable : HealthArm
+    errors : HealthErrors
+    times : HealthTimes
+    """
+
+    canary: HealthArm
+    stable: HealthArm
+    errors: HealthErrors
+    times: HealthTimes
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A run's report.
 
@@ -270,6 +389,8 @@ class Report:
         None for `sample`.
     notes : list of str
         Sentences of context that change nothing about the verdict.
+    health : Health or None
+        Canary against stable version; None where there are no two to compare.
     """
 
     verdict: Verdict | None
@@ -281,4 +402,5 @@ class Report:
     performance: Performance
     run: Run
     notes: list[str] = field(default_factory=list)
+    health: Health | None = None
     schema: str = SCHEMA

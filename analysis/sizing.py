@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from math import ceil, log, log1p, sqrt
 from typing import TYPE_CHECKING
 
-from analysis.boundaries import certain_tolerance, clean_connections, is_certain, pass_nulls
+from analysis.boundaries import (
+    Side,
+    certain_tolerance,
+    clean_connections,
+    imputed,
+    is_certain,
+    pass_nulls,
+)
 from analysis.split import tested_arms
 
 if TYPE_CHECKING:
@@ -70,6 +77,44 @@ def required_samples(split: Split, policy: Policy) -> Sizing:
     )
 
 
+def tolerable_missing(split: Split, policy: Policy) -> float:
+    """Give the rate of missing labels from which on not even a right split can pass.
+
+    Parameters
+    ----------
+    split : Split
+        The expectation.
+    policy : Policy
+        Tolerance, and the bound on the ratio of the versions' missing rates.
+
+    Returns
+    -------
+    float
+        In (0, 1]; for equal missing rates of all versions. What a missing label counts as
+        then moves a right share just out of its band.
+
+    Raises
+    ------
+    ValueError
+        If the tolerance does not fit the split.
+    """
+    bands, ratio = policy.tolerance.bands(split), policy.missing_ratio
+    limits = [1.0]
+    for arm in tested_arms(split):
+        band, share = bands[arm], bands[arm].expected
+        if is_certain(band):
+            tolerance = certain_tolerance(band)
+            limits.append(tolerance / imputed(tolerance, Side.AT_LEAST, ratio))
+            continue
+        limits.extend(
+            (
+                band.above / (imputed(band.high, Side.AT_LEAST, ratio) - share),
+                band.below / (share - imputed(band.low, Side.AT_MOST, ratio)),
+            )
+        )
+    return min(limits)
+
+
 def divergence(share: float, other: float) -> float:
     """Kullback-Leibler divergence D(share || other) of two Bernoulli laws [nats]."""
     total = 0.0
@@ -111,7 +156,9 @@ def remaining(evidence: Evidence) -> int | None:
     """
     if evidence.settled is not None:
         return None
-    total = evidence.clean_needed
+    total = _clean_forecast(evidence)
+    if total is None:
+        return None
     for arm in tested_arms(evidence.split):
         band = evidence.bands[arm]
         if is_certain(band):
@@ -123,6 +170,16 @@ def remaining(evidence: Evidence) -> int | None:
     return max(total - evidence.judged, 1)
 
 
+def _clean_forecast(evidence: Evidence) -> int | None:
+    """Count the connections, from the first, that show shares of 0 and 1 to be clean enough."""
+    n, missing, null = evidence.judged, evidence.missing, evidence.clean
+    if null is None or evidence.clean_peak.log_evidence >= -log(evidence.policy.beta):
+        return 0
+    if not missing:
+        return evidence.clean_needed
+    return _crossing(null, (n, 0, missing), (0.0, missing / n), -log(evidence.policy.beta))
+
+
 def _forecast(evidence: Evidence, band: Band) -> int | None:
     """Count the connections, from the first, that refute both PASS hypotheses of an arm."""
     n, x, missing = evidence.judged, evidence.counts[band.arm], evidence.missing
@@ -130,30 +187,37 @@ def _forecast(evidence: Evidence, band: Band) -> int | None:
     steady = STEADYING * planned
     rate = (x + steady * band.expected) / (n + steady)
     missing_rate = missing / (n + steady)
-    too_low, too_high = pass_nulls(band)
+    too_low, too_high = pass_nulls(band, evidence.policy.missing_ratio)
     threshold = -log(evidence.policy.beta)
     peak_low, peak_high = evidence.peaks_of(band.arm)
     reached = n
-    for null, start, growth, peak in (
-        (too_low, x, rate, peak_low.log_evidence),
-        (too_high, x + missing, rate + missing_rate, peak_high.log_evidence),
-    ):
-        if peak >= threshold:
+    for null, peak in ((too_low, peak_low), (too_high, peak_high)):
+        if peak.log_evidence >= threshold:
             continue
-        crossing = _crossing(null, n, start, growth, threshold)
+        crossing = _crossing(null, (n, x, missing), (rate, missing_rate), threshold)
         if crossing is None or crossing - n > IN_SIGHT * planned:
             return None
         reached = max(reached, crossing)
     return reached
 
 
-def _crossing(null: Null, n: int, x: int, rate: float, threshold: float) -> int | None:
-    """Smallest number of connections at which the continued counts refute a hypothesis."""
+def _crossing(
+    null: Null, counts: tuple[int, int, int], rates: tuple[float, float], threshold: float
+) -> int | None:
+    """Smallest number of connections at which the continued counts refute a hypothesis.
+
+    Counts are connections, those with the label and those without any; rates are those of
+    the latter two.
+    """
+    n, x, missing = counts
+    rate, missing_rate = rates
 
     def refuted(total: int) -> bool:
-        return null.log_evidence(total, x + (total - n) * rate) >= threshold
+        more = total - n
+        reached = null.log_evidence(total, x + more * rate, missing + more * missing_rate)
+        return reached >= threshold
 
-    if (rate - null.edge) * null.side >= 0:
+    if (rate + null.lost * missing_rate - null.edge) * null.side >= 0:
         return None
     low, high = n, max(2 * n, 64)
     for _ in range(_DOUBLINGS):

@@ -43,6 +43,8 @@ class Tally:
     windows : Counter of (int, str)
         Labelled samples by window of sending (number of `WINDOW_NS` since the run began)
         and label; the empty label counts the samples without one.
+    addresses : Counter of (str, str)
+        Samples by the address that they went to and label; the empty label as above.
     """
 
     labels: Counter[str] = field(default_factory=Counter)
@@ -50,6 +52,7 @@ class Tally:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     connections: int = 0
     windows: Counter[tuple[int, str]] = field(default_factory=Counter)
+    addresses: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, batch: Batch) -> Tally:
@@ -66,6 +69,7 @@ class Tally:
             outcomes=Counter({Outcome(code): int(n) for code, n in enumerate(outcomes) if n}),
             connections=int(np.count_nonzero(opened)),
             windows=_count_windows(batch),
+            addresses=_count_addresses(batch),
         )
 
     @classmethod
@@ -80,6 +84,7 @@ class Tally:
             outcomes=self.outcomes + other.outcomes,
             connections=self.connections + other.connections,
             windows=self.windows + other.windows,
+            addresses=self.addresses + other.addresses,
         )
 
     def __iadd__(self, other: Tally) -> Self:
@@ -89,6 +94,7 @@ class Tally:
         self.outcomes.update(other.outcomes)
         self.connections += other.connections
         self.windows.update(other.windows)
+        self.addresses.update(other.addresses)
         return self
 
     @property
@@ -102,6 +108,14 @@ class Tally:
         return self.labels.total()
 
 
+def addresses_of(tally: Tally) -> dict[str, dict[str, int]]:
+    """Give samples by address and label, or nothing where there was one address."""
+    table: dict[str, dict[str, int]] = {}
+    for (address, label), n in sorted(tally.addresses.items()):
+        table.setdefault(address, {})[label] = n
+    return table if len(table) > 1 else {}
+
+
 def _count_replicas(batch: Batch) -> Counter[tuple[str, str]]:
     known = (batch.label != ABSENT) & (batch.replica != ABSENT)
     width = len(batch.replicas)
@@ -110,6 +124,20 @@ def _count_replicas(batch: Batch) -> Counter[tuple[str, str]]:
     return Counter(
         {
             (batch.labels[pair // width], batch.replicas[pair % width]): int(counts[pair])
+            for pair in np.flatnonzero(counts).tolist()
+        }
+    )
+
+
+def _count_addresses(batch: Batch) -> Counter[tuple[str, str]]:
+    known = batch.remote != ABSENT
+    names = ("", *batch.labels)  # as for windows
+    counts = np.bincount(
+        batch.remote[known].astype(np.int64) * len(names) + batch.label[known] - ABSENT
+    )
+    return Counter(
+        {
+            (batch.remotes[pair // len(names)], names[pair % len(names)]): int(counts[pair])
             for pair in np.flatnonzero(counts).tolist()
         }
     )

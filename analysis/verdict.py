@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto, unique
 from math import log
 from typing import TYPE_CHECKING
@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 from analysis import reasons
 from analysis.boundaries import is_certain
 from analysis.causes import likely_causes
+from analysis.health import checks_of, reasons_of
 from analysis.report import Check, Reason, ReasonCode, Verdict
 from analysis.split import tested_arms
 
 if TYPE_CHECKING:
+    from analysis.causes import Surroundings
     from analysis.evidence import Evidence
+    from analysis.health import HealthEvidence
     from analysis.tally import Tally
 
-__all__ = ["Decision", "Ended", "Verdict", "decide"]
+__all__ = ["Decision", "Ended", "Verdict", "decide", "with_health"]
 
 
 @unique
@@ -32,6 +35,8 @@ class Ended(Enum):
     """Stopped from outside."""
     CLIENT_LIMIT = auto()
     """This machine cannot open more connections."""
+    OVERLOADED = auto()
+    """The target cannot take more, or says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ class Decision:
         The parts; empty as long as the run goes on.
     decided_after : int
         Judged connections.
+    notes : tuple of str
+        Sentences about the draws that change nothing about the verdict.
     """
 
     verdict: Verdict
@@ -57,6 +64,7 @@ class Decision:
     reasons: tuple[Reason, ...]
     checks: tuple[Check, ...]
     decided_after: int
+    notes: tuple[str, ...] = ()
 
 
 SETTLED = {
@@ -65,6 +73,8 @@ SETTLED = {
     ReasonCode.UNEXPECTED_LABEL: (Verdict.FAIL, reasons.unexpected_label),
     ReasonCode.TOO_MANY_UNLABELLED: (Verdict.FAIL, reasons.too_many_unlabelled),
     ReasonCode.MISSING_LABELS: (Verdict.INCONCLUSIVE, reasons.missing_labels),
+    ReasonCode.NOT_STATIONARY: (Verdict.INCONCLUSIVE, reasons.not_stationary),
+    ReasonCode.DEPENDENT_CONNECTIONS: (Verdict.INCONCLUSIVE, reasons.dependent_connections),
 }
 """Verdict and reason of each rule that settles a run."""
 
@@ -72,10 +82,16 @@ ENDED = {
     Ended.TIME: reasons.time_spent,
     Ended.INTERRUPTED: reasons.interrupted,
     Ended.CLIENT_LIMIT: reasons.client_limit,
+    Ended.OVERLOADED: reasons.target_overloaded,
 }
 
 
-def decide(evidence: Evidence, ended: Ended | None = None, seen: Tally | None = None) -> Decision:
+def decide(
+    evidence: Evidence,
+    ended: Ended | None = None,
+    seen: Tally | None = None,
+    around: Surroundings | None = None,
+) -> Decision:
     """Give the verdict on a run, final or not.
 
     Parameters
@@ -88,6 +104,8 @@ def decide(evidence: Evidence, ended: Ended | None = None, seen: Tally | None = 
     seen : Tally or None
         All samples of the run, if each was an independent draw; hints at causes, which carry
         no error rate, are taken from them (`likely_causes`).
+    around : Surroundings or None
+        What else is known of the run, for the same hints.
 
     Returns
     -------
@@ -101,10 +119,44 @@ def decide(evidence: Evidence, ended: Ended | None = None, seen: Tally | None = 
             Verdict.INCONCLUSIVE, False, (reasons.undecided(evidence),), (), evidence.judged
         )
     verdict, reason = _outcome(evidence, ended, is_spent=is_spent)
-    hints = () if verdict is Verdict.PASS else likely_causes(evidence, seen)
+    hints = () if verdict is Verdict.PASS else likely_causes(evidence, seen, around)
     return Decision(
-        verdict, True, (reason, *hints), _checks(evidence, verdict, reason), evidence.judged
+        verdict,
+        True,
+        (reason, *hints),
+        _checks(evidence, verdict, reason),
+        evidence.judged,
+        reasons.draw_notes(evidence),
     )
+
+
+def with_health(decision: Decision, health: HealthEvidence | None, alpha: float) -> Decision:
+    """Add the canary's health to the verdict on the split, where a limit was asked for.
+
+    Parameters
+    ----------
+    decision : Decision
+        On the split.
+    health : HealthEvidence or None
+        Of the same samples.
+    alpha : float
+        Chance of ever exceeding a limit that is kept, for each limit.
+
+    Returns
+    -------
+    Decision
+        FAIL with a reason for each limit that is proven to be exceeded, before those of the
+        split; else the given one, with a check for each limit.
+    """
+    if health is None or not health.policy.gates:
+        return decision
+    checks = (*decision.checks, *checks_of(health, alpha))
+    exceeded = reasons_of(health, alpha)
+    if not exceeded:
+        return replace(decision, checks=checks)
+    # Sending ends with the first proof: that the split is undecided then is no news.
+    rest = () if decision.verdict is Verdict.INCONCLUSIVE else decision.reasons
+    return replace(decision, verdict=Verdict.FAIL, reasons=(*exceeded, *rest), checks=checks)
 
 
 def _outcome(evidence: Evidence, ended: Ended | None, *, is_spent: bool) -> tuple[Verdict, Reason]:
@@ -151,11 +203,13 @@ def _share_verdict(evidence: Evidence, arm: str, verdict: Verdict) -> Verdict:
 
 def _passes(evidence: Evidence, arm: str) -> bool:
     band = evidence.bands[evidence.split.arms.index(arm)]
-    n, x = evidence.judged, evidence.counts[arm]
     refuted = all(
         peak.log_evidence >= -log(evidence.policy.beta) for peak in evidence.peaks_of(arm)
     )
-    return refuted and band.low < x / n and (x + evidence.missing) / n < band.high
+    if not refuted:
+        return False
+    least, most = evidence.least_and_most(arm)
+    return band.low < least and most < band.high
 
 
 def _unexpected(evidence: Evidence, reason: Reason) -> Check:

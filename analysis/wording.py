@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil, floor, log10
+from math import ceil, exp, floor, log, log10
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,6 +44,18 @@ def ends(low: float, high: float, places: int) -> str:
     least = floor(max(low, 0.0) * 100 * scale + 1e-6) / scale
     most = ceil(min(high, 1.0) * 100 * scale - 1e-6) / scale
     return f"[{least:.{places}f}, {most:.{places}f}]"
+
+
+def odds(nats: float) -> str:
+    """Write log evidence >= 0 as odds: ``137:1``, and ``10^6:1`` where digits mean nothing.
+
+    Rounded down: evidence claims no more than it is.
+    """
+    if nats < log(10):
+        return f"{floor(exp(nats) * 10) / 10:.1f}:1"
+    if nats < log(1e4):
+        return f"{floor(exp(nats))}:1"
+    return f"10^{floor(nats / log(10))}:1"
 
 
 def counted(n: int, noun: str) -> str:

@@ -104,7 +104,7 @@ def lines(report: Report, room: int) -> list[Line]:
     list of Line
         Empty if no label was seen or expected.
     """
-    every = _labels(report)
+    every = labels_of(report)
     if not every:
         return []
     marks = {label: mark_of(report, label) for label in every}
@@ -125,12 +125,18 @@ def lines(report: Report, room: int) -> list[Line]:
     return table + _left_out(report, every, shown)
 
 
-def _labels(report: Report) -> list[str]:
+def labels_of(report: Report) -> list[str]:
     """Give the labels, the expected ones as declared, then the others by count."""
     expected = list(report.expected.weights) if report.expected is not None else []
     counts = report.observed.counts
     others = sorted(set(counts).difference(expected), key=lambda label: (-counts[label], label))
     return expected + others
+
+
+def shown_labels(report: Report) -> list[str]:
+    """Give the labels that a table shows, at most `MOST_ROWS`, in its order."""
+    every = labels_of(report)
+    return _choose(report, every, {label: mark_of(report, label) for label in every})
 
 
 def _choose(report: Report, every: Sequence[str], marks: dict[str, Mark]) -> list[str]:
@@ -178,7 +184,7 @@ def _shares(report: Report, shown: Sequence[str]) -> list[str]:
     observed = report.observed
     n = sum(observed.counts.values())
     intervals = [observed.intervals.get(label) for label in shown]
-    places = [_places(report, label, n) for label in shown]
+    places = [places_of(report, label, n) for label in shown]
     shares = [
         rounding.percent(share_of(report, label), digits)
         for label, digits in zip(shown, places, strict=True)
@@ -191,7 +197,7 @@ def _shares(report: Report, shown: Sequence[str]) -> list[str]:
     return _column(heading, _with_ranges(shares, ends))
 
 
-def _places(report: Report, label: str, n: int) -> int:
+def places_of(report: Report, label: str, n: int) -> int:
     """Give the decimals of a label's share: those of its band, else what its interval supports.
 
     A share and its band have the same decimals, so that one inside the other is so in print.

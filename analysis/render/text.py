@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analysis.render import rounding, table
+from analysis.render import health, rounding, table
 from analysis.render.printable import HOLD, cells, name_of, pad, sentence, visible, wrap
 from analysis.report import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from analysis.report import Decided, Report
+    from analysis.report import Report
 
 _GUTTER = 6
 _ARROW = "    →"
@@ -71,6 +71,7 @@ def to_text(report: Report, *, colour: bool = False, width: int = 100) -> str:
         list(_headline(report, paint, room)),
         list(_table(report, paint, room)),
         list(_measured(report, paint, room)),
+        list(_health(report, paint, room)),
         list(_advice(report, paint, room)),
         list(_run(report, paint)),
     ]
@@ -90,15 +91,19 @@ class _Paint:
 
 
 def _headline(report: Report, paint: _Paint, room: int) -> Iterator[str]:
-    if _leads_with_a_reason(report):
-        text = sentence(report.reasons[0].message)
-    else:
-        text = _shares_in_words(report)
+    text = headline(report)
     if report.verdict is not None:
         tag, code = report.verdict.value, _COLOUR_OF_VERDICT[report.verdict]
     else:
         tag, code = ("MEASURED" if report.observed.counts else "NOT MEASURED"), _BOLD
     yield from _tagged(tag, code, text, paint, room)
+
+
+def headline(report: Report) -> str:
+    """Give the sentence behind the verdict: the first reason, or else what was measured."""
+    if _leads_with_a_reason(report):
+        return sentence(report.reasons[0].message)
+    return _shares_in_words(report)
 
 
 def _leads_with_a_reason(report: Report) -> bool:
@@ -140,14 +145,16 @@ def _table(report: Report, paint: _Paint, room: int) -> Iterator[str]:
 
 
 def _measured(report: Report, paint: _Paint, room: int) -> Iterator[str]:
-    yield from _tagged("", "", _decided(report, report.decision), paint, room)
-    yield from _tagged("", "", _load(report), paint, room)
-    for text in (_losses(report), _replicas(report)):
+    yield from _tagged("", "", decision_in_words(report), paint, room)
+    yield from _tagged("", "", load_in_words(report), paint, room)
+    for text in (losses_in_words(report), _replicas(report)):
         if text:
             yield from _tagged("", "", text, paint, room)
 
 
-def _decided(report: Report, decision: Decided | None) -> str:
+def decision_in_words(report: Report) -> str:
+    """Say when it was decided, and with which error rates."""
+    decision = report.decision
     took = rounding.duration(report.performance.duration_s)
     if decision is None:
         launched = rounding.counted(report.samples.launched, "request")
@@ -160,8 +167,12 @@ def _decided(report: Report, decision: Decided | None) -> str:
     )
 
 
-def _load(report: Report) -> str:
+def load_in_words(report: Report) -> str:
+    """Say how requests were sent, and how fast."""
     performance = report.performance
+    if performance.transport == "recorded":
+        recorded = rounding.counted(report.samples.launched, "recorded request")
+        return f"{recorded}, nothing was sent"
     life = performance.connection
     parts = [
         f"{visible(performance.transport)} transport",
@@ -182,7 +193,8 @@ def _load(report: Report) -> str:
     return f"{HOLD}· ".join(held)
 
 
-def _losses(report: Report) -> str:
+def losses_in_words(report: Report) -> str:
+    """Say how many requests were not ok, and why; empty if all were."""
     lost = {key: n for key, n in report.samples.outcomes.items() if key != "ok" and n}
     if not lost:
         return ""
@@ -208,6 +220,11 @@ def _spread(counts: Sequence[int]) -> str:
     replicas = rounding.counted(len(counts), "replica")
     low, high = rounding.amount(min(counts)), rounding.amount(max(counts))
     return f"{replicas} ({low})" if low == high else f"{replicas} ({low} to {high} each)"
+
+
+def _health(report: Report, paint: _Paint, room: int) -> Iterator[str]:
+    for number, text in enumerate(health.sentences(report)):
+        yield from _tagged("" if number else "health", _DIM, text, paint, room)
 
 
 def _advice(report: Report, paint: _Paint, room: int) -> Iterator[str]:

@@ -1,0 +1,126 @@
+"""Response time by label: distribution functions on a logarithmic axis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.batch import ABSENT
+from analysis.figures.style import FONT, LIGHT, LINE_STYLES, SMALL, Sheet, finish, percent, styled
+from analysis.render import rounding
+from analysis.render.printable import name_of
+from analysis.timeline import log_histogram, ordered_labels, quantiles
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from numpy.typing import NDArray
+
+    from analysis.batch import Batch
+    from analysis.figures.style import Theme
+    from analysis.report import Report
+
+MOST_LINES = 12
+"""Labels with a line; the others are counted in the heading."""
+LEVELS = (0.5, 0.9, 0.99)
+"""Quantiles that are marked."""
+
+_BINS = 400
+_NAME_ROOM = 18
+_ROW = 0.175
+_NS_PER_MS = 1e6
+
+
+def response_times(batch: Batch, report: Report, theme: Theme = LIGHT) -> Figure:
+    """Draw how long each label took to answer.
+
+    Parameters
+    ----------
+    batch : Batch
+        All samples of the run.
+    report : Report
+        Of the same run.
+    theme : Theme, default LIGHT
+        Colours.
+
+    Returns
+    -------
+    Figure
+        For each of at most `MOST_LINES` labels, the share of its labelled answers that had
+        come within a time: done minus scheduled, waiting in this client included. Circle,
+        square and diamond mark the quantiles of `LEVELS`. Resolution is a 400th of the axis.
+        Requests that were never answered are not in it.
+    """
+    labels, rows = ordered_labels(batch, report)
+    answered = (batch.label != ABSENT) & (batch.done_ns != ABSENT)
+    row = rows[batch.label[answered]]
+    took_ns = (batch.done_ns - batch.scheduled_ns)[answered]
+    seen = np.flatnonzero(np.bincount(row, minlength=len(labels) + 1)).tolist()
+    shown = seen[:MOST_LINES]
+    hidden = len(seen) - len(shown)
+    more = f" (and {rounding.counted(hidden, 'more label')})" if hidden else ""
+    with styled(theme):
+        sheet = Sheet(3.25 + max(len(shown), 1) * _ROW)
+        sheet.text(0.08, 0.06, f"Response time{more}", fontsize=FONT, weight="bold")
+        axes = sheet.axes(0.42, 2.2)
+        axes.set_gid("responses")
+        keys = [_line(axes, place, labels[place], took_ns[row == place], theme) for place in shown]
+        _scale(axes, took_ns)
+        if not shown:
+            axes.text(0.5, 0.5, "no labelled answer", transform=axes.transAxes, ha="center")
+        sheet.legend(3.12, keys, columns=1)
+        return finish(sheet.figure)
+
+
+def _line(axes: Axes, place: int, label: str, took_ns: NDArray[np.int64], theme: Theme) -> Line2D:
+    """Draw one label; its key tells the quantiles, too."""
+    upper_ns, share = log_histogram(took_ns, _BINS)
+    upper = upper_ns / _NS_PER_MS
+    marks = quantiles(upper, share, LEVELS)
+    spoken = ", ".join(
+        f"p{100 * level:.0f} {rounding.significant(mark, 2)}"
+        for level, mark in zip(LEVELS, marks, strict=True)
+    )
+    (line,) = axes.step(
+        np.concatenate([upper[:1], upper]),
+        np.concatenate([[0.0], share]),
+        where="post",
+        color=theme.colour(place),
+        lw=1.5,
+        ls=LINE_STYLES[place // len(theme.series) % len(LINE_STYLES)],
+        gid=f"times-{place}",
+        label=f"{name_of(label, _NAME_ROOM)}: {spoken} ms",
+    )
+    for mark, level, shape in zip(marks, LEVELS, "osD", strict=True):
+        axes.plot(
+            [mark], [level], marker=shape, ms=4.5, mew=0.8, mec=theme.paper,
+            color=theme.colour(place), gid=f"p{100 * level:.0f}-{place}",
+        )  # fmt: skip
+    return line
+
+
+def _scale(axes: Axes, took_ns: NDArray[np.int64]) -> None:
+    from matplotlib.ticker import (  # noqa: PLC0415 - heavy
+        FuncFormatter,
+        LogLocator,
+        NullFormatter,
+    )
+
+    axes.set_xscale("log")
+    ends = (int(took_ns.min()), int(took_ns.max())) if len(took_ns) else (1_000_000, 10_000_000)
+    low, high = (max(end, 1) / _NS_PER_MS for end in ends)
+    axes.set_xlim(low / 1.15, max(high * 1.15, low * 4))
+    decades = np.log10(max(high, low * 4) / low)
+    # Few decades need the steps between them; many would crowd with them.
+    steps = (1, 1.5, 2, 3, 5, 7) if decades < 1 else (1, 2, 5) if decades < 3 else (1,)
+    axes.xaxis.set_major_locator(LogLocator(10, subs=steps))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
+    axes.set_xlabel("ms, from when a request was due to its last byte")
+    axes.set_ylim(0.0, 1.04)
+    axes.set_yticks([0.0, *LEVELS])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
+    axes.grid(axis="both")
+    axes.tick_params(axis="both", labelsize=SMALL)

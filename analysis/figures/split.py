@@ -1,0 +1,212 @@
+"""The split over time: one panel a label, and what went wrong below."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.figures.style import FONT, LEFT, LIGHT, SMALL, Sheet, boxes, finish, percent, styled
+from analysis.render import rounding
+from analysis.render.printable import name_of
+from analysis.report import Verdict
+from analysis.timeline import Timeline
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from analysis.batch import Batch
+    from analysis.figures.style import Theme
+    from analysis.report import Report
+
+MOST_PANELS = 12
+"""Labels with a panel of their own; the others are counted in one line."""
+
+_NAME_ROOM = 26
+_HEAD, _GAP, _STRIP, _FOOT = 0.30, 0.30, 0.42, 1.02
+
+
+def split_over_time(batch: Batch, report: Report, theme: Theme = LIGHT) -> Figure:
+    """Draw the share of each label over the run.
+
+    Parameters
+    ----------
+    batch : Batch
+        All samples of the run, in send order.
+    report : Report
+        Of the same run.
+    theme : Theme, default LIGHT
+        Colours.
+
+    Returns
+    -------
+    Figure
+        For each of at most `MOST_PANELS` labels: the share in windows that adapt to the number
+        of samples, the share so far with its anytime-valid interval, the expected share and
+        the accepted band, and the moment of the decision; below, the share of requests
+        that failed or carried no label. Times are those of sending.
+    """
+    timeline = Timeline.of(batch, report)
+    panels = timeline.labels[:MOST_PANELS]
+    height = 1.15 if len(panels) <= 3 else 0.62
+    total = _HEAD + len(panels) * (height + _GAP) + _GAP + _STRIP + _FOOT
+    with styled(theme):
+        sheet = Sheet(total)
+        sheet.text(0.08, 0.06, _heading(timeline, report), fontsize=FONT, weight="bold")
+        top = _HEAD
+        axes: list[Axes] = []
+        for position in range(len(panels)):
+            top += _GAP
+            panel = sheet.axes(top, height, share=axes[0] if axes else None)
+            _panel(panel, timeline, position, report, theme)
+            sheet.text(LEFT, top - 0.22, _title(timeline, position, report), fontsize=SMALL)
+            axes.append(panel)
+            top += height
+        strip = sheet.axes(top + _GAP, _STRIP, share=axes[0] if axes else None)
+        sheet.text(LEFT, top + 0.08, _losses(timeline), fontsize=SMALL)
+        _strip(strip, timeline, theme)
+        for each in axes:
+            each.tick_params(labelbottom=False)
+        _mark_decision([*axes, strip], timeline, report, theme)
+        strip.set_xlim(0.0, timeline.edges_s[-1])
+        strip.set_xlabel("sent, seconds since the run began")
+        sheet.legend(total - 0.60, _keys(timeline, report, theme), columns=2)
+        return finish(sheet.figure)
+
+
+def _heading(timeline: Timeline, report: Report) -> str:
+    hidden = len(timeline.labels) - MOST_PANELS
+    more = f" (and {rounding.counted(hidden, 'more label')})" if hidden > 0 else ""
+    if report.verdict is None or report.decision is None:
+        return f"Shares over time{more}"
+    after = rounding.counted(report.decision.decided_after, "connection")
+    return f"{report.verdict.value} after {after}{more}"
+
+
+def _title(timeline: Timeline, position: int, report: Report) -> str:
+    label, observed = timeline.labels[position], report.observed
+    name = name_of(label, _NAME_ROOM)
+    if label not in observed.shares:
+        return f"{name}: never seen"
+    ends = observed.intervals.get(label)
+    places = max(rounding.share_decimals(ends, sum(observed.counts.values())), 1)
+    text = f"{name}: {rounding.percent(observed.shares[label], places)} %"
+    if ends is not None:
+        text += f" [{', '.join(rounding.percent_interval(ends, places))}]"
+    if report.expected is None:
+        return text
+    share = report.expected.shares.get(label)
+    if share is None:
+        return f"{text}, not expected"
+    return f"{text}, expected {rounding.exact_percent(share)} %"
+
+
+def _panel(axes: Axes, timeline: Timeline, position: int, report: Report, theme: Theme) -> None:
+    axes.set_gid(f"panel-{position}")
+    colour, label = theme.colour(position), timeline.labels[position]
+    shares, looks = timeline.shares(position), timeline.looks
+    seen = [shares[np.isfinite(shares)]]
+    if report.expected is not None and label in report.expected.shares:
+        low, high = report.expected.tolerance[label]
+        axes.axhspan(low, high, color=theme.accepted, lw=0, gid=f"accepted-{position}")
+        share = report.expected.shares[label]
+        axes.axhline(share, color=theme.ink, lw=0.9, ls=(0, (4, 3)), gid=f"expected-{position}")
+        seen.append(np.array([low, high]))
+    if len(looks.judged):
+        ends = timeline.band(position, report)
+        axes.fill_between(
+            looks.at_s, ends[0], ends[1], color=colour, alpha=0.25, lw=0, gid=f"band-{position}"
+        )
+        so_far = looks.counts[position] / np.maximum(looks.judged - looks.missing, 1)
+        axes.plot(looks.at_s, so_far, color=colour, lw=1.6, gid=f"share-{position}")
+        seen.append(ends[:, -1])
+    middle = (timeline.edges_s[:-1] + timeline.edges_s[1:]) / 2
+    axes.plot(
+        middle, shares, ls="none", marker="o", ms=2.4, mew=0, color=theme.ink,
+        gid=f"windows-{position}",
+    )  # fmt: skip
+    _scale(axes, np.concatenate(seen))
+
+
+def _scale(axes: Axes, seen: NDArray[np.float64]) -> None:
+    """Show what matters: the band, the windows and the interval at the end."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator  # noqa: PLC0415 - heavy
+
+    low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 1.0)
+    room = max((high - low) * 0.12, 0.004)
+    axes.set_ylim(max(low - room, -0.02), min(high + room, 1.02))
+    axes.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
+    axes.grid(axis="y")
+
+
+def _losses(timeline: Timeline) -> str:
+    launched = int(timeline.launched.sum())
+    lost = int(timeline.failed.sum()), int(timeline.unlabelled.sum())
+    if not any(lost):
+        return f"all {rounding.counted(launched, 'request')} gave a label"
+    failed, unlabelled = map(rounding.amount, lost)
+    return f"of {rounding.counted(launched, 'request')}: {failed} failed, {unlabelled} unlabelled"
+
+
+def _strip(axes: Axes, timeline: Timeline, theme: Theme) -> None:
+    from matplotlib.ticker import FuncFormatter  # noqa: PLC0415 - heavy
+
+    axes.set_gid("losses")
+    launched = np.maximum(timeline.launched, 1)
+    failed, unlabelled = timeline.failed / launched, timeline.unlabelled / launched
+    starts, ends = timeline.edges_s[:-1], timeline.edges_s[1:]
+    if failed.any():
+        boxes(axes, starts, ends, 0 * failed, failed, facecolor=theme.failed, gid="failed")
+    if unlabelled.any():
+        boxes(
+            axes, starts, ends, failed, failed + unlabelled, facecolor=theme.unlabelled,
+            hatch="////", edgecolor=theme.paper, gid="unlabelled",
+        )  # fmt: skip
+    top = max(float((failed + unlabelled).max(initial=0.0)), 0.01)
+    axes.set_ylim(0.0, top * 1.1)
+    axes.set_yticks([0.0, top])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.2g} %"))
+
+
+def _mark_decision(axes: list[Axes], timeline: Timeline, report: Report, theme: Theme) -> None:
+    if report.verdict not in {Verdict.PASS, Verdict.FAIL} or not len(timeline.looks.at_s):
+        return
+    for position, each in enumerate(axes):
+        at_s = timeline.looks.at_s[-1]
+        each.axvline(at_s, color=theme.ink, lw=1.0, ls=":", gid=f"decision-{position}")
+
+
+def _keys(timeline: Timeline, report: Report, theme: Theme) -> list[Any]:
+    """Explain the marks that are drawn, and no others."""
+    from matplotlib.lines import Line2D  # noqa: PLC0415 - heavy
+    from matplotlib.patches import Patch  # noqa: PLC0415
+
+    width = rounding.duration(timeline.width_s)
+    keys: list[Any] = [
+        Line2D([], [], ls="none", marker="o", ms=3, mew=0, color=theme.ink,
+               label=f"share in windows of {width}"),
+    ]  # fmt: skip
+    colour = theme.colour(0)
+    if len(timeline.looks.judged):
+        keys += [
+            Line2D([], [], color=colour, lw=1.6, label="share so far"),
+            Patch(color=colour, alpha=0.25, lw=0, label=_level(report)),
+        ]
+    if report.expected is not None:
+        keys += [
+            Line2D([], [], color=theme.ink, lw=0.9, ls=(0, (4, 3)), label="expected"),
+            Patch(color=theme.accepted, lw=0, label="accepted"),
+        ]
+    if report.verdict in {Verdict.PASS, Verdict.FAIL} and len(timeline.looks.at_s):
+        keys.append(Line2D([], [], color=theme.ink, lw=1.0, ls=":", label="decided"))
+    return keys
+
+
+def _level(report: Report) -> str:
+    if report.decision is None:
+        return "99 % interval, at every look"
+    level = report.decision.beta if report.verdict is Verdict.PASS else report.decision.alpha
+    return f"{100 * (1 - level):.4g} % interval, at every look"

@@ -1,0 +1,102 @@
+"""The canary's health in words: only where there is something to say."""
+
+from __future__ import annotations
+
+from math import log
+from typing import TYPE_CHECKING
+
+from analysis.render import rounding
+from analysis.render.printable import name_of
+from analysis.wording import odds
+
+if TYPE_CHECKING:
+    from analysis.report import Health, HealthArm, Report
+
+_LABEL_ROOM = 24
+_LEVEL = 0.01
+
+
+def sentences(report: Report) -> list[str]:
+    """Say how canary and stable version compare.
+
+    Returns
+    -------
+    list of str
+        One on errors and one on times: where a difference is proven, or a limit was asked
+        for. Nothing where a reason of the verdict says it already.
+    """
+    health = report.health
+    if health is None:
+        return []
+    threshold = -log(report.decision.alpha if report.decision is not None else _LEVEL)
+    told = []
+    for text, evidence, limit, beyond in (
+        (
+            _errors(health),
+            health.errors.log_evidence,
+            health.errors.max_ratio,
+            health.errors.log_evidence_beyond,
+        ),
+        (
+            _times(health),
+            health.times.log_evidence,
+            health.times.max_slowdown,
+            health.times.log_evidence_beyond,
+        ),
+    ):
+        is_told = beyond is not None and beyond >= threshold
+        if not is_told and (limit is not None or evidence >= threshold):
+            told.append(f"{text}; {_judged(evidence, limit, beyond, threshold)}")
+    return told
+
+
+def _judged(evidence: float, limit: float | None, beyond: float | None, threshold: float) -> str:
+    parts = []
+    if evidence >= threshold:
+        parts.append(f"evidence {odds(evidence)} that this is no chance")
+    if limit is not None:
+        parts.append(f"not proven to exceed {limit:g} times (evidence {odds(beyond or 0.0)})")
+    return ", ".join(parts)
+
+
+def _errors(health: Health) -> str:
+    return (
+        f"{_failed(health.canary)} had a status of {health.errors.status} or above, "
+        f"{_failed(health.stable)}"
+    )
+
+
+def _failed(arm: HealthArm) -> str:
+    answers = f"{rounding.amount(arm.errors)} of {rounding.counted(arm.responses, 'answer')}"
+    rate = f" ({100 * arm.errors / arm.responses:.2g} %)" if arm.errors else ""
+    return f"{answers} of {name_of(arm.label, _LABEL_ROOM)}{rate}"
+
+
+def _times(health: Health) -> str:
+    if not (health.canary.times_s and health.stable.times_s):
+        return "too few answers to compare times"
+    parts = [
+        _quantile(health, "p50", "in the median"),
+        _quantile(health, "p95", "at p95") if "p95" in health.times.differences_s else "",
+    ]
+    pairs = rounding.counted(health.times.pairs, "pair")
+    slower = f"slower in {rounding.amount(health.times.slower)} of {pairs}"
+    canary = name_of(health.canary.label, _LABEL_ROOM)
+    return f"{canary} took {', '.join(filter(None, parts))}: {slower}"
+
+
+def _quantile(health: Health, name: str, where: str) -> str:
+    canary, stable = (
+        _milliseconds(arm.times_s.get(name, 0.0)) for arm in (health.canary, health.stable)
+    )
+    difference = health.times.differences_s.get(name)
+    shown = ""
+    if difference is not None:
+        low, high = (f"{'-' if end < 0 else '+'}{_milliseconds(abs(end))}" for end in difference)
+        shown = f" (difference [{low}, {high}] ms)"
+    label = name_of(health.stable.label, _LABEL_ROOM)
+    return f"{canary} ms {where}, {label} {stable} ms{shown}"
+
+
+def _milliseconds(seconds: float) -> str:
+    return rounding.significant(1e3 * seconds, 3)

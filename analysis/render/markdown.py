@@ -1,0 +1,113 @@
+"""The report as Markdown: a note of GitLab, a step summary of GitHub.
+
+Labels and messages come from strangers. A label stands in a code span, in which nothing is
+markup; a sentence is escaped, and what the two forges would turn into a mention, a reference
+or a link is broken by an invisible joiner.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from analysis.render import summary
+from analysis.render.printable import visible
+from analysis.render.table import Mark
+from analysis.report import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from analysis.report import Report
+
+LARGEST = 1_000_000
+"""Bytes of a document, at most: GitHub takes 1 MiB (1 048 576) for each step."""
+
+_SIGNS = {Verdict.PASS: "✅", Verdict.FAIL: "❌", Verdict.INCONCLUSIVE: "❔"}
+_JOINER = "\N{WORD JOINER}"
+_BAR = "\N{FULLWIDTH VERTICAL LINE}"
+_MARKUP = re.compile(r"([\\`*_\[\]#|~$])")
+# Only at the beginning of a line: items of a list, underlines of a heading.
+_BULLET = re.compile(r"^(?=[-+=])|(?<=^\d)(?=[.)])")
+# People, issues, merge requests, labels …; emoji; addresses.
+_REFERENCE = re.compile(r"([@#!~%&$](?=[\w\"*])|:(?=//|[a-z0-9_+-]{2,40}:))")
+_LINK = re.compile(r"(?i)(www)(?=\.)")
+_LONGEST_NOTES = 20
+
+
+def to_markdown(report: Report) -> str:
+    """Render a report as Markdown (GitHub Flavored Markdown 0.29).
+
+    Parameters
+    ----------
+    report : Report
+
+    Returns
+    -------
+    str
+        Verdict and why in the heading, what to do, a table of the labels, the facts, and the
+        command that repeats the run; below 1 MB of UTF-8.
+    """
+    parts = [part for part in map("\n".join, _parts(report)) if part]
+    text = "\n\n".join(parts) + "\n"
+    while len(text.encode()) > LARGEST and len(parts) > 1:
+        parts.pop()
+        text = "\n\n".join([*parts, "_Cut: the report.json of the run has everything._"]) + "\n"
+    return text
+
+
+def escape(text: str) -> str:
+    """Make a sentence plain text in Markdown; it stays readable as source.
+
+    Parameters
+    ----------
+    text : str
+        Anything; what would not be drawn must have been replaced (`printable.visible`).
+    """
+    joined = _LINK.sub(rf"\1{_JOINER}", _REFERENCE.sub(rf"\1{_JOINER}", text))
+    # Entities first would be escaped again: the ampersand goes before all others.
+    safe = joined.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _BULLET.sub(r"\\", _MARKUP.sub(r"\\\1", safe))
+
+
+def code(text: str) -> str:
+    """Write text as a code span that also holds in a table's cell."""
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    room = " " if "`" in text or text != text.strip() or not text else ""
+    return f"{fence}{room}{text.replace('|', _BAR)}{room}{fence}"
+
+
+def _parts(report: Report) -> Iterator[list[str]]:
+    sign = "" if report.verdict is None else f"{_SIGNS[report.verdict]} "
+    yield [f"### {sign}{summary.tag(report)}", "", escape(summary.why(report))]
+    yield [f"- {escape(text)}" for text in summary.other_reasons(report)]
+    yield [f"→ **{escape(text)}**  " for text in summary.remedies(report)]
+    yield list(_table(report))
+    yield [f"- {escape(fact)}" for fact in summary.facts(report)]
+    yield [f"- {escape(visible(note[:1000]))}" for note in report.notes[:_LONGEST_NOTES]]
+    yield list(_provenance(report))
+
+
+def _table(report: Report) -> Iterator[str]:
+    rows = summary.rows(report)
+    if not rows:
+        return
+    yield "| label | count | share | interval | expected | accepted | |"
+    yield "| :-- | --: | --: | :-- | --: | :-- | :-- |"
+    for row in rows:
+        mark = "" if row.mark is Mark.NONE else row.mark.value
+        numbers = (row.count, row.share, escape(row.interval), row.expected, escape(row.accepted))
+        yield f"| {code(row.label)} | {' | '.join(numbers)} | {mark} |"
+    if hidden := summary.hidden_rows(report):
+        yield f"| and {hidden} more | | | | | | |"
+
+
+def _provenance(report: Report) -> Iterator[str]:
+    yield "<details><summary>Run</summary>"
+    yield ""
+    for name, text in summary.provenance(report):
+        yield f"- {name}: {code(text)}"
+    if report.run.command:
+        yield f"- again: {code(visible(report.run.command[:4000]))}"
+    yield ""
+    yield "</details>"

@@ -1,0 +1,194 @@
+"""The outlook of a run as text and as JSON (``weighbridge.plan/1``)."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from analysis.outlook import FOUND, Method
+from analysis.render import rounding
+from analysis.render.printable import cells, name_of, pad
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from analysis.outlook import Distinction, Outlook, Prospect
+    from analysis.split import Band
+
+PLAN_SCHEMA = "weighbridge.plan/1"
+
+_SEVERAL = 20
+"""Rows of the table beyond which only the document holds them all."""
+_HEADER = ("true share", "", "PASS", "FAIL", "INCONCLUSIVE", "mean")
+_LABEL_ROOM = 24
+
+
+def plan_schema() -> dict[str, Any]:
+    """Load the JSON Schema (draft 2020-12) of the document, a new one at each call."""
+    text = files("analysis.render").joinpath("plan.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def plan_to_json(outlook: Outlook, rate: float | None = None) -> str:
+    """Render an outlook as JSON.
+
+    Parameters
+    ----------
+    outlook : Outlook
+        What was computed.
+    rate : float or None
+        Connections per second [1/s], > 0; None leaves the seconds out.
+
+    Returns
+    -------
+    str
+        An object, indented by two blanks, ended by a newline. Shares and chances are rounded
+        to nine decimals.
+    """
+    sizes = {
+        "mean": outlook.samples.mean,
+        "q95": outlook.samples.q95,
+        "q99": outlook.samples.q99,
+    }
+    split = outlook.split
+    document = {
+        "schema": PLAN_SCHEMA,
+        "expected": {
+            "weights": dict(zip(split.arms, split.weights, strict=True)),
+            "shares": {arm: split.share(arm) for arm in split.arms},
+            "tolerance": {
+                band.arm: [max(band.low, 0.0), min(band.high, 1.0)] for band in outlook.bands
+            },
+        },
+        "alpha": outlook.policy.alpha,
+        "beta": outlook.policy.beta,
+        "budget": outlook.budget,
+        "method": outlook.method.value,
+        "rate_per_s": rate,
+        "samples": sizes,
+        "seconds": None if rate is None else {key: n / rate for key, n in sizes.items()},
+        "told_apart": [
+            {"label": found.arm, "below": _rounded(found.below), "above": _rounded(found.above)}
+            for found in outlook.distinctions
+        ],
+        "characteristics": [_row(prospect) for prospect in outlook.prospects],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _row(prospect: Prospect) -> dict[str, object]:
+    return {
+        "label": prospect.arm,
+        "share": _rounded(prospect.share),
+        "meaning": prospect.meaning,
+        "pass": _rounded(prospect.passed),
+        "fail": _rounded(prospect.failed),
+        "inconclusive": _rounded(prospect.undecided),
+        "mean_samples": round(prospect.mean, 1),
+    }
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(min(max(share, 0.0), 1.0), 9) + 0.0
+
+
+def plan_to_text(outlook: Outlook, rate: float | None = None) -> str:
+    """Render an outlook for people; parameters as for `plan_to_json`."""
+    parts = [list(_need(outlook, rate)), list(_apart(outlook)), list(_table(outlook))]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def _need(outlook: Outlook, rate: float | None) -> Iterator[str]:
+    samples = outlook.samples
+    yield f"A right split passes after {rounding.counted(samples.mean, 'connection')} on average."
+    yield (
+        f"95 % of such runs need at most {rounding.amount(samples.q95)}, "
+        f"99 % at most {rounding.amount(samples.q99)}."
+    )
+    if rate is not None:
+        mean, q95, q99 = (
+            rounding.duration(n / rate) for n in (samples.mean, samples.q95, samples.q99)
+        )
+        yield f"At {rate:g} connections/s: {mean} on average, {q95} and {q99}."
+    yield (
+        f"A run ends undecided after {rounding.counted(outlook.budget, 'connection')}; "
+        f"alpha = {outlook.policy.alpha:.4g}, beta = {outlook.policy.beta:.4g}."
+    )
+
+
+def _apart(outlook: Outlook) -> Iterator[str]:
+    for found in outlook.distinctions:
+        band = next(band for band in outlook.bands if band.arm == found.arm)
+        yield _told_apart(found, band)
+
+
+def _told_apart(found: Distinction, band: Band) -> str:
+    places = _places(band)
+    sides = []
+    if found.below is not None:
+        # Rounded away from the band: what is printed is told apart, too.
+        sides.append(f"{rounding.percent_interval((found.below, 1.0), places)[0]} % or less")
+    if found.above is not None:
+        sides.append(f"{rounding.percent_interval((0.0, found.above), places)[1]} % or more")
+    accepted = rounding.percent_interval((max(band.low, 0.0), min(band.high, 1.0)), places)
+    arm = name_of(band.arm, _LABEL_ROOM)
+    expected = f"{rounding.exact_percent(band.expected)} % [{', '.join(accepted)}]"
+    if not sides:
+        return f"{arm}, expected at {expected}: within this budget no share is told apart."
+    return (
+        f"{arm}, expected at {expected}: a true share of {' or '.join(sides)} ends in FAIL "
+        f"with a chance of {FOUND * 100:g} % or more."
+    )
+
+
+def _table(outlook: Outlook) -> Iterator[str]:
+    bands = {band.arm: band for band in outlook.bands}
+    rows = [_HEADER]
+    shown = outlook.prospects[:_SEVERAL]
+    for prospect in shown:
+        share = rounding.percent(prospect.share, _places(bands[prospect.arm]))
+        rows.append(
+            (
+                f"{name_of(prospect.arm, _LABEL_ROOM)} {share} %",
+                prospect.meaning,
+                _chance(prospect.passed),
+                _chance(prospect.failed),
+                _chance(prospect.undecided),
+                rounding.amount(round(prospect.mean)),
+            )
+        )
+    widths = [max(cells(row[column]) for row in rows) for column in range(len(_HEADER))]
+    for row in rows:
+        texts = [
+            pad(cell, width) if column < 2 else " " * (width - cells(cell)) + cell
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(texts).rstrip()
+    if len(outlook.prospects) > len(shown):
+        yield f"and {len(outlook.prospects) - len(shown)} more rows in the document of --json"
+    if outlook.method is Method.CLOSED_FORM:
+        if len(outlook.split.arms) > 2:
+            yield "By closed form; of more than two versions PASS is rather likelier than this."
+        else:
+            yield "By closed form: chances within 10 points, means within 15 %; see --exact."
+    else:
+        yield "Exact for independent connections that all carry a label."
+
+
+def _places(band: Band) -> int:
+    return rounding.band_decimals(band.expected, (max(band.low, 0.0), min(band.high, 1.0)))
+
+
+def _chance(chance: float) -> str:
+    """Give a chance in percent; what is neither certain nor impossible never looks so."""
+    if chance >= 1 - 1e-9:
+        return "100 %"
+    if chance <= 1e-9:
+        return "0 %"
+    if chance < 0.0005:
+        return "< 0.1 %"
+    if chance > 0.9995:
+        return "> 99.9 %"
+    return f"{chance * 100:.1f} %"

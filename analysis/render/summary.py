@@ -1,0 +1,132 @@
+"""What several documents say of a report in the same words: headline, rows, facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from analysis.render import health, rounding, table
+from analysis.render.printable import name_of, sentence, visible
+from analysis.render.text import decision_in_words, headline, load_in_words, losses_in_words
+
+if TYPE_CHECKING:
+    from analysis.report import Report, Verdict
+
+MOST_REPLICAS = 400
+"""Replicas in a table; the others are counted."""
+LABEL_ROOM = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One label of a report, in words.
+
+    Parameters
+    ----------
+    label, count, share, interval, expected, accepted : str
+        Ready to show, but not escaped for any markup; empty where there is nothing to say.
+    mark : Mark
+        What became of it.
+    """
+
+    label: str
+    count: str
+    share: str
+    interval: str
+    expected: str
+    accepted: str
+    mark: table.Mark
+
+
+def tag(report: Report) -> str:
+    """Give the word that a document begins with."""
+    if report.verdict is not None:
+        return report.verdict.value
+    return "MEASURED" if report.observed.counts else "NOT MEASURED"
+
+
+def why(report: Report) -> str:
+    """Give the sentence that stands behind the verdict."""
+    return headline(report)
+
+
+def rows(report: Report) -> list[Row]:
+    """Give a row for each label, at most `table.MOST_ROWS`: expected ones first."""
+    return [_row(report, label) for label in table.shown_labels(report)]
+
+
+def hidden_rows(report: Report) -> int:
+    """Count the labels that `rows` leaves out."""
+    return len(table.labels_of(report)) - len(table.shown_labels(report))
+
+
+def _row(report: Report, label: str) -> Row:
+    observed, expected = report.observed, report.expected
+    places = table.places_of(report, label, sum(observed.counts.values()))
+    ends = observed.intervals.get(label)
+    share = None if expected is None else expected.shares.get(label)
+    band = None if expected is None else expected.tolerance.get(label)
+    return Row(
+        label=name_of(label, LABEL_ROOM),
+        count=rounding.amount(observed.counts.get(label, 0)),
+        share=f"{rounding.percent(table.share_of(report, label), places)} %",
+        interval="" if ends is None else _ends(ends, places),
+        expected="" if share is None else f"{rounding.exact_percent(share)} %",
+        accepted=""
+        if share is None or band is None
+        else _ends(band, rounding.band_decimals(share, band)),
+        mark=table.mark_of(report, label),
+    )
+
+
+def _ends(interval: tuple[float, float], places: int) -> str:
+    return f"[{', '.join(rounding.percent_interval(interval, places))}]"
+
+
+def in_words(report: Report) -> str:
+    """Say the verdict and the first shares, for who does not see a figure."""
+    parts = [f"{row.label} {row.share} {row.interval}".strip() for row in rows(report)[:4]]
+    return f"{tag(report)}. {'; '.join(parts)}."
+
+
+def facts(report: Report) -> list[str]:
+    """Give sentences about how it was decided, how it was sent, and what was lost."""
+    decided = decision_in_words(report)
+    told = (decided, load_in_words(report), losses_in_words(report), *health.sentences(report))
+    return [text for text in told if text]
+
+
+def other_reasons(report: Report) -> list[str]:
+    """Give the messages of the reasons that `why` has not told."""
+    told = why(report)
+    messages = [sentence(reason.message) for reason in report.reasons]
+    return [message for message in messages if message != told]
+
+
+def remedies(report: Report) -> list[str]:
+    """Give what to do, each once."""
+    return list(dict.fromkeys(sentence(each.remedy) for each in report.reasons if each.remedy))
+
+
+def checks(report: Report) -> list[tuple[str, Verdict, str]]:
+    """Give name, verdict and sentence of each part of the decision."""
+    parts = [] if report.decision is None else report.decision.checks
+    return [(name_of(each.name, 64), each.verdict, sentence(each.message)) for each in parts]
+
+
+def provenance(report: Report) -> list[tuple[str, str]]:
+    """Give what was run, when, by what: names and texts."""
+    run, expected = report.run, report.expected
+    source = [] if expected is None else [
+        ("expectation", sentence(f"{expected.source.kind}: {expected.source.name}, "
+                                 f"{expected.source.where}")),
+    ]  # fmt: skip
+    return [
+        ("run", visible(run.id)),
+        ("target", sentence(run.target)),
+        ("label", sentence(run.label)),
+        *source,
+        ("started", visible(run.started_at)),
+        ("seed", str(run.seed)),
+        ("weighbridge", visible(run.version)),
+    ]

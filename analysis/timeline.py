@@ -1,0 +1,279 @@
+"""How a run went: what the figures over time are drawn from.
+
+A run of any length becomes a few hundred numbers: shares in windows whose width adapts to how
+much there is, and the counts of the judged connections at some looks on the way. Drawing then
+costs the same for a hundred samples as for ten million.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.batch import ABSENT, NO_DRAW, Outcome
+from analysis.intervals import lower_bound, upper_bound
+from analysis.kt import kt_interval
+from analysis.report import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from analysis.batch import Batch
+    from analysis.report import Report
+
+MOST_WINDOWS = 80
+"""Windows of a run, at most: about as many as a small figure can show."""
+LEAST_IN_WINDOW = 30
+"""Samples that a window holds on average, at least."""
+RARE_IN_WINDOW = 4
+"""Samples of the rarest expected label that a window holds on average, at least."""
+MOST_LOOKS = 60
+_INTERVALS = 240
+_NS_PER_S = 1e9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looks:
+    """Counts of the judged connections at some moments, the last one at the end.
+
+    Parameters
+    ----------
+    at_s : (m,) float
+        When the connection was sent [s since the run began].
+    judged, missing : (m,) int
+        Connections judged by then, and those without a label.
+    counts : (k, m) int
+        Those with each label.
+    """
+
+    at_s: NDArray[np.float64]
+    judged: NDArray[np.int64]
+    missing: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timeline:
+    """A run in windows of equal width, by the moment of sending.
+
+    Parameters
+    ----------
+    labels : tuple of str
+        The k labels: expected ones as declared, then the others, the most frequent first.
+    edges_s : (w + 1,) float
+        Edges of the windows [s since the run began].
+    launched, unlabelled, failed : (w,) int
+        Samples by window: all, answered without a label, and those that ended otherwise.
+    by_label : (k, w) int
+        Labelled samples.
+    looks : Looks
+        What the decision looked at, up to the one on which it fell.
+    """
+
+    labels: tuple[str, ...]
+    edges_s: NDArray[np.float64]
+    launched: NDArray[np.int64]
+    unlabelled: NDArray[np.int64]
+    failed: NDArray[np.int64]
+    by_label: NDArray[np.int64]
+    looks: Looks
+
+    @classmethod
+    def of(cls, batch: Batch, report: Report) -> Timeline:
+        """Summarise a whole run.
+
+        Parameters
+        ----------
+        batch : Batch
+            All samples, in send order.
+        report : Report
+            Of the same run.
+        """
+        labels, rows = ordered_labels(batch, report)
+        count = _windows(batch, report)
+        end_ns = int(batch.sent_ns.max()) + 1 if len(batch) else 1
+        window = np.minimum(batch.sent_ns * count // end_ns, count - 1)
+        # One more row takes the samples without a label.
+        row = rows[batch.label]
+        grid = np.bincount(row * count + window, minlength=(len(labels) + 1) * count)
+        grid = grid.reshape(len(labels) + 1, count)
+        answered = batch.outcome == Outcome.UNLABELLED
+        unlabelled = np.bincount(window[answered], minlength=count)
+        return cls(
+            labels=labels,
+            edges_s=np.linspace(0.0, end_ns / _NS_PER_S, count + 1),
+            launched=grid.sum(axis=0),
+            unlabelled=unlabelled,
+            failed=grid[-1] - unlabelled,
+            by_label=grid[:-1],
+            looks=_look(batch, row, len(labels), report),
+        )
+
+    @property
+    def width_s(self) -> float:
+        """Width of a window [s]."""
+        return float(self.edges_s[1] - self.edges_s[0])
+
+    def shares(self, position: int) -> NDArray[np.float64]:
+        """Shares of one label among the labelled, by window; NaN where there are none."""
+        labelled = self.by_label.sum(axis=0)
+        empty = np.full(len(labelled), np.nan)
+        np.divide(self.by_label[position], labelled, out=empty, where=labelled > 0)
+        return empty
+
+    def band(self, position: int, report: Report) -> NDArray[np.float64]:
+        """Anytime-valid interval of one label's share at each look.
+
+        Parameters
+        ----------
+        position : int
+            Of the label in `labels`.
+        report : Report
+            Of the run. A PASS gives the interval that it was decided on, everything else
+            the Krichevsky-Trofimov sequence, as in `analysis.intervals`.
+
+        Returns
+        -------
+        (2, m) float
+            Lower and upper ends, in [0, 1]; those of the report at the last look. They hold
+            for the judged connections; where several requests share one, not for requests.
+        """
+        label, looks = self.labels[position], self.looks
+        ends = np.empty((2, len(looks.judged)))
+        each = zip(looks.judged, looks.counts[position], looks.missing, strict=True)
+        for look, (n, x, missing) in enumerate(each):
+            ends[:, look] = _interval(report, label, int(n), int(x), int(missing))
+        if _is_passed(report, label):
+            # Bounds at the connections where the evidence was highest count on.
+            ends[0] = np.minimum(
+                np.maximum.accumulate(ends[0]), looks.counts[position] / looks.judged
+            )
+            ends[1] = np.minimum.accumulate(ends[1])
+            ends[1] = np.maximum(ends[1], (looks.counts[position] + looks.missing) / looks.judged)
+        final = report.observed.intervals.get(label)
+        if final is not None and len(looks.judged):
+            ends[:, -1] = final
+        return ends
+
+
+def ordered_labels(batch: Batch, report: Report) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Order the labels of a run as its documents show them.
+
+    Returns
+    -------
+    labels : tuple of str
+        Expected ones as declared, then the others, the most frequent first.
+    rows : (codes + 1,) int
+        Position of each label code in `labels`; ``len(labels)`` at the end, for `ABSENT`.
+    """
+    expected = [] if report.expected is None else list(report.expected.weights)
+    counts = np.bincount(batch.label[batch.label != ABSENT], minlength=len(batch.labels))
+    seen = {label: int(n) for label, n in zip(batch.labels, counts, strict=True) if n}
+    others = sorted(set(seen).difference(expected), key=lambda label: (-seen[label], label))
+    labels = (*expected, *others)
+    place = {label: position for position, label in enumerate(labels)}
+    rows = [place.get(label, len(labels)) for label in batch.labels]
+    return labels, np.array([*rows, len(labels)], dtype=np.int64)
+
+
+def judged_rows(batch: Batch) -> NDArray[np.intp]:
+    """Rows of the independent draws: the first of each connection, if anything was sent."""
+    judged = batch.ordinal == 0
+    for outcome in NO_DRAW:
+        judged &= batch.outcome != outcome
+    return np.flatnonzero(judged)
+
+
+def _windows(batch: Batch, report: Report) -> int:
+    """Choose how many windows there are: enough samples in each to see a share."""
+    least: float = LEAST_IN_WINDOW
+    if report.expected is not None:
+        rarest = min(share for share in report.expected.shares.values() if share > 0)
+        least = max(least, RARE_IN_WINDOW / rarest)
+    return int(min(max(len(batch) // least, 1), MOST_WINDOWS))
+
+
+def _look(batch: Batch, row: NDArray[np.int64], k: int, report: Report) -> Looks:
+    rows = judged_rows(batch)
+    if report.decision is not None:
+        rows = rows[: report.decision.decided_after]
+    if not len(rows):
+        nothing = np.zeros(0, dtype=np.int64)
+        return Looks(np.zeros(0), nothing, nothing, np.zeros((k, 0), dtype=np.int64))
+    m = max(min(MOST_LOOKS, _INTERVALS // max(k, 1)), 12)
+    # From a few connections on, closer together in the beginning, where the band moves most.
+    parts = np.linspace(0.0, 1.0, m) ** 1.5
+    positions = np.unique(np.round(parts * (len(rows) - 1)).astype(np.int64))
+    segment = np.searchsorted(positions, np.arange(len(rows)))
+    counts = np.bincount(row[rows] * len(positions) + segment, minlength=(k + 1) * len(positions))
+    counts = counts.reshape(k + 1, len(positions)).cumsum(axis=1)
+    return Looks(
+        at_s=batch.sent_ns[rows[positions]] / _NS_PER_S,
+        judged=positions + 1,
+        missing=counts[-1],
+        counts=counts[:-1],
+    )
+
+
+def _is_passed(report: Report, label: str) -> bool:
+    return (
+        report.verdict is Verdict.PASS
+        and report.expected is not None
+        and label in report.expected.weights
+    )
+
+
+def _interval(report: Report, label: str, n: int, x: int, missing: int) -> tuple[float, float]:
+    alpha = 0.01 if report.decision is None else report.decision.alpha
+    if report.expected is None or report.decision is None or not _is_passed(report, label):
+        low, high = kt_interval(n, x, alpha)
+        return low, kt_interval(n, x + missing, alpha)[1] if missing else high
+    share, band = report.expected.shares[label], report.expected.tolerance[label]
+    beta = report.decision.beta
+    if share in {0.0, 1.0}:
+        rarest = max(1 - beta ** (1 / n), missing / n)
+        return (0.0, rarest) if share == 0 else (1 - rarest, 1.0)
+    low = lower_bound(n, x, share - band[0], beta)
+    return low, upper_bound(n, x + missing, band[1] - share, beta)
+
+
+def log_histogram(
+    values: NDArray[np.int64], bins: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Distribution of positive durations on a logarithmic grid.
+
+    Parameters
+    ----------
+    values : (n,) int
+        Durations; those below 1 count as 1.
+    bins : int
+        Number of steps between the least and the greatest.
+
+    Returns
+    -------
+    upper, share : (b,) float
+        Upper edges of the steps that hold something, the last being the greatest value, and
+        the share of all values up to each; both increase. Empty for no values.
+    """
+    if not len(values):
+        return np.zeros(0), np.zeros(0)
+    logs = np.log10(np.maximum(values, 1))
+    low, high = float(logs.min()), float(logs.max())
+    span = max(high - low, 1e-9)
+    step = np.minimum(((logs - low) * (bins / span)).astype(np.int64), bins - 1)
+    counts = np.bincount(step, minlength=bins)
+    upper = 10.0 ** (low + span * np.arange(1, bins + 1) / bins)
+    held = counts > 0
+    return upper[held], (counts.cumsum() / len(values))[held]
+
+
+def quantiles(
+    upper: NDArray[np.float64], share: NDArray[np.float64], levels: Sequence[float]
+) -> list[float]:
+    """Read quantiles off a `log_histogram`: the first edge up to which the share is reached."""
+    positions = np.searchsorted(share, np.asarray(levels) - 1e-12)
+    return [float(upper[min(position, len(upper) - 1)]) for position in positions]
