@@ -9,20 +9,30 @@ exactly one outcome.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from datetime import UTC, datetime
 from sys import maxsize
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sampler.clock import NS_PER_MS, NS_PER_S, run_clock
-from sampler.errors import UsageError
-from sampler.pacing import poisson_arrivals
+from sampler.overload import (
+    LONGEST_PAUSE_S,
+    MOST_PAUSES,
+    SHORTEST_PAUSE_S,
+    WINDOW,
+    OverloadWatch,
+    retry_after_s,
+)
+from sampler.pacing import RateCap, poisson_arrivals
 from sampler.plan import Limits, Load, TransportKind
 from sampler.record import Recorder
+from sampler.saturation import HEARTBEAT_S, Delays, Strain, cpu_s
 from sampler.transport.base import Transport, Wiring
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator
 
     from analysis import Batch
     from sampler.clock import Clock
@@ -32,6 +42,8 @@ if TYPE_CHECKING:
 _SHORTEST_TICK_NS = 2 * NS_PER_MS
 _LONGEST_TICK_NS = 50 * NS_PER_MS
 _TICKS_IN_ELAPSED = 20
+_BEAT_NS = round(HEARTBEAT_S * NS_PER_S)
+_TIMER_NS = NS_PER_MS  # the resolution of the loop's timers; shorter waits would only spin
 
 
 class Engine:
@@ -50,8 +62,11 @@ class Engine:
 
     Notes
     -----
-    `batches` runs it. Between batches the fields `launched`, `shed` and `sending_ns` may be
-    read, and `stop` and `abort` may be called at any time.
+    `batches` runs it. Between batches the fields `launched`, `shed`, `sending_ns`,
+    `is_paused` and `overload` may be read, and `stop` and `abort` may be called at any time.
+
+    A cap on the rate and a schedule have launchers of their own, chosen here, once; what is
+    sent as fast as answers come pays nothing for them.
     """
 
     def __init__(
@@ -72,12 +87,27 @@ class Engine:
         self._origin_ns = clock()
         self.recorder = Recorder(reader.labels, reader.replicas)
         self.is_stopping = False
+        self.is_paused = False
+        self.overload: str | None = None
+        self._is_held = False  # stopping or paused: one look for each launch
         self._limits = limits
         self._load = load
         self._idle: list[int] = []
+        self._waiting: deque[int] = deque()
+        self._cap = None if load.max_rate is None else RateCap(load.max_rate, load.concurrency)
+        self._watch = OverloadWatch() if load.overload_stop else None
+        self._resume_ns = 0
+        self._lag = Delays()
+        self._lags: list[int] = []
+        self._lateness = None if load.rate is None else Delays()
+        self._late = 0
+        self._beat_ns = 0
+        self._heart: asyncio.TimerHandle | None = None
+        self._cpu_s = 0.0
         self._most = maxsize if limits.max_samples is None else limits.max_samples
         self._arrivals: Iterator[int] = iter(())
         self._due_ns = 0
+        self._seen_ns = -1
         if load.rate is not None:
             self._arrivals = poisson_arrivals(load.rate, np.random.default_rng(seed))
         self._timer: asyncio.TimerHandle | None = None
@@ -89,7 +119,7 @@ class Engine:
             recorder=self.recorder,
             clock=clock,
             seed=seed,
-            on_idle=self._take_idle if load.rate is not None else self._launch_next,
+            on_idle=self._launcher(),
         )
         self.transport = make_transport(wiring)
 
@@ -105,17 +135,37 @@ class Engine:
     def stop(self) -> None:
         """Launch nothing more; what is in flight is drained until its timeout."""
         if not self.is_stopping:
-            self.is_stopping = True
+            self.is_stopping = self._is_held = True
+            self.is_paused = False
             self.sending_ns = self.elapsed_ns()
-            if self._timer is not None:
-                self._timer.cancel()
+            self._shed_what_is_due()
+            self._cpu_s = cpu_s() - self._cpu_s
+            for timer in (self._timer, self._heart):
+                if timer is not None:
+                    timer.cancel()
+            self._timer = self._heart = None
+
+    def strain(self) -> Strain:
+        """Say how hard the client had to work; after the last batch."""
+        self._take_lags()
+        sending_s = max(self.sending_ns / NS_PER_S, 1e-9)
+        return Strain(
+            sending_s=sending_s,
+            cpu_share=self._cpu_s / sending_s,
+            lag=self._lag,
+            lateness=self._lateness,
+            launched=self.launched,
+            shed=self.shed,
+            late=self._late,
+            timeout_s=min(self._load.timeout_s, self._load.connect_timeout_s),
+        )
 
     def abort(self) -> None:
         """Stop, and give up what is in flight."""
         self.stop()
         self.transport.abort()
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncGenerator[Batch, None]:
         """Yield batches of completed samples in send order until all are in.
 
         The batches come a few dozen times a second at most: at first every 2 ms, so that
@@ -133,12 +183,17 @@ class Engine:
                 await asyncio.sleep(self._tick_ns() / NS_PER_S)
                 if self.transport.failure is not None:
                     raise self.transport.failure
+                if self.is_paused and self.elapsed_ns() >= self._resume_ns:
+                    self._resume()
                 if self._ends_ns is not None and self.elapsed_ns() >= self._ends_ns:
                     self.reached_max_time = self.reached_max_time or not self.is_stopping
                     self.stop()
                 is_last = self.is_stopping and self.in_flight == 0
                 batch = self.recorder.seal()
+                self._look_for_overload()
+                self._take_lags()
                 if batch is not None:
+                    self._take_lateness(batch)
                     yield batch
                 if is_last:
                     return
@@ -149,10 +204,13 @@ class Engine:
     def _start(self) -> None:
         # Resolving the name is not part of the run.
         self._origin_ns = self.recorder.origin_ns = self._clock()
+        self._cpu_s = cpu_s()
+        self._beat()
         slots = range(self._load.concurrency)
         if self._load.rate is None:
+            launch = self._launcher()
             for slot in slots:
-                self._launch_next(slot)
+                launch(slot)
         else:
             self._idle = list(reversed(slots))
             self._due_ns = self._next_due()
@@ -165,11 +223,29 @@ class Engine:
             tick = max(min(tick, self._ends_ns - now), 0)
         return tick
 
+    def _launcher(self) -> Callable[[int], None]:
+        """Choose what is done with a slot that is idle."""
+        if self._load.rate is not None:
+            return self._take_idle
+        return self._launch_next if self._cap is None else self._launch_capped
+
+    def _wake_in(self, wait_ns: float, act: Callable[[], None]) -> None:
+        """Call `act` when launching may go on; a timer that runs already comes first."""
+        if self._timer is None and not self.is_stopping:
+            wait_s = max(wait_ns, _TIMER_NS) / NS_PER_S
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._wake, act)
+
+    def _wake(self, act: Callable[[], None]) -> None:
+        self._timer = None
+        act()
+
     # Closed workload
 
     def _launch_next(self, slot: int) -> None:
         index = self.launched
-        if self.is_stopping:
+        if self._is_held:
+            if not self.is_stopping:
+                self._waiting.append(slot)
             return
         if index >= self._most:
             self.stop()
@@ -177,54 +253,167 @@ class Engine:
         self.launched = index + 1
         self.transport.launch(slot, index)
 
+    def _launch_capped(self, slot: int) -> None:
+        self._waiting.append(slot)
+        self._launch_waiting()
+
+    def _launch_waiting(self) -> None:
+        """Launch in the slots that wait, in their order, as far as the cap allows."""
+        cap, now = self._cap, self._clock()
+        while self._waiting and not self._is_held:
+            if self.launched >= self._most:
+                self.stop()
+            elif cap is not None and not cap.take(now):
+                self._wake_in(cap.wait_ns(now), self._launch_waiting)
+                return
+            else:
+                index = self.launched
+                self.launched = index + 1
+                self.transport.launch(self._waiting.popleft(), index)
+
     # Open workload
 
     def _take_idle(self, slot: int) -> None:
         self._idle.append(slot)
-        if self._due_ns <= self._clock():
-            self._launch_due()
+        now = self._clock()
+        if self._due_ns <= now:
+            self._launch_arrivals(now)
 
     def _next_due(self) -> int:
         return self._origin_ns + next(self._arrivals)
 
     def _launch_due(self) -> None:
-        """Launch or shed every arrival that is due, and wake up for the next one."""
+        """Launch every arrival that is due, shed what can wait no longer; set the next timer.
+
+        An arrival that finds no slot idle is shed if there is none at the next timer either.
+        Between the two, the loop has served its sockets: after a stall of this process, slots
+        whose answers were waiting all along are idle again.
+        """
         now = self._clock()
-        while self._due_ns <= now and not self.is_stopping:
+        seen_ns, self._seen_ns = self._seen_ns, now
+        self._launch_arrivals(now)
+        last_ns = now if self._is_held else seen_ns
+        while self._due_ns <= last_ns and not self.is_stopping:
+            if self._idle and not self._is_held:
+                break  # only the cap holds it back: it stays due
+            self.shed += 1
+            self._due_ns = self._next_due()
+        wait_ns = self._due_ns - now
+        if self._cap is not None:
+            wait_ns = max(wait_ns, self._cap.wait_ns(now))
+        self._wake_in(wait_ns, self._launch_due)
+
+    def _launch_arrivals(self, now: int) -> None:
+        """Launch what is due in the slots that are idle, as far as the cap allows."""
+        while self._due_ns <= now:
             if self.launched >= self._most:
                 self.stop()
-            elif self._idle:
-                index = self.launched
-                self.launched += 1
-                self.transport.launch(self._idle.pop(), index, self._due_ns)
-            else:
-                self.shed += 1
+            if self._is_held or not self._idle:
+                return
+            if self._cap is not None and not self._cap.take(now):
+                return
+            index = self.launched
+            self.launched = index + 1
+            self.transport.launch(self._idle.pop(), index, self._due_ns)
             self._due_ns = self._next_due()
-        if self._timer is not None:
-            self._timer.cancel()
-        if not self.is_stopping:
-            wait_s = max(self._due_ns - self._clock(), 0) / NS_PER_S
-            self._timer = asyncio.get_running_loop().call_later(wait_s, self._launch_due)
+
+    def _shed_what_is_due(self) -> None:
+        """Count, at the end of sending, what was due by then and will not be sent."""
+        now = self._clock()
+        is_sending = self._load.rate is not None and self._seen_ns >= 0
+        while is_sending and self.launched < self._most and self._due_ns <= now:
+            self.shed += 1
+            self._due_ns = self._next_due()
+
+    # Overload of the target
+
+    def _look_for_overload(self) -> None:
+        watch = self._watch
+        headers, self.recorder.throttled = self.recorder.throttled, None
+        if watch is None or self.is_stopping:
+            return
+        asked_s = None if headers is None else retry_after_s(headers, datetime.now(UTC))
+        if asked_s is not None:
+            self._pause(asked_s, watch)
+        elif not self.is_paused and watch.see(self.recorder.statuses):
+            self._give_up(f"{watch.bad} of its last {WINDOW} answers had the status 429 or 5xx")
+
+    def _pause(self, asked_s: float, watch: OverloadWatch) -> None:
+        """Launch nothing for as long as the target asks, if the run has the time."""
+        now = self.elapsed_ns()
+        resume_ns = now + round(max(asked_s, SHORTEST_PAUSE_S) * NS_PER_S)
+        longest_ns = now + round(LONGEST_PAUSE_S * NS_PER_S)
+        if resume_ns >= (longest_ns if self._ends_ns is None else self._ends_ns):
+            self._give_up(f"it asks for a pause of {asked_s:g} s, which is more than is left")
+        elif self.is_paused:  # an answer to what was in flight when the pause began
+            self._resume_ns = max(self._resume_ns, resume_ns)
+        elif watch.pauses >= MOST_PAUSES:
+            self._give_up(f"it asks for a pause once more after {watch.pauses} of them")
+        else:
+            watch.pauses += 1
+            self.is_paused = self._is_held = True
+            self._resume_ns = resume_ns
+
+    def _resume(self) -> None:
+        self.is_paused = self._is_held = False
+        if self._watch is not None:
+            self._watch.forget()
+        if self._load.rate is not None:
+            self._launch_due()
+        elif self._cap is not None:
+            self._launch_waiting()
+        else:
+            waiting, self._waiting = self._waiting, deque()
+            for slot in waiting:
+                self._launch_next(slot)
+
+    def _give_up(self, why: str) -> None:
+        self.overload = why
+        self.stop()
+
+    @property
+    def pauses(self) -> int:
+        """Times that the run waited because the target asked for it."""
+        return 0 if self._watch is None else self._watch.pauses
+
+    # Strain on the client
+
+    def _beat(self) -> None:
+        """Measure by how much the loop is late; runs while requests are sent."""
+        now = self._clock()
+        if self._heart is not None:
+            self._lags.append(now - self._beat_ns)
+        self._beat_ns = now + _BEAT_NS
+        self._heart = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._beat)
+
+    def _take_lags(self) -> None:
+        if self._lags:
+            self._lag.add(np.array(self._lags, dtype=np.int64))
+            self._lags.clear()
+
+    def _take_lateness(self, batch: Batch) -> None:
+        if self._lateness is not None:
+            lateness = batch.sent_ns - batch.scheduled_ns
+            self._lateness.add(lateness)
+            self._late += int(np.count_nonzero(lateness > self._load.timeout_s * NS_PER_S))
 
 
 def make_transport(wiring: Wiring) -> Transport:
-    """Choose the transport: ``fast`` where it can carry the target.
+    """Choose the transport: ``fast`` unless ``full`` is asked for.
 
     Raises
     ------
     UsageError
-        If ``fast`` is asked for a target that it cannot carry.
+        If the target's file of authorities cannot be used.
     """
-    kind = wiring.load.transport
-    if kind is TransportKind.FAST and wiring.target.is_tls:
-        raise UsageError(
-            "the fast transport speaks plain HTTP only",
-            hint="use --transport auto or full for https",
-        )
-    if kind is TransportKind.FULL or wiring.target.is_tls:
+    if wiring.load.transport is TransportKind.FULL:
         from sampler.transport.full import FullTransport  # noqa: PLC0415 - aiohttp is heavy
 
         return FullTransport(wiring)
+    if wiring.target.is_tls:
+        from sampler.transport.tls import TlsTransport  # noqa: PLC0415 - symmetric with above
+
+        return TlsTransport(wiring)
     from sampler.transport.fast import FastTransport  # noqa: PLC0415 - symmetric with above
 
     return FastTransport(wiring)

@@ -53,6 +53,12 @@ class ExpectationError(WeighbridgeError):
     exit_code = ExitCode.USAGE
 
 
+class StorageError(WeighbridgeError):
+    """What was measured could not be kept: the disk is full, or fails."""
+
+    exit_code = ExitCode.UNMEASURABLE
+
+
 class SamplingError(WeighbridgeError):
     """The target could not be measured: unreachable, or nothing labelled."""
 

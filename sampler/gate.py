@@ -11,92 +11,38 @@ in the order in which they were sent, and stops at the one on which the verdict 
 from __future__ import annotations
 
 import asyncio
-import resource
-import secrets
-from dataclasses import dataclass, field, replace
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from analysis import Evidence, Outcome, Policy, Tally, decide, weigh
-from analysis.intervals import kt_interval, shares_with_intervals
-from analysis.report import (
-    Check,
-    Decided,
-    Expected,
-    Observed,
-    Performance,
-    Reason,
-    ReasonCode,
-    Report,
-    Run,
-    Samples,
-    Source,
-    Verdict,
-)
-from analysis.verdict import Ended
-from sampler._version import __version__
+from analysis.health import HealthEvidence, HealthPolicy
+from analysis.reasons import interrupted
+from analysis.replicas import ReplicaCounts
+from analysis.report import Reason, ReasonCode, Report, Verdict
+from sampler.account import Course, expected_of, write_up
 from sampler.clock import NS_PER_S
 from sampler.engine import Engine
-from sampler.labels import LabelReader, LabelRule
+from sampler.intent import PARTS, to_document
+from sampler.labels import LabelReader
 from sampler.plan import Limits, Load
+from sampler.preflight import LocalLimits, files_needed, raise_file_limit, warnings
+from sampler.runplan import RunPlan
+from sampler.saturation import cpu_s
 from sampler.store import RunWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from pathlib import Path
 
     from analysis import Batch, Decision, Split
     from sampler.target import Target
 
-DEFAULT_LABEL = LabelRule.parse("/label")
-DEFAULT_REPLICA = LabelRule.parse("/host")
-DEFAULT_MAX_TIME_S = 60.0
-_SATURATED_CPU_SHARE = 0.9
-_SHORTEST_SATURATION_S = 0.5
 _EXPLAINING_SAMPLES = 200
 _LONGEST_EXPLANATION_NS = NS_PER_S
-
-
-@dataclass(frozen=True, slots=True)
-class RunPlan:
-    """One run: what is asked, what should come of it, and where it is written.
-
-    Parameters
-    ----------
-    target, load
-        What is sent, and how.
-    limits : Limits
-        When sending ends. In a check without ``max_samples``, the policy's budget holds.
-    label, replica : LabelRule
-        Where the version and the pod are read; no replica if None.
-    split : Split or None
-        The expected split; None measures without judging.
-    policy : Policy
-        Tolerance and error rates.
-    source : Source
-        Where the split was read.
-    seed : int
-        Of every random choice of the run.
-    out : Path or None
-        Folder of all runs; None writes nothing.
-    name : str
-        Last part of the run's id.
-    command : str
-        The command line that repeats the run.
-    """
-
-    target: Target
-    load: Load = field(default_factory=Load)
-    limits: Limits = field(default_factory=lambda: Limits(max_time_s=DEFAULT_MAX_TIME_S))
-    label: LabelRule = DEFAULT_LABEL
-    replica: LabelRule | None = DEFAULT_REPLICA
-    split: Split | None = None
-    policy: Policy = field(default_factory=Policy)
-    source: Source = field(default_factory=Source)
-    seed: int = field(default_factory=lambda: secrets.randbits(32))
-    out: Path | None = None
-    name: str = "run"
-    command: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +80,27 @@ class Weighing:
     observe : callable or None
         Called with a `Progress` after each batch.
 
+    Attributes
+    ----------
+    warnings : list of str
+        What this machine's limits may do to the plan, and the commands that raise them.
+
     Raises
     ------
     UsageError
         If the run's folder cannot be made, or the transport cannot carry the target.
     ValueError
-        If the tolerance does not fit the split.
+        If the tolerance or the comparison of health does not fit the split.
     """
 
     def __init__(self, plan: RunPlan, observe: Callable[[Progress], None] | None = None) -> None:
         self.plan = plan
         self.tally = Tally()
-        self.evidence = None if plan.split is None else Evidence.start(plan.split, plan.policy)
+        self.evidence = (
+            None if plan.split is None else Evidence.start(plan.split, plan.policy, plan.seed)
+        )
+        self.health = None if plan.split is None else HealthEvidence.start(plan.split, plan.health)
+        self.replicas = ReplicaCounts()
         self._observe = observe
         self._interruptions = 0
         self._reader = LabelReader(plan.label, plan.replica)
@@ -153,11 +108,18 @@ class Weighing:
         self._decided_ns: int | None = None
         self._unmeasurable: Reason | None = None
         self._started_at = datetime.now(UTC)
-        self._cpu_s = _cpu_s()
+        self._cpu_s = cpu_s()
         self._writer = (
             None if plan.out is None else RunWriter(plan.out, plan.name, self._started_at)
         )
         self._engine = Engine(plan.target, plan.load, self._limits(), self._reader, seed=plan.seed)
+        raise_file_limit(plan.load.concurrency)
+        self.warnings = warnings(
+            LocalLimits.here(),
+            plan.load,
+            self._limits(),
+            keeps_time_wait=self._engine.transport.name == "full",
+        )
 
     def interrupt(self) -> None:
         """Stop sending and drain; a second call gives up what is in flight."""
@@ -174,8 +136,55 @@ class Weighing:
         ------
         SamplingError
             If the target's name cannot be resolved.
+        StorageError
+            If the run cannot be written any more.
         """
-        async for batch in self._engine.batches():
+        self._begin()
+        async with aclosing(self._engine.batches()) as batches:
+            await self._consume(batches)
+        report = write_up(self._course())
+        if self._writer is not None:
+            self._writer.finish(report, self.tally)
+        return report
+
+    def replay(self, batches: Iterable[Batch]) -> Report:
+        """Report on the samples that a run left when it was cut off; nothing is sent.
+
+        The verdict is INCONCLUSIVE, whatever the samples would prove: the rules that end a
+        run did not end this one, and what its client and its target suffered is not known.
+        """
+        for batch in batches:
+            self._look_aside(batch)
+            self.tally += Tally.of(batch)
+            self._weigh(batch)
+        self._interruptions = 1
+        if self.evidence is None:
+            return write_up(self._course())
+        self.evidence = replace(self.evidence, settled=None)
+        report = write_up(self._course())
+        if report.verdict is Verdict.FAIL:
+            why = interrupted(self.evidence)
+            report = replace(report, verdict=Verdict.INCONCLUSIVE, reasons=[why, *report.reasons])
+        return report
+
+    def _begin(self) -> None:
+        """Write down what is about to be done; a killed run is read with its help."""
+        if self._writer is None:
+            return
+        plan, expected = self.plan, expected_of(self.plan, self.evidence)
+        document = to_document(
+            started_at=self._started_at.isoformat(timespec="milliseconds"),
+            target=plan.target,
+            label=plan.label,
+            replica=plan.replica,
+            values={name: getattr(plan, name) for name in PARTS},
+        )
+        self._writer.begin(document, None if expected is None else msgspec.to_builtins(expected))
+        if LocalLimits.here().files < files_needed(plan.load.concurrency):
+            self._writer.open_stream()
+
+    async def _consume(self, batches: AsyncIterator[Batch]) -> None:
+        async for batch in batches:
             self.tally += Tally.of(batch)
             if self._writer is not None:
                 self._writer.write(batch)
@@ -183,14 +192,11 @@ class Weighing:
                     # In a thread: sending goes on while the disk is written.
                     await asyncio.to_thread(self._writer.flush, self._engine.elapsed_ns())
             self._weigh(batch)
+            self._look_aside(batch)
             self._stop_when_decided()
             self._judge_preflight()
             if self._observe is not None:
                 self._observe(self._progress())
-        report = self._report()
-        if self._writer is not None:
-            self._writer.finish(report, self.tally)
-        return report
 
     def _limits(self) -> Limits:
         limits = self.plan.limits
@@ -205,6 +211,14 @@ class Weighing:
             return
         self.evidence = weigh(self.evidence, batch)
         self._decision = decide(self.evidence)
+
+    def _look_aside(self, batch: Batch) -> None:
+        """Look at what is not the split: health, and replicas inside a version."""
+        self.replicas.observe(batch)
+        if self.health is not None:
+            self.health = self.health.observe(batch)
+            if self.health.exceeded(self.plan.policy.alpha):
+                self._engine.stop()
 
     def _stop_when_decided(self) -> None:
         """Stop sending once the verdict has fallen, and a FAIL can be explained.
@@ -228,10 +242,14 @@ class Weighing:
         """End a run whose first requests, one of each slot, gave no label at all."""
         if self.tally.labelled or self._unmeasurable is not None:
             return
+        if self._engine.is_paused or self._engine.overload is not None:
+            return  # what was asked too early says nothing about the labels
         if self.tally.launched >= self.plan.load.concurrency or (
             self._engine.is_stopping and self._engine.in_flight == 0 and self.tally.launched
         ):
-            self._unmeasurable = self._explain_nothing_labelled()
+            is_ours = self.tally.outcomes[Outcome.CLIENT_LIMIT] == self.tally.launched
+            if not (is_ours and self.evidence is not None):  # else the verdict's reason says it
+                self._unmeasurable = self._explain_nothing_labelled()
             self._engine.stop()
 
     def _explain_nothing_labelled(self) -> Reason:
@@ -241,7 +259,10 @@ class Weighing:
             ReasonCode.UNMEASURABLE,
             f"nothing could be measured: of the first {self.tally.launched} requests to "
             f"{self.plan.target.url} none gave a label, {n} ended as {outcome.key} ({details[0]})",
-            _remedy_for(outcome, self.plan),
+            _remedy_for(outcome, self.plan)
+            if "certificate: " not in details[0]
+            else "trust the authority that signed it with --cacert FILE, or ask under the name "
+            "that the certificate carries; --insecure accepts any certificate",
         )
 
     def _progress(self) -> Progress:
@@ -253,145 +274,21 @@ class Weighing:
             is_draining=self._engine.is_stopping,
         )
 
-    # The report
-
-    def _report(self) -> Report:
-        decision = self._final_decision()
-        reasons = [] if decision is None else list(decision.reasons)
-        verdict = None if decision is None else decision.verdict
-        checks = [] if decision is None else list(decision.checks)
-        if self._unmeasurable is not None:
-            reasons = [self._unmeasurable]
-            if verdict is not None:
-                verdict = Verdict.INCONCLUSIVE
-                checks = [Check("split", verdict, self._unmeasurable.message)]
-        return Report(
-            verdict=verdict,
-            reasons=reasons,
-            expected=self._expected(),
-            observed=self._observed(),
-            samples=self._samples(),
-            decision=None
-            if decision is None
-            else Decided(
-                self.plan.policy.alpha, self.plan.policy.beta, decision.decided_after, checks
-            ),
-            performance=self._performance(),
-            run=self._run(),
-            notes=self._notes(),
+    def _course(self) -> Course:
+        return Course(
+            plan=self.plan,
+            engine=self._engine,
+            tally=self.tally,
+            evidence=self.evidence,
+            health=self.health,
+            replicas=self.replicas,
+            unmeasurable=self._unmeasurable,
+            interruptions=self._interruptions,
+            started_at=self._started_at,
+            cpu_s=self._cpu_s,
+            path=None if self._writer is None else self._writer.path,
+            warnings=self.warnings,
         )
-
-    def _final_decision(self) -> Decision | None:
-        if self.evidence is None:
-            return None
-        if self._interruptions:
-            ended = Ended.INTERRUPTED
-        elif self.tally.outcomes[Outcome.CLIENT_LIMIT]:
-            ended = Ended.CLIENT_LIMIT
-        elif self._engine.reached_max_time:
-            ended = Ended.TIME
-        else:
-            ended = Ended.SAMPLES
-        seen = self.tally if self.plan.load.connection.is_fresh else None
-        return decide(self.evidence, ended, seen)
-
-    def _expected(self) -> Expected | None:
-        split = self.plan.split
-        if split is None or self.evidence is None:
-            return None
-        return Expected(
-            source=self.plan.source,
-            weights=dict(zip(split.arms, split.weights, strict=True)),
-            shares={arm: split.share(arm) for arm in split.arms},
-            tolerance={
-                band.arm: (max(band.low, 0.0), min(band.high, 1.0)) for band in self.evidence.bands
-            },
-        )
-
-    def _observed(self) -> Observed:
-        replicas: dict[str, dict[str, int]] = {}
-        for (label, replica), n in sorted(self.tally.replicas.items()):
-            replicas.setdefault(label, {})[replica] = n
-        if self.evidence is not None:
-            table = shares_with_intervals(self.evidence)
-            return Observed(
-                counts=dict(self.evidence.counts),
-                shares={label: share for label, (share, _, _) in table.items()},
-                intervals={label: (low, high) for label, (_, low, high) in table.items()},
-                replicas=replicas,
-            )
-        counts = dict(self.tally.labels.most_common())
-        n = self.tally.labelled
-        # Without a fresh connection each, samples are dependent and no interval holds.
-        is_independent = self.plan.load.connection.is_fresh and n > 0
-        return Observed(
-            counts=counts,
-            shares={label: count / n for label, count in counts.items()},
-            intervals={
-                label: kt_interval(n, count, self.plan.policy.alpha)
-                for label, count in counts.items()
-            }
-            if is_independent
-            else {},
-            replicas=replicas,
-        )
-
-    def _samples(self) -> Samples:
-        return Samples(
-            launched=self.tally.launched,
-            labelled=self.tally.labelled,
-            independent=self.tally.connections if self.evidence is None else self.evidence.judged,
-            connections=self.tally.connections,
-            shed=self._engine.shed,
-            outcomes={
-                outcome.key: self.tally.outcomes[outcome] for outcome in sorted(self.tally.outcomes)
-            },
-        )
-
-    def _performance(self) -> Performance:
-        duration_s = self._engine.elapsed_ns() / NS_PER_S
-        sending_s = max(self._engine.sending_ns / NS_PER_S, 1e-9)
-        cpu_s = _cpu_s() - self._cpu_s
-        launched = max(self.tally.launched, 1)
-        load = self.plan.load
-        return Performance(
-            transport=self._engine.transport.name,
-            duration_s=duration_s,
-            rate_per_s=self.tally.launched / sending_s,
-            cpu_us_per_request=cpu_s / launched * 1e6,
-            client_saturated=duration_s >= _SHORTEST_SATURATION_S
-            and cpu_s >= _SATURATED_CPU_SHARE * duration_s,
-            concurrency=load.concurrency,
-            offered_per_s=load.rate,
-            connection=str(load.connection),
-        )
-
-    def _run(self) -> Run:
-        path = None if self._writer is None else self._writer.path
-        return Run(
-            id=self.plan.name if path is None else path.name,
-            path=None if path is None else str(path),
-            seed=self.plan.seed,
-            started_at=self._started_at.isoformat(timespec="milliseconds"),
-            version=__version__,
-            target=f"{self.plan.target.method} {self.plan.target.url}",
-            label=str(self.plan.label),
-            command=self.plan.command,
-        )
-
-    def _notes(self) -> list[str]:
-        notes = []
-        for outcome in sorted(self.tally.outcomes):
-            details = self._engine.recorder.details.get(outcome)
-            if details and outcome is not Outcome.OK:
-                n = self.tally.outcomes[outcome]
-                notes.append(f"{n} times {outcome.key}, for example: {details[0]}")
-        if self.evidence is not None and not self.plan.load.connection.is_fresh:
-            notes.append(
-                f"connections carry several requests: judged on the first answer of each of "
-                f"{self.evidence.judged} connections, not on {self.tally.launched} requests"
-            )
-        return notes
 
 
 async def check(
@@ -399,6 +296,7 @@ async def check(
     split: Split,
     *,
     policy: Policy | None = None,
+    health: HealthPolicy | None = None,
     load: Load | None = None,
     out: Path | None = None,
 ) -> Report:
@@ -412,6 +310,8 @@ async def check(
         The expected split.
     policy : Policy or None
         Tolerance and error rates; None takes the defaults.
+    health : HealthPolicy or None
+        How much worse the canary may be; None compares it without a limit.
     load : Load or None
         How requests are sent; None takes the defaults.
     out : Path or None
@@ -430,7 +330,13 @@ async def check(
         If the parts do not fit together.
     """
     plan = RunPlan(
-        target, load or Load(), split=split, policy=policy or Policy(), out=out, name="check"
+        target,
+        load or Load(),
+        split=split,
+        policy=policy or Policy(),
+        health=health or HealthPolicy(),
+        out=out,
+        name="check",
     )
     return await Weighing(plan).run()
 
@@ -447,11 +353,6 @@ async def sample(
     Parameters are those of `check`; the report has no verdict.
     """
     return await Weighing(RunPlan(target, load or Load(), limits, out=out, name="sample")).run()
-
-
-def _cpu_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 def _remedy_for(outcome: Outcome, plan: RunPlan) -> str:

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from enum import Enum, unique
 
 from sampler.errors import UsageError
+from sampler.names import Pin  # noqa: TC001 - a stored plan is read by its types
+
+DEFAULT_MAX_RATE = 2_000.0
+"""Launches per second that a run does not exceed unless it is told to [1/s]."""
 
 
 @unique
@@ -99,8 +103,16 @@ class Load:
         For the connection alone [s], > 0.
     timeout_s : float, default 5
         For the whole exchange, connection included [s], > 0.
+    max_rate : float or None, default 2000
+        Hard cap on launches per second [1/s], in both workloads, > 0; None lifts it.
+    overload_stop : bool, default True
+        Stop sending when the target says that it is overloaded (`sampler.overload`).
     max_header_bytes, max_body_bytes : int
         Limits of one response.
+    pins : tuple of Pin
+        Addresses that replace the look-up of the target's name.
+    dns_ttl_s : float, default 10
+        How old addresses may be for a new connection [s], in [0, 86400]; 0 looks up once.
 
     Raises
     ------
@@ -116,6 +128,10 @@ class Load:
     timeout_s: float = 5.0
     max_header_bytes: int = 65_536
     max_body_bytes: int = 1_048_576
+    max_rate: float | None = DEFAULT_MAX_RATE
+    overload_stop: bool = True
+    pins: tuple[Pin, ...] = ()
+    dns_ttl_s: float = 10.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.concurrency <= 10_000:
@@ -124,6 +140,21 @@ class Load:
             raise UsageError(
                 f"rate must be above 0 and at most 1000000 requests per second, got {self.rate}"
             )
+        if self.max_rate is not None:
+            if not 0 < self.max_rate <= 1e6:
+                raise UsageError(
+                    "max_rate must be above 0 and at most 1000000 requests per second, "
+                    f"got {self.max_rate}"
+                )
+            if self.rate is not None and self.rate > self.max_rate:
+                raise UsageError(
+                    f"a rate of {self.rate:g}/s is above the cap of {self.max_rate:g} requests "
+                    "per second",
+                    hint="if the target can take it, raise the cap: --max-rate "
+                    f"{self.rate:g}, or none",
+                )
+        if not 0 <= self.dns_ttl_s <= 86_400:
+            raise UsageError(f"dns_ttl_s must lie in [0, 86400] s, got {self.dns_ttl_s}")
         for name in ("connect_timeout_s", "timeout_s"):
             value = getattr(self, name)
             if not 0 < value <= 3600:

@@ -12,18 +12,36 @@ request therefore costs nothing meanwhile.
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from analysis import ABSENT, Batch, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from sampler.labels import Dictionary
 
 _STRIDE = 10
+
+
+class Remotes(Protocol):
+    """Knows where connections went."""
+
+    failed_lookups: int
+    """Look-ups during the run that gave no address."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Addresses so far."""
+
+    def codes(self, connections: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Give the address of each connection as a code into `names`."""
+
+
 MAX_DETAILS = 3
 """Descriptions kept of each outcome that is not OK."""
 
@@ -45,6 +63,13 @@ class Recorder:
     take : callable
         Takes the ten integers of one sample at once: launch number, scheduled, sent, first
         byte, done, connection, ordinal, label, replica, and ``status << 8 | outcome``.
+    remotes : Remotes or None
+        Gives the address of a connection; the transport sets it.
+    statuses : (n,) int64
+        Of the samples that the last `seal` took, in the order of completion.
+    throttled : sequence of (bytes, bytes) or None
+        Header of the last answer with one of `sampler.overload.THROTTLED`; who looks at it
+        sets it back to None.
     """
 
     __slots__ = (
@@ -55,8 +80,11 @@ class Recorder:
         "details",
         "labels",
         "origin_ns",
+        "remotes",
         "replicas",
+        "statuses",
         "take",
+        "throttled",
         "worker",
     )
 
@@ -68,9 +96,12 @@ class Recorder:
         self.worker = worker
         self.details: dict[Outcome, list[str]] = {}
         self._rows: list[int] = []
+        self.remotes: Remotes | None = None
         self.take = self._rows.extend
         self._taken = 0
         self.origin_ns = origin_ns
+        self.statuses: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self.throttled: Sequence[tuple[bytes, bytes]] | None = None
         self._early: list[NDArray[np.int64]] = []
         self._next = 0
 
@@ -116,11 +147,13 @@ class Recorder:
     def seal(self) -> Batch | None:
         """Return the samples that are complete up to the first gap, or None if there are none."""
         if not self._rows:
+            self.statuses = self.statuses[:0]
             return None
         fresh = np.frombuffer(array("q", self._rows), dtype=np.int64).reshape(-1, _STRIDE)
         self._taken += len(fresh)
         self._rows.clear()
         self._early.append(fresh)
+        self.statuses = fresh[:, 9] >> 8
         if not np.any(fresh[:, 0] == self._next):
             return None
         rows = np.concatenate(self._early) if len(self._early) > 1 else fresh
@@ -147,6 +180,9 @@ class Recorder:
 
     def _batch(self, first: int, rows: NDArray[np.int64]) -> Batch:
         columns = rows.T
+        where: dict[str, Any] = {}
+        if self.remotes is not None:
+            where = {"remote": self.remotes.codes(columns[5]), "remotes": self.remotes.names}
         return Batch(
             first=first,
             scheduled_ns=columns[1] - self.origin_ns,
@@ -162,4 +198,5 @@ class Recorder:
             worker=np.full(len(rows), self.worker, dtype=np.uint16),
             labels=self.labels.names,
             replicas=self.replicas.names,
+            **where,
         )

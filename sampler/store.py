@@ -8,23 +8,28 @@ the stream becomes ``samples.parquet``.
 from __future__ import annotations
 
 import json
+import os
 import re
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
+from html import escape
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.batch import ABSENT, COLUMNS, Batch, Outcome
-from analysis.render import from_json, to_json, to_junit, to_text
+from analysis.render import from_json, to_json, to_junit, to_markdown, to_metrics
 from analysis.tally import WINDOW_NS
 from sampler.clock import NS_PER_S
-from sampler.errors import UsageError
+from sampler.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     import pandas as pd
     import pyarrow as pa
+    from matplotlib.figure import Figure
 
     from analysis import Report, Tally
 
@@ -33,13 +38,34 @@ STREAM = "samples.arrows"
 WINDOWS = "windows.parquet"
 REPORT = "report.json"
 EXPECTATION = "expectation.json"
+PLAN = "plan.json"
 JUNIT = "junit.xml"
-TEXT = "summary.txt"
+MARKDOWN = "summary.md"
+METRICS = "metrics.txt"
 
 FORMAT = "weighbridge.samples/1"
 _FLUSH_NS = NS_PER_S
-_NAMES = {"label": "labels", "replica": "replicas"}
+_NAMES = {"label": "labels", "replica": "replicas", "remote": "remotes"}
 _UNITS = {"scheduled_ns": "ns", "sent_ns": "ns", "first_byte_ns": "ns", "done_ns": "ns"}
+_ROW_GROUP = 65_536
+_PARQUET: dict[str, Any] = {
+    # Instants and counters hardly differ from one row to the next: as differences they take
+    # half the room and a third of the time.
+    "compression": "zstd",
+    "compression_level": 1,
+    "use_dictionary": [
+        "ordinal",
+        "label",
+        "replica",
+        "status",
+        "outcome",
+        "worker",
+        "remote",
+    ],
+    "column_encoding": dict.fromkeys(
+        ("scheduled_ns", "sent_ns", "first_byte_ns", "done_ns", "connection"), "DELTA_BINARY_PACKED"
+    ),
+}
 
 
 class RunWriter:
@@ -75,6 +101,32 @@ class RunWriter:
         self._flushed_ns = 0
         self._sink: Any = None
         self._stream: Any = None
+        self._streamed = 0
+        self._verdict = ""
+
+    def begin(self, plan: Mapping[str, Any], expected: Mapping[str, Any] | None) -> None:
+        """Write what the run sets out to do; with the stream it makes a report of a killed run.
+
+        Raises
+        ------
+        StorageError
+            If the disk is full, or fails; so do `flush` and `finish`.
+        """
+        with self._keeping():
+            self._write_text(PLAN, json.dumps(plan, indent=2) + "\n")
+            if expected is not None:
+                self._write_text(EXPECTATION, json.dumps(expected, indent=2) + "\n")
+
+    def open_stream(self) -> None:
+        """Open the stream now: later there may be no descriptor left for it."""
+        import pyarrow as pa  # noqa: PLC0415 - heavy, and a short run never streams
+
+        if self._stream is None:
+            with self._keeping():
+                self._sink = pa.OSFile(str(self.path / STREAM), "wb")
+                options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
+                self._stream = pa.ipc.new_stream(self._sink, sample_schema(), options=options)
+                to_arrow(Batch.of_labels((None,)))  # opens what a conversion imports
 
     def write(self, batch: Batch) -> None:
         """Keep a batch until the next flush."""
@@ -90,45 +142,73 @@ class RunWriter:
         pending, self._pending = self._pending, []
         if not pending:
             return
-        import pyarrow as pa  # noqa: PLC0415 - heavy, and a short run never streams
-
-        if self._stream is None:
-            self._sink = pa.OSFile(str(self.path / STREAM), "wb")
-            options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
-            self._stream = pa.ipc.new_stream(self._sink, sample_schema(), options=options)
-        for batch in pending:
-            self._stream.write_batch(to_arrow(batch))
-        self._sink.flush()
+        self.open_stream()
+        with self._keeping():
+            for batch in pending:
+                self._stream.write_batch(to_arrow(batch))
+                self._streamed += len(batch)
+            self._sink.flush()
 
     def finish(self, report: Report, tally: Tally) -> None:
-        """Write the documents and turn the stream into ``samples.parquet``."""
-        self._write_samples()
-        self._write_windows(tally)
-        if report.expected is not None:
-            document = json.loads(to_json(report))["expected"]
-            self._write_text(EXPECTATION, json.dumps(document, indent=2) + "\n")
-        if report.verdict is not None:
-            self._write_text(JUNIT, to_junit(report))
-        self._write_text(TEXT, to_text(report))
-        self._write_text(REPORT, to_json(report))
+        """Write the documents and turn the stream into ``samples.parquet``.
+
+        Each file appears whole or not at all, so that a run that is killed here, or finds the
+        disk full, is still read from its stream.
+        """
+        self._verdict = "" if report.verdict is None else f" (the verdict was {report.verdict})"
+        if self._stream is not None:
+            self.flush(self._flushed_ns)
+        with self._keeping():
+            self._write_samples()
+            self._write_windows(tally)
+            if report.expected is not None:
+                document = json.loads(to_json(report))["expected"]
+                self._write_text(EXPECTATION, json.dumps(document, indent=2) + "\n")
+            if report.verdict is not None:
+                self._write_text(JUNIT, to_junit(report))
+            self._write_text(MARKDOWN, to_markdown(report))
+            self._write_text(METRICS, to_metrics(report))
+            self._write_text(REPORT, to_json(report))
+            (self.path / STREAM).unlink(missing_ok=True)
+
+    @contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """Say what is kept, if the disk takes no more."""
+        try:
+            yield
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno else str(error)
+            kept = (
+                f"its first {self._streamed} samples are kept in {STREAM}"
+                if self._streamed
+                else "nothing of it is kept"
+            )
+            raise StorageError(
+                f"the run cannot be written to {self.path}: {why}; {kept}{self._verdict}",
+                hint="free some space, or choose another folder with --out DIR"
+                + (f"; see what is kept: weighbridge report {self.path}" if self._streamed else ""),
+            ) from error
 
     def _write_text(self, name: str, text: str) -> None:
-        (self.path / name).write_text(text, encoding="utf-8")
+        with _whole(self.path / name) as path:
+            path.write_text(text, encoding="utf-8")
 
     def _write_samples(self) -> None:
         import pyarrow.parquet as pq  # noqa: PLC0415 - heavy, needed at the end only
 
-        target = self.path / SAMPLES
-        with pq.ParquetWriter(target, sample_schema(), compression="zstd") as writer:
-            if self._stream is not None:
-                self._stream.close()
-                self._sink.close()
-                for table in _stream_batches(self.path / STREAM):
-                    writer.write_batch(table)
-            for batch in self._pending:
-                writer.write_batch(to_arrow(batch))
+        streamed: Iterable[pa.RecordBatch] = ()
+        if self._stream is not None:
+            self._stream.close()
+            self._sink.close()
+            streamed = _stream_batches(self.path / STREAM)
+        batches = chain(streamed, map(to_arrow, self._pending))
+        with (
+            _whole(self.path / SAMPLES) as path,
+            pq.ParquetWriter(path, sample_schema(), **_PARQUET) as writer,
+        ):
+            for table in _row_groups(batches):
+                writer.write_table(table, row_group_size=table.num_rows)
         self._pending = []
-        (self.path / STREAM).unlink(missing_ok=True)
 
     def _write_windows(self, tally: Tally) -> None:
         import pyarrow as pa  # noqa: PLC0415 - heavy
@@ -143,7 +223,8 @@ class RunWriter:
                 "count": pa.array([tally.windows[key] for key in keys], pa.int64()),
             }
         )
-        pq.write_table(table, self.path / WINDOWS, compression="zstd")
+        with _whole(self.path / WINDOWS) as path:
+            pq.write_table(table, path, compression="zstd")
 
 
 class StoredRun:
@@ -172,7 +253,7 @@ class StoredRun:
         except FileNotFoundError as error:
             raise UsageError(
                 f"{self.path} holds no {REPORT}: the run was cut off",
-                hint="its samples can still be read: .table",
+                hint=f"make one of what it left: weighbridge report {self.path}",
             ) from error
         except ValueError as error:
             raise UsageError(f"{self.path / REPORT}: {error}") from error
@@ -183,14 +264,85 @@ class StoredRun:
         import pyarrow as pa  # noqa: PLC0415 - heavy
         import pyarrow.parquet as pq  # noqa: PLC0415
 
-        if (self.path / STREAM).exists():  # the run goes on, or was cut off
+        if not (self.path / SAMPLES).exists():  # the run goes on, or was cut off
             batches = list(_stream_batches(self.path / STREAM))
             return pa.Table.from_batches(batches, sample_schema()).unify_dictionaries()
         return pq.read_table(self.path / SAMPLES, memory_map=True)
 
+    @cached_property
+    def batch(self) -> Batch:
+        """All samples as one `analysis.Batch`, in send order."""
+        from sampler.columns import to_batch  # noqa: PLC0415 - as pyarrow
+
+        try:
+            return to_batch(self.table)
+        except ValueError as error:
+            raise UsageError(f"{self.path}: {error}") from error
+
+    def windows(self, width: str = "1s") -> pa.Table:
+        """Count labels by window of sending; see `sampler.columns.windows_of`.
+
+        Parameters
+        ----------
+        width : str, default "1s"
+            Such as ``1s``, ``100ms`` or ``5m``.
+
+        Raises
+        ------
+        ValueError
+            If the width has another form.
+        """
+        from sampler.columns import parse_width, windows_of  # noqa: PLC0415 - as pyarrow
+
+        return windows_of(self.batch, parse_width(width))
+
+    def by(self, column: str) -> pa.Table:
+        """Count samples by ``label``, ``replica``, ``outcome``, ``status`` …, with quantiles.
+
+        Raises
+        ------
+        ValueError
+            If there is no such column, or it does not hold categories.
+        """
+        from sampler.columns import grouped  # noqa: PLC0415 - as pyarrow
+
+        return grouped(self.table, column)
+
+    def figure(self, name: str = "split") -> Figure:
+        """Draw ``split``, ``replicas``, ``times`` or ``connections``, as a matplotlib figure.
+
+        Raises
+        ------
+        ValueError
+            If there is no such figure.
+        UsageError
+            If the run has no report.
+        """
+        from analysis import figures  # noqa: PLC0415 - heavy
+
+        report, batch = self.report, self.batch
+        match name:
+            case "split":
+                return figures.split_over_time(batch, report)
+            case "replicas":
+                return figures.shares_by_replica(report)
+            case "times":
+                return figures.response_times(batch, report)
+            case "connections":
+                return figures.connections(batch, report)
+        raise ValueError(f"expected split, replicas, times or connections, got {name!r}")
+
     def to_pandas(self) -> pd.DataFrame:
         """All samples as a pandas data frame."""
         return self.table.to_pandas()
+
+    def _repr_html_(self) -> str:
+        from sampler.cell import to_cell  # noqa: PLC0415 - a notebook asks for it
+
+        try:
+            return to_cell(self.report, self.batch)
+        except UsageError as error:
+            return f"<p>{escape(str(error))}</p>"
 
     def __repr__(self) -> str:
         return f"StoredRun({str(self.path)!r})"
@@ -205,12 +357,51 @@ def read(path: str | Path) -> StoredRun:
         If the folder holds no run.
     """
     folder = Path(path)
-    if not any((folder / name).exists() for name in (SAMPLES, STREAM, REPORT)):
+    if not any((folder / name).exists() for name in (SAMPLES, STREAM, REPORT, PLAN)):
         raise UsageError(
             f"expected the folder of a run, with {SAMPLES} in it, got {str(path)!r}",
             hint="runs are written under reports/ unless --out says otherwise",
         )
     return StoredRun(folder)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Give a place to write to that becomes `path` when it is complete, or goes away."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def record_batches(folder: Path, rows: int = 4096) -> Iterator[pa.RecordBatch]:
+    """Yield the samples of a run in send order, in constant memory.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a run, finished or cut off.
+    rows : int, default 4096
+        Samples of a batch, at most.
+
+    Raises
+    ------
+    UsageError
+        If what is there cannot be read.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    if (folder / STREAM).exists():  # the run goes on, or was cut off
+        yield from _stream_batches(folder / STREAM)
+        return
+    try:
+        with pq.ParquetFile(folder / SAMPLES) as file:
+            yield from file.iter_batches(batch_size=rows)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UsageError(f"{folder / SAMPLES} cannot be read: {error}") from error
 
 
 def sample_schema() -> pa.Schema:
@@ -223,6 +414,7 @@ def sample_schema() -> pa.Schema:
         "ordinal": pa.int32(),
         "label": names,
         "replica": names,
+        "remote": names,
         "status": pa.int16(),
         "outcome": pa.dictionary(pa.int32(), pa.string()),
         "worker": pa.uint16(),
@@ -231,7 +423,7 @@ def sample_schema() -> pa.Schema:
         pa.field(
             name,
             types[name],
-            nullable=name in {"first_byte_ns", "done_ns", "label", "replica", "status"},
+            nullable=name in {"first_byte_ns", "done_ns", "label", "replica", "status", "remote"},
             metadata={"unit": _UNITS[name]} if name in _UNITS else None,
         )
         for name in COLUMNS
@@ -265,10 +457,28 @@ def to_arrow(batch: Batch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
+def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Join batches: each row group costs memory and room for its own statistics."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    group: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        group.append(batch)
+        rows += batch.num_rows
+        if rows >= _ROW_GROUP:
+            yield pa.Table.from_batches(group).unify_dictionaries()
+            group, rows = [], 0
+    if group:
+        yield pa.Table.from_batches(group).unify_dictionaries()
+
+
 def _stream_batches(path: Path) -> Iterator[pa.RecordBatch]:
     """Yield what a stream holds; a last batch that was cut off is left out."""
     import pyarrow as pa  # noqa: PLC0415 - heavy
 
+    if not path.exists():  # cut off within its first second
+        return
     with pa.OSFile(str(path), "rb") as source:
         try:
             yield from pa.ipc.open_stream(source)

@@ -35,6 +35,10 @@ class Target:
         Sent with every request; needs `allow_unsafe`.
     allow_unsafe : bool, default False
         Permit a body and methods that are not read-only.
+    cacert : str or None
+        For https: PEM file of the authorities to trust instead of the system's.
+    insecure : bool, default False
+        For https: accept any certificate of anybody.
 
     Raises
     ------
@@ -47,6 +51,8 @@ class Target:
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     allow_unsafe: bool = False
+    cacert: str | None = None
+    insecure: bool = False
 
     def __post_init__(self) -> None:
         if "://" not in self.url:
@@ -68,6 +74,21 @@ class Target:
                     f"the header {name} belongs to the sampler's own framing",
                     hint="choose the connection's life with --connection",
                 )
+
+        self._check_trust()
+
+    def _check_trust(self) -> None:
+        given = "--cacert" if self.cacert is not None else "--insecure" if self.insecure else None
+        if given is not None and not self.is_tls:
+            raise UsageError(
+                f"{given} says what certificate to accept, and {self.url} shows none",
+                hint="ask for https://…, or leave the option out",
+            )
+        if self.cacert is not None and self.insecure:
+            raise UsageError(
+                "--insecure accepts any certificate, and --cacert only some",
+                hint="leave --insecure out: --cacert makes a private authority trusted",
+            )
 
     @property
     def is_tls(self) -> bool:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _COMMANDS = {
     "check": "Sample until it is decided whether the split holds.",
     "sample": "Measure only, and write a run.",
+    "judge": "The same decision from a log, or from a run that was written.",
+    "plan": "What a check will cost, and what it would tell apart; sends nothing.",
+    "expect": "The expected split and where it was read; sends nothing.",
+    "report": "Render a recorded run again, also one that was cut off.",
     "demo": "The embedded canary Service, and the story of one canary on it.",
 }
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analysis.render import to_json, to_junit, to_text
+from analysis.render import to_json, to_junit, to_markdown, to_metrics, to_text
 from analysis.report import ReasonCode, Verdict
 from sampler.cli.progress import ProgressLine
 from sampler.errors import ExitCode, UsageError
@@ -20,13 +20,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from analysis import Report
-    from sampler.gate import RunPlan
+    from sampler.runplan import RunPlan
 
 _SIGNAL_EXITS = {
     signal.SIGINT: ExitCode.INTERRUPTED,
     signal.SIGTERM: ExitCode.TERMINATED,
 }
-_RENDERERS: dict[str, Callable[[Report], str]] = {"json": to_json, "junit": to_junit}
+
+
+def _to_page(report: Report) -> str:
+    from sampler.documents import page_of  # noqa: PLC0415 - matplotlib and jinja2, if asked for
+
+    return page_of(report)
+
+
+_RENDERERS: dict[str, Callable[[Report], str]] = {
+    "json": to_json,
+    "junit": to_junit,
+    "markdown": to_markdown,
+    "metrics": to_metrics,
+    "html": _to_page,
+}
 
 
 def execute(plan: RunPlan, documents: Mapping[str, str | None]) -> ExitCode:
@@ -47,6 +61,11 @@ def execute(plan: RunPlan, documents: Mapping[str, str | None]) -> ExitCode:
     wanted = {name: file for name, file in documents.items() if file is not None}
     _check_writable(wanted)
     click.echo(_announce(plan), err=True)
+    if plan.target.insecure:
+        click.echo(
+            "WARNING: --insecure: no certificate is verified, so whoever answers is believed",
+            err=True,
+        )
     received: list[signal.Signals] = []
     report = _loop_runner()(_weigh(plan, received))
     _print(report, wanted)
@@ -55,10 +74,39 @@ def execute(plan: RunPlan, documents: Mapping[str, str | None]) -> ExitCode:
     return exit_code(report)
 
 
+def show(report: Report, documents: Mapping[str, str | None]) -> None:
+    """Print a report that was made before, and write its documents.
+
+    Raises
+    ------
+    UsageError
+        If a document cannot be written, or the run was not judged and JUnit is asked for.
+    """
+    wanted = {name: file for name, file in documents.items() if file is not None}
+    if "junit" in wanted and report.verdict is None:
+        raise UsageError("--junit: this run measured without judging, so there are no cases")
+    _check_writable(wanted)
+    _print(report, wanted)
+
+
+def publish(make: Callable[[], Report], documents: Mapping[str, str | None]) -> ExitCode:
+    """Make a report without sending anything, print it, write its documents.
+
+    Parameters are those of `execute`, with what makes the report in place of a plan.
+    """
+    wanted = {name: file for name, file in documents.items() if file is not None}
+    _check_writable(wanted)
+    report = make()
+    _print(report, wanted)
+    return exit_code(report)
+
+
 def exit_code(report: Report) -> ExitCode:
     """Give the exit code that a report stands for."""
     if any(reason.code is ReasonCode.UNMEASURABLE for reason in report.reasons):
         return ExitCode.UNMEASURABLE
+    if any(reason.code is ReasonCode.TARGET_OVERLOADED for reason in report.reasons):
+        return ExitCode.INCONCLUSIVE
     match report.verdict:
         case Verdict.PASS | None:
             return ExitCode.PASS
@@ -72,6 +120,8 @@ async def _weigh(plan: RunPlan, received: list[signal.Signals]) -> Report:
     loop = asyncio.get_running_loop()
     with ProgressLine(plan) as line:
         weighing = Weighing(plan, line.show)
+        for warning in weighing.warnings:
+            click.echo(f"warning: {warning}", err=True)
 
         def interrupt(signum: signal.Signals) -> None:
             received.append(signum)
@@ -113,10 +163,23 @@ def _announce(plan: RunPlan) -> str:
         ends.append(f"{limits.max_samples} requests")
     if limits.max_time_s is not None:
         ends.append(f"{limits.max_time_s:g} s")
+    cap = "no cap on the rate" if load.max_rate is None else f"at most {load.max_rate:g}/s"
     return (
-        f"{plan.target.method} {plan.target.url}: {pace}, at most {load.concurrency} in flight, "
-        f"{connection}, until {' or '.join(ends)}"
+        f"{plan.target.method} {plan.target.url}: {pace}, {cap}, at most {load.concurrency} in "
+        f"flight, {connection}, until {' or '.join(ends)}{_missing_limit(plan)}"
     )
+
+
+def _missing_limit(plan: RunPlan) -> str:
+    """Say at which rate of missing labels PASS ends, if it does before the run fails of it."""
+    if plan.split is None:
+        return ""
+    from analysis.sizing import tolerable_missing  # noqa: PLC0415 - only for a check
+
+    limit = tolerable_missing(plan.split, plan.policy)
+    if limit >= plan.policy.max_unlabelled:
+        return ""
+    return f"; PASS needs less than {limit * 100:.2g} % without a label"
 
 
 def _check_writable(documents: Mapping[str, str]) -> None:

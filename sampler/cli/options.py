@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import tomllib
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,23 @@ class Share(click.ParamType):  # type: ignore[type-arg]  # generic only in newer
         return float(match[1]) / (100 if match[2] else 1)
 
 
+class Factor(click.ParamType):  # type: ignore[type-arg]  # generic only in newer releases
+    """A factor of at least 1: ``1.5`` or ``1.5x``."""
+
+    name = "factor"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Give the factor."""
+        if isinstance(value, int | float):
+            return float(value)
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)x?", str(value))
+        if match is None or float(match[1]) < 1:
+            self.fail(f"expected a factor of at least 1 such as 1.5, got {value!r}", param, ctx)
+        return float(match[1])
+
+
 class Rate(click.ParamType):  # type: ignore[type-arg]  # generic only in newer releases
     """Requests per second: ``200`` or ``200/s``."""
 
@@ -72,6 +90,20 @@ class Rate(click.ParamType):  # type: ignore[type-arg]  # generic only in newer 
         if match is None:
             self.fail(f"expected requests per second such as 200/s, got {value!r}", param, ctx)
         return float(match[1])
+
+
+class RateCapParam(Rate):
+    """A rate that may be lifted: ``2000/s``, ``0`` or ``none``."""
+
+    name = "max-rate"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Give the cap [1/s]; infinity if it is lifted."""
+        if str(value).strip() == "none":
+            return inf
+        return super().convert(value, param, ctx) or inf
 
 
 def _load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
@@ -109,6 +141,14 @@ _TARGET_OPTIONS = (
     ),
     click.option("--body", default=None, metavar="TEXT", help="Body to send; @FILE reads a file."),
     click.option(
+        "--cacert", default=None, metavar="FILE",
+        help="For https: PEM file of the authorities to trust instead of the system's.",
+    ),
+    click.option(
+        "--insecure", is_flag=True,
+        help="For https: accept any certificate, whoever answers.",
+    ),
+    click.option(
         "--allow-unsafe", is_flag=True,
         help="Permit a body, and methods other than GET, HEAD and OPTIONS.",
     ),
@@ -132,6 +172,14 @@ _LOAD_OPTIONS = (
         help="Open workload: Poisson arrivals at this rate. Default: closed workload.",
     ),
     click.option(
+        "--max-rate", type=RateCapParam(), default="2000/s", show_default=True, metavar="R/s",
+        help="Hard cap on requests per second, for the target's sake; 0 or none lifts it.",
+    ),
+    click.option(
+        "--overload-stop/--no-overload-stop", default=True, show_default=True,
+        help="Stop when most answers are 429 or 5xx, and pause when Retry-After says so.",
+    ),
+    click.option(
         "--connection", default="fresh", show_default=True, metavar="LIFE",
         help="Requests per connection: fresh (one), reuse (no limit), or MIN:MAX.",
     ),
@@ -146,6 +194,15 @@ _LOAD_OPTIONS = (
     click.option(
         "--connect-timeout", type=Duration(), default="2s", show_default=True, metavar="TIME",
         help="For the connection alone.",
+    ),
+    click.option(
+        "--resolve", "pins", multiple=True, metavar="HOST:PORT:ADDR",
+        help="Use this address, or several after commas, and look nothing up (as curl); "
+        "may be given several times.",
+    ),
+    click.option(
+        "--dns-ttl", type=Duration(), default="10s", show_default=True, metavar="TIME",
+        help="Look the name up again for a new connection after this time; 0 looks up once.",
     ),
 )  # fmt: skip
 
@@ -209,6 +266,8 @@ def make_target(url: str, options: dict[str, Any]) -> Target:
         headers=tuple(headers),
         body=_read_body(options["body"]),
         allow_unsafe=options["allow_unsafe"],
+        cacert=options["cacert"],
+        insecure=options["insecure"],
     )
 
 
@@ -225,7 +284,8 @@ def make_rules(options: dict[str, Any]) -> tuple[LabelRule, LabelRule | None]:
 
 def make_load(options: dict[str, Any]) -> Load:
     """Make the load from the options that `load_options` added."""
-    from sampler.plan import ConnectionLife, Load, TransportKind  # noqa: PLC0415 - as above
+    from sampler.names import Pin  # noqa: PLC0415 - as above
+    from sampler.plan import ConnectionLife, Load, TransportKind  # noqa: PLC0415
 
     return Load(
         concurrency=options["concurrency"],
@@ -234,6 +294,10 @@ def make_load(options: dict[str, Any]) -> Load:
         transport=TransportKind(options["transport"]),
         connect_timeout_s=options["connect_timeout"],
         timeout_s=options["timeout"],
+        max_rate=None if options["max_rate"] == inf else options["max_rate"],
+        overload_stop=options["overload_stop"],
+        pins=tuple(Pin.parse(text) for text in options["pins"]),
+        dns_ttl_s=options["dns_ttl"],
     )
 
 

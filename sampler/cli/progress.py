@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from rich.live import Live
 
-    from sampler.gate import Progress, RunPlan
+    from sampler.gate import Progress
+    from sampler.runplan import RunPlan
 
 _REFRESH_S = 0.1
 _MOST_LABELS = 4

@@ -17,9 +17,11 @@ from sampler.cli.options import (
     run_options,
     target_options,
 )
+from sampler.cli.sections import SectionedCommand
 
 
 @click.command(
+    cls=SectionedCommand,
     name="sample",
     short_help="Measure only, and write a run.",
     epilog="Example: weighbridge sample http://shop.example/ --max-time 30s",
@@ -40,8 +42,8 @@ from sampler.cli.options import (
 def command(ctx: click.Context, /, url: str, **options: Any) -> None:
     """Sample URL for a while and write what was measured; nothing is judged."""
     from sampler.cli.execute import execute  # noqa: PLC0415 - heavy imports wait for a command
-    from sampler.gate import RunPlan  # noqa: PLC0415
     from sampler.plan import Limits  # noqa: PLC0415
+    from sampler.runplan import RunPlan  # noqa: PLC0415
 
     label, replica = make_rules(options)
     plan = RunPlan(

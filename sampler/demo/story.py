@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from analysis import Split
 from analysis.report import Source, Verdict
 from sampler.demo.process import EmbeddedService
-from sampler.gate import RunPlan, Weighing
+from sampler.gate import Weighing
 from sampler.plan import Load
+from sampler.runplan import RunPlan
 from sampler.target import Target
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ async def tell(out: Path, *, seed: int, concurrency: int) -> AsyncIterator[tuple
             service.configure(stage.running)
             plan = RunPlan(
                 Target(service.url),
-                Load(concurrency=concurrency),
+                Load(concurrency=concurrency, max_rate=None),  # the Service is our own
                 split=stage.declared,
                 source=Source("declared", "demo", stage.title),
                 seed=seed,

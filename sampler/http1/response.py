@@ -10,7 +10,12 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from httptools import (
+    HttpParserCallbackError,
+    HttpParserError,
+    HttpParserUpgrade,
+    HttpResponseParser,
+)
 
 _NO_BODY_STATUSES = frozenset({204, 304})  # RFC 9112 section 6.3
 
@@ -84,6 +89,7 @@ class ResponseReader:
         "_bodyless",
         "_head_bytes",
         "_headers",
+        "_idle_bytes",
         "_is_complete",
         "_max_body",
         "_max_header",
@@ -102,7 +108,8 @@ class ResponseReader:
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
         self._reason_bytes = 0
-        self._body: list[bytes] = []
+        self._body = bytearray()  # a list of its parts would hold many times their bytes
+        self._idle_bytes = 0
         self._body_bytes = 0
         self._is_complete = False
         self._surplus = False
@@ -119,10 +126,15 @@ class ResponseReader:
         """
         if self.head is None:
             self._head_bytes += len(data)
+        else:
+            self._idle_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as error:
             raise ProtocolViolation("switching protocols, which was not asked for") from error
+        except HttpParserCallbackError as error:
+            # A defect of the methods below is not the peer's: it must not pass for an answer.
+            raise error.__context__ or error from None
         except HttpParserError as error:
             # Surplus bytes after a complete response spoil the connection, not the response.
             if not self._is_complete:
@@ -132,6 +144,11 @@ class ResponseReader:
             raise LimitExceeded(f"the response header is larger than {self._max_header} bytes")
         if self._body_bytes > self._max_body:
             raise LimitExceeded(f"the response body is larger than {self._max_body} bytes")
+        if self._idle_bytes > self._max_header:
+            raise LimitExceeded(
+                f"the response has {self._idle_bytes} bytes on end that are neither header nor "
+                "body (a chunk's extension or a trailer)"
+            )
         return self._response() if self._is_complete else None
 
     def feed_eof(self) -> Response | None:
@@ -141,6 +158,13 @@ class ResponseReader:
             return self._response()
         return None
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of header and body kept so far."""
+        kept = () if self.head is None else self.head.headers
+        fields = (*self._headers, *kept)
+        return len(self._body) + sum(len(name) + len(value) for name, value in fields)
+
     # What llhttp calls while it reads.
 
     def on_status(self, reason: bytes) -> None:
@@ -149,7 +173,8 @@ class ResponseReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep one header field."""
-        self._headers.append((name, value))
+        if self.head is None:  # a trailer is of no interest
+            self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Make the head, unless it is an interim answer's (RFC 9110 section 15.2)."""
@@ -190,9 +215,10 @@ class ResponseReader:
         if self._is_complete:
             self._surplus = True
             return
+        self._idle_bytes = 0
         self._body_bytes += len(part)
         if self._body_bytes <= self._max_body:
-            self._body.append(part)
+            self._body += part
 
     def on_message_complete(self) -> None:
         """Note the end of a final response."""
@@ -212,7 +238,7 @@ class ResponseReader:
         head = self.head
         if head is None:
             raise RuntimeError("a response is complete only after its head")
-        body = b"".join(self._body)
+        body = bytes(self._body)
         coding = head.header(b"content-encoding")
         if coding is not None and body:
             body = _decompress(coding.strip().lower(), body, self._max_body)

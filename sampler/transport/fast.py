@@ -35,7 +35,8 @@ from analysis import ABSENT, Outcome
 from sampler.clock import NS_PER_S
 from sampler.http1.request import encode
 from sampler.http1.response import LimitExceeded, ProtocolViolation, ResponseReader
-from sampler.transport.addresses import resolve
+from sampler.overload import THROTTLED
+from sampler.transport.addresses import AddressBook
 from sampler.transport.poller import (
     FAILED,
     PEER_CLOSED,
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sampler.http1.response import Response
-    from sampler.transport.addresses import Address
     from sampler.transport.base import Wiring
 
 _CHUNK = 16_384
@@ -116,6 +116,9 @@ class Connection:
 class FastTransport:
     """Carries exchanges over plain TCP.
 
+    Everything that touches an open socket's bytes stays in `_connected`, `_send`, `_read` and
+    `_read_surplus`, because `sampler.transport.tls` puts a layer in their place.
+
     Parameters
     ----------
     wiring : Wiring
@@ -145,7 +148,8 @@ class FastTransport:
         self._connections: dict[int, Connection] = {}
         self._draining: dict[int, Connection] = {}
         self._opened = 0
-        self._addresses: tuple[Address, ...] = ()
+        self._addresses = AddressBook(wiring.target, load, wiring.seed)
+        wiring.recorder.remotes = self._addresses
         self._poller_kind = poller
         self._loop: asyncio.AbstractEventLoop
         self._poller: Poller
@@ -160,11 +164,8 @@ class FastTransport:
         SamplingError
             If the target's name cannot be resolved.
         """
-        target = self._wiring.target
         self._loop = asyncio.get_running_loop()
-        self._addresses = await resolve(
-            target.host, target.port, timeout_s=self._wiring.load.connect_timeout_s
-        )
+        await self._addresses.open(self._clock())
         use_epoll = self._poller_kind == "epoll" or (
             self._poller_kind == "auto" and hasattr(select, "epoll")
         )
@@ -222,6 +223,7 @@ class FastTransport:
             self._discard(conn, reset=False)
         if hasattr(self, "_poller"):
             self._poller.close()
+        await self._addresses.aclose()
 
     def _guard(self, act: Callable[..., None], *arguments: object) -> None:
         """Call back; a defect has no caller here, so it is kept for the engine to raise."""
@@ -233,8 +235,8 @@ class FastTransport:
     # Opening
 
     def _connect(self, slot: int) -> Connection | OSError:
-        family, address = self._addresses[self._opened % len(self._addresses)]
         number = self._opened
+        family, address = self._addresses.pick(number, self._clock())
         self._opened += 1
         try:
             sock = socket.SocketType(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -395,7 +397,7 @@ class FastTransport:
         """Keep what a whole answer came to."""
         head = response.head
         label, replica = self._codes(head.status, head.headers, response.body)
-        if label == ABSENT or len(data) > _LARGEST_ANSWER:
+        if label == ABSENT or len(data) > _LARGEST_ANSWER or head.status in THROTTLED:
             return
         if len(self._answers) >= _MOST_ANSWERS:
             self._answers.clear()
@@ -436,6 +438,8 @@ class FastTransport:
 
     def _complete(self, conn: Connection, response: Response, mask: int) -> None:
         head = response.head
+        if head.status in THROTTLED:
+            self._wiring.recorder.throttled = head.headers
         label, replica = self._codes(head.status, head.headers, response.body)
         outcome, detail = Outcome.OK, None
         if label == ABSENT:

@@ -20,7 +20,7 @@ import random
 import socket
 import ssl
 from dataclasses import dataclass, field
-from itertools import count, cycle
+from itertools import count
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -33,17 +33,19 @@ from analysis import ABSENT, Outcome
 from sampler.errors import SamplingError
 from sampler.http1.request import header_fields
 from sampler.http1.response import LimitExceeded, ProtocolViolation
-from sampler.transport.addresses import resolve
+from sampler.overload import THROTTLED
+from sampler.transport.addresses import AddressBook
+from sampler.transport.trust import client_context, tls_reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
+    from sampler.clock import Clock
     from sampler.plan import ConnectionLife
-    from sampler.transport.addresses import Address
     from sampler.transport.base import Wiring
 
 _NEVER_S = 1e9  # for limits of aiohttp's own that another limit replaces
@@ -78,35 +80,48 @@ class _Ending:
 
 
 class _Addresses(AbstractResolver):
-    """The addresses found when the transport was opened, in turn; no look-up later."""
+    """Numbers the connections of a slot, and gives each its address.
 
-    def __init__(self) -> None:
-        self._turns: Iterator[ResolveResult] = iter(())
+    Parameters
+    ----------
+    book : AddressBook
+        Where connections go.
+    numbers : iterator of int
+        Of the connections of all slots.
+    clock : Clock
+        Monotonic time.
+    """
 
-    def use(self, host: str, addresses: Sequence[Address]) -> None:
-        """Spread the connections to come over `addresses`."""
-        self._turns = cycle(
-            [
-                ResolveResult(
-                    hostname=host,
-                    host=address[0],
-                    port=address[1],
-                    family=family,
-                    proto=socket.IPPROTO_TCP,
-                    flags=socket.AI_NUMERICHOST,
-                )
-                for family, address in addresses
-            ]
-        )
+    def __init__(self, book: AddressBook, numbers: Iterator[int], clock: Clock) -> None:
+        self._book = book
+        self._numbers = numbers
+        self._clock = clock
+        self._number: int | None = None
+
+    def number(self) -> int:
+        """Give the number of the connection that was resolved last, or one of its own."""
+        number, self._number = self._number, None
+        return next(self._numbers) if number is None else number
 
     async def resolve(
         self,
-        host: str,  # noqa: ARG002 - there is one host
-        port: int = 0,  # noqa: ARG002 - and one port
-        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - chosen in `open`
+        host: str,
+        port: int = 0,  # noqa: ARG002 - there is one port
+        family: socket.AddressFamily = socket.AF_UNSPEC,
     ) -> list[ResolveResult]:
-        """Give the address of one connection."""
-        return [next(self._turns)]
+        """Give the address of one connection; aiohttp asks for names only, not for addresses."""
+        self._number = next(self._numbers)
+        family, address = self._book.pick(self._number, self._clock())
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address[0],
+                port=address[1],
+                family=family,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+        ]
 
     async def close(self) -> None:
         """Do nothing: the transport owns the addresses."""
@@ -117,7 +132,6 @@ class _Line(aiohttp.TCPConnector):
 
     def __init__(
         self,
-        numbers: Iterator[int],
         draw: Callable[[], int | None],
         addresses: _Addresses,
         context: ssl.SSLContext | None,
@@ -130,7 +144,7 @@ class _Line(aiohttp.TCPConnector):
             happy_eyeballs_delay=None,  # never two connections for one request
             keepalive_timeout=_NEVER_S,
         )
-        self._numbers = numbers
+        self._addresses = addresses
         self._draw = draw
         self._left: int | None = None
         self.protocol: ResponseHandler | None = None
@@ -157,7 +171,7 @@ class _Line(aiohttp.TCPConnector):
             self.ordinal += 1
         else:
             self.protocol = connection.protocol
-            self.number = next(self._numbers)
+            self.number = self._addresses.number()
             self.ordinal = 0
             self._left = self._draw()
         self.is_connected = True
@@ -173,7 +187,7 @@ class _Line(aiohttp.TCPConnector):
 
         An attempt that found no connection has a number of its own: nothing depends on it.
         """
-        return (self.number, self.ordinal) if self.is_connected else (next(self._numbers), 0)
+        return (self.number, self.ordinal) if self.is_connected else (self._addresses.number(), 0)
 
 
 @dataclass(slots=True, eq=False)
@@ -218,8 +232,9 @@ class FullTransport:
             encoded=True,
         )
         self._place = f"{target.host}:{target.port}"
-        self._addresses = _Addresses()
-        self._context = ssl.create_default_context() if target.is_tls else None
+        self._addresses = AddressBook(target, load, wiring.seed)
+        wiring.recorder.remotes = self._addresses
+        self._context = client_context(target) if target.is_tls else None
         self._numbers = count()
         self._draw = _lengths(load.connection, wiring.seed)
         self._slots: dict[int, _Slot] = {}
@@ -234,9 +249,7 @@ class FullTransport:
             If the target's name cannot be resolved, or this aiohttp offers no way to keep it
             from repeating requests.
         """
-        target = self._wiring.target
-        addresses = await resolve(target.host, target.port, timeout_s=self._load.connect_timeout_s)
-        self._addresses.use(target.host, addresses)
+        await self._addresses.open(self._wiring.clock())
         async with aiohttp.ClientSession() as probe:
             if not hasattr(probe, "_retry_connection"):
                 raise SamplingError(
@@ -276,10 +289,12 @@ class FullTransport:
         for place in self._slots.values():
             await place.session.close()
         self._slots.clear()
+        await self._addresses.aclose()
 
     def _new_slot(self) -> _Slot:
         load = self._load
-        line = _Line(self._numbers, self._draw, self._addresses, self._context)
+        addresses = _Addresses(self._addresses, self._numbers, self._wiring.clock)
+        line = _Line(self._draw, addresses, self._context)
         session = aiohttp.ClientSession(
             connector=line,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -352,6 +367,8 @@ class FullTransport:
         return b"".join(parts)
 
     def _label(self, status: int, headers: tuple[tuple[bytes, bytes], ...], body: bytes) -> _Ending:
+        if status in THROTTLED:
+            self._wiring.recorder.throttled = headers
         reader = self._wiring.reader
         label, replica = reader.codes(status, headers, body)
         if label != ABSENT:
@@ -382,7 +399,7 @@ class FullTransport:
                 return self._connect_error(error)
             case aiohttp.ClientOSError() if isinstance(error.__cause__, ssl.SSLError):
                 # TLS 1.3: a server that wants a certificate says so after the handshake.
-                return self._no_connection(Outcome.CONNECT_FAILED, _tls_reason(error.__cause__))
+                return self._no_connection(Outcome.CONNECT_FAILED, tls_reason(error.__cause__))
             case aiohttp.ServerDisconnectedError() | aiohttp.ClientConnectionResetError():
                 heard = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(
                     error.message, str
@@ -401,7 +418,7 @@ class FullTransport:
     def _connect_error(self, error: aiohttp.ClientConnectorError) -> _Ending:
         cause = error.os_error
         if isinstance(cause, ssl.SSLError):
-            return self._no_connection(Outcome.CONNECT_FAILED, _tls_reason(cause))
+            return self._no_connection(Outcome.CONNECT_FAILED, tls_reason(cause))
         if cause.errno == errno.ETIMEDOUT:
             return self._no_connection(Outcome.CONNECT_TIMEOUT, self._too_slow())
         outcome = Outcome.CLIENT_LIMIT if cause.errno in _CLIENT_LIMITS else Outcome.CONNECT_FAILED
@@ -483,12 +500,6 @@ def _broken(
             Outcome.STALE, f"the peer {how} a kept-alive connection before the answer began"
         )
     return _Ending(outcome, f"the peer {how} the connection before the head was complete")
-
-
-def _tls_reason(error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"certificate: {error.verify_message}"
-    return f"TLS: {error.reason or error.strerror}"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -87,13 +87,18 @@ class EpollPoller:
 
     def _serve(self) -> None:
         # A few rounds before going back to the loop: answers arrive while others are served.
+        # A few only: the loop's timers wait meanwhile, and what is left is reported again.
         poll, on_ready = self._epoll.poll, self._on_ready
+        left = _EVENTS
         for _ in range(_ROUNDS):
-            events = poll(0, _EVENTS)
+            events = poll(0, left)
+            left -= len(events)
             if not events:
                 return
             for fd, mask in events:
                 on_ready(fd, mask)
+            if left <= 0:
+                return
 
 
 class LoopPoller:

@@ -1,0 +1,301 @@
+"""The account of a run: from what happened to its report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from analysis import Outcome, decide
+from analysis.causes import Surroundings
+from analysis.health import health_of
+from analysis.intervals import kt_interval, shares_with_intervals
+from analysis.reasons import SPARE_THE_TARGET
+from analysis.replicas import replica_warnings
+from analysis.report import (
+    Check,
+    Decided,
+    Expected,
+    Observed,
+    Performance,
+    Reason,
+    ReasonCode,
+    Report,
+    Run,
+    Samples,
+    Verdict,
+)
+from analysis.tally import addresses_of
+from analysis.verdict import Ended, with_health
+from sampler._version import __version__
+from sampler.clock import NS_PER_S
+from sampler.saturation import cpu_s
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from analysis import Decision, Evidence, Tally
+    from analysis.health import HealthEvidence
+    from analysis.replicas import ReplicaCounts
+    from sampler.engine import Engine
+    from sampler.runplan import RunPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What happened in a run, as its report needs it.
+
+    Parameters
+    ----------
+    plan : RunPlan
+        What was to be done.
+    engine : Engine
+        What was sent, and what the client and the target suffered.
+    tally : Tally
+        All samples.
+    evidence : Evidence or None
+        What was decided on; None if nothing was judged.
+    health : HealthEvidence or None
+        Canary against stable; None if nothing was judged.
+    replicas : ReplicaCounts
+        Replicas inside the versions.
+    unmeasurable : Reason or None
+        Why nothing could be measured, if so.
+    interruptions : int
+        How often the run was told to stop from outside.
+    started_at : datetime
+        Start of the run.
+    cpu_s : float
+        CPU time of this process when the run was made [s].
+    path : Path or None
+        The run's folder.
+    warnings : list of str
+        What this machine's limits may do to the plan.
+    """
+
+    plan: RunPlan
+    engine: Engine
+    tally: Tally
+    evidence: Evidence | None
+    health: HealthEvidence | None
+    replicas: ReplicaCounts
+    unmeasurable: Reason | None
+    interruptions: int
+    started_at: datetime
+    cpu_s: float
+    path: Path | None
+    warnings: list[str]
+
+
+def write_up(course: Course) -> Report:
+    """Give the report of a run."""
+    decision = _final_decision(course)
+    reasons = [] if decision is None else list(decision.reasons)
+    verdict = None if decision is None else decision.verdict
+    checks = [] if decision is None else list(decision.checks)
+    if course.unmeasurable is not None:
+        reasons = [course.unmeasurable]
+        if verdict is not None:
+            verdict = Verdict.INCONCLUSIVE
+            checks = [Check("split", verdict, course.unmeasurable.message)]
+    elif verdict is None and course.engine.overload is not None:
+        reasons = [_explain_overload(course)]
+    elif verdict in {Verdict.PASS, Verdict.FAIL} and (doubt := _doubt(course, reasons[0])):
+        verdict, reasons = Verdict.INCONCLUSIVE, [doubt]
+        checks = [Check("split", verdict, doubt.message)]
+    return Report(
+        verdict=verdict,
+        reasons=reasons,
+        expected=expected_of(course.plan, course.evidence),
+        observed=_observed(course),
+        samples=_samples(course),
+        decision=None
+        if decision is None
+        else Decided(
+            course.plan.policy.alpha, course.plan.policy.beta, decision.decided_after, checks
+        ),
+        performance=_performance(course),
+        run=_run(course),
+        health=None
+        if course.health is None
+        else health_of(course.health, seed=abs(course.plan.seed)),
+        notes=[*_notes(course), *(() if decision is None else decision.notes)],
+    )
+
+
+def _final_decision(course: Course) -> Decision | None:
+    if course.evidence is None:
+        return None
+    if course.interruptions:
+        ended = Ended.INTERRUPTED
+    elif course.engine.overload is not None:
+        ended = Ended.OVERLOADED
+    elif course.tally.outcomes[Outcome.CLIENT_LIMIT]:
+        ended = Ended.CLIENT_LIMIT
+    elif course.engine.reached_max_time:
+        ended = Ended.TIME
+    else:
+        ended = Ended.SAMPLES
+    seen = course.tally if course.plan.load.connection.is_fresh else None
+    around = Surroundings(course.replicas, course.plan.replica_counts, course.plan.previous)
+    decision = decide(course.evidence, ended, seen, around)
+    return with_health(decision, course.health, course.plan.policy.alpha)
+
+
+def _explain_overload(course: Course) -> Reason:
+    return Reason(
+        ReasonCode.TARGET_OVERLOADED,
+        f"The target is overloaded: {course.engine.overload}. Sending stopped after "
+        f"{course.tally.launched} requests.",
+        SPARE_THE_TARGET,
+    )
+
+
+def _doubt(course: Course, reason: Reason) -> Reason | None:
+    """Say what the client's own delays could have done to the verdict, if anything."""
+    doubt = course.engine.strain().doubt(
+        reason.code, course.tally.outcomes, course.plan.policy.max_unlabelled
+    )
+    if doubt is None:
+        return None
+    return Reason(
+        ReasonCode.CLIENT_SATURATED,
+        f"Nothing is claimed: {doubt}. Without that: {reason.message}",
+        "Lower --rate or --concurrency, lengthen --timeout, or run on a machine with a free core.",
+    )
+
+
+def expected_of(plan: RunPlan, evidence: Evidence | None) -> Expected | None:
+    """Describe what is expected; None if nothing is judged."""
+    split = plan.split
+    if split is None or evidence is None:
+        return None
+    return Expected(
+        source=plan.source,
+        weights=dict(zip(split.arms, split.weights, strict=True)),
+        shares={arm: split.share(arm) for arm in split.arms},
+        tolerance={band.arm: (max(band.low, 0.0), min(band.high, 1.0)) for band in evidence.bands},
+    )
+
+
+def _observed(course: Course) -> Observed:
+    replicas: dict[str, dict[str, int]] = {}
+    for (label, replica), n in sorted(course.tally.replicas.items()):
+        replicas.setdefault(label, {})[replica] = n
+    if course.evidence is not None:
+        table = shares_with_intervals(course.evidence)
+        return Observed(
+            counts=dict(course.evidence.counts),
+            shares={label: share for label, (share, _, _) in table.items()},
+            intervals={label: (low, high) for label, (_, low, high) in table.items()},
+            replicas=replicas,
+            addresses=addresses_of(course.tally),
+        )
+    counts = dict(course.tally.labels.most_common())
+    n = course.tally.labelled
+    # Without a fresh connection each, samples are dependent and no interval holds.
+    is_independent = course.plan.load.connection.is_fresh and n > 0
+    return Observed(
+        counts=counts,
+        shares={label: count / n for label, count in counts.items()},
+        intervals={
+            label: kt_interval(n, count, course.plan.policy.alpha)
+            for label, count in counts.items()
+        }
+        if is_independent
+        else {},
+        replicas=replicas,
+        addresses=addresses_of(course.tally),
+    )
+
+
+def _samples(course: Course) -> Samples:
+    return Samples(
+        launched=course.tally.launched,
+        labelled=course.tally.labelled,
+        independent=course.tally.connections if course.evidence is None else course.evidence.judged,
+        connections=course.tally.connections,
+        shed=course.engine.shed,
+        outcomes={
+            outcome.key: course.tally.outcomes[outcome] for outcome in sorted(course.tally.outcomes)
+        },
+    )
+
+
+def _performance(course: Course) -> Performance:
+    duration_s = course.engine.elapsed_ns() / NS_PER_S
+    strain = course.engine.strain()
+    launched = max(course.tally.launched, 1)
+    load = course.plan.load
+    return Performance(
+        transport=course.engine.transport.name,
+        duration_s=duration_s,
+        rate_per_s=course.tally.launched / strain.sending_s,
+        cpu_us_per_request=(cpu_s() - course.cpu_s) / launched * 1e6,
+        client_saturated=strain.is_saturated,
+        concurrency=load.concurrency,
+        offered_per_s=load.rate,
+        connection=str(load.connection),
+        cpu_share=strain.cpu_share,
+        loop_lag_ms=strain.lag.summary_ms(),
+        lateness_ms=None if strain.lateness is None else strain.lateness.summary_ms(),
+        max_rate_per_s=load.max_rate,
+    )
+
+
+def _run(course: Course) -> Run:
+    path = course.path
+    return Run(
+        id=course.plan.name if path is None else path.name,
+        path=None if path is None else str(path),
+        seed=course.plan.seed,
+        started_at=course.started_at.isoformat(timespec="milliseconds"),
+        version=__version__,
+        target=f"{course.plan.target.method} {course.plan.target.url}",
+        label=str(course.plan.label),
+        command=course.plan.command,
+    )
+
+
+def _strain_notes(course: Course) -> list[str]:
+    """Say what was too much: for the target, and for this machine."""
+    notes = []
+    if course.engine.overload is not None:
+        notes.append(f"the target is overloaded: {course.engine.overload}")
+    if course.engine.pauses:
+        notes.append(
+            f"sending paused {course.engine.pauses} times because the target asked for it "
+            "(Retry-After)"
+        )
+    strain = course.engine.strain()
+    if strain.is_saturated:
+        notes.append(
+            f"the client was saturated ({strain.cpu_share * 100:.0f} % of a core, event "
+            f"loop late by {strain.lag.quantile_ms(0.99):.0f} ms at the 99th percentile): "
+            "shares do not depend on it, times do"
+        )
+    return notes
+
+
+def _notes(course: Course) -> list[str]:
+    notes = [*course.warnings, *_strain_notes(course)]
+    if course.plan.target.insecure:
+        notes.append("--insecure: no certificate was verified; whoever answered was believed")
+    remotes = course.engine.recorder.remotes
+    if remotes is not None and remotes.failed_lookups:
+        notes.append(
+            f"{course.plan.target.host} could not be looked up again, {remotes.failed_lookups} "
+            "times; the addresses known before stayed in use"
+        )
+    for outcome in sorted(course.tally.outcomes):
+        details = course.engine.recorder.details.get(outcome)
+        if details and outcome is not Outcome.OK:
+            n = course.tally.outcomes[outcome]
+            notes.append(f"{n} times {outcome.key}, for example: {details[0]}")
+    if course.evidence is not None and not course.plan.load.connection.is_fresh:
+        notes.append(
+            f"connections carry several requests: judged on the first answer of each of "
+            f"{course.evidence.judged} connections, not on {course.tally.launched} requests"
+        )
+    notes += replica_warnings(course.replicas, course.plan.replica_counts, course.plan.policy.alpha)
+    return notes

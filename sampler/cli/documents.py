@@ -1,0 +1,41 @@
+"""The options that name the documents of a report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_OPTIONS = (
+    click.option(
+        "--markdown", default=None, metavar="FILE",
+        help="Write a summary in Markdown, for a note or a step summary; '-' is stdout.",
+    ),
+    click.option(
+        "--metrics", default=None, metavar="FILE", help="Write OpenMetrics text; '-' is stdout."
+    ),
+    click.option(
+        "--html", default=None, metavar="FILE",
+        help="Write a page with figures, after the verdict is printed; '-' is stdout.",
+    ),
+)  # fmt: skip
+
+_NAMES = {"json": "json_file", "junit": "junit", "markdown": "markdown", "metrics": "metrics",
+          "html": "html"}  # fmt: skip
+
+
+def document_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options for documents that people and forges read."""
+    decorated: Any = function
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    wrapped: Callable[..., Any] = decorated
+    return wrapped
+
+
+def documents_of(options: Mapping[str, Any]) -> dict[str, str | None]:
+    """Give the file of each document that the options name; the slowest comes last."""
+    return {name: options[option] for name, option in _NAMES.items()}

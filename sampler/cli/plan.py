@@ -1,0 +1,66 @@
+"""``weighbridge plan``: what a check will cost and what it would tell apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sampler.cli.options import Rate
+from sampler.cli.policy import make_policy, make_split, policy_options
+from sampler.errors import ExitCode, UsageError
+
+
+@click.command(
+    name="plan",
+    short_help="What a check will cost, and what it would tell apart; sends nothing.",
+    epilog="Example: weighbridge plan --expect v1=9,v2=1 --rate 50/s",
+)
+@click.option(
+    "--expect", required=True, metavar="v1=9,v2=1",
+    help="Declared weights by label; zero means that the label must not answer.",
+)  # fmt: skip
+@policy_options
+@click.option(
+    "--rate", type=Rate(), default=None, metavar="R/s",
+    help="Connections per second, to give the need in seconds too.",
+)  # fmt: skip
+@click.option(
+    "--exact", is_flag=True,
+    help="Follow all paths of the counts (seconds) instead of a closed form (instant).",
+)  # fmt: skip
+@click.option(
+    "--json", "json_file", default=None, metavar="FILE",
+    help="Write the outlook as JSON; '-' is stdout.",
+)  # fmt: skip
+@click.pass_context
+def command(ctx: click.Context, /, expect: str, **options: Any) -> None:
+    """Say how many connections a check of this split takes, and what it would tell apart.
+
+    Sends nothing. The table gives, for some true shares, the chances of the verdicts and the
+    average number of connections, if connections are independent and all carry a label.
+    """
+    from analysis.outlook import foresee  # noqa: PLC0415 - heavy imports wait for a command
+    from analysis.render.plan import plan_to_json, plan_to_text  # noqa: PLC0415
+
+    rate, file = options["rate"], options["json_file"]
+    if rate is not None and not rate > 0:
+        raise UsageError(f"--rate must be above 0 connections per second, got {rate:g}")
+    split = make_split(expect)
+    policy = make_policy(split, options)
+    try:
+        outlook = foresee(split, policy, exact=options["exact"])
+    except ValueError as error:
+        raise UsageError(
+            f"--exact: {error}", hint="leave --exact out: the closed form has no such limit"
+        ) from error
+    click.echo(plan_to_text(outlook, rate), nl=False, err=file == "-")
+    if file == "-":
+        click.echo(plan_to_json(outlook, rate), nl=False)
+    elif file is not None:
+        try:
+            Path(file).write_text(plan_to_json(outlook, rate), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"--json {file}: {error.strerror}") from error
+    ctx.exit(ExitCode.PASS)

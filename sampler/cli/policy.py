@@ -1,0 +1,83 @@
+"""Options that say what is expected and how it is judged, where nothing is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sampler.cli.options import Share
+from sampler.errors import ExpectationError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from analysis import Policy, Split
+
+_POLICY_OPTIONS = (
+    click.option(
+        "--tolerance", default="auto", show_default=True, metavar="auto|4pp|10%",
+        help="Departure from a share that is accepted: half a pod, percentage points, "
+        "or a part of the share.",
+    ),
+    click.option(
+        "--alpha", type=float, default=0.01, show_default=True,
+        help="Chance of failing a right split.",
+    ),
+    click.option(
+        "--beta", type=float, default=0.01, show_default=True,
+        help="Chance of passing a wrong split.",
+    ),
+    click.option(
+        "--inner", type=Share(), default="100%", show_default=True, metavar="SHARE",
+        help="FAIL beyond this part of the tolerance; below 100% it comes sooner, and may come "
+        "for a share that is just within.",
+    ),
+    click.option(
+        "--max-samples", type=click.IntRange(min=1), default=None, metavar="N",
+        help="End undecided after so many connections. Default: what 99 % of right splits need.",
+    ),
+)  # fmt: skip
+
+
+def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how a split is judged."""
+    decorated = function
+    for option in reversed(_POLICY_OPTIONS):
+        decorated = option(decorated)
+    return decorated
+
+
+def make_split(text: str) -> Split:
+    """Read the value of ``--expect``."""
+    from analysis import Split  # noqa: PLC0415 - heavy imports wait until a command runs
+
+    try:
+        return Split.parse(text)
+    except ValueError as error:
+        raise ExpectationError(f"--expect {text}: {error}", hint="write it as v1=9,v2=1") from error
+
+
+def make_policy(split: Split, options: dict[str, Any], **more: Any) -> Policy:
+    """Make the policy from the options that `policy_options` added, and others by name."""
+    from analysis import Policy, Tolerance  # noqa: PLC0415 - as above
+
+    try:
+        tolerance = Tolerance.parse(options["tolerance"])
+        tolerance.bands(split)
+    except ValueError as error:
+        raise UsageError(
+            f"--tolerance {options['tolerance']}: {error}",
+            hint="give a smaller one, in percentage points (4pp) or of the share (10%)",
+        ) from error
+    try:
+        return Policy(
+            alpha=options["alpha"],
+            beta=options["beta"],
+            tolerance=tolerance,
+            inner=options["inner"],
+            max_samples=options["max_samples"],
+            **more,
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from error

@@ -1,0 +1,58 @@
+"""Help texts in sections: a reader looks for what an option is about, not for its name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "What is expected": (
+        "expect", "manifests", "service", "route", "namespace", "version_from", "renames",
+        "step", "previous",
+    ),
+    "What counts as right": (
+        "tolerance", "alpha", "beta", "inner", "max_unlabelled", "missing_ratio",
+    ),
+    "When to end": ("max_samples", "max_time"),
+    "Canary against stable": (
+        "max_error_ratio", "max_slowdown", "error_status", "canary", "stable", "replicas",
+    ),
+    "How requests are sent": (
+        "concurrency", "rate", "max_rate", "overload_stop", "connection", "transport", "timeout",
+        "connect_timeout", "pins", "dns_ttl", "cacert", "insecure",
+    ),
+    "What is asked, and where the answer is read": (
+        "method", "headers", "body", "allow_unsafe", "label", "replica",
+    ),
+    "What is written": (
+        "out", "name", "json_file", "junit", "markdown", "html", "metrics",
+    ),
+    "Where a log has what": (
+        "kind", "time_column", "label_column", "connection_column", "max_bad_lines",
+    ),
+}  # fmt: skip
+"""Names of parameters by section, in the order in which they are shown."""
+
+OTHERS = "Others"
+"""Section of what is in none of them."""
+
+
+class SectionedCommand(click.Command):
+    """A command whose help groups its options."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, a section at a time; what belongs to none comes last."""
+        section_of = {name: title for title, names in SECTIONS.items() for name in names}
+        records: dict[str, list[tuple[str, str]]] = {title: [] for title in (*SECTIONS, OTHERS)}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                records[section_of.get(param.name or "", OTHERS)].append(record)
+        for title, rows in records.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)

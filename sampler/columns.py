@@ -1,0 +1,195 @@
+"""A stored run's table as one batch, which is what the analysis reads."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.batch import ABSENT, COLUMNS, Batch, Outcome
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+_TYPES: dict[str, type[np.generic]] = {
+    "ordinal": np.int32,
+    "label": np.int32,
+    "replica": np.int32,
+    "status": np.int16,
+    "outcome": np.uint8,
+    "worker": np.uint16,
+}
+_NO_STATUS = 0
+
+
+def to_batch(table: pa.Table) -> Batch:
+    """Turn samples of a run back into a batch; the reverse of `sampler.store.to_arrow`.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        All samples of a run, or some, with the columns of ``samples.parquet``.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or an outcome has a name that this version does not know.
+    """
+    # Runs of earlier versions have no remote.
+    missing = [name for name in COLUMNS if name not in {*table.column_names, "remote"}]
+    if missing:
+        raise ValueError(f"the samples lack the columns {', '.join(missing)}")
+    label, labels = _decode(table["label"])
+    replica, replicas = _decode(table["replica"])
+    remote, remotes = (
+        _decode(table["remote"])
+        if "remote" in table.column_names
+        else (np.full(len(label), ABSENT, dtype=np.int32), ())
+    )
+    columns: dict[str, NDArray[Any]] = {
+        "label": label,
+        "replica": replica,
+        "remote": remote,
+        "outcome": _outcomes(table["outcome"]),
+    }
+    for name in COLUMNS:
+        if name not in columns:
+            absent = _NO_STATUS if name == "status" else ABSENT
+            filled = table[name].fill_null(absent) if table[name].null_count else table[name]
+            columns[name] = filled.to_numpy().astype(_TYPES.get(name, np.int64), copy=False)
+    return Batch(first=0, labels=labels, replicas=replicas, remotes=remotes, **columns)
+
+
+def _decode(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """Give the codes of a dictionary column, `ABSENT` for null, and what they mean."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    whole = column.unify_dictionaries().combine_chunks()
+    if isinstance(whole, pa.ChunkedArray):  # a column without a row
+        return np.zeros(0, dtype=np.int32), ()
+    codes = whole.indices.fill_null(ABSENT).to_numpy().astype(np.int32, copy=False)
+    return codes, tuple(whole.dictionary.to_pylist())
+
+
+def _outcomes(column: pa.ChunkedArray) -> NDArray[np.uint8]:
+    codes, names = _decode(column)
+    known = {outcome.key: outcome.value for outcome in Outcome}
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise ValueError(
+            f"the samples hold the outcome {unknown[0]!r}, which this weighbridge does not know"
+        )
+    return np.array([known[name] for name in names], dtype=np.uint8)[codes]
+
+
+_UNITS_NS = {"ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000}
+_WIDTH = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m)")
+_COUNTED = ("label", "replica", "outcome", "status", "connection", "worker")
+_NS_PER_MS = 1e6
+
+
+def parse_width(text: str) -> int:
+    """Read the width of a window, such as ``1s``, ``100ms`` or ``5m`` [ns].
+
+    Raises
+    ------
+    ValueError
+        If the text has another form, or is no time at all.
+    """
+    match = _WIDTH.fullmatch(text.strip())
+    width_ns = round(float(match[1]) * _UNITS_NS[match[2]]) if match else 0
+    if width_ns <= 0:
+        raise ValueError(f"expected a width such as 1s, 100ms or 5m, got {text!r}")
+    return width_ns
+
+
+def windows_of(batch: Batch, width_ns: int) -> pa.Table:
+    """Count labels by window of sending.
+
+    Parameters
+    ----------
+    batch : Batch
+        All samples of a run.
+    width_ns : int
+        Width of a window, > 0 [ns].
+
+    Returns
+    -------
+    pyarrow.Table
+        ``start_s``, ``label`` (null where there was none), ``count`` and ``share`` of the
+        window's labelled samples (null without a label); a row for each pair that occurs.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    window = batch.sent_ns // width_ns
+    width = len(batch.labels) + 1
+    keys, counts = np.unique(window * width + batch.label - ABSENT, return_counts=True)
+    # The absent label comes first in each window.
+    start, code = keys // width, keys % width + ABSENT
+    has_label = code != ABSENT
+    _, place = np.unique(start, return_inverse=True)
+    labelled = np.bincount(place[has_label], counts[has_label], minlength=len(keys))[place]
+    names = [None, *batch.labels]
+    return pa.table(
+        {
+            "start_s": pa.array(start * (width_ns / 1e9), pa.float64()),
+            "label": pa.array([names[each - ABSENT] for each in code.tolist()], pa.string()),
+            "count": pa.array(counts, pa.int64()),
+            "share": pa.array(counts / np.maximum(labelled, 1), pa.float64(), mask=~has_label),
+        }
+    )
+
+
+def grouped(table: pa.Table, column: str) -> pa.Table:
+    """Count samples by the values of one column, with quantiles of their response time.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Samples.
+    column : str
+        ``label``, ``replica``, ``outcome``, ``status``, ``connection`` or ``worker``.
+
+    Returns
+    -------
+    pyarrow.Table
+        The column, ``count``, and ``p50_ms``, ``p90_ms`` and ``p99_ms`` of done minus scheduled
+        (null where nothing was answered), the most frequent value first.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, or it does not hold categories.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    if column not in _COUNTED:
+        raise ValueError(f"expected one of {', '.join(_COUNTED)}, got {column!r}")
+    batch = to_batch(table)
+    took_ms = (batch.done_ns - batch.scheduled_ns) / _NS_PER_MS
+    took_ms[batch.done_ns == ABSENT] = np.nan
+    values = table[column].to_pylist()
+    places: dict[Any, list[int]] = {}
+    for place, value in enumerate(values):
+        places.setdefault(value, []).append(place)
+    ranked = sorted(places, key=lambda value: (-len(places[value]), str(value)))
+    kind = pa.string() if pa.types.is_dictionary(table[column].type) else table[column].type
+    columns: dict[str, Any] = {
+        column: pa.array(ranked, kind),
+        "count": pa.array([len(places[value]) for value in ranked], pa.int64()),
+    }
+    spread = [_quantiles(took_ms[places[value]]) for value in ranked]
+    for position, name in enumerate(("p50_ms", "p90_ms", "p99_ms")):
+        columns[name] = pa.array([each[position] for each in spread], pa.float64())
+    return pa.table(columns)
+
+
+def _quantiles(took_ms: NDArray[np.float64]) -> list[float | None]:
+    known = took_ms[np.isfinite(took_ms)]
+    if not len(known):
+        return [None, None, None]
+    return [float(value) for value in np.quantile(known, [0.5, 0.9, 0.99])]

@@ -1,0 +1,179 @@
+"""Weighted branches of a route, and the Services at their ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from sampler.errors import ExpectationError
+from sampler.expect.rules.findings import Finding, FindingCode
+from sampler.expect.rules.model import Mixture, Number, mix
+from sampler.expect.rules.workloads import behind_service
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sampler.expect.rules.model import Question
+    from sampler.expect.rules.objects import Inventory, KubeObject, Node
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One branch of a route.
+
+    Parameters
+    ----------
+    weight : int
+        In force, >= 0.
+    number : Node
+        Where the weight was read, or should have been.
+    what : str
+        ``weight``, ``canary-weight`` …
+    towards : str
+        The backend, as people write it.
+    mixture : Mixture
+        What stands behind it.
+    """
+
+    weight: int
+    number: Node
+    what: str
+    towards: str
+    mixture: Mixture
+
+
+def weighted(branches: Sequence[Branch]) -> Mixture:
+    """Combine the branches of a route, and note where each weight was read.
+
+    Where a single version stands behind one of several branches, its replicas do not matter
+    for the split, and are not among its numbers. A single branch decides nothing: what
+    stands behind it divides the traffic.
+    """
+    if len(branches) == 1 and branches[0].weight and branches[0].mixture.total:
+        only = branches[0].mixture
+        return replace(only, numbers=(_number(branches[0]), *only.numbers))
+    parts = []
+    for branch in branches:
+        behind = branch.mixture
+        numbers = behind.numbers if len(behind.weights) > 1 else ()
+        findings = [*behind.findings, *_without_pods(branch)]
+        parts.append(
+            (
+                Fraction(branch.weight),
+                replace(behind, numbers=(_number(branch), *numbers), findings=tuple(findings)),
+            )
+        )
+    whole = mix(parts)
+    return replace(whole, findings=(*_all_default(branches), *whole.findings))
+
+
+def _number(branch: Branch) -> Number:
+    owner = branch.number.owner
+    is_derived = branch.what.startswith(("rest", "all"))
+    what = branch.what if branch.number.exists or is_derived else f"{branch.what}, by default"
+    return Number(
+        branch.weight, what, owner.kind, owner.full_name, branch.number.where, branch.towards
+    )
+
+
+def _without_pods(branch: Branch) -> list[Finding]:
+    if not branch.weight or branch.mixture.total or not branch.mixture.weights:
+        return []
+    pods = ", ".join(dict.fromkeys(each.where for each in branch.mixture.numbers))
+    return [
+        Finding(
+            FindingCode.WEIGHT_WITHOUT_PODS,
+            f"{branch.number.owner} gives {branch.towards} the weight {branch.weight}, "
+            f"but it has no pods ({pods})",
+            "raise its replicas before its weight: its share of the requests fails",
+            branch.number.where,
+        )
+    ]
+
+
+def _all_default(branches: Sequence[Branch]) -> list[Finding]:
+    weights = [branch for branch in branches if branch.what == "weight"]
+    if len(weights) < 2 or any(branch.number.exists for branch in weights):
+        return []
+    first = weights[0]
+    if first.weight == 0:
+        return []
+    return [
+        Finding(
+            FindingCode.DEFAULT_WEIGHTS,
+            f"none of the {len(weights)} backends of {first.number.owner} has a weight: "
+            "all count as 1, so that traffic is divided evenly",
+            "write the weights down; is the key spelt weight, and at the right depth?",
+            first.number.where,
+        )
+    ]
+
+
+def service_mixture(
+    name: str,
+    namespace: str,
+    reference: Node,
+    inventory: Inventory,
+    question: Question,
+    *,
+    is_used: bool = True,
+) -> Mixture:
+    """Give what stands behind a Service that a route refers to.
+
+    Parameters
+    ----------
+    name, namespace : str
+        Of the Service.
+    reference : Node
+        Where the route names it.
+    inventory, question
+        What was read, and how.
+    is_used : bool
+        Whether its weight is above zero; without, it may be missing.
+
+    Raises
+    ------
+    ExpectationError
+        If the Service is missing although it gets traffic, or as `behind_service`.
+    """
+    service = inventory.find("Service", name, namespace)
+    if service is not None:
+        return behind_service(service, inventory, question)
+    version = question.versions.of_name(name)
+    if version is not None:
+        return Mixture({question.renames.get(version, version): Fraction(1)})
+    if is_used:
+        raise ExpectationError(
+            f"{reference.where}: {reference.owner} sends traffic to Service {name}, "
+            "which was not found",
+            hint=f"add its manifest, or say what answers there: --version-from {name}=v1",
+        )
+    return Mixture({}, findings=(missing_backend(name, reference),))
+
+
+def missing_backend(name: str, reference: Node) -> Finding:
+    """Say that a backend without traffic was not found."""
+    return Finding(
+        FindingCode.BACKEND_MISSING,
+        f"{reference.owner} names {name}, which was not found; it has weight 0",
+        "add its manifest: otherwise its versions are not expected to stay silent",
+        reference.where,
+    )
+
+
+def require_positive(route: KubeObject, branches: Sequence[Branch], consequence: str) -> None:
+    """Refuse branches whose weights are all zero.
+
+    Raises
+    ------
+    ExpectationError
+        With all places.
+    """
+    if any(branch.weight for branch in branches):
+        return
+    places = ", ".join(branch.number.where for branch in branches) or route.place
+    raise ExpectationError(
+        f"{route}: all weights are 0 ({places}), and {consequence}",
+        hint="give at least one backend a weight above 0",
+    )

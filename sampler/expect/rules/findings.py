@@ -1,0 +1,92 @@
+"""What the rules have to say about objects, with stable codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum, unique
+
+
+@unique
+class Severity(StrEnum):
+    """How much a finding matters."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@unique
+class FindingCode(StrEnum):
+    """Stable codes of findings, documented in ``docs/expectations.md``."""
+
+    AUTOSCALED = "autoscaled"
+    BACKEND_MISSING = "backend_missing"
+    DEFAULT_WEIGHTS = "default_weights"
+    DUPLICATE_OBJECT = "duplicate_object"
+    HEADLESS = "headless"
+    HOST_MISMATCH = "host_mismatch"
+    LOCAL_TRAFFIC_POLICY = "local_traffic_policy"
+    NOT_AN_OBJECT = "not_an_object"
+    NOT_EXPECTED = "not_expected"
+    NOT_RENDERED = "not_rendered"
+    REFERENCE_NOT_GRANTED = "reference_not_granted"
+    ROLLOUT_HAS_STEPS = "rollout_has_steps"
+    ROUTE_DECIDES = "route_decides"
+    ROUTE_NOT_ACCEPTED = "route_not_accepted"
+    SELECTS_NOTHING = "selects_nothing"
+    SESSION_AFFINITY = "session_affinity"
+    STICKY = "sticky"
+    UNACHIEVABLE_WEIGHT = "unachievable_weight"
+    UNKNOWN_KIND = "unknown_kind"
+    UNKNOWN_WORKLOAD = "unknown_workload"
+    VERSION_MISSING = "version_missing"
+    WEIGHT_CLAMPED = "weight_clamped"
+    WEIGHT_SKIPPED = "weight_skipped"
+    WEIGHT_TOTAL_IGNORED = "weight_total_ignored"
+    WEIGHT_WITHOUT_PODS = "weight_without_pods"
+    ZONE_HINTS = "zone_hints"
+
+
+_SEVERITIES = {
+    FindingCode.AUTOSCALED: Severity.WARNING,
+    FindingCode.DEFAULT_WEIGHTS: Severity.WARNING,
+    FindingCode.DUPLICATE_OBJECT: Severity.WARNING,
+    FindingCode.HEADLESS: Severity.WARNING,
+    FindingCode.LOCAL_TRAFFIC_POLICY: Severity.WARNING,
+    FindingCode.NOT_AN_OBJECT: Severity.INFO,
+    FindingCode.ROLLOUT_HAS_STEPS: Severity.INFO,
+    FindingCode.ROUTE_DECIDES: Severity.WARNING,
+    FindingCode.STICKY: Severity.WARNING,
+    FindingCode.UNKNOWN_KIND: Severity.INFO,
+    FindingCode.WEIGHT_CLAMPED: Severity.WARNING,
+    FindingCode.WEIGHT_SKIPPED: Severity.WARNING,
+    FindingCode.WEIGHT_TOTAL_IGNORED: Severity.WARNING,
+    FindingCode.ZONE_HINTS: Severity.WARNING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One finding.
+
+    Parameters
+    ----------
+    code : FindingCode
+        Stable identifier.
+    message : str
+        One sentence that names the object.
+    remedy : str
+        What to do.
+    where : str
+        The place.
+    """
+
+    code: FindingCode
+    message: str
+    remedy: str
+    where: str
+
+    @property
+    def severity(self) -> Severity:
+        """ERROR unless the code is known to be milder."""
+        return _SEVERITIES.get(self.code, Severity.ERROR)

@@ -1,0 +1,191 @@
+"""An expectation: a split, the numbers that it was made of, and their places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import lcm
+from typing import TYPE_CHECKING
+
+from analysis.report import Source
+from analysis.split import Split
+from sampler.errors import ExpectationError
+from sampler.expect.rules.versions import VersionRule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sampler.expect.rules.findings import Finding
+    from sampler.expect.rules.objects import KubeObject
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of the objects.
+
+    Parameters
+    ----------
+    service, route : str
+        One of them: the Service, or the weighted route as ``NAME`` or ``KIND/NAME``.
+    namespace : str
+        Empty looks everywhere.
+    versions : VersionRule
+        How the version of a pod is found.
+    renames : mapping of str to str
+        Label by version, where the application says another word.
+    step : int or None
+        Of a progressive delivery: which step is meant.
+    host, path : str or None
+        Of the requests, where they decide between rules.
+    """
+
+    service: str = ""
+    route: str = ""
+    namespace: str = ""
+    versions: VersionRule = field(default_factory=VersionRule)
+    renames: Mapping[str, str] = field(default_factory=dict)
+    step: int | None = None
+    host: str | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One number that a split was made of.
+
+    Parameters
+    ----------
+    value : int
+        As it was read, or its default.
+    what : str
+        ``replicas``, ``weight``, ``setWeight`` …, and whether it is a default.
+    kind, name, where : str
+        The object and the place.
+    towards : str
+        The label, or the backend, that it gives traffic to.
+    """
+
+    value: int
+    what: str
+    kind: str
+    name: str
+    where: str
+    towards: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """How traffic is divided among labels behind something.
+
+    Parameters
+    ----------
+    weights : mapping of str to Fraction
+        By label, >= 0; zero stays, because it means "must not answer".
+    numbers : tuple of Number
+    findings : tuple of Finding
+    objects : tuple of KubeObject
+        What was looked at.
+    """
+
+    weights: Mapping[str, Fraction]
+    numbers: tuple[Number, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    objects: tuple[KubeObject, ...] = ()
+
+    @property
+    def total(self) -> Fraction:
+        """Sum of the weights."""
+        return sum(self.weights.values(), Fraction(0))
+
+    def shares(self) -> dict[str, Fraction]:
+        """Give the weights divided by their sum.
+
+        Without a single pod the backend still takes its share, and answers with errors in
+        the name of its version: of its only one, that is, for nobody could divide it.
+        """
+        if self.total:
+            return {label: weight / self.total for label, weight in self.weights.items()}
+        if len(self.weights) == 1:
+            return dict.fromkeys(self.weights, Fraction(1))
+        return {}
+
+
+def mix(parts: Iterable[tuple[Fraction, Mixture]]) -> Mixture:
+    """Multiply weights with what stands behind them, and add up by label.
+
+    A backend of weight zero gives its labels weight zero: they must not answer.
+
+    Raises
+    ------
+    ExpectationError
+        If a weight goes to several versions without a single pod between them.
+    """
+    weights: dict[str, Fraction] = {}
+    numbers: list[Number] = []
+    findings: list[Finding] = []
+    objects: list[KubeObject] = []
+    for weight, mixture in parts:
+        shares = mixture.shares()
+        if not shares and weight:
+            raise ExpectationError(
+                f"a weight of {weight} goes to {', '.join(mixture.weights) or 'nothing'}, "
+                f"none of which has a pod: {', '.join(each.where for each in mixture.numbers)}",
+                hint="give one of them replicas, or the backend weight 0",
+            )
+        for label in mixture.weights:
+            share = shares.get(label, Fraction(0))
+            weights[label] = weights.get(label, Fraction(0)) + weight * share
+        numbers += mixture.numbers
+        findings += mixture.findings
+        objects += mixture.objects
+    return Mixture(weights, tuple(numbers), tuple(findings), tuple(objects))
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """The expected split, and where it was read.
+
+    Parameters
+    ----------
+    split : Split
+    source : Source
+        The object that decides, and the places of all numbers.
+    numbers : tuple of Number
+        What the split was made of, in the order in which it was read.
+    findings : tuple of Finding
+        What reading them brought to light.
+    objects : tuple of KubeObject
+        What was looked at.
+    """
+
+    split: Split
+    source: Source
+    numbers: tuple[Number, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    objects: tuple[KubeObject, ...] = ()
+
+
+def expectation(root: KubeObject, mixture: Mixture) -> Expectation:
+    """Turn what stands behind an object into an expectation with integer weights.
+
+    Raises
+    ------
+    ExpectationError
+        If no label gets any traffic: a split of zeros says nothing.
+    """
+    places = ", ".join(dict.fromkeys(number.where for number in mixture.numbers)) or root.place
+    if not mixture.total:
+        raise ExpectationError(
+            f"{root}: every version has weight 0 ({places}), so that nothing can answer",
+            hint="give at least one version replicas and weight",
+        )
+    scale = lcm(*(weight.denominator for weight in mixture.weights.values()))
+    return Expectation(
+        Split(
+            tuple(mixture.weights), tuple(int(each * scale) for each in mixture.weights.values())
+        ),
+        Source(root.kind, root.full_name, places),
+        mixture.numbers,
+        tuple(dict.fromkeys(mixture.findings)),
+        tuple(dict.fromkeys((root, *mixture.objects))),
+    )

@@ -1,0 +1,257 @@
+"""Kubernetes objects as plain mappings that know where each of their values was read.
+
+Whoever reads an object (a file, a cluster) says with `locate` where a path in it stands. The
+rules walk it as `Node`, which checks types on the way: a manifest is text that a person
+wrote, and ``replicas: "nine"`` must be refused with its line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from sampler.errors import ExpectationError
+
+Path = tuple[str | int, ...]
+Locate = Callable[[Path], str]
+
+
+@dataclass(frozen=True, eq=False)  # no slots: its identity is read often, and kept
+class KubeObject:
+    """One object.
+
+    Parameters
+    ----------
+    body : mapping
+        As in YAML or JSON.
+    locate : callable
+        Gives the place of a path in `body`: ``deploy.yaml:9``, or ``generation 4``.
+    default_namespace : str
+        Of objects that name none; empty if nobody said.
+    """
+
+    body: Mapping[str, Any]
+    locate: Locate = field(repr=False)
+    default_namespace: str = ""
+
+    @property
+    def root(self) -> Node:
+        """The whole object as a node."""
+        return Node(self, (), self.body)
+
+    def __getitem__(self, key: str) -> Node:
+        return self.root[key]
+
+    @cached_property
+    def kind(self) -> str:
+        """Its kind."""
+        return self["kind"].text("")
+
+    @cached_property
+    def group(self) -> str:
+        """The group of its ``apiVersion``; empty for the core group."""
+        group, slash, _ = self["apiVersion"].text("").partition("/")
+        return group if slash else ""
+
+    @cached_property
+    def name(self) -> str:
+        """Its name."""
+        return self["metadata"]["name"].text("")
+
+    @cached_property
+    def namespace(self) -> str:
+        """Its namespace, or the default one."""
+        return self["metadata"]["namespace"].text("") or self.default_namespace
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Its labels."""
+        return self["metadata"]["labels"].texts()
+
+    @cached_property
+    def full_name(self) -> str:
+        """``namespace/name``, or the name alone where no namespace is known."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+    @property
+    def place(self) -> str:
+        """Where the object begins."""
+        return self.locate(())
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.full_name}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """A value in an object, or its absence (`value` is None, as for ``null``).
+
+    Parameters
+    ----------
+    owner : KubeObject
+        Whose value it is.
+    path : tuple of str or int
+        Keys and positions from the object's root.
+    value : Any
+        As it was read.
+    """
+
+    owner: KubeObject
+    path: Path
+    value: Any
+
+    def __getitem__(self, key: str) -> Node:
+        mapping = self.mapping()
+        return Node(self.owner, (*self.path, key), mapping.get(key))
+
+    def __iter__(self) -> Iterator[Node]:
+        """Yield the items of a sequence; nothing if it is absent."""
+        for position, item in enumerate(self._of(Sequence, "a list", ())):
+            yield Node(self.owner, (*self.path, position), item)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a value."""
+        return self.value is not None
+
+    @property
+    def where(self) -> str:
+        """The place of the value, or of what should hold it."""
+        return self.owner.locate(self.path)
+
+    @property
+    def dotted(self) -> str:
+        """The path as people write it: ``spec.rules[0].weight``."""
+        parts = (f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.path)
+        return "".join(parts).removeprefix(".")
+
+    def mapping(self) -> Mapping[str, Any]:
+        """Give the value as a mapping; an empty one if it is absent."""
+        mapping: Mapping[str, Any] = self._of(Mapping, "a mapping", {})
+        return mapping
+
+    def text(self, default: str | None = None) -> str:
+        """Give the value as text; without a default, it must be there."""
+        text: str = self._of(str, "text", default)
+        return str(text)
+
+    def texts(self) -> dict[str, str]:
+        """Give a mapping of text to text, such as labels."""
+        return {str(key): self[key].text() for key in self.mapping()}
+
+    def integer(self, default: int | None = None) -> int:
+        """Give the value as an integer; without a default, it must be there.
+
+        Raises
+        ------
+        ExpectationError
+            If it is something else, with its place.
+        """
+        number: int = self._of(int, "an integer", default)
+        if isinstance(self.value, bool):
+            self._refuse("an integer")
+        return int(number)
+
+    def count(self, default: int | None = None) -> int:
+        """Give the value as an integer that is not negative."""
+        number = self.integer(default)
+        if number < 0:
+            self._refuse("an integer >= 0")
+        return number
+
+    def _owner(self) -> str:
+        """Call the object by what can be read of its name: the name itself may be refused."""
+        kind, metadata = self.owner.body.get("kind"), self.owner.body.get("metadata")
+        name = metadata.get("name") if isinstance(metadata, Mapping) else None
+        return " ".join(text for text in (kind, name) if isinstance(text, str)) or "an object"
+
+    def _of(self, kind: Any, name: str, default: Any) -> Any:
+        if self.value is None:
+            if default is None:
+                self._refuse(name)
+            return default
+        if not isinstance(self.value, kind) or (kind is Sequence and isinstance(self.value, str)):
+            self._refuse(name)
+        return self.value
+
+    def _refuse(self, expected: str) -> None:
+        got = "nothing" if self.value is None else repr(self.value)[:60]
+        raise ExpectationError(
+            f"{self.where}: {self._owner()}: expected {expected} at {self.dotted}, got {got}",
+            hint="kubectl explain says what belongs there",
+        )
+
+
+class Inventory:
+    """All objects that were read, found by kind, name and namespace.
+
+    Parameters
+    ----------
+    objects : sequence of KubeObject
+        In the order in which they were read; each identity once.
+    """
+
+    def __init__(self, objects: Sequence[KubeObject]) -> None:
+        self.objects = tuple(objects)
+        self._by_kind: dict[str, list[KubeObject]] = {}
+        for each in self.objects:
+            self._by_kind.setdefault(each.kind, []).append(each)
+
+    def of(self, *kinds: str) -> list[KubeObject]:
+        """All objects of some kinds, kind by kind."""
+        return [each for kind in kinds for each in self._by_kind.get(kind, ())]
+
+    def find(self, kind: str, name: str, namespace: str) -> KubeObject | None:
+        """Find one object by its identity."""
+        for each in self.of(kind):
+            if each.name == name and each.namespace == namespace:
+                return each
+        return None
+
+    def named(self, kinds: Sequence[str], name: str, namespace: str = "") -> KubeObject:
+        """Find the one object that a person means.
+
+        Parameters
+        ----------
+        kinds : sequence of str
+            What it may be.
+        name : str
+            Its name.
+        namespace : str
+            Empty looks everywhere.
+
+        Raises
+        ------
+        ExpectationError
+            If there is none, or more than one, with the places of two.
+        """
+        wanted = " or ".join(kinds) if len(kinds) < 4 else "weighted route"
+        found = [
+            each
+            for each in self.of(*kinds)
+            if each.name == name and namespace in {"", each.namespace}
+        ]
+        if not found:
+            known = sorted({f"{each.kind}/{each.name}" for each in self.of(*kinds)})
+            raise ExpectationError(
+                f"expected a {wanted} named {name!r}"
+                + (f" in namespace {namespace}" if namespace else "")
+                + f", found {', '.join(known[:8]) or 'none'}",
+                hint="see --manifests, -n NAMESPACE and the spelling",
+            )
+        if len(found) > 1:
+            first, second = found[:2]
+            raise ExpectationError(
+                f"{name!r} can be {first} ({first.place}) and {second} ({second.place})",
+                hint="say which: -n NAMESPACE"
+                if first.kind == second.kind
+                else f"say which: --route {first.kind}/{name} or --route {second.kind}/{name}",
+            )
+        return found[0]
+
+
+def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """Whether every pair of the selector is among the labels; an empty one selects nothing."""
+    return bool(selector) and all(labels.get(key) == value for key, value in selector.items())

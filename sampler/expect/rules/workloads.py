@@ -1,0 +1,240 @@
+"""What runs behind a Service, and how many pods of each version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from sampler.errors import ExpectationError
+from sampler.expect.rules.findings import Finding, FindingCode
+from sampler.expect.rules.model import Mixture, Number
+from sampler.expect.rules.objects import selects
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sampler.expect.rules.model import Question
+    from sampler.expect.rules.objects import Inventory, KubeObject, Node
+
+WORKLOADS = ("Deployment", "StatefulSet", "ReplicaSet", "Rollout", "Pod")
+"""Kinds whose number of pods is declared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Something that declares pods.
+
+    Parameters
+    ----------
+    owner : KubeObject
+    template : Node
+        With ``metadata`` and ``spec`` of the pods.
+    replicas : int
+    number : Node
+        Where `replicas` was read, or should have been.
+    labels : mapping of str to str
+        Of the pods.
+    """
+
+    owner: KubeObject
+    template: Node
+    replicas: int
+    number: Node
+    labels: Mapping[str, str]
+
+
+@lru_cache(maxsize=1)
+def workloads(inventory: Inventory) -> tuple[Workload, ...]:
+    """Give everything that declares pods; what another object scales is left out."""
+    return tuple(
+        workload(owner, inventory)
+        for owner in inventory.of(*WORKLOADS)
+        if not _is_scaled_by_another(owner, inventory)
+    )
+
+
+def _is_scaled_by_another(owner: KubeObject, inventory: Inventory) -> bool:
+    """Whether another object that was read counts these pods already."""
+    if owner.kind in {"ReplicaSet", "Pod"}:
+        return _is_owned(owner, inventory)
+    if owner.kind != "Deployment":
+        return False
+    borrowers = inventory.of("Rollout")
+    return any(
+        each.namespace == owner.namespace
+        and each["spec"]["workloadRef"]["name"].text("") == owner.name
+        for each in borrowers
+    )
+
+
+def counted(owner: KubeObject, inventory: Inventory) -> Workload | None:
+    """Read one object as a workload; None if it is none, or if another one counts its pods."""
+    if owner.kind not in WORKLOADS or _is_scaled_by_another(owner, inventory):
+        return None
+    return workload(owner, inventory)
+
+
+def workload(owner: KubeObject, inventory: Inventory) -> Workload:
+    """Read one workload."""
+    if owner.kind == "Pod":
+        return Workload(owner, owner.root, 1, owner["metadata"], owner.labels)
+    number, template = owner["spec"]["replicas"], template_of(owner, inventory)
+    labels = template["metadata"]["labels"].texts()
+    return Workload(owner, template, number.count(1), number, labels)
+
+
+def template_of(owner: KubeObject, inventory: Inventory) -> Node:
+    """Give the pod template; a Rollout may borrow a Deployment's.
+
+    Raises
+    ------
+    ExpectationError
+        If it borrows one that was not read.
+    """
+    reference = owner["spec"]["workloadRef"]
+    if owner.kind == "Rollout" and reference.exists:
+        name = reference["name"].text()
+        lender = inventory.find(reference["kind"].text("Deployment"), name, owner.namespace)
+        if lender is None:
+            raise ExpectationError(
+                f"{reference.where}: {owner} takes its pods from {name}, which was not found",
+                hint="add its manifest to what --manifests reads",
+            )
+        return lender["spec"]["template"]
+    return owner["spec"]["template"]
+
+
+def behind_service(service: KubeObject, inventory: Inventory, question: Question) -> Mixture:
+    """Give the pods by label that a Service selects.
+
+    Raises
+    ------
+    ExpectationError
+        If it has no selector, selects nothing, or a pod's version cannot be told.
+    """
+    if service["spec"]["type"].text("") == "ExternalName":
+        raise ExpectationError(
+            f"{service['spec'].where}: {service} is an ExternalName: its pods are elsewhere",
+            hint="declare the split with --expect",
+        )
+    selector = service["spec"]["selector"].texts()
+    if not selector:
+        raise ExpectationError(
+            f"{service.place}: {service} has no selector: its endpoints are made by hand",
+            hint="declare the split with --expect",
+        )
+    return behind_selector(service, selector, inventory, question)
+
+
+def behind_selector(
+    service: KubeObject,
+    selector: Mapping[str, str],
+    inventory: Inventory,
+    question: Question,
+) -> Mixture:
+    """Give the pods by label that a selector selects in a Service's namespace.
+
+    Raises
+    ------
+    ExpectationError
+        As `behind_service`.
+    """
+    found = sorted(
+        (
+            each
+            for each in workloads(inventory)
+            if each.owner.namespace == service.namespace and selects(selector, each.labels)
+        ),
+        key=lambda each: each.owner.name,
+    )
+    _refuse_daemons(service, selector, inventory)
+    if not found:
+        wanted = ",".join(f"{key}={value}" for key, value in selector.items())
+        raise ExpectationError(
+            f"{service['spec']['selector'].where}: {service} selects {wanted}, "
+            "which no pod template carries",
+            hint="compare the selector with metadata.labels of the pod templates; "
+            "is the namespace the same?",
+        )
+    return _count(service, found, question)
+
+
+def _count(service: KubeObject, found: list[Workload], question: Question) -> Mixture:
+    weights: dict[str, Fraction] = {}
+    numbers = []
+    findings = []
+    for each in found:
+        label = label_of(each.template, each.owner, question, also=service.name)
+        weights[label] = weights.get(label, Fraction(0)) + each.replicas
+        numbers.append(_number(each, label))
+        if each.owner.kind == "Rollout" and list(each.owner["spec"]["strategy"]["canary"]["steps"]):
+            findings.append(
+                Finding(
+                    FindingCode.ROLLOUT_HAS_STEPS,
+                    f"{each.owner} goes through steps; its template is what will run at their end",
+                    f"for a step in between: --route Rollout/{each.owner.name} --step N",
+                    each.owner["spec"]["strategy"]["canary"]["steps"].where,
+                )
+            )
+    return Mixture(
+        weights, tuple(numbers), tuple(findings), (service, *(each.owner for each in found))
+    )
+
+
+def _number(each: Workload, label: str) -> Number:
+    what = "replicas" if each.number.exists else "replicas, by default"
+    if each.owner.kind == "Pod":
+        what = "pod"
+    return Number(
+        each.replicas, what, each.owner.kind, each.owner.full_name, each.number.where, label
+    )
+
+
+def label_of(template: Node, owner: KubeObject, question: Question, also: str = "") -> str:
+    """Give the label with which the pods of a template answer.
+
+    Parameters
+    ----------
+    template, owner
+        The pods, and the workload that declares them.
+    question : Question
+        How the version is found, and what it is called in answers.
+    also : str
+        Another name that ``--version-from`` may have used: the Service's.
+
+    Raises
+    ------
+    ExpectationError
+        If the version cannot be told.
+    """
+    version = question.versions.of_template(template, owner.name)
+    if version is None or owner.name not in question.versions.names:
+        version = question.versions.of_name(also) or version
+    if not version:
+        raise ExpectationError(
+            f"{template.where}: the pods of {owner} do not say their version",
+            hint="label the pod template (version: v1), tag its image, or use "
+            f"--version-from label:KEY or --version-from {owner.name}=v1",
+        )
+    return question.renames.get(version, version)
+
+
+def _is_owned(owner: KubeObject, inventory: Inventory) -> bool:
+    for reference in owner["metadata"]["ownerReferences"]:
+        kind, name = reference["kind"].text(""), reference["name"].text("")
+        if kind in WORKLOADS and inventory.find(kind, name, owner.namespace) is not None:
+            return True
+    return False
+
+
+def _refuse_daemons(service: KubeObject, selector: Mapping[str, str], inventory: Inventory) -> None:
+    for daemon in inventory.of("DaemonSet"):
+        labels = daemon["spec"]["template"]["metadata"]["labels"].texts()
+        if daemon.namespace == service.namespace and selects(selector, labels):
+            raise ExpectationError(
+                f"{service} ({service.place}) selects {daemon} ({daemon.place}), whose number "
+                "of pods is that of the nodes",
+                hint="declare the split with --expect",
+            )

@@ -1,0 +1,86 @@
+"""A report of a run that was cut off, from the plan and the samples that it left."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sampler.clock import NS_PER_S
+from sampler.columns import to_batch
+from sampler.errors import UsageError
+from sampler.gate import Weighing
+from sampler.intent import from_document
+from sampler.runplan import RunPlan
+from sampler.store import PLAN, REPORT
+
+if TYPE_CHECKING:
+    from analysis import Batch, Report
+    from sampler.store import StoredRun
+
+
+def report_of(run: StoredRun) -> Report:
+    """Give a run's report; if it has none, make one of what it left.
+
+    Parameters
+    ----------
+    run : StoredRun
+        Whole, going on, or cut off at any moment.
+
+    Returns
+    -------
+    Report
+        The one that was written; or, of a run that was cut off, INCONCLUSIVE with the reason
+        ``interrupted`` (no verdict if it was not to be judged), and a note that says so.
+
+    Raises
+    ------
+    UsageError
+        If neither the report nor the plan can be read.
+    """
+    if (run.path / REPORT).exists():
+        return run.report
+    try:
+        document = json.loads((run.path / PLAN).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{run.path} holds neither {REPORT} nor {PLAN}: there is nothing to make a report of",
+            hint="its samples, if there are some, can be read: sampler.read(path).table",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{run.path / PLAN} cannot be read: {error}") from error
+    weighing = Weighing(RunPlan(**from_document(document)))
+    weighing.warnings = []
+    batch = to_batch(run.table)
+    report = weighing.replay([batch] if len(batch) else [])
+    duration_s = _last_instant_ns(batch) / NS_PER_S
+    return replace(
+        report,
+        performance=replace(
+            report.performance,
+            duration_s=duration_s,
+            rate_per_s=len(batch) / duration_s if duration_s else 0.0,
+            cpu_us_per_request=0.0,
+            cpu_share=0.0,
+            client_saturated=False,
+        ),
+        run=replace(
+            report.run,
+            id=run.path.name,
+            path=str(run.path),
+            started_at=str(document["started_at"]),
+        ),
+        notes=[_what_is_missing(len(batch)), *report.notes],
+    )
+
+
+def _what_is_missing(n: int) -> str:
+    return (
+        f"the run was cut off: made again from the {n} samples that it left; what came in its "
+        "last second, what was shed and how busy the client was is not known"
+    )
+
+
+def _last_instant_ns(batch: Batch) -> int:
+    """When the last sample was complete [ns since the run began]; 0 without samples."""
+    return int(max(batch.done_ns.max(), batch.sent_ns.max())) if len(batch) else 0

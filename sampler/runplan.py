@@ -1,0 +1,75 @@
+"""The plan of one whole run: what is asked, what should come of it, where it is written."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from analysis import Policy
+from analysis.health import HealthPolicy
+from analysis.report import Source
+from sampler.labels import LabelRule
+from sampler.plan import Limits, Load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from analysis import Split
+    from sampler.target import Target
+
+DEFAULT_LABEL = LabelRule.parse("/label")
+DEFAULT_REPLICA = LabelRule.parse("/host")
+DEFAULT_MAX_TIME_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """One run: what is asked, what should come of it, and where it is written.
+
+    Parameters
+    ----------
+    target, load
+        What is sent, and how.
+    limits : Limits
+        When sending ends. In a check without ``max_samples``, the policy's budget holds.
+    label, replica : LabelRule
+        Where the version and the pod are read; no replica if None.
+    split : Split or None
+        The expected split; None measures without judging.
+    policy : Policy
+        Tolerance and error rates.
+    source : Source
+        Where the split was read.
+    health : HealthPolicy
+        How much worse the canary may be than the stable version.
+    replica_counts : mapping of str to int
+        Number of replicas of a version, where it is known.
+    previous : Split or None
+        The split before this one, where it is known.
+    seed : int
+        Of every random choice of the run.
+    out : Path or None
+        Folder of all runs; None writes nothing.
+    name : str
+        Last part of the run's id.
+    command : str
+        The command line that repeats the run.
+    """
+
+    target: Target
+    load: Load = field(default_factory=Load)
+    limits: Limits = field(default_factory=lambda: Limits(max_time_s=DEFAULT_MAX_TIME_S))
+    label: LabelRule = DEFAULT_LABEL
+    replica: LabelRule | None = DEFAULT_REPLICA
+    split: Split | None = None
+    policy: Policy = field(default_factory=Policy)
+    source: Source = field(default_factory=Source)
+    health: HealthPolicy = field(default_factory=HealthPolicy)
+    replica_counts: Mapping[str, int] = field(default_factory=dict)
+    previous: Split | None = None
+    seed: int = field(default_factory=lambda: secrets.randbits(32))
+    out: Path | None = None
+    name: str = "run"
+    command: str = ""
