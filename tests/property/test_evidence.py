@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from math import exp
+from math import exp, inf
 from random import Random
 
 import pytest
@@ -33,6 +33,7 @@ policies = st.builds(
     tolerance=st.sampled_from([Tolerance(), Tolerance.parse("20%")]),
     inner=st.sampled_from([0.0, 0.5, 0.8, 1.0]),
     max_unlabelled=st.sampled_from([0.02, 0.05, 0.3, 1.0]),
+    missing_ratio=st.sampled_from([inf, inf, 1.0, 2.0, 5.0]),
     max_samples=st.sampled_from([None, 50, 400]),
 )
 splits = st.sampled_from(
@@ -112,10 +113,12 @@ def test_the_verdict_is_pass_exactly_when_each_decision_interval_lies_inside_its
     evidence = judged(split, policy, data.draw(streams(split, most=1500)))
 
     def inside(position):
-        band, n = evidence.bands[position], evidence.judged
+        band = evidence.bands[position]
         low, high = decision_bounds(evidence, band.arm)
-        share = evidence.counts[band.arm] / n
-        at_edge = share <= band.low or share + evidence.missing / n >= band.high
+        if band.expected in {0, 1}:
+            return band.low <= low and high <= band.high and evidence.departed < band.above
+        least, most = evidence.least_and_most(band.arm)
+        at_edge = least <= band.low or most >= band.high
         return band.low <= low and high <= band.high and not at_edge
 
     all_inside = evidence.judged > 0 and all(inside(arm) for arm in judged_arms(split))

@@ -1,8 +1,7 @@
-"""Exact error rates and average needs, by forward recursion over all paths of the counts.
+"""Exact error rates and average needs: `analysis.lattice` against stored values and a second route.
 
-State: connections n, those with the label x, and which of the two PASS hypotheses have been
-refuted so far. The restarted part is left out (its stakes are never won here), which makes
-the FAIL evidence a function of the counts.
+The stored values were computed by another program. The second route here walks the counts that
+decide one step at a time, with the formulas of `Null.log_evidence`, and keeps every state.
 """
 
 from __future__ import annotations
@@ -14,13 +13,14 @@ import numpy as np
 import pytest
 
 from analysis.boundaries import fail_nulls, pass_nulls
+from analysis.lattice import boundaries, characteristics
 from analysis.policy import Policy
 from analysis.sizing import required_samples
 from analysis.split import Band, Split, Tolerance
 
 
 @dataclass(frozen=True)
-class Characteristics:
+class Walked:
     passed: float
     failed: float
     mean: float
@@ -49,7 +49,7 @@ def decisive_counts(band, inner, alpha, beta, budget):
         yield n, upper, lower, fail_low, fail_high
 
 
-def characteristics(band, share, *, inner=1.0, alpha, beta, budget):
+def walk(band, share, *, inner=1.0, alpha, beta, budget):
     # alive[h, l, x]: chance of being undecided, with "too high", "too low" refuted or not.
     width = budget + 2
     alive = np.zeros((2, 2, width))
@@ -79,7 +79,60 @@ def characteristics(band, share, *, inner=1.0, alpha, beta, budget):
         inside = np.flatnonzero((x / n > band.low) & (x / n < band.high)) + first
         passed += alive[1, 1, inside].sum()
         alive[1, 1, inside] = 0
-    return Characteristics(passed, failed, mean)
+    return Walked(passed, failed, mean)
+
+
+def computed(band, share, *, inner=1.0, alpha, beta, budget):
+    policy = Policy(alpha=alpha, beta=beta, inner=inner)
+    found = characteristics(band, policy, [share], budget)
+    return Walked(float(found.passed[0]), float(found.failed[0]), float(found.mean[0]))
+
+
+SECOND_ROUTE = [
+    (Tolerance().bands(Split.parse("v1=9,v2=1"))[1], 0.1, 1.0, 0.01, 900),
+    (Tolerance().bands(Split.parse("v1=9,v2=1"))[1], 0.16, 0.5, 0.05, 600),
+    (Band("v2", 0.5, 0.1, 0.1), 0.45, 0.0, 0.05, 500),
+    (Band("v2", 0.99, 0.008, 0.009), 0.985, 1.0, 0.2, 700),
+]
+
+
+@pytest.mark.parametrize(("band", "share", "inner", "level", "budget"), SECOND_ROUTE)
+def test_both_routes_give_the_same_chances(band, share, inner, level, budget):
+    arguments = {"inner": inner, "alpha": level, "beta": level, "budget": budget}
+    walked, found = walk(band, share, **arguments), computed(band, share, **arguments)
+
+    assert found.passed == pytest.approx(walked.passed, abs=1e-11)
+    assert found.failed == pytest.approx(walked.failed, abs=1e-11)
+    assert found.mean == pytest.approx(walked.mean, abs=1e-8)
+
+
+@pytest.mark.parametrize(("band", "share", "inner", "level", "budget"), SECOND_ROUTE)
+def test_both_routes_find_the_same_counts_that_decide(band, share, inner, level, budget):
+    found = boundaries(band, Policy(alpha=level, beta=level, inner=inner), budget)
+
+    columns = (found.upper, found.lower, found.fail_low, found.fail_high)
+    rows = zip(range(1, budget + 1), *(column.tolist() for column in columns), strict=True)
+    assert list(rows) == list(decisive_counts(band, inner, level, level, budget))
+
+
+def test_many_shares_at_once_are_the_same_as_each_alone():
+    band, policy = Band("v2", 0.1, 0.05, 0.04), Policy()
+    shares = [0.0, 0.05, 0.1, 0.2, 1.0]
+    together = characteristics(band, policy, shares, 1000)
+
+    for position, share in enumerate(shares):
+        alone = characteristics(band, policy, [share], 1000)
+        assert together.passed[position] == pytest.approx(alone.passed[0], abs=1e-12)
+        assert together.failed[position] == pytest.approx(alone.failed[0], abs=1e-12)
+        assert together.mean[position] == pytest.approx(alone.mean[0], abs=1e-9)
+
+
+def test_quantiles_of_the_need_are_those_that_were_published():
+    found = characteristics(Band("v2", 0.1, 0.02, 0.02), Policy(), [0.1, 0.0], 20000)
+
+    assert found.quantile(0.95).tolist() == [5354, 86]
+    assert found.quantile(0.99).tolist() == [7076, 86]
+    assert found.mean == pytest.approx([3157, 86], abs=0.5)
 
 
 @pytest.mark.parametrize(
@@ -92,9 +145,7 @@ def characteristics(band, share, *, inner=1.0, alpha, beta, budget):
     ],
 )
 def test_error_rates_and_average_need(share, level, budget, passed, failed, mean):
-    found = characteristics(
-        Band("v2", 0.1, 0.02, 0.02), share, alpha=level, beta=level, budget=budget
-    )
+    found = computed(Band("v2", 0.1, 0.02, 0.02), share, alpha=level, beta=level, budget=budget)
 
     assert found.passed == pytest.approx(passed, abs=1e-7)
     assert found.failed == pytest.approx(failed, abs=1e-9)
@@ -108,17 +159,21 @@ AUTOMATIC = [("v1=9,v2=1", 0.01), ("v1=4,v2=1", 0.05), ("v1=1,v2=1", 0.05), ("v1
 @pytest.mark.parametrize("inner", [1.0, 0.5, 0.0])
 def test_error_rates_hold_at_the_edges_of_automatic_bands(split, level, inner):
     band = Tolerance().bands(Split.parse(split))[1]
+    inside = (band.expected - inner * band.below, band.expected + inner * band.above)
+    beyond = (band.low / 2, min(0.9, band.high + 2 * band.above))
 
-    def at(share, budget=1500):
-        return characteristics(band, share, inner=inner, alpha=level, beta=level, budget=budget)
+    found = characteristics(
+        band,
+        Policy(alpha=level, beta=level, inner=inner),
+        [band.low, band.high, *inside, *beyond],
+        1500,
+    )
 
-    assert at(band.low).passed <= level
-    assert at(band.high).passed <= level
-    assert at(band.expected - inner * band.below).failed <= level
-    assert at(band.expected + inner * band.above).failed <= level
+    assert found.passed[:2].max() <= level
+    assert found.failed[2:4].max() <= level
     # Not by never deciding.
-    assert at(band.low / 2).failed > 0.75
-    assert at(min(0.9, band.high + 2 * band.above)).failed > 0.9
+    assert found.failed[4] > 0.75
+    assert found.failed[5] > 0.9
 
 
 @pytest.mark.parametrize(("split", "level"), AUTOMATIC)
@@ -126,7 +181,7 @@ def test_a_right_split_passes_within_what_the_planner_allows(split, level):
     parsed = Split.parse(split)
     sizing = required_samples(parsed, Policy(alpha=level, beta=level))
 
-    found = characteristics(
+    found = computed(
         Tolerance().bands(parsed)[1],
         parsed.share("v2"),
         alpha=level,

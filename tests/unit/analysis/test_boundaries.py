@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from math import inf, log
+from math import exp, inf, log
 
 import pytest
 
@@ -9,8 +9,11 @@ from analysis.boundaries import (
     Side,
     certain_tolerance,
     clean_connections,
+    clean_null,
     fail_nulls,
+    imputed,
     is_certain,
+    log_lost,
     lower_null,
     pass_nulls,
     upper_null,
@@ -119,3 +122,70 @@ def test_only_shares_of_zero_and_one_are_certain(share, certain):
 def test_a_certain_share_has_one_tolerance():
     assert certain_tolerance(Band("v1", 1.0, 0.01, 0.5)) == 0.01
     assert certain_tolerance(Band("v2", 0.0, 0.5, 0.02)) == 0.02
+
+
+@pytest.mark.parametrize(
+    ("edge", "side", "ratio", "expected"),
+    [
+        (0.12, Side.AT_LEAST, 1.0, 0.12),
+        (0.08, Side.AT_MOST, 1.0, 0.08),
+        (0.12, Side.AT_LEAST, 2.0, 0.214285714),
+        (0.08, Side.AT_MOST, 2.0, 0.0416666667),
+        (0.12, Side.AT_LEAST, 5.0, 0.405405405),
+        (0.08, Side.AT_MOST, 5.0, 0.0170940171),
+        (0.12, Side.AT_LEAST, inf, 1.0),
+        (0.08, Side.AT_MOST, inf, 0.0),
+    ],
+)
+def test_what_a_missing_label_counts_as(edge, side, ratio, expected):
+    assert imputed(edge, side, ratio) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("ratio", [1.5, 4.0, 1e6])
+@pytest.mark.parametrize("rate", [0.01, 0.2])
+def test_what_a_missing_label_counts_as_is_worst_for_the_largest_ratio_and_fair_there(ratio, rate):
+    """The mean of what is fed equals the share at the edge."""
+    for side, own in ((Side.AT_LEAST, rate), (Side.AT_MOST, rate / ratio)):
+        other = rate / ratio if side is Side.AT_LEAST else rate
+        lost = 0.3 * own + 0.7 * other
+
+        assert 0.3 * (1 - own) + lost * imputed(0.3, side, ratio) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("alternative", [0.0, 0.05, 0.4, 1.0])
+def test_the_factor_of_a_fraction_lies_on_the_line_between_the_two_results(alternative):
+    factors = [
+        exp(log_lost(alternative, 0.2, y))
+        if (alternative, y) not in {(0.0, 1.0), (1.0, 0.0)}
+        else 0
+        for y in (0.0, 0.25, 1.0)
+    ]
+
+    assert factors[1] == pytest.approx(0.75 * factors[0] + 0.25 * factors[2])
+
+
+def test_missing_labels_at_equal_rates_leave_the_evidence_as_it_was():
+    for null in (*pass_nulls(TEN, 1.0), *fail_nulls(TEN, 1.0, 1.0)):
+        assert null.log_evidence(130, 10, 30) == pytest.approx(null.log_evidence(100, 10))
+
+
+def test_a_missing_label_counts_as_the_worst_where_nothing_is_known():
+    too_low, too_high = pass_nulls(TEN)
+
+    assert too_low.log_evidence(100, 10, 5) == pytest.approx(too_low.log_evidence(100, 10))
+    assert too_high.log_evidence(100, 10, 5) == pytest.approx(too_high.log_evidence(100, 15))
+
+
+@pytest.mark.parametrize("level", [0.05, 0.01])
+@pytest.mark.parametrize("tolerance", [0.001, 0.01, 0.02, 0.05, 0.3])
+def test_the_bet_on_a_clean_run_spares_only_what_the_run_does_not_need(tolerance, level):
+    null, n = clean_null(tolerance, level), clean_connections(tolerance, level)
+
+    assert null.log_evidence(n, 0) >= -log(level)
+    assert null.log_evidence(n - 1, 0) < -log(level)
+    assert sum(null.weights) == pytest.approx(1)
+    assert null.log_evidence(10 * n, 0, 1) > -log(level)
+
+
+def test_nothing_is_spared_where_a_clean_run_needs_all_of_it():
+    assert clean_null(0.5, 0.25).alternatives == (0.0,)

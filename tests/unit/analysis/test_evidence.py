@@ -9,7 +9,7 @@ from analysis.batch import Batch, Outcome
 from analysis.evidence import SLICE, Evidence, weigh
 from analysis.policy import Policy
 from analysis.report import ReasonCode
-from analysis.sizing import required_samples
+from analysis.sizing import remaining, required_samples
 from analysis.split import Split, Tolerance
 
 NINE_ONE = Split.parse("v1=9,v2=1")
@@ -90,7 +90,18 @@ def test_codes_may_mean_other_labels_in_the_next_batch():
         ("v1=10,v2=0", ["v1"] * 500, {}, ReasonCode.WITHIN_TOLERANCE, 459),
         ("v1=10", ["v1"] * 500, {}, ReasonCode.WITHIN_TOLERANCE, 459),
         ("v1=10,v2=0", ["v1"] * 500, {"beta": 0.05}, ReasonCode.WITHIN_TOLERANCE, 299),
-        ("v1=10,v2=0", ["v1", None, "v1"], {}, ReasonCode.MISSING_LABELS, 2),
+        ("v1=10,v2=0", ["v1", None] * 99, {}, ReasonCode.TOO_MANY_UNLABELLED, 32),
+        ("v1=10", [None] * 99, {"max_unlabelled": 1.0}, ReasonCode.MISSING_LABELS, 32),
+        ("v1=10,v2=0", ["v1", None] + ["v1"] * 1600, {}, ReasonCode.WITHIN_TOLERANCE, 1450),
+        (
+            "v1=0,v2=10",
+            ["v2"] * 458 + [None] + ["v2"] * 1600,
+            {},
+            ReasonCode.WITHIN_TOLERANCE,
+            1450,
+        ),
+        ("v1=10,v2=0", ["v1"] * 459 + [None], {}, ReasonCode.WITHIN_TOLERANCE, 459),
+        ("v1=10", [None] + ["v1"] * 999, {"missing_ratio": 2}, ReasonCode.WITHIN_TOLERANCE, 461),
         ("v1=5,v2=5", [None] * 99, {}, ReasonCode.TOO_MANY_UNLABELLED, 32),
         ("v1=5,v2=5", [None] * 99, {"max_unlabelled": 1.0}, ReasonCode.MISSING_LABELS, 32),
     ],
@@ -110,10 +121,14 @@ def test_a_missing_label_after_enough_clean_connections_does_no_harm(run):
     assert evidence.judged > 461
 
 
-def test_a_missing_label_at_the_last_clean_connection_comes_too_early(run):
-    evidence = run("v1=10,v2=0", ["v1"] * 458 + [None] + ["v1"] * 100, max_samples=999)
+def test_a_missing_label_before_the_clean_run_is_complete_makes_it_longer(run):
+    evidence = run("v1=10,v2=0", ["v1"] * 458 + [None] + ["v1"] * 100)
 
-    assert (evidence.settled, evidence.judged) == (ReasonCode.MISSING_LABELS, 459)
+    assert (evidence.settled, evidence.judged) == (None, 559)
+    more = remaining(evidence)
+    assert more is not None
+    assert 1450 - 559 < more < evidence.budget - 559
+    assert evidence.budget == 5 * 459
 
 
 def test_missing_labels_may_not_exceed_the_tolerance_of_a_share_of_zero(run):

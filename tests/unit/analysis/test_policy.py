@@ -14,6 +14,8 @@ from analysis.policy import Policy
         ("beta", float("nan")),
         ("inner", 1.1),
         ("inner", -0.1),
+        ("missing_ratio", 0.99),
+        ("missing_ratio", float("nan")),
         ("max_unlabelled", 0.0),
         ("max_unlabelled", 1.5),
         ("max_samples", 0),

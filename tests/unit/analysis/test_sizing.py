@@ -7,7 +7,7 @@ import pytest
 from analysis.batch import Batch
 from analysis.evidence import Evidence, weigh
 from analysis.policy import Policy
-from analysis.sizing import Sizing, remaining, required_samples
+from analysis.sizing import Sizing, remaining, required_samples, tolerable_missing
 from analysis.split import Split, Tolerance
 
 
@@ -88,3 +88,19 @@ def test_a_share_of_zero_counts_down():
 
 def test_the_slowest_part_of_a_mixed_expectation_is_forecast():
     assert forecast(seen("v1=1,v2=1,v3=0", {})) >= 459
+
+
+@pytest.mark.parametrize(
+    ("split", "tolerance", "ratio", "expected"),
+    [
+        ("v1=9,v2=1", "2pp", float("inf"), 0.0222222222),
+        ("v1=1,v2=1", "10pp", float("inf"), 0.2),
+        ("v1=10,v2=0", "1pp", float("inf"), 0.01),
+        ("v1=9,v2=1", "2pp", 1.0, 1.0),
+        ("v1=9,v2=1", "2pp", 2.0, 0.02 / (0.214285714 - 0.1)),
+    ],
+)
+def test_the_rate_of_missing_labels_beyond_which_nothing_passes(split, tolerance, ratio, expected):
+    policy = Policy(tolerance=Tolerance.parse(tolerance), missing_ratio=ratio)
+
+    assert tolerable_missing(Split.parse(split), policy) == pytest.approx(expected, abs=1e-8)

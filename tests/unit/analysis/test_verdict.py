@@ -122,12 +122,20 @@ def test_missing_labels_that_hide_a_version_never_make_it_absent(run):
     assert "--timeout" in reason.remedy
 
 
-def test_one_missing_label_leaves_a_share_of_zero_undecided(run):
-    decision = decide(run("v1=10,v2=0", ["v1"] * 5 + [None]))
+def test_one_missing_label_makes_the_clean_run_of_a_share_of_zero_longer(run):
+    decision = decide(run("v1=10,v2=0", ["v1"] * 458 + [None]))
+
+    assert not decision.is_final
+
+
+def test_too_many_missing_labels_leave_a_share_of_zero_undecided(run):
+    decision = decide(run("v1=10,v2=0", (["v1"] * 19 + [None]) * 50, max_unlabelled=1.0))
 
     assert decision.verdict is Verdict.INCONCLUSIVE
+    assert decision.is_final
     assert decision.reasons[0].code is ReasonCode.MISSING_LABELS
-    assert "1 of 6 connections (16.7 %) gave no label" in decision.reasons[0].message
+    assert "PASS needs less than 1 %" in decision.reasons[0].message
+    assert "--missing-ratio" in decision.reasons[0].remedy
 
 
 @pytest.mark.parametrize(
@@ -196,3 +204,12 @@ def test_a_departure_within_the_run_is_said_to_be_one(run, tail, says):
     assert decision.verdict is Verdict.FAIL
     assert decision.decided_after > 1000
     assert re.match(says, decision.reasons[0].message)
+
+
+def test_an_assumption_about_missing_labels_is_named_where_it_was_used(run):
+    lost = decide(run("v1=10", [None] + ["v1"] * 999, missing_ratio=2.0))
+    whole = decide(run("v1=10", ["v1"] * 999, missing_ratio=2.0))
+
+    assert lost.verdict is whole.verdict is Verdict.PASS
+    assert "2 times as often" in lost.notes[0]
+    assert whole.notes == ()

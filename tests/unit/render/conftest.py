@@ -12,6 +12,10 @@ from analysis.report import (
     Check,
     Decided,
     Expected,
+    Health,
+    HealthArm,
+    HealthErrors,
+    HealthTimes,
     Observed,
     Performance,
     Reason,
@@ -182,6 +186,14 @@ def _is_one_a_decoder_gives(text):
     return not any("\ud800" <= a < "\udc00" <= b < "\ue000" for a, b in pairwise(text))
 
 
+def _health(texts):
+    """Health with labels of strangers; its numbers are ours, so a few will do."""
+    arms = st.builds(HealthArm, texts, st.just(640), st.just(12), st.just({"p50": 0.02}))
+    errors = HealthErrors(500, 30.5, 1e-9, 2.0, 0.5)
+    times = HealthTimes(64, 60, 9.0, {"p50": (-0.01, 0.03)}, 0.95)
+    return st.builds(Health, arms, arms, st.just(errors), st.just(times))
+
+
 def _strategies():
     characters = st.characters(codec=None)
     texts = st.text(characters, max_size=12).filter(_is_one_a_decoder_gives) | st.sampled_from(
@@ -228,6 +240,7 @@ def _strategies():
             texts,
         ),
         "notes": st.lists(texts, max_size=3),
+        "health": st.none() | _health(texts),
     }
     judged = st.builds(
         Report,

@@ -70,6 +70,7 @@ def test_the_fields_stand_in_the_documented_order(document):
         "performance",
         "run",
         "notes",
+        "health",
     ]
 
 

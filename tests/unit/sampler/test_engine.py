@@ -9,10 +9,11 @@ import pytest
 from analysis import ABSENT, Batch, Outcome
 from sampler import engine as engine_module
 from sampler.engine import Engine, make_transport
-from sampler.errors import UsageError
 from sampler.labels import LabelReader, LabelRule
 from sampler.plan import Limits, Load, TransportKind
+from sampler.record import Recorder
 from sampler.target import Target
+from sampler.transport.base import Wiring
 
 
 class ManualTransport:
@@ -93,7 +94,7 @@ async def until(condition) -> None:
 
 
 def test_a_closed_workload_keeps_every_slot_busy_and_stops_at_its_limit(make_engine):
-    engine, transport, _ = make_engine(Load(concurrency=3), Limits(max_samples=7))
+    engine, transport, _ = make_engine(Load(concurrency=3, max_rate=None), Limits(max_samples=7))
 
     async def act() -> None:
         for index in range(7):
@@ -108,7 +109,7 @@ def test_a_closed_workload_keeps_every_slot_busy_and_stops_at_its_limit(make_eng
 
 
 def test_batches_are_in_send_order_whatever_comes_back_first(make_engine):
-    engine, transport, _ = make_engine(Load(concurrency=4), Limits(max_samples=4))
+    engine, transport, _ = make_engine(Load(concurrency=4, max_rate=None), Limits(max_samples=4))
 
     async def act() -> None:
         await until(lambda: len(transport.flying) == 4)
@@ -174,7 +175,7 @@ def test_an_open_workload_does_not_wait_for_answers_and_counts_what_it_sheds(mak
 
 def test_arrivals_keep_their_due_times(make_engine):
     engine, transport, clock = make_engine(
-        Load(concurrency=1_000, rate=1_000), Limits(max_samples=500)
+        Load(concurrency=1_000, rate=1_000, max_rate=None), Limits(max_samples=500)
     )
     due: list[int] = []
 
@@ -203,10 +204,193 @@ def test_a_failure_of_the_transport_is_raised(make_engine):
         asyncio.run(collect(engine, act))
 
 
-def test_fast_refuses_what_it_cannot_carry():
-    class Wiring:
-        load = Load(transport=TransportKind.FAST)
-        target = Target("https://h/")
+@pytest.mark.parametrize(
+    ("kind", "url", "expected"),
+    [
+        (TransportKind.AUTO, "http://h/", "FastTransport"),
+        (TransportKind.AUTO, "https://h/", "TlsTransport"),
+        (TransportKind.FAST, "https://h/", "TlsTransport"),
+        (TransportKind.FULL, "https://h/", "FullTransport"),
+    ],
+)
+def test_fast_carries_whatever_full_is_not_asked_for(kind, url, expected):
+    reader = LabelReader(LabelRule.parse("/label"))
+    wiring = Wiring(
+        target=Target(url),
+        load=Load(transport=kind),
+        reader=reader,
+        recorder=Recorder(reader.labels, reader.replicas),
+        clock=lambda: 0,
+        seed=0,
+        on_idle=lambda _slot: None,
+    )
 
-    with pytest.raises(UsageError, match="plain HTTP only"):
-        make_transport(Wiring())  # type: ignore[arg-type]
+    assert type(make_transport(wiring)).__name__ == expected
+
+
+def throttle(transport: ManualTransport, index: int, after: bytes) -> None:
+    """End an exchange as an answer that asks to come back later."""
+    slot, scheduled_ns = transport.flying.pop(index)
+    recorder, now = transport.wiring.recorder, transport.wiring.clock()
+    recorder.throttled = ((b"Retry-After", after),)
+    recorder.record(
+        index, scheduled_ns, now, now, now, index, 0, ABSENT, ABSENT, 503, Outcome.UNLABELLED
+    )
+    transport.wiring.on_idle(slot)
+
+
+def test_a_cap_holds_back_a_closed_workload_and_loses_no_slot(make_engine):
+    load = Load(concurrency=8, max_rate=100)
+    engine, transport, clock = make_engine(load, Limits(max_samples=40))
+
+    async def act() -> None:
+        launched = 0
+        while launched < 40:
+            await until(lambda: transport.flying)
+            assert engine.launched <= 2 + 100 * clock.now_ns / 1e9
+            for index in list(transport.flying):
+                transport.finish(index)
+            launched = engine.launched
+            clock.now_ns += 10_000_000
+
+    batches = asyncio.run(collect(engine, act))
+
+    assert sum(map(len, batches)) == 40
+    assert clock.now_ns >= 0.38e9
+
+
+def test_a_cap_makes_an_arrival_late_and_does_not_lose_it(make_engine):
+    load = Load(concurrency=100, rate=1_000, max_rate=1_000)
+    engine, transport, clock = make_engine(load, Limits(max_samples=50))
+
+    async def act() -> None:
+        await until(lambda: engine._timer is not None)
+        clock.now_ns = 200_000_000  # some 200 arrivals are due at once
+        engine._launch_due()
+        assert engine.launched == engine._cap.burst == 10
+        assert engine.shed == 0
+        while engine.launched < 50:
+            clock.now_ns += 1_000_000
+            engine._launch_due()
+        transport.abort()
+
+    asyncio.run(collect(engine, act))
+
+    assert engine.shed == 0
+    assert engine.strain().lateness.longest_ns > 100e6
+
+
+def test_retry_after_pauses_the_launches_for_as_long_as_it_says(make_engine):
+    engine, transport, clock = make_engine(
+        Load(concurrency=2, max_rate=None), Limits(max_samples=4, max_time_s=100)
+    )
+
+    async def act() -> None:
+        await until(lambda: len(transport.flying) == 2)
+        throttle(transport, 0, b"7")
+        await until(lambda: engine.is_paused)
+        launched = engine.launched
+        for index in list(transport.flying):
+            transport.finish(index)
+        clock.now_ns = 6_900_000_000
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert engine.launched == launched
+        assert not transport.flying
+        clock.now_ns = 7_100_000_000
+        await until(lambda: not engine.is_paused)
+        while engine.launched < 4 or transport.flying:
+            for index in list(transport.flying):
+                transport.finish(index)
+
+    asyncio.run(collect(engine, act))
+
+    assert (engine.pauses, engine.overload) == (1, None)
+
+
+def test_a_pause_that_does_not_fit_ends_the_run(make_engine):
+    engine, transport, _ = make_engine(Load(concurrency=1), Limits(max_time_s=5))
+
+    async def act() -> None:
+        await until(lambda: transport.flying)
+        throttle(transport, 0, b"60")
+        await until(lambda: engine.is_stopping)
+        transport.abort()
+
+    asyncio.run(collect(engine, act))
+
+    assert "60 s" in (engine.overload or "")
+
+
+def test_a_fourth_request_for_a_pause_ends_the_run(make_engine):
+    engine, transport, clock = make_engine(Load(concurrency=1), Limits(max_time_s=1_000))
+
+    async def act() -> None:
+        for pause in range(4):
+            await until(lambda: transport.flying)
+            throttle(transport, min(transport.flying), b"1")
+            await until(lambda: engine.is_paused or engine.is_stopping)
+            transport.abort()
+            assert engine.is_stopping == (pause == 3)
+            clock.now_ns += 2_000_000_000
+
+    asyncio.run(collect(engine, act))
+
+    assert engine.pauses == 3
+    assert "once more" in (engine.overload or "")
+
+
+def test_a_run_that_must_not_stop_for_overload_does_not(make_engine):
+    engine, transport, _ = make_engine(
+        Load(concurrency=1, overload_stop=False, max_rate=None), Limits(max_samples=2)
+    )
+
+    async def act() -> None:
+        await until(lambda: transport.flying)
+        throttle(transport, 0, b"60")
+        await until(lambda: 1 in transport.flying)
+        transport.finish(1)
+
+    asyncio.run(collect(engine, act))
+
+    assert engine.launched == 2
+    assert engine.overload is None
+
+
+def test_what_was_due_before_the_end_and_never_sent_is_shed(make_engine):
+    engine, transport, clock = make_engine(
+        Load(concurrency=500, rate=1_000, max_rate=None), Limits(max_time_s=1)
+    )
+
+    async def act() -> None:
+        await until(lambda: engine._timer is not None)
+        engine._timer.cancel()  # the loop stalls until after the end
+        clock.now_ns = 1_000_000_000
+        await until(lambda: engine.is_stopping)
+        transport.abort()
+
+    asyncio.run(collect(engine, act))
+
+    assert engine.launched + engine.shed == pytest.approx(1_000, abs=150)
+
+
+def test_what_is_due_during_a_pause_is_shed(make_engine):
+    engine, transport, clock = make_engine(
+        Load(concurrency=50, rate=1_000, max_rate=None), Limits(max_time_s=100)
+    )
+
+    async def act() -> None:
+        await until(lambda: engine._timer is not None)
+        clock.now_ns = 20_000_000
+        engine._launch_due()
+        throttle(transport, min(transport.flying), b"1")
+        await until(lambda: engine.is_paused)
+        launched = engine.launched
+        clock.now_ns = 500_000_000
+        engine._launch_due()
+        assert engine.launched == launched
+        assert engine.shed == pytest.approx(480, rel=0.2)
+        engine.stop()
+        transport.abort()
+
+    asyncio.run(collect(engine, act))

@@ -93,6 +93,7 @@ def test_columns_have_the_types_that_a_batch_promises(recorder):
         "status": np.int16,
         "outcome": np.uint8,
         "worker": np.uint16,
+        "remote": np.int32,
     }
 
 
@@ -157,11 +158,13 @@ def _row(index):
         "status": 200 + index,
         "outcome": index % len(Outcome),
         "worker": 3,
+        "remote": ABSENT,
     }
 
 
 def _record(recorder, index):
     row = _row(index)
     row.pop("worker")
+    row.pop("remote")
     outcome = Outcome(row.pop("outcome"))
     recorder.record(index, *row.values(), outcome)

@@ -1,0 +1,192 @@
+"""``weighbridge judge`` as a user meets it: the stop, the verdict, bad lines, documents."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from xml.etree import ElementTree as ET
+
+import jsonschema
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analysis.render import schema
+from sampler.demo.process import EmbeddedService
+
+TEN_PERCENT = ("--expect", "v1=9,v2=1", "--tolerance", "2pp")
+
+
+def stream(seed, share, n):
+    """Label i is v2 iff the first 8 bytes of SHA-256("seed:i"), as a fraction, are below share."""
+    digests = (hashlib.sha256(f"{seed}:{i}".encode()).digest() for i in range(1, n + 1))
+    return ["v2" if int.from_bytes(d[:8], "big") / 2**64 < share else "v1" for d in digests]
+
+
+def write_csv(path, labels, header="time,label,connection"):
+    rows = (f"{i / 1000},{label},{i}" for i, label in enumerate(labels))
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def report_of(done):
+    document = json.loads(done.stdout)
+    jsonschema.validate(document, schema())
+    return document
+
+
+@pytest.mark.parametrize(
+    ("seed", "share", "level", "n", "code", "after", "x"),
+    [
+        ("a", 0.1, "0.01", 20000, 0, 3899, 406),
+        ("c", 0.1, "0.05", 20000, 0, 2038, 208),
+        ("e", 0.0, "0.01", 1000, 1, 86, 0),
+        ("f", 0.5, "0.01", 1000, 1, 33, 14),
+        ("h", 0.12, "0.01", 6000, 3, 6000, 698),
+    ],
+)
+def test_a_log_is_decided_on_the_very_connection_of_the_formulas(
+    weighbridge, tmp_path, seed, share, level, n, code, after, x
+):
+    log = write_csv(tmp_path / "log.csv", stream(seed, share, n))
+
+    done = weighbridge(
+        "judge", log, *TEN_PERCENT, "--alpha", level, "--beta", level,
+        "--max-samples", str(n), "--json", "-",
+    )  # fmt: skip
+
+    report = report_of(done)
+    assert done.returncode == code
+    assert (report["decision"]["decided_after"], report["observed"]["counts"]["v2"]) == (after, x)
+    assert report["samples"]["launched"] == n
+
+
+def test_other_names_of_columns_and_no_connection_column(weighbridge, tmp_path):
+    log = write_csv(tmp_path / "log.csv", stream("a", 0.1, 5000), "at,version,request")
+
+    done = weighbridge(
+        "judge", log, *TEN_PERCENT, "--time-column", "at", "--label-column", "version",
+        "--max-samples", "20000",
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert "of 3899 connections" in done.stdout.splitlines()[0]
+
+
+def test_only_the_first_row_of_each_connection_is_judged(weighbridge, tmp_path):
+    labels = stream("a", 0.1, 5000)
+    rows = [f"{i},{label},{i}\n{i},{label},{i}\n" for i, label in enumerate(labels)]
+    log = tmp_path / "log.csv"
+    log.write_text("time,label,connection\n" + "".join(rows), encoding="utf-8")
+
+    done = weighbridge("judge", str(log), *TEN_PERCENT, "--max-samples", "20000", "--json", "-")
+
+    report = report_of(done)
+    assert report["decision"]["decided_after"] == 3899
+    assert report["samples"]["connections"] == 5000
+    assert "first answer of each" in report["notes"][0]
+
+
+def test_bad_lines_are_counted_and_named_and_too_many_end_with_2(weighbridge, tmp_path):
+    lines = [f"{i},v1,{i}" for i in range(999)]
+    lines[500] = "500,v1"
+    log = tmp_path / "log.csv"
+    log.write_text("\n".join(["time,label,connection", *lines, "soon,v1,999"]), encoding="utf-8")
+    expect = ("--expect", "v1=10,v2=0")
+
+    passed = weighbridge("judge", str(log), *expect, "--json", "-")
+    refused = weighbridge("judge", str(log), *expect, "--max-bad-lines", "0.1%")
+
+    # The bad ones stand behind the 459 that decided.
+    assert passed.returncode == 0
+    assert "2 of 1000 lines cannot be read" in report_of(passed)["notes"][0]
+    assert "line 502: expected 3 columns, got 2" in report_of(passed)["notes"][0]
+    assert refused.returncode == 2
+    assert "line 502" in refused.stderr
+    assert "line 1001: 'soon' is no time" in refused.stderr
+    assert "--max-bad-lines" in refused.stderr
+
+
+def test_a_bad_line_counts_as_a_connection_without_a_label(weighbridge, tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text("label\nv1\nv1\n\x00\n" + "v1\n" * 500, encoding="utf-8")
+
+    done = weighbridge("judge", str(log), "--expect", "v1=10,v2=0", "--time-column", "none")
+
+    assert done.returncode == 3
+    assert "label" in done.stdout
+
+
+def test_rows_out_of_order_are_refused_because_a_slow_version_would_be_under_counted(
+    weighbridge, tmp_path
+):
+    log = tmp_path / "log.csv"
+    log.write_text("time,label\n1,v1\n3,v1\n2,v2\n", encoding="utf-8")
+
+    done = weighbridge("judge", str(log), "--expect", "v1=9,v2=1")
+
+    assert done.returncode == 2
+    assert "line 4" in done.stderr
+    assert "sort the rows" in done.stderr
+
+
+def test_a_missing_column_names_those_that_are_there(weighbridge, tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text("ts,version\n1,v1\n", encoding="utf-8")
+
+    done = weighbridge("judge", str(log), "--expect", "v1=9,v2=1", "--time-column", "none")
+
+    assert done.returncode == 2
+    assert "'ts', 'version'" in done.stderr
+    assert "--label-column" in done.stderr
+
+
+def test_json_lines_and_parquet_stop_where_the_csv_does(weighbridge, tmp_path):
+    labels = stream("c", 0.1, 4000)
+    times = [f"2026-01-31T12:{i // 3600:02}:{i % 3600 / 60:09.6f}Z" for i in range(4000)]
+    lines = (
+        json.dumps({"time": time, "label": label, "connection": i})
+        for i, (time, label) in enumerate(zip(times, labels, strict=True))
+    )
+    (tmp_path / "log.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    pq.write_table(
+        pa.table({"time": pa.array(range(4000), pa.timestamp("ms")), "label": labels}),
+        tmp_path / "log.parquet",
+    )
+
+    for name in ("log.jsonl", "log.parquet"):
+        done = weighbridge(
+            "judge", str(tmp_path / name), *TEN_PERCENT, "--alpha", "0.05", "--beta", "0.05",
+            "--max-samples", "20000",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "of 2038 connections" in done.stdout
+
+
+def test_a_run_that_was_written_is_judged_as_it_was_live(weighbridge, tmp_path):
+    with EmbeddedService({"v1": 9, "v2": 1}, seed=5) as service:
+        live = weighbridge(
+            "check", service.url, "--expect", "v1=9,v2=1", "--out", str(tmp_path), "--json", "-"
+        )
+    (folder,) = tmp_path.glob("*-check")
+
+    again = weighbridge("judge", str(folder), "--json", "-", "--junit", str(tmp_path / "j.xml"))
+    file = weighbridge("judge", str(folder / "samples.parquet"), "--json", "-")
+    other = weighbridge("judge", str(folder), "--expect", "v1=5,v2=5")
+
+    before, after = json.loads(live.stdout), report_of(again)
+    assert live.returncode == again.returncode == 0
+    for part in ("verdict", "observed", "decision", "samples", "expected"):
+        assert after[part] == before[part]
+    assert report_of(file)["decision"] == before["decision"]
+    assert other.returncode == 1
+    assert ET.parse(tmp_path / "j.xml").getroot().get("failures") == "0"
+
+
+def test_a_log_without_an_expectation_is_a_usage_error(weighbridge, tmp_path):
+    log = write_csv(tmp_path / "log.csv", ["v1"])
+
+    done = weighbridge("judge", log)
+
+    assert done.returncode == 2
+    assert "--expect" in done.stderr

@@ -1,0 +1,84 @@
+"""``weighbridge plan``: what it says, exactly and by closed form, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+
+import jsonschema
+import pytest
+
+from analysis.render.plan import plan_schema
+
+
+def plan_of(done):
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    jsonschema.Draft202012Validator.check_schema(plan_schema())
+    jsonschema.validate(document, plan_schema())
+    return document
+
+
+def at(plan, share):
+    (row,) = [row for row in plan["characteristics"] if row["share"] == pytest.approx(share)]
+    return row
+
+
+def test_the_need_of_nine_pods_and_one_in_connections_and_seconds(weighbridge):
+    plan = plan_of(weighbridge("plan", "--expect", "v1=9,v2=1", "--rate", "50/s", "--json", "-"))
+
+    assert plan["method"] == "closed form"
+    assert plan["samples"] == {"mean": 716, "q95": 1272, "q99": 1710}
+    assert plan["seconds"]["q99"] == pytest.approx(1710 / 50)
+    assert plan["budget"] == 1710
+
+
+def test_exact_figures_are_those_of_the_documentation(weighbridge):
+    plan = plan_of(weighbridge("plan", "--expect", "v1=9,v2=1", "--exact", "--json", "-"))
+
+    assert plan["method"] == "exact"
+    assert at(plan, 0.1)["pass"] == pytest.approx(0.988, abs=5e-4)
+    assert at(plan, 0.1)["mean_samples"] == pytest.approx(702, abs=0.5)
+    assert at(plan, 2 / 11)["fail"] == pytest.approx(0.86, abs=5e-3)
+    assert at(plan, 0.5)["mean_samples"] == pytest.approx(23, abs=0.5)
+    (apart,) = plan["told_apart"]
+    assert at(plan, apart["above"])["fail"] >= 0.95
+    assert at(plan, apart["below"])["fail"] >= 0.95
+
+
+def test_a_share_of_zero_is_exact_without_being_asked(weighbridge):
+    plan = plan_of(weighbridge("plan", "--expect", "v1=10,v2=0", "--json", "-"))
+
+    assert plan["method"] == "exact"
+    assert plan["samples"]["mean"] == 459
+    assert at(plan, 0.01)["pass"] == pytest.approx(0.99**459)
+    assert at(plan, 1.0)["mean_samples"] == 1
+
+
+def test_the_text_has_the_table_and_the_document_goes_to_its_file(weighbridge, tmp_path):
+    done = weighbridge(
+        "plan", "--expect", "v1=8,v2=1,v3=1", "--tolerance", "4pp", "--max-samples", "500",
+        "--json", str(tmp_path / "plan.json"),
+    )  # fmt: skip
+
+    assert done.returncode == 0
+    assert "ends undecided after 500 connections" in done.stdout
+    assert "INCONCLUSIVE" in done.stdout
+    jsonschema.validate(json.loads((tmp_path / "plan.json").read_text()), plan_schema())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("--expect", "v1=8,v2=1,v3=1", "--exact"), "two versions"),
+        (("--expect", "v1=999,v2=1", "--exact"), "at most 50000"),
+        (("--expect", "v1=9,v2=1", "--tolerance", "10pp"), "no traffic at all"),
+        (("--expect", "v1=9,v2=1", "--rate", "0"), "--rate"),
+        (("--expect", "9:1"), "v1=9,v2=1"),
+        (("--expect", "v1=9,v2=1", "--alpha", "0.7"), "alpha"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused_with_a_remedy(weighbridge, arguments, word):
+    done = weighbridge("plan", *arguments)
+
+    assert done.returncode == 2
+    assert word in done.stderr

@@ -1,0 +1,206 @@
+"""``weighbridge report``: a run as it was, cut off at any moment, or out of disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from sampler import read
+from sampler.demo.process import EmbeddedService
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ENDLESS = ("--expect", "v1=9,v2=1", "--tolerance", "0.1pp", "--max-time", "60s")
+
+
+@pytest.fixture(scope="module")
+def service():
+    with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as running:
+        yield running
+
+
+def run_folder(tmp_path: Path) -> Path:
+    (run,) = (tmp_path / "reports").iterdir()
+    return run
+
+
+def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "sampler.cli", *arguments],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def stream_size(tmp_path: Path) -> int:
+    return sum(path.stat().st_size for path in tmp_path.glob("reports/*/samples.arrows"))
+
+
+def kill_when(process: subprocess.Popen[str], condition) -> None:
+    """Kill the process the moment that something holds."""
+    try:
+        while not condition():
+            assert process.poll() is None
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait(30)
+
+
+def test_a_finished_run_is_rendered_as_it_was(weighbridge, service, tmp_path):
+    checked = weighbridge("check", service.url, "--expect", "v1=9,v2=1", "--json", "first.json")
+    run = run_folder(tmp_path).relative_to(tmp_path)
+    done = weighbridge("report", str(run), "--json", "second.json", "--junit", "junit.xml")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == checked.stdout
+    first, second = (tmp_path / name for name in ("first.json", "second.json"))
+    assert second.read_text() == first.read_text()
+    assert ET.parse(tmp_path / "junit.xml").getroot().tag == "testsuites"
+
+
+@pytest.mark.parametrize("size", [1, 120_000])
+def test_a_killed_check_is_reported_as_interrupted(weighbridge, service, tmp_path, size):
+    before = service.counts().total
+    process = start(tmp_path, "check", service.url, *ENDLESS, "--name", "killed")
+    kill_when(process, lambda: stream_size(tmp_path) >= size)
+    launched = service.counts().total - before
+
+    done = weighbridge("report", str(run_folder(tmp_path)), "--json", "-", "--junit", "j.xml")
+
+    report = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert (report["verdict"], report["reasons"][0]["code"]) == ("INCONCLUSIVE", "interrupted")
+    assert report["expected"]["weights"] == {"v1": 9, "v2": 1}
+    assert sum(report["samples"]["outcomes"].values()) == read(run_folder(tmp_path)).table.num_rows
+    # The rate is capped, so what is missing is little more than the last second's.
+    assert launched - 2 * 2_000 <= report["samples"]["launched"] <= launched
+    assert "cut off" in report["notes"][0]
+    assert report["run"]["id"].endswith("-killed")
+    assert ET.parse(tmp_path / "j.xml").findall(".//error")
+
+
+def test_a_run_that_was_killed_before_its_first_second_still_says_what_it_was(
+    weighbridge, service, tmp_path
+):
+    process = start(tmp_path, "check", service.url, *ENDLESS)
+    kill_when(process, lambda: list(tmp_path.glob("reports/*/plan.json")))
+
+    done = weighbridge("report", str(run_folder(tmp_path)), "--json", "-")
+
+    report = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert report["verdict"] == "INCONCLUSIVE"
+    assert report["samples"]["launched"] == 0
+
+
+def test_a_run_that_was_killed_while_it_was_written_loses_nothing_that_was_streamed(
+    weighbridge, service, tmp_path
+):
+    process = start(tmp_path, "sample", service.url, "--max-time", "1500ms", "--max-rate", "none")
+    kill_when(process, lambda: list(tmp_path.glob("reports/*/.samples.parquet.part")))
+
+    done = weighbridge("report", str(run_folder(tmp_path)), "--json", "-")
+
+    report = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert "verdict" not in report
+    assert report["samples"]["launched"] > 0
+
+
+def test_a_stream_cut_at_any_byte_is_read_up_to_its_last_whole_batch(
+    weighbridge, service, tmp_path
+):
+    process = start(tmp_path, "sample", service.url, "--max-time", "60s")
+    kill_when(process, lambda: stream_size(tmp_path) >= 30_000)
+    run = run_folder(tmp_path)
+    stream = (run / "samples.arrows").read_bytes()
+    rows = []
+    for cut in [0, 7, 100, len(stream) // 2, len(stream) - 9, len(stream)]:
+        (run / "samples.arrows").write_bytes(stream[:cut])
+        rows.append(read(run).table.num_rows)
+
+    assert rows == sorted(rows)
+    assert rows[0] == 0
+    assert rows[3] > 0
+    assert weighbridge("report", str(run)).returncode == 0
+
+
+def test_secrets_do_not_reach_the_plan(weighbridge, service, tmp_path):
+    weighbridge(
+        "sample", service.url, "--max-samples", "5", "--header", "Authorization: Bearer s3cret"
+    )
+
+    text = (run_folder(tmp_path) / "plan.json").read_text()
+    assert "Authorization" in text
+    assert "s3cret" not in text
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "holds neither"), ("{", "cannot be read"), ('{"schema": "x"}', "another document")],
+)
+def test_a_run_without_a_readable_plan_is_a_usage_error(weighbridge, tmp_path, content, said):
+    (tmp_path / "samples.arrows").write_bytes(b"")
+    if content is not None:
+        (tmp_path / "plan.json").write_text(content)
+
+    done = weighbridge("report", str(tmp_path))
+
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_is_no_run_is_a_usage_error(weighbridge, tmp_path):
+    done = weighbridge("report", str(tmp_path))
+
+    assert done.returncode == 2
+    assert "the folder of a run" in done.stderr
+
+
+def test_a_full_disk_is_said_and_what_was_written_can_be_read(weighbridge, service, tmp_path):
+    limit = (
+        "import os, resource, sys; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000)); "
+        "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
+    )
+    done = weighbridge(
+        "check", service.url, *ENDLESS, prefix=(sys.executable, "-c", limit), timeout_s=30
+    )
+
+    assert done.returncode == 4, done.stderr
+    assert "cannot be written" in done.stderr
+    assert "weighbridge report" in done.stderr
+    assert "Traceback" not in done.stderr
+    again = weighbridge("report", str(run_folder(tmp_path)), "--json", "-")
+    assert again.returncode == 0, again.stderr
+    kept = json.loads(again.stdout)["samples"]["launched"]
+    assert kept > 1_000
+    assert f"first {kept} samples" in done.stderr
+
+
+def test_a_disk_that_is_full_at_the_end_costs_the_report_and_no_sample(
+    weighbridge, service, tmp_path
+):
+    limit = (
+        "import os, resource, sys; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1_500, 1_500)); "
+        "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
+    )
+    done = weighbridge(
+        "sample", service.url, "--max-samples", "200", prefix=(sys.executable, "-c", limit)
+    )
+
+    assert done.returncode == 4, done.stderr
+    assert "nothing of it is kept" in done.stderr
+    assert not (run_folder(tmp_path) / "samples.parquet").exists()
+    assert not list(run_folder(tmp_path).glob(".*.part"))

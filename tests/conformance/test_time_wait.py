@@ -1,0 +1,59 @@
+"""Who keeps a closed connection's port for a minute: the side that closed first."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from sampler.plan import Load
+from sampler.target import Target
+from tests.conformance.driving import Driver
+
+ANSWER = b'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 15\r\n\r\n{"label": "v1"}'
+TABLE = Path("/proc/net/tcp")
+TIME_WAIT = "06"
+
+
+def in_time_wait(port):
+    """Count TIME_WAIT on the side of the server that listens on `port`, and of its clients."""
+    rows = [line.split() for line in TABLE.read_text(encoding="ascii").splitlines()[1:]]
+    local, remote = (
+        sum(row[3] == TIME_WAIT and int(row[side].split(":")[1], 16) == port for row in rows)
+        for side in (1, 2)
+    )
+    return local, remote
+
+
+@pytest.mark.skipif(not TABLE.exists(), reason="needs Linux")
+@pytest.mark.parametrize("kind", ["fast", "fast-loop"])  # aiohttp closes first
+def test_the_server_keeps_the_ports_of_fresh_connections(kind, loop_factory):
+    async def main():
+        closed: list[asyncio.Future[None]] = []
+
+        async def serve(reader, writer):
+            done = asyncio.get_running_loop().create_future()
+            closed.append(done)
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(ANSWER)
+                writer.close()
+                await writer.wait_closed()
+            done.set_result(None)
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            target = Target(f"http://127.0.0.1:{port}/")
+            await Driver(kind, target, Load(concurrency=1), 20).run()
+            await asyncio.gather(*closed)
+            return in_time_wait(port)
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        server_side, client_side = runner.run(main())
+
+    # The run does not wait for the FIN of the last connection of a slot when it ends.
+    assert client_side <= 1
+    assert server_side >= 19 - client_side

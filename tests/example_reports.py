@@ -1,0 +1,64 @@
+"""Make the example runs under ``reports/example``: one PASS, one FAIL, one INCONCLUSIVE.
+
+Real requests to the embedded Service, by the installed command line; each run keeps all of its
+documents. Run from the repository: ``.venv/bin/python -m tests.example_reports``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from sampler.demo.process import EmbeddedService
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+EXAMPLES = REPOSITORY / "reports" / "example"
+
+# Name, pods of the Service, what is expected of it, further arguments, exit code.
+RUNS = (
+    ("pass", {"v1": 9, "v2": 1}, "v1=9,v2=1", (), 0),
+    ("fail", {"v1": 9, "v2": 1}, "v1=5,v2=5", (), 1),
+    ("inconclusive", {"v1": 9, "v2": 1}, "v1=9,v2=1", ("--max-samples", "60"), 3),
+)
+ATTEMPTS = 5
+"""A right split is failed in one run of a hundred; an example shows the usual case."""
+
+
+def main() -> None:
+    """Replace the examples."""
+    for name, pods, expect, more, code in RUNS:
+        with EmbeddedService(pods) as service, tempfile.TemporaryDirectory() as folder:
+            run = _run(name, service.url, expect, more, code, Path(folder))
+            shutil.rmtree(EXAMPLES / name, ignore_errors=True)
+            shutil.copytree(run, EXAMPLES / name)
+        print(f"{name}: {sorted(path.name for path in (EXAMPLES / name).iterdir())}")
+
+
+def _run(name: str, url: str, expect: str, more: tuple[str, ...], code: int, folder: Path) -> Path:
+    arguments = ["check", url, "--expect", expect, *more, "--name", name, "--seed", "1"]
+    said = ""
+    for attempt in range(ATTEMPTS):
+        out = Path("reports", str(attempt))
+        done = subprocess.run(
+            [sys.executable, "-m", "sampler.cli", *arguments, "--out", str(out), "--html",
+             "page.html"],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )  # fmt: skip
+        if done.returncode == code:
+            (run,) = (folder / out).iterdir()
+            return run
+        said = done.stdout + done.stderr
+    raise RuntimeError(f"{name}: expected exit code {code}: {said}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""The product on data planes of every kind that people use, each running its real program."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.network.bed import run
+from tests.network.dispersion import dispersion
+from tests.network.planes.base import Unit, start
+from tests.network.planes.catalog import PLANES
+from tests.network.weighing import KEPT, RIGHT, WRONG, unit_of_choice, weigh
+from tests.requirements import allow_missing, missing_wheel
+
+pytestmark = pytest.mark.network
+
+every_plane = pytest.mark.parametrize("plane", PLANES, ids=lambda plane: plane.name)
+by_connection = pytest.mark.parametrize(
+    "plane",
+    [plane for plane in PLANES if plane.unit is Unit.CONNECTION],
+    ids=lambda plane: plane.name,
+)
+# One of each program that is a process of its own; `test_bed` looks after the kernel's rules.
+every_proxy = pytest.mark.parametrize(
+    "plane",
+    {plane.program: plane for plane in PLANES if plane.unit is Unit.REQUEST}.values(),
+    ids=lambda plane: plane.program,
+)
+
+
+@pytest.fixture(autouse=True)
+def _program_of_the_plane(plane):
+    # What Debian brings is asked for by the marker already.
+    reason = missing_wheel(plane.program)
+    if reason is not None and allow_missing():
+        pytest.skip(reason)
+    if reason is not None:
+        pytest.fail(f"{reason} (ALLOW_MISSING=1 skips such tests)", pytrace=False)
+
+
+@every_plane
+def test_the_right_split_passes_and_every_request_is_counted_as_the_pods_did(plane, tmp_path):
+    with start(plane, RIGHT) as running:
+        weighed = weigh(running, tmp_path)
+        served = running.counts()
+
+    assert weighed.exit_code == 0, weighed.printed
+    assert weighed.verdict == "PASS"
+    assert Counter(weighed.labels) == served
+    assert weighed.report["samples"]["launched"] == len(weighed.labels)
+
+    seen = dispersion(weighed.labels, "v2")
+    assert seen.regime is plane.regime, seen
+
+
+@every_plane
+def test_one_pod_off_fails_where_the_tolerance_is_half_a_pod(plane, tmp_path):
+    with start(plane, WRONG) as running:
+        weighed = weigh(running, tmp_path)
+        unit = unit_of_choice(running)
+
+    assert weighed.exit_code == 1, weighed.printed
+    assert weighed.verdict == "FAIL"
+    assert unit is plane.unit
+
+
+@by_connection
+@pytest.mark.parametrize("weights", [RIGHT, WRONG], ids=["right", "wrong"])
+def test_a_few_kept_connections_decide_nothing_that_is_wrong(plane, weights, tmp_path):
+    with start(plane, weights) as running:
+        weighed = weigh(running, tmp_path, *KEPT)
+        served = running.counts()
+
+    wrong = "FAIL" if weights is RIGHT else "PASS"
+    assert weighed.verdict != wrong, weighed.printed
+    # Eight draws cannot tell 9:1 from its neighbours, however many answers each of them gave.
+    assert weighed.exit_code == 3, weighed.printed
+    assert weighed.report["samples"]["independent"] <= 8
+    assert Counter(weighed.labels) == served
+
+
+@by_connection
+def test_many_connections_of_several_requests_pass_as_what_they_are(plane, tmp_path):
+    with start(plane, RIGHT) as running:
+        weighed = weigh(running, tmp_path, "--connection", "3:3", "--tolerance", "8pp")
+
+    assert weighed.exit_code == 0, weighed.printed
+    samples = weighed.report["samples"]
+    assert samples["independent"] <= samples["connections"]
+    assert samples["launched"] > 2 * samples["independent"]
+
+
+@every_proxy
+def test_nothing_is_left_behind_when_the_block_fails(plane):
+    command_lines: list[Path] = []
+    spaces: set[str] = set()
+
+    def fail_inside():
+        with start(plane, RIGHT) as running:
+            spaces.update({running.bed.client, running.bed.node})
+            pids = run(["ip", "netns", "pids", running.bed.node]).split()
+            command_lines.extend(Path(f"/proc/{pid}/cmdline") for pid in pids)
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        fail_inside()
+
+    assert not spaces.intersection(run(["ip", "netns", "list"]).split())
+    # nginx with the pods is two processes, and the proxy is at least one.
+    assert len(command_lines) >= 3
+    # A process that has ended but was not yet collected has an empty command line.
+    assert not any(line.exists() and line.read_bytes() for line in command_lines)

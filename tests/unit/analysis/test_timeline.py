@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+
+from analysis import Batch, Tally, Verdict
+from analysis.batch import Outcome
+from analysis.timeline import (
+    MOST_WINDOWS,
+    Timeline,
+    log_histogram,
+    ordered_labels,
+    quantiles,
+)
+from tests.recorded import recorded
+
+
+@pytest.fixture(scope="module")
+def passed():
+    return recorded(["v1", "v2"], [9, 1], n=3000, lost=0.002)
+
+
+def test_every_sample_is_in_exactly_one_window_and_row(passed):
+    batch, report = passed
+    timeline = Timeline.of(batch, report)
+    tally = Tally.of(batch)
+
+    assert timeline.launched.sum() == len(batch)
+    assert dict(zip(timeline.labels, timeline.by_label.sum(axis=1), strict=True)) == tally.labels
+    assert timeline.unlabelled.sum() == tally.outcomes[Outcome.UNLABELLED]
+    assert timeline.failed.sum() == tally.outcomes[Outcome.TIMEOUT]
+
+
+def test_windows_count_the_samples_sent_between_their_edges(passed):
+    batch, report = passed
+    timeline = Timeline.of(batch, report)
+
+    counted, _ = np.histogram(batch.sent_ns / 1e9, timeline.edges_s)
+
+    assert timeline.launched.tolist() == counted.tolist()
+
+
+@pytest.mark.parametrize(("n", "windows"), [(20, 1), (400, 10), (100_000, MOST_WINDOWS)])
+def test_windows_adapt_to_the_number_of_samples(n, windows):
+    batch, report = recorded(["v1", "v2"], [9, 1], n=n)
+
+    assert len(Timeline.of(batch, report).launched) == windows
+
+
+def test_the_last_look_is_the_one_that_the_decision_fell_on(passed):
+    batch, report = passed
+    looks = Timeline.of(batch, report).looks
+
+    assert report.verdict is Verdict.PASS
+    assert looks.judged[-1] == report.decision.decided_after < len(batch)
+    assert looks.at_s[-1] == batch.sent_ns[report.decision.decided_after - 1] / 1e9
+    assert looks.counts[:, -1].tolist() == list(report.observed.counts.values())
+    assert (looks.counts.sum(axis=0) + looks.missing == looks.judged).all()
+
+
+@pytest.mark.parametrize("expect", [[9, 1], [5, 5], [1, 1]])
+def test_the_band_ends_where_the_report_says_and_contains_the_share(expect):
+    batch, report = recorded(["v1", "v2"], [9, 1], expect=expect)
+    timeline = Timeline.of(batch, report)
+
+    for position, label in enumerate(timeline.labels):
+        low, high = timeline.band(position, report)
+        share = timeline.looks.counts[position] / timeline.looks.judged
+        assert (low[-1], high[-1]) == report.observed.intervals[label]
+        assert (low <= share).all()
+        assert (share <= high).all()
+
+
+def test_the_band_of_a_pass_only_narrows_where_no_share_leaves_it(passed):
+    batch, report = passed
+    timeline = Timeline.of(batch, report)
+
+    low, high = timeline.band(1, report)
+
+    widths = high - low
+    assert widths[-1] < widths[len(widths) // 2] < widths[1]
+
+
+def test_a_share_that_must_be_zero_has_a_band_that_shrinks_from_one():
+    batch, report = recorded(["v1", "v2"], [1, 0])
+    timeline = Timeline.of(batch, report)
+
+    low, high = timeline.band(1, report)
+
+    assert not low.any()
+    assert high[-1] == report.observed.intervals["v2"][1] <= 0.01 < high[0]
+
+
+def test_expected_labels_come_first_and_foreign_ones_by_count():
+    batch = Batch.of_labels(["b", "x", "y", "y", "a", None])
+    _, report = recorded(["a", "b", "c"], [1, 1, 1])
+
+    labels, rows = ordered_labels(batch, report)
+
+    assert labels == ("a", "b", "c", "y", "x")
+    assert [labels[row] if row < 5 else None for row in rows[batch.label]] == [
+        "b", "x", "y", "y", "a", None,
+    ]  # fmt: skip
+
+
+def test_a_run_without_a_sample_has_one_empty_window():
+    _, report = recorded(["v1", "v2"], [9, 1])
+    empty = Batch.of_labels([])
+
+    timeline = Timeline.of(empty, report)
+
+    assert timeline.launched.tolist() == [0]
+    assert len(timeline.looks.judged) == 0
+    assert np.isnan(timeline.shares(0)).all()
+
+
+def test_quantiles_are_within_a_step_of_the_exact_ones():
+    values = np.random.default_rng(3).lognormal(14, 1, 50_000).astype(np.int64)
+
+    upper, share = log_histogram(values, 400)
+
+    step = (values.max() / values.min()) ** (1 / 400)
+    for level, found in zip(
+        (0.5, 0.9, 0.99), quantiles(upper, share, (0.5, 0.9, 0.99)), strict=True
+    ):
+        exact = np.quantile(values, level, method="inverted_cdf")
+        assert exact <= found * (1 + 1e-9)
+        assert found <= exact * step * (1 + 1e-9)
+    assert share[-1] == 1
+
+
+@pytest.mark.parametrize("values", [[], [0], [5, 5, 5]])
+def test_a_histogram_of_next_to_nothing_is_no_error(values):
+    upper, share = log_histogram(np.array(values, dtype=np.int64), 10)
+
+    assert len(upper) == len(share) == min(len(values), 1)

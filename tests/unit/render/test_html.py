@@ -1,0 +1,164 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis.render.html import Drawing, to_html
+from analysis.render.printable import HOLD
+from analysis.report import Check, Decided, Observed, Reason, ReasonCode, Verdict
+
+KNOWN = {
+    "html", "head", "meta", "title", "link", "style", "body", "header", "main", "footer", "section",
+    "div", "p", "span", "h1", "h2", "ul", "li", "table", "caption", "thead", "tbody", "tr", "th",
+    "td", "bdi", "figure", "figcaption", "svg", "desc", "dl", "dt", "dd", "pre", "code",
+}  # fmt: skip
+VOID = {"meta", "link"}
+
+
+class Page(HTMLParser):
+    """Collects the tags, attributes and texts of a page; refuses tags that do not match."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style" and data.strip():
+            self.texts.append(data.strip())
+
+    @property
+    def text(self):
+        return " ".join(self.texts)
+
+
+def poisoned(right, label):
+    n = {label: 60, "v1": 40}
+    return replace(
+        right,
+        observed=Observed(n, {}, {}, {label: {label: 60}}),
+        reasons=[Reason(ReasonCode.LOOKS_LIKE, label, label)],
+        decision=Decided(0.01, 0.01, 100, [Check(label, Verdict.FAIL, label)]),
+        run=replace(right.run, id=label, target=label, label=label, command=label, version=label),
+        samples=replace(right.samples, outcomes={label: 1}),
+        notes=[label],
+    )
+
+
+def test_the_page_says_verdict_then_why_then_what_to_do(reports):
+    page = Page(to_html(reports["failed"]))
+
+    order = ["FAIL", "v2 received 49.8 %", "What to do", "check that the weights", "Versions"]
+    places = [page.text.index(each, 10) for each in order]
+    assert places == sorted(places)
+
+
+def test_the_page_has_every_table(reports):
+    right = reports["failed"]
+    observed = replace(right.observed, replicas={"v1": {"app-1": 146}, "v2": {"app-2": 145}})
+    page = Page(to_html(replace(right, observed=observed)))
+
+    for heading in ("Versions", "What was decided", "How requests ended", "Replicas",
+                    "Where it comes from", "Again"):  # fmt: skip
+        assert heading in page.texts
+    for text in ("app-1", "share of v2", "✗ outside", "145", right.run.command, right.run.id, "7"):
+        assert text in page.texts, text
+
+
+def test_the_command_says_that_secrets_are_left_out_only_where_they_are(reports):
+    right = reports["passed"]
+    redacted = replace(right, run=replace(right.run, command="weighbridge --header 'A: …'"))
+
+    assert "fill them in" in to_html(redacted)
+    assert "fill them in" not in to_html(right)
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "</title></style></svg><iframe src=//evil>",
+    "{{ 7 * 7 }} {% raw %}",
+    "javascript:alert(1)",
+    "&lt;b&gt;",
+    "<!-- -->]]>",
+    "\u202egnp.exe",
+    "x" * 10_000,
+]
+
+
+@pytest.mark.parametrize("label", HOSTILE)
+def test_a_hostile_label_is_text_wherever_it_stands(reports, label):
+    text = to_html(poisoned(reports["failed"], label))
+    clean = Page(to_html(poisoned(reports["failed"], "harmless")))
+    page = Page(text)
+
+    assert page.tags == clean.tags
+    assert [name for name, _ in page.attributes] == [name for name, _ in clean.attributes]
+    assert [value for _, value in page.attributes] == [value for _, value in clean.attributes]
+    assert label[:30].replace("\u202e", "\\u202e") in page.text
+    assert len(text) < 60_000
+
+
+def test_hostile_characters_are_shown_as_escapes(reports, hostile_labels):
+    for label in filter(None, hostile_labels):
+        text = to_html(poisoned(reports["failed"], label))
+        assert all(character.isprintable() or character in f"\n{HOLD}" for character in text)
+        text.encode("utf-8")
+
+
+def test_nothing_is_loaded_from_elsewhere_and_no_script_runs(report):
+    text = to_html(report, [Drawing("split", "caption", "<svg><desc>x</desc></svg>")])
+    page = Page(text)
+
+    assert set(page.tags) <= KNOWN
+    contents = [value or "" for name, value in page.attributes if name == "content"]
+    policy = next(value for value in contents if "default-src" in value)
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+    links = [value for name, value in page.attributes if name in {"src", "href", "action"}]
+    assert links == ["data:,"]
+    assert not re.search(r"@import|url\(|https?://(?!10\.)", text)
+
+
+def test_a_figure_is_passed_through_and_its_caption_is_not(reports):
+    drawing = Drawing("split", "<b>caption", '<svg id="split"><desc>seen</desc></svg>')
+
+    text = to_html(reports["passed"], [drawing])
+
+    assert '<svg id="split"><desc>seen</desc></svg><figcaption>&lt;b&gt;caption' in text
+
+
+def test_five_hundred_replicas_show_four_hundred_and_count_the_rest(reports):
+    right = reports["passed"]
+    pods = {f"app-{number}": 1 for number in range(500)}
+    text = to_html(replace(right, observed=replace(right.observed, replicas={"v1": pods})))
+
+    assert text.count('<th scope="row"><bdi>app-') == 400
+    assert "and 100 more" in text
+
+
+@settings(max_examples=40, deadline=None, database=None)
+@given(data=st.data())
+def test_every_report_becomes_a_well_formed_page(any_report, data):
+    text = to_html(data.draw(any_report))
+
+    assert set(Page(text).tags) <= KNOWN
+    text.encode("utf-8")
