@@ -164,6 +164,9 @@ class Samples:
         Arrivals that were due and not sent, because the concurrency limit was reached.
     outcomes : dict of str to int
         By `Outcome.key`; only those that occurred.
+    closed : dict of str to int
+        Connections by who ended them: ``by_server``, ``by_us``, ``reset`` (by us). Empty
+        where the transport cannot tell.
     """
 
     launched: int
@@ -172,6 +175,7 @@ class Samples:
     connections: int
     shed: int
     outcomes: dict[str, int]
+    closed: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

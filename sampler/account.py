@@ -29,6 +29,7 @@ from analysis.verdict import Ended, with_health
 from sampler._version import __version__
 from sampler.clock import NS_PER_S
 from sampler.saturation import cpu_s
+from sampler.transport.base import Closing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -218,6 +219,11 @@ def _samples(course: Course) -> Samples:
         shed=course.engine.shed,
         outcomes={
             outcome.key: course.tally.outcomes[outcome] for outcome in sorted(course.tally.outcomes)
+        },
+        closed={
+            closing.key: n
+            for closing, n in zip(Closing, course.engine.transport.closings, strict=False)
+            if n
         },
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum, unique
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -45,14 +46,34 @@ class Wiring:
     on_idle: Callable[[int], None]
 
 
+@unique
+class Closing(IntEnum):
+    """Who ended a connection; whoever closes first keeps its port in TIME_WAIT."""
+
+    BY_SERVER = 0
+    """The server closed or reset it."""
+    BY_US = 1
+    """We closed it: a kept one at the end, or one whose server had not closed by then."""
+    RESET = 2
+    """We reset it: its exchange had failed, or its server did not close within the grace."""
+
+    @property
+    def key(self) -> str:
+        """Name in documents."""
+        return self.name.lower()
+
+
 class Transport(Protocol):
     """Carries exchanges in numbered slots, one at a time in each. No transport ever retries.
+
+    `closings` counts ended connections by `Closing`, where the transport can see who did it.
 
     A slot keeps its connection between exchanges where the load's connection life says so.
     """
 
     name: str
     failure: BaseException | None
+    closings: list[int]
 
     async def open(self) -> None:
         """Get ready to launch: resolve the name.

@@ -37,6 +37,7 @@ from sampler.http1.request import encode
 from sampler.http1.response import LimitExceeded, ProtocolViolation, ResponseReader
 from sampler.overload import THROTTLED
 from sampler.transport.addresses import AddressBook
+from sampler.transport.base import Closing
 from sampler.transport.poller import (
     FAILED,
     PEER_CLOSED,
@@ -57,6 +58,7 @@ _INPUT = READABLE | PEER_CLOSED | FAILED
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds (socket(7))
 _DRAIN_GRACE_NS = NS_PER_S
 _MOST_DRAINING = 1_024
+_LAST_FINS_NS = NS_PER_S // 10
 _CLIENT_LIMIT_PAUSE_S = 0.05
 
 _OUR_LIMITS = frozenset(
@@ -131,6 +133,7 @@ class FastTransport:
 
     def __init__(self, wiring: Wiring, poller: str = "auto") -> None:
         self.failure: BaseException | None = None
+        self.closings = [0] * len(Closing)
         self._wiring = wiring
         self._clock = wiring.clock
         self._record = wiring.recorder.record
@@ -219,11 +222,18 @@ class FastTransport:
             await asyncio.sleep(0)
         if self._sweeper is not None:
             self._sweeper.cancel()
+        await self._await_fins()
         for conn in list(self._connections.values()):
-            self._discard(conn, reset=False)
+            self._discard(conn, Closing.BY_US)
         if hasattr(self, "_poller"):
             self._poller.close()
         await self._addresses.aclose()
+
+    async def _await_fins(self) -> None:
+        """Give the servers of the last exchanges a moment to close first."""
+        last_ns = self._clock() + _LAST_FINS_NS
+        while self._draining and self._clock() < last_ns:  # noqa: ASYNC110 - bounded above
+            await asyncio.sleep(_LAST_FINS_NS / NS_PER_S / 100)
 
     def _guard(self, act: Callable[..., None], *arguments: object) -> None:
         """Call back; a defect has no caller here, so it is kept for the engine to raise."""
@@ -432,7 +442,7 @@ class FastTransport:
                 data = b""
             if data and conn.state == _DRAINING:
                 return
-        self._discard(conn, reset=False)
+        self._discard(conn, Closing.BY_SERVER)
 
     # Ends
 
@@ -454,7 +464,7 @@ class FastTransport:
     def _settle(self, conn: Connection, mask: int, *, keep_alive: bool) -> None:
         """Keep, close or drain a connection whose exchange is complete; free its slot."""
         if mask & PEER_CLOSED:
-            self._discard(conn, reset=False)
+            self._discard(conn, Closing.BY_SERVER)
         elif keep_alive and conn.left:
             conn.state = _IDLE
         else:
@@ -470,7 +480,8 @@ class FastTransport:
             conn.number, conn.ordinal, ABSENT, ABSENT, status, outcome, detail,
         )  # fmt: skip
         # The peer may still be at work on what nobody waits for: a reset tells it.
-        self._discard(conn, reset=outcome not in {Outcome.CLOSED, Outcome.STALE})
+        closed_by_peer = outcome in {Outcome.CLOSED, Outcome.STALE, Outcome.RESET}
+        self._discard(conn, Closing.BY_SERVER if closed_by_peer else Closing.RESET)
         self._on_idle(conn.slot)
 
     def _failed_later(self, conn: Connection, failure: tuple[Outcome, str]) -> None:
@@ -482,19 +493,20 @@ class FastTransport:
     def _drain(self, conn: Connection) -> None:
         """Wait for the server's FIN, beside the slot's next exchange."""
         if len(self._draining) >= _MOST_DRAINING:
-            self._discard(next(iter(self._draining.values())), reset=True)
+            self._discard(next(iter(self._draining.values())), Closing.RESET)
         conn.state = _DRAINING
         conn.deadline_ns = self._clock() + _DRAIN_GRACE_NS
         self._slots[conn.slot] = None
         self._draining[conn.fd] = conn
 
-    def _discard(self, conn: Connection, *, reset: bool) -> None:
+    def _discard(self, conn: Connection, closing: Closing) -> None:
+        self.closings[closing] += 1
         if self._slots[conn.slot] is conn:
             self._slots[conn.slot] = None
         del self._connections[conn.fd]
         self._draining.pop(conn.fd, None)
         self._poller.forget(conn.fd)
-        if reset:
+        if closing == Closing.RESET:
             conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         conn.sock.close()
 
@@ -510,7 +522,7 @@ class FastTransport:
                 limit_s = self._wiring.load.timeout_s
                 self._fail(conn, Outcome.TIMEOUT, f"no complete answer within {limit_s:g} s")
             elif conn.state == _DRAINING:
-                self._discard(conn, reset=True)
+                self._discard(conn, Closing.RESET)
         shortest_ns = min(self._connect_timeout_ns, self._timeout_ns, _DRAIN_GRACE_NS)
         self._sweeper = self._loop.call_later(shortest_ns / NS_PER_S / 20, self._guard, self._sweep)
 

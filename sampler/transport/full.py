@@ -225,6 +225,7 @@ class FullTransport:
     def __init__(self, wiring: Wiring) -> None:
         target, load = wiring.target, wiring.load
         self.failure: BaseException | None = None
+        self.closings: list[int] = []  # aiohttp does not say who closed
         self._wiring = wiring
         self._load = load
         self._url = URL(

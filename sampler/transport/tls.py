@@ -33,7 +33,7 @@ from sampler.transport.trust import client_context, tls_reason
 
 if TYPE_CHECKING:
     from sampler.http1.response import Response
-    from sampler.transport.base import Wiring
+    from sampler.transport.base import Closing, Wiring
 
 _MOST_READS = 16  # of an idle connection's tickets, at a time
 
@@ -156,9 +156,9 @@ class TlsTransport(FastTransport):
             self._layers[conn.fd] = TlsLayer(self._context, self._wiring.target.host)
         return conn
 
-    def _discard(self, conn: Connection, *, reset: bool) -> None:
+    def _discard(self, conn: Connection, closing: Closing) -> None:
         del self._layers[conn.fd]
-        super()._discard(conn, reset=reset)
+        super()._discard(conn, closing)
 
     def _remember(self, data: bytes, response: Response) -> None:
         """Keep nothing: beside the cipher, parsing an answer costs little."""

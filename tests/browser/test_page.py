@@ -155,10 +155,10 @@ def test_print_is_light_and_holds_the_figures(page):
 
 def test_axe_finds_no_barrier(page):
     if not AXE.is_file():
-        told = f"{AXE} is missing: npm install --prefix .venv/npm axe-core"
+        remedy = f"{AXE} is missing: npm install --prefix .venv/npm axe-core"
         if allow_missing():
-            pytest.skip(told)
-        pytest.fail(f"{told} (make test does it where npm is)", pytrace=False)
+            pytest.skip(remedy)
+        pytest.fail(f"{remedy} (make test does it where npm is)", pytrace=False)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         found = page.evaluate(AXE.read_text(encoding="utf-8") + "; axe.run()")

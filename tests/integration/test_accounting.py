@@ -53,6 +53,29 @@ def test_a_healthy_service_is_counted_alike(transport, connection):
     }
 
 
+def test_connections_are_counted_by_who_closed_them(transport):
+    with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as service:
+        limits = Limits(max_samples=500)
+        fresh = weigh(service, transport, split=None, limits=limits)
+        kept = weigh(
+            service, transport, split=None, limits=limits, connection=ConnectionLife.parse("reuse")
+        )
+
+    if transport is TransportKind.FULL:
+        assert fresh.samples.closed == kept.samples.closed == {}
+    else:
+        assert fresh.samples.closed == {"by_server": 500}
+        assert kept.samples.closed == {"by_us": kept.samples.connections}
+
+
+def test_failed_exchanges_end_their_connections_by_a_reset(transport):
+    with EmbeddedService({"v1": 1}, {"v1": Faults(hang=0.5)}, seed=1) as service:
+        report = weigh(service, transport, split=None, limits=Limits(max_samples=20), timeout_s=0.2)
+
+    if transport is TransportKind.FAST:
+        assert report.samples.closed["reset"] == report.samples.outcomes["timeout"] > 0
+
+
 def test_dropped_requests_are_counted_and_never_sent_again(transport):
     with EmbeddedService({"v1": 9, "v2": 1}, {"v2": Faults(drop=0.5)}, seed=1) as service:
         report = weigh(service, transport, split=None, limits=Limits(max_samples=2_000))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import ClassVar
 
 import pytest
 
@@ -21,6 +22,7 @@ class ManualTransport:
 
     name = "manual"
     failure: BaseException | None = None
+    closings: ClassVar[list[int]] = []
 
     def __init__(self, wiring) -> None:
         self.wiring = wiring
