@@ -164,9 +164,6 @@ class Samples:
         Arrivals that were due and not sent, because the concurrency limit was reached.
     outcomes : dict of str to int
         By `Outcome.key`; only those that occurred.
-    closed : dict of str to int
-        Connections by who ended them: ``by_server``, ``by_us``, ``reset`` (by us). Empty
-        where the transport cannot tell.
     """
 
     launched: int
@@ -175,7 +172,6 @@ class Samples:
     connections: int
     shed: int
     outcomes: dict[str, int]
-    closed: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +226,9 @@ class Performance:
         workload, which has no schedule.
     max_rate_per_s : float or None
         The cap on launches per second [1/s]; None if it was lifted.
+    closed : dict of str to int
+        Connections by who ended them: ``by_server``, ``by_us``, ``reset`` (by us). Empty
+        where the transport cannot tell.
     """
 
     transport: str
@@ -244,6 +243,7 @@ class Performance:
     loop_lag_ms: dict[str, float] = field(default_factory=dict)
     lateness_ms: dict[str, float] | None = None
     max_rate_per_s: float | None = None
+    closed: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

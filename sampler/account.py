@@ -220,11 +220,6 @@ def _samples(course: Course) -> Samples:
         outcomes={
             outcome.key: course.tally.outcomes[outcome] for outcome in sorted(course.tally.outcomes)
         },
-        closed={
-            closing.key: n
-            for closing, n in zip(Closing, course.engine.transport.closings, strict=False)
-            if n
-        },
     )
 
 
@@ -246,6 +241,11 @@ def _performance(course: Course) -> Performance:
         loop_lag_ms=strain.lag.summary_ms(),
         lateness_ms=None if strain.lateness is None else strain.lateness.summary_ms(),
         max_rate_per_s=load.max_rate,
+        closed={
+            closing.key: n
+            for closing, n in zip(Closing, course.engine.transport.closings, strict=False)
+            if n
+        },
     )
 
 

@@ -62,10 +62,10 @@ def test_connections_are_counted_by_who_closed_them(transport):
         )
 
     if transport is TransportKind.FULL:
-        assert fresh.samples.closed == kept.samples.closed == {}
+        assert fresh.performance.closed == kept.performance.closed == {}
     else:
-        assert fresh.samples.closed == {"by_server": 500}
-        assert kept.samples.closed == {"by_us": kept.samples.connections}
+        assert fresh.performance.closed == {"by_server": 500}
+        assert kept.performance.closed == {"by_us": kept.samples.connections}
 
 
 def test_failed_exchanges_end_their_connections_by_a_reset(transport):
@@ -73,7 +73,7 @@ def test_failed_exchanges_end_their_connections_by_a_reset(transport):
         report = weigh(service, transport, split=None, limits=Limits(max_samples=20), timeout_s=0.2)
 
     if transport is TransportKind.FAST:
-        assert report.samples.closed["reset"] == report.samples.outcomes["timeout"] > 0
+        assert report.performance.closed["reset"] == report.samples.outcomes["timeout"] > 0
 
 
 def test_dropped_requests_are_counted_and_never_sent_again(transport):
