@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import signal
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from analysis.report import ReasonCode, Verdict
 from sampler.cli.progress import ProgressLine
 from sampler.errors import ExitCode, UsageError
 from sampler.gate import Weighing
+from sampler.plan import TransportKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,7 +69,7 @@ def execute(plan: RunPlan, documents: Mapping[str, str | None]) -> ExitCode:
             err=True,
         )
     received: list[signal.Signals] = []
-    report = _loop_runner()(_weigh(plan, received))
+    report = _loop_runner(plan)(_weigh(plan, received))
     _print(report, wanted)
     if received:
         return _SIGNAL_EXITS[received[0]]
@@ -142,7 +144,14 @@ async def _weigh(plan: RunPlan, received: list[signal.Signals]) -> Report:
                 loop.remove_signal_handler(signum)
 
 
-def _loop_runner() -> Callable[..., Report]:
+def _loop_runner(plan: RunPlan) -> Callable[..., Report]:
+    """Choose the event loop: uvloop where the loop has to watch each socket.
+
+    With an epoll of its own, the fast transport gives the loop one descriptor to watch, and
+    asyncio's own loop is as quick, and imported sooner (`tests.benchmarks.speed_steps`).
+    """
+    if plan.load.transport is not TransportKind.FULL and hasattr(select, "epoll"):
+        return asyncio.run
     try:
         import uvloop  # noqa: PLC0415 - faster where it exists
     except ImportError:

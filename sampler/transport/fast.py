@@ -76,6 +76,9 @@ _RESETS = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
 # States of a connection: plain integers, because they are compared several times a request.
 _CONNECTING, _SENDING, _AWAITING, _IDLE, _DRAINING = range(5)
 
+# Members of `Closing` as what they are, for the same reason.
+_BY_SERVER, _RESET = int(Closing.BY_SERVER), int(Closing.RESET)
+
 _MOST_ANSWERS = 1_024
 _LARGEST_ANSWER = 4_096
 
@@ -146,7 +149,12 @@ class FastTransport:
         self._close = encode(wiring.target, close=True)
         self._connect_timeout_ns = round(load.connect_timeout_s * NS_PER_S)
         self._timeout_ns = round(load.timeout_s * NS_PER_S)
+        self._first_deadline_ns = min(self._connect_timeout_ns, self._timeout_ns)
         self._random = Random(wiring.seed)
+        life = load.connection
+        # Exchanges that a connection may carry, at most; negative is without end.
+        self._life = -1 if life.longest is None else life.longest
+        self._draws_life = life.shortest != life.longest
         self._slots: list[Connection | None] = [None] * load.concurrency
         self._connections: dict[int, Connection] = {}
         self._draining: dict[int, Connection] = {}
@@ -191,7 +199,7 @@ class FastTransport:
                 )
                 return
             conn = opened
-            conn.deadline_ns = now + min(self._connect_timeout_ns, self._timeout_ns)
+            conn.deadline_ns = now + self._first_deadline_ns
         else:
             conn.deadline_ns = now + self._timeout_ns
         conn.index = index
@@ -256,14 +264,9 @@ class FastTransport:
         if code not in {0, errno.EINPROGRESS}:
             sock.close()
             return OSError(code, os.strerror(code))
-        life = self._wiring.load.connection
-        left = -1
-        if life.shortest is not None and life.longest is not None:
-            left = (
-                life.longest
-                if life.shortest == life.longest
-                else self._random.randint(life.shortest, life.longest)
-            )
+        left = self._life
+        if self._draws_life:
+            left = self._random.randint(self._wiring.load.connection.shortest or 1, left)
         conn = Connection(sock, slot, number, left)
         self._slots[slot] = conn
         self._connections[conn.fd] = conn
@@ -442,7 +445,7 @@ class FastTransport:
                 data = b""
             if data and conn.state == _DRAINING:
                 return
-        self._discard(conn, Closing.BY_SERVER)
+        self._discard(conn, _BY_SERVER)
 
     # Ends
 
@@ -464,7 +467,7 @@ class FastTransport:
     def _settle(self, conn: Connection, mask: int, *, keep_alive: bool) -> None:
         """Keep, close or drain a connection whose exchange is complete; free its slot."""
         if mask & PEER_CLOSED:
-            self._discard(conn, Closing.BY_SERVER)
+            self._discard(conn, _BY_SERVER)
         elif keep_alive and conn.left:
             conn.state = _IDLE
         else:
@@ -499,14 +502,14 @@ class FastTransport:
         self._slots[conn.slot] = None
         self._draining[conn.fd] = conn
 
-    def _discard(self, conn: Connection, closing: Closing) -> None:
+    def _discard(self, conn: Connection, closing: int) -> None:
         self.closings[closing] += 1
         if self._slots[conn.slot] is conn:
             self._slots[conn.slot] = None
         del self._connections[conn.fd]
         self._draining.pop(conn.fd, None)
         self._poller.forget(conn.fd)
-        if closing == Closing.RESET:
+        if closing == _RESET:
             conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         conn.sock.close()
 

@@ -33,7 +33,7 @@ from sampler.transport.trust import client_context, tls_reason
 
 if TYPE_CHECKING:
     from sampler.http1.response import Response
-    from sampler.transport.base import Closing, Wiring
+    from sampler.transport.base import Wiring
 
 _MOST_READS = 16  # of an idle connection's tickets, at a time
 
@@ -156,7 +156,7 @@ class TlsTransport(FastTransport):
             self._layers[conn.fd] = TlsLayer(self._context, self._wiring.target.host)
         return conn
 
-    def _discard(self, conn: Connection, closing: Closing) -> None:
+    def _discard(self, conn: Connection, closing: int) -> None:
         del self._layers[conn.fd]
         super()._discard(conn, closing)
 
