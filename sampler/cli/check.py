@@ -22,11 +22,12 @@ from sampler.cli.options import (
     run_options,
     target_options,
 )
+from sampler.cli.policy import judging_options, make_policy, make_split
 from sampler.cli.sections import SectionedCommand
-from sampler.errors import ExpectationError, UsageError
+from sampler.errors import UsageError
 
 if TYPE_CHECKING:
-    from analysis import Policy, Split
+    from analysis import Split
     from analysis.health import HealthPolicy
     from analysis.report import Source
 
@@ -43,18 +44,7 @@ if TYPE_CHECKING:
     help="Declared weights by label; zero means that the label must not answer.",
 )  # fmt: skip
 @manifest_options
-@click.option(
-    "--tolerance", default="auto", show_default=True, metavar="auto|4pp|10%",
-    help="Departure from a share that is accepted: half a pod, percentage points, "
-    "or a part of the share.",
-)  # fmt: skip
-@click.option(
-    "--alpha", type=float, default=0.01, show_default=True,
-    help="Chance of failing a right split.",
-)  # fmt: skip
-@click.option(
-    "--beta", type=float, default=0.01, show_default=True, help="Chance of passing a wrong split."
-)
+@judging_options
 @click.option(
     "--max-samples", type=click.IntRange(min=1), default=None, metavar="N",
     help="End undecided after so many requests. Default: what 99 % of right splits need.",
@@ -71,11 +61,6 @@ if TYPE_CHECKING:
     "--missing-ratio", type=Factor(), default=None, metavar="X",
     help="Assume that no version loses its labels more than X times as often as another; 1 "
     "leaves them out. Default: assume nothing, each counts as the worst.",
-)  # fmt: skip
-@click.option(
-    "--inner", type=Share(), default="100%", show_default=True, metavar="SHARE",
-    help="FAIL beyond this part of the tolerance; below 100% it comes sooner, and may come "
-    "for a share that is just within.",
 )  # fmt: skip
 @click.option(
     "--max-error-ratio", type=Factor(), default=None, metavar="X",
@@ -131,11 +116,18 @@ def command(ctx: click.Context, /, url: str, **options: Any) -> None:
         label=label,
         replica=replica,
         split=split,
-        policy=_policy(split, options),
+        policy=make_policy(
+            split,
+            options,
+            max_unlabelled=options["max_unlabelled"],
+            missing_ratio=options["missing_ratio"] or inf,
+        ),
         source=source,
         health=_health(split, options),
         replica_counts=_replica_counts(split, options["replicas"]),
-        previous=_previous(options["previous"]),
+        previous=None
+        if options["previous"] is None
+        else make_split(options["previous"], "--previous", "v1=10,v2=0"),
         out=options["out"],
         name=options["name"] or "check",
         command=command_line(sys.argv[1:]),
@@ -159,40 +151,15 @@ def _expectation(url: str, options: dict[str, Any]) -> tuple[Split, Source]:
                 "--service and --route name objects of --manifests, not of --expect",
                 hint="give --manifests PATH instead of --expect",
             )
-        return _split(options["expect"]), Source()
+        return make_split(options["expect"]), Source()
     expected = expectation_for_check(options, url, options["headers"])
     return expected.split, expected.source
 
 
-def _split(text: str) -> Split:
-    from analysis import Split  # noqa: PLC0415 - as above
-
-    try:
-        return Split.parse(text)
-    except ValueError as error:
-        raise ExpectationError(f"--expect {text}: {error}", hint="write it as v1=9,v2=1") from error
-
-
-def _previous(text: str | None) -> Split | None:
-    from analysis import Split  # noqa: PLC0415 - as above
-
-    if text is None:
-        return None
-    try:
-        return Split.parse(text)
-    except ValueError as error:
-        raise UsageError(f"--previous {text}: {error}", hint="write it as v1=10,v2=0") from error
-
-
 def _replica_counts(split: Split, text: str | None) -> dict[str, int]:
-    from analysis import Split  # noqa: PLC0415 - as above
-
     if text is None:
         return {}
-    try:
-        counts = Split.parse(text)
-    except ValueError as error:
-        raise UsageError(f"--replicas {text}: {error}", hint="write it as v1=9,v2=1") from error
+    counts = make_split(text, "--replicas")
     unknown = [label for label in counts.arms if label not in split.arms]
     if unknown:
         raise UsageError(f"--replicas {text}: {unknown[0]!r} is not among --expect {split}")
@@ -217,25 +184,3 @@ def _health(split: Split, options: dict[str, Any]) -> HealthPolicy:
             "two versions that both have a weight above 0"
         ) from error  # fmt: skip
     return policy
-
-
-def _policy(split: Split, options: dict[str, Any]) -> Policy:
-    from analysis import Policy, Tolerance  # noqa: PLC0415 - as above
-
-    try:
-        tolerance = Tolerance.parse(options["tolerance"])
-        tolerance.bands(split)
-    except ValueError as error:
-        raise UsageError(f"--tolerance {options['tolerance']}: {error}") from error
-    try:
-        return Policy(
-            alpha=options["alpha"],
-            beta=options["beta"],
-            tolerance=tolerance,
-            inner=options["inner"],
-            max_unlabelled=options["max_unlabelled"],
-            missing_ratio=options["missing_ratio"] or inf,
-            max_samples=options["max_samples"],
-        )
-    except ValueError as error:
-        raise UsageError(str(error)) from error

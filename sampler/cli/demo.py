@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sampler.errors import ExitCode, ExpectationError, UsageError
+from sampler.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from sampler.demo.pods import Faults, Service
@@ -79,13 +79,14 @@ def command(
 
 async def _tell(out: Path, seed: int, concurrency: int) -> ExitCode:
     from analysis.render import to_text  # noqa: PLC0415 - heavy imports wait for a command
+    from sampler.cli.execute import wants_colour  # noqa: PLC0415
     from sampler.demo.story import tell  # noqa: PLC0415
 
     surprises = 0
     async for stage, report in tell(out, seed=seed, concurrency=concurrency):
         click.secho(f"\n{stage.title}", bold=True)
         click.echo(f"  {report.run.command}")
-        click.echo(to_text(report, colour=sys.stdout.isatty()))
+        click.echo(to_text(report, colour=wants_colour(sys.stdout)))
         if report.verdict is not stage.verdict:
             surprises += 1
             click.echo(f"  this should have been {stage.verdict}", err=True)
@@ -97,13 +98,10 @@ async def _tell(out: Path, seed: int, concurrency: int) -> ExitCode:
 
 
 def _service(pods: str, faults: tuple[str, ...]) -> Service:
-    from analysis import Split  # noqa: PLC0415 - as above
+    from sampler.cli.policy import make_split  # noqa: PLC0415 - as above
     from sampler.demo.pods import Service, pods_of  # noqa: PLC0415
 
-    try:
-        split = Split.parse(pods)
-    except ValueError as error:
-        raise ExpectationError(f"--pods {pods}: {error}", hint="write it as v1=9,v2=1") from error
+    split = make_split(pods, "--pods")
     weights = dict(zip(split.arms, split.weights, strict=True))
     return Service(pods_of(weights, _faults(faults)))
 

@@ -207,7 +207,7 @@ def _check_writable(documents: Mapping[str, str]) -> None:
 def _print(report: Report, documents: Mapping[str, str]) -> None:
     to_stdout = "-" in documents.values()
     stream = sys.stderr if to_stdout else sys.stdout
-    click.echo(to_text(report, colour=_wants_colour(stream)), file=stream)
+    click.echo(to_text(report, colour=wants_colour(stream)), file=stream)
     for name, file in documents.items():
         text = _RENDERERS[name](report)
         if file == "-":
@@ -219,7 +219,8 @@ def _print(report: Report, documents: Mapping[str, str]) -> None:
             raise UsageError(f"--{name} {file}: {error.strerror}") from error
 
 
-def _wants_colour(stream: object) -> bool:
+def wants_colour(stream: object) -> bool:
+    """Whether a stream is a terminal whose user has not asked for plain text (NO_COLOR)."""
     import os  # noqa: PLC0415 - the one look at the environment
 
     is_terminal = bool(getattr(stream, "isatty", lambda: False)())

@@ -1,4 +1,4 @@
-"""Options that say what is expected and how it is judged, where nothing is sent."""
+"""Options that say what is expected and how it is judged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from analysis import Policy, Split
 
-_POLICY_OPTIONS = (
+_JUDGING_OPTIONS = (
     click.option(
         "--tolerance", default="auto", show_default=True, metavar="auto|4pp|10%",
         help="Departure from a share that is accepted: half a pod, percentage points, "
@@ -33,33 +33,41 @@ _POLICY_OPTIONS = (
         help="FAIL beyond this part of the tolerance; below 100% it comes sooner, and may come "
         "for a share that is just within.",
     ),
-    click.option(
-        "--max-samples", type=click.IntRange(min=1), default=None, metavar="N",
-        help="End undecided after so many connections. Default: what 99 % of right splits need.",
-    ),
+)  # fmt: skip
+
+_MAX_SAMPLES = click.option(
+    "--max-samples", type=click.IntRange(min=1), default=None, metavar="N",
+    help="End undecided after so many connections. Default: what 99 % of right splits need.",
 )  # fmt: skip
 
 
-def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say how a split is judged."""
+def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what counts as right, and with which error rates."""
     decorated = function
-    for option in reversed(_POLICY_OPTIONS):
+    for option in reversed(_JUDGING_OPTIONS):
         decorated = option(decorated)
     return decorated
 
 
-def make_split(text: str) -> Split:
-    """Read the value of ``--expect``."""
+def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a policy where nothing is sent: `judging_options` and the budget."""
+    return judging_options(_MAX_SAMPLES(function))
+
+
+def make_split(text: str, option: str = "--expect", example: str = "v1=9,v2=1") -> Split:
+    """Read whole numbers by label, the value of `option`."""
     from analysis import Split  # noqa: PLC0415 - heavy imports wait until a command runs
 
     try:
         return Split.parse(text)
     except ValueError as error:
-        raise ExpectationError(f"--expect {text}: {error}", hint="write it as v1=9,v2=1") from error
+        raise ExpectationError(
+            f"{option} {text}: {error}", hint=f"write it as {example}"
+        ) from error
 
 
 def make_policy(split: Split, options: dict[str, Any], **more: Any) -> Policy:
-    """Make the policy from the options that `policy_options` added, and others by name."""
+    """Make the policy from the options added here, and others by name."""
     from analysis import Policy, Tolerance  # noqa: PLC0415 - as above
 
     try:
