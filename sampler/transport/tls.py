@@ -135,6 +135,8 @@ class TlsTransport(FastTransport):
         If the target's file of authorities cannot be used.
     """
 
+    _quick_ack = None  # a handshake is a talk of several turns, best left to the kernel
+
     def __init__(self, wiring: Wiring, poller: str = "auto") -> None:
         super().__init__(wiring, poller)
         self._context = client_context(wiring.target)
