@@ -7,7 +7,7 @@ batch's own dictionaries, ``ABSENT`` where the response carried none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum, unique
 from typing import TYPE_CHECKING
 
@@ -95,6 +95,12 @@ class Batch:
         absent if it is left out.
     remotes : tuple of str
         IP addresses.
+    planned : (n,) int32
+        Requests that the connection was opened for, >= 1, drawn before its first one; or
+        `ABSENT`, if there was no such number, or it is not known. All absent if left out.
+    closed : (n,) bool
+        Whether the connection is known to have ended with this exchange, although more were
+        planned. All False if left out.
 
     Raises
     ------
@@ -118,11 +124,18 @@ class Batch:
     replicas: tuple[str, ...] = field(default=())
     remote: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
     remotes: tuple[str, ...] = field(default=())
+    planned: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    closed: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
 
     def __post_init__(self) -> None:
-        if not len(self.remote):
-            remote = np.full(len(self.outcome), ABSENT, dtype=np.int32)
-            object.__setattr__(self, "remote", remote)
+        # Runs of earlier versions do not have these columns.
+        for name, absent, kind in (
+            ("remote", ABSENT, np.int32),
+            ("planned", ABSENT, np.int32),
+            ("closed", False, np.bool_),
+        ):
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.full(len(self.outcome), absent, dtype=kind))
         lengths = {name: len(getattr(self, name)) for name in COLUMNS}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"the columns of a batch must have one length, got {lengths}")
@@ -139,6 +152,22 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.outcome)
+
+    def __getitem__(self, rows: slice) -> Batch:
+        """Give consecutive rows as a batch of their own: ``batch[:100]``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `rows` is not a slice, or leaves rows out: in a batch they are consecutive.
+        """
+        if not isinstance(rows, slice):
+            raise TypeError(f"expected a slice such as batch[:100], got {rows!r}")
+        start, stop, step = rows.indices(len(self))
+        if step != 1:
+            raise ValueError(f"a batch holds consecutive samples: expected a step of 1, got {step}")
+        columns = {name: getattr(self, name)[start:stop] for name in COLUMNS}
+        return replace(self, first=self.first + start, **columns)
 
     @classmethod
     def of_labels(cls, labels: Sequence[str | None], *, first: int = 0) -> Batch:

@@ -18,7 +18,11 @@ from enum import IntEnum, unique
 from math import ceil, exp, inf, log, log1p
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from analysis.split import Band
 
 PASS_DISTANCES = (0.8, 0.4, 0.2, 0.1)
@@ -28,6 +32,10 @@ PASS_DISTANCES = (0.8, 0.4, 0.2, 0.1)
 between the middle of the band and its edge.
 """
 PASS_WEIGHTS = (0.75, 0.15, 0.07, 0.03)
+NEXT_DISTANCE = 1.6
+"""First of the further alternatives where connections carry several answers; then doubled."""
+PASS_REACH = 0.95
+"""Part of the way from the edge to 0 or 1 that such alternatives keep to."""
 
 GRID_WEIGHT = 0.8
 """Weight of the doubling distances on the FAIL side; the rest bets on "none" or "all"."""
@@ -96,6 +104,15 @@ class Null:
         if largest == -inf:
             return -inf
         return largest + log(sum(exp(value - largest) for value in logs))
+
+    def factors(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give what a connection without, and one with, the label multiplies each bet by.
+
+        A connection of which a part y in [0, 1] of the answers has the label multiplies it by
+        what lies as far between them: a fair bet's factor is linear in the result.
+        """
+        q = np.array(self.alternatives, dtype=np.float64)
+        return (1 - q) / (1 - self.edge), q / self.edge
 
     def _log_ratio(self, n: float, x: float, missing: float, alternative: float) -> float:
         total = log_likelihood_ratio(n - missing, x, alternative, self.edge)
@@ -173,19 +190,92 @@ def certain_tolerance(band: Band) -> float:
     return band.above if band.expected == 0 else band.below
 
 
-def upper_null(edge: float, distance: float, missing_ratio: float = inf) -> Null:
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Distances that the PASS side bets on, as parts of the way from an edge.
+
+    Parameters
+    ----------
+    parts : (g,) tuple of float
+        Those up to 1 lie between the edge and the expected share, the others beyond it.
+    weights : (g,) tuple of float
+        Stakes, positive, summing to 1.
+    """
+
+    parts: tuple[float, ...] = PASS_DISTANCES
+    weights: tuple[float, ...] = PASS_WEIGHTS
+
+    @classmethod
+    def of(cls, room: float, distance: float, per_connection: int) -> Grid:
+        """Choose the distances for connections with several answers.
+
+        A mean of several answers scatters less than one answer does. The bet that gains most
+        then stakes more than any share could justify: as if the share lay far beyond the
+        expected one, up to as many times as there are answers.
+
+        Parameters
+        ----------
+        room : float
+            From the edge to the 0 or 1 behind the expected share, > 0.
+        distance : float
+            From the edge to the expected share, > 0.
+        per_connection : int
+            Answers of a connection at most, >= 1; the grid for 1 has no further distances.
+        """
+        if per_connection == 1:
+            return cls()
+        further, part = [], NEXT_DISTANCE
+        while part * distance < PASS_REACH * room and part < NEXT_DISTANCE * per_connection:
+            further.append(part)
+            part *= 2
+        if part * distance >= PASS_REACH * room:
+            further.append(PASS_REACH * room / distance)
+        return cls(
+            (*PASS_DISTANCES, *further),
+            (*(weight / 2 for weight in PASS_WEIGHTS), *(0.5 / len(further) for _ in further)),
+        )
+
+    def alternatives(self, edge: float, distance: float, end: float) -> tuple[float, ...]:
+        """Give the shares (g,) on the way from an edge towards `end`, which is 0 or 1.
+
+        The further ones stay off the end: one answer in ten must not lose a bet for good.
+        """
+        room = abs(end - edge)
+        steps = (
+            min(part * distance, room if part <= 1 else PASS_REACH * room) for part in self.parts
+        )
+        return tuple(edge + step if end > edge else max(edge - step, 0.0) for step in steps)
+
+
+def upper_null(
+    edge: float, distance: float, missing_ratio: float = inf, grid: Grid | None = None
+) -> Null:
     """Hypothesis "p >= edge", with bets towards a share `distance` below the edge."""
-    alternatives = tuple(max(edge - part * distance, 0.0) for part in PASS_DISTANCES)
-    return Null(edge, Side.AT_LEAST, alternatives, PASS_WEIGHTS, missing_ratio)
+    grid = grid or Grid()
+    alternatives = grid.alternatives(edge, distance, 0.0)
+    return Null(edge, Side.AT_LEAST, alternatives, grid.weights, missing_ratio)
 
 
-def lower_null(edge: float, distance: float, missing_ratio: float = inf) -> Null:
+def lower_null(
+    edge: float, distance: float, missing_ratio: float = inf, grid: Grid | None = None
+) -> Null:
     """Hypothesis "p <= edge", with bets towards a share `distance` above the edge."""
-    alternatives = tuple(min(edge + part * distance, 1.0) for part in PASS_DISTANCES)
-    return Null(edge, Side.AT_MOST, alternatives, PASS_WEIGHTS, missing_ratio)
+    grid = grid or Grid()
+    alternatives = grid.alternatives(edge, distance, 1.0)
+    return Null(edge, Side.AT_MOST, alternatives, grid.weights, missing_ratio)
 
 
-def pass_nulls(band: Band, missing_ratio: float = inf) -> tuple[Null, Null]:
+def pass_grids(band: Band, per_connection: int) -> tuple[Grid, Grid]:
+    """Give the distances that are bet on against "too low" and "too high"."""
+    return (
+        Grid.of(1 - band.low, band.below, per_connection),
+        Grid.of(band.high, band.above, per_connection),
+    )
+
+
+def pass_nulls(
+    band: Band, missing_ratio: float = inf, per_connection: int = 1
+) -> tuple[Null, Null]:
     """Hypotheses "too low" and "too high", both of which a PASS has to refute.
 
     Parameters
@@ -194,10 +284,13 @@ def pass_nulls(band: Band, missing_ratio: float = inf) -> tuple[Null, Null]:
         Of an arm whose expected share is neither 0 nor 1; its edges inside (0, 1).
     missing_ratio : float, default inf
         As for `imputed`.
+    per_connection : int, default 1
+        Answers of a connection, at most (`Grid.of`).
     """
+    below, above = pass_grids(band, per_connection)
     return (
-        lower_null(band.low, band.below, missing_ratio),
-        upper_null(band.high, band.above, missing_ratio),
+        lower_null(band.low, band.below, missing_ratio, below),
+        upper_null(band.high, band.above, missing_ratio, above),
     )
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from math import gcd, inf, log
 from typing import TYPE_CHECKING
 
+from analysis.markov import markov_log_evidence, transitions_of
+from analysis.pace import Pace, least_request_shares
 from analysis.replicas import ReplicaCounts
 from analysis.report import Reason, ReasonCode
 from analysis.wording import LABEL_LENGTH, counted, odds, quoted
@@ -47,11 +49,14 @@ class Surroundings:
         Number of replicas of a version, where it was given.
     previous : Split or None
         The split before this one.
+    pace : Pace or None
+        How long versions take, where one is proven to take longer.
     """
 
     replicas: ReplicaCounts = field(default_factory=ReplicaCounts)
     declared_replicas: Mapping[str, int] = field(default_factory=dict)
     previous: Split | None = None
+    pace: Pace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +105,10 @@ def likely_causes(
     """
     around = around or Surroundings()
     arms = evidence.split.arms
-    by_label: Mapping[str, int] = evidence.counts if seen is None else seen.labels
-    missing = evidence.missing if seen is None else seen.launched - seen.labelled
+    # Of connections with several answers, what their means come to: answers would count double.
+    judged = {label: round(count) for label, count in evidence.counts.items()}
+    by_label: Mapping[str, int] = judged if seen is None else seen.labels
+    missing = round(evidence.missing) if seen is None else seen.launched - seen.labelled
     counts = [by_label.get(arm, 0) for arm in arms]
     foreign = _foreign_pods(evidence.split, by_label, around.replicas)
     if not any(counts):
@@ -125,6 +132,7 @@ def likely_causes(
             )
             for fit, cause in ranked
         ),
+        *_hanging_together(evidence),
         *foreign,
     )
 
@@ -186,8 +194,10 @@ def _causes(split: Split, around: Surroundings) -> Iterator[Cause]:
         f"{ratio}, the same share for every version, as if the weights never took effect",
         "Check that the weights (or the replica counts) have reached what balances the traffic.",
     )
+    yield from _zone(split, around)
     yield from _replica_ratio(split, around)
     yield from _one_pod_off(split)
+    yield from _least_request(split, around)
     if len(arms) == 2:
         yield Cause(
             weights[::-1],
@@ -244,6 +254,59 @@ def _replica_ratio(split: Split, around: Surroundings) -> Iterator[Cause]:
     )
 
 
+def _zone(split: Split, around: Surroundings) -> Iterator[Cause]:
+    """Yield the pods that were met, where it is known that there are more of them."""
+    declared = around.declared_replicas
+    met = [around.replicas.covered(arm, _COVER) or 0 for arm in split.arms]
+    known = [declared.get(arm, 0) for arm in split.arms]
+    unseen = [arm not in around.replicas.by_label for arm in split.arms]
+    # Of each version either enough answers to have met all the pods there are for us, or none.
+    if (
+        not all(known)
+        or not any(met)
+        or not all(n or no for n, no in zip(met, unseen, strict=True))
+    ):
+        return
+    if any(n > of for n, of in zip(met, known, strict=True)) or met == known:
+        return
+    pods = ", ".join(
+        f"{n} of {of} of {arm}" for n, of, arm in zip(met, known, split.arms, strict=True)
+    )
+    yield Cause(
+        tuple(met),
+        f"{':'.join(map(str, met))}, the pods that this client met ({pods}), as if it reached "
+        "those of its own zone or node only",
+        "Look at trafficDistribution, topology-aware hints and internalTrafficPolicy of the "
+        "Service and at locality settings of the mesh; or sample from every zone.",
+        claims_absence=not all(met),
+    )
+
+
+def _least_request(split: Split, around: Surroundings) -> Iterator[Cause]:
+    """Yield what a balancer that prefers idle pods gives to versions that are not equally fast."""
+    pace = around.pace
+    if pace is None or split.total > MOST_PODS:
+        return
+    pods = tuple(
+        around.declared_replicas.get(arm) or weight
+        for arm, weight in zip(split.arms, split.weights, strict=True)
+    )
+    weights = least_request_shares(split.arms, pods, pace)
+    if weights is None:
+        return
+    slow = max(pace.seconds, key=pace.seconds.__getitem__)
+    times = pace.seconds[slow] / min(pace.seconds.values())
+    name = slow[:LABEL_LENGTH]
+    share = 100 * weights[split.arms.index(slow)] / sum(weights)
+    yield Cause(
+        weights,
+        f"{share:.2g} % for {name}, which takes {times:.2g} times as long to answer, as if the "
+        "balancer preferred pods with fewer requests in flight (least-request)",
+        f"See why {name} is slower; or let the balancer choose by weight or at random, if it is "
+        "to have its share all the same.",
+    )
+
+
 def _one_pod_off(split: Split) -> Iterator[Cause]:
     """Yield a pod more or fewer of each version, if the weights may be numbers of pods."""
     if split.total > MOST_PODS:
@@ -287,6 +350,41 @@ def _one_replica(
             f"{pods} equal ones).",
             "Look at sessionAffinity of the Service, at affinity cookies and source-address "
             "hashing on the way, and at the ready pods; or sample from several addresses.",
+        ),
+    )
+
+
+def _hanging_together(evidence: Evidence) -> tuple[Reason, ...]:
+    """Say so if neighbouring connections are proven to know of each other, and stay alike.
+
+    A share that changed makes neighbours alike, too: that is not what is said here. A PASS is
+    kept back by the runs guard, which says so itself.
+    """
+    if evidence.groups is not None or evidence.settled is ReasonCode.DEPENDENT_CONNECTIONS:
+        return ()
+    n = int(evidence.labelled)
+    found = []
+    for row, arm in enumerate(evidence.split.arms[arm] for arm in evidence.scales.arms):
+        transitions = transitions_of(evidence.runs, row, n, int(evidence.counts[arm]))
+        (stays_other, comes), (goes, stays) = transitions
+        nats = markov_log_evidence(transitions)
+        if stays * (stays_other + comes) > comes * (stays + goes):
+            found.append((nats, arm, stays / (stays + goes), comes / max(stays_other + comes, 1)))
+    level = -log(evidence.policy.alpha)
+    nats, arm, after_itself, after_others = max(found, default=(0.0, "", 0.0, 0.0))
+    if nats < max(level, log(evidence.drift.peak)):
+        return ()
+    name = arm[:LABEL_LENGTH]
+    return (
+        Reason(
+            ReasonCode.LOOKS_LIKE,
+            f"Neighbouring connections hang together: {100 * after_itself:.2g} % of those after "
+            f"one that met {name} met it again, and {100 * after_others:.2g} % of the others met "
+            f"it (evidence "
+            f"{odds(nats)} against independent draws), as with a sticky client or a pool of "
+            "connections on the way.",
+            "Look at session affinity, and at proxies on the way that keep connections open; "
+            "sample from several addresses.",
         ),
     )
 

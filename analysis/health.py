@@ -164,19 +164,19 @@ class Failures:
 
     def observe(self, is_canary: NDArray[np.bool_], failed: NDArray[np.bool_]) -> Failures:
         """Count responses in the order of sending, and weigh each block that fills up."""
-        state, start = self, 0
-        while start < len(failed):
-            end = start + BLOCK - state.open_canary[0] - state.open_stable[0]
-            of_canary, has_failed = is_canary[start:end], failed[start:end]
-            state = replace(
-                state,
-                open_canary=_plus(state.open_canary, _count(has_failed[of_canary])),
-                open_stable=_plus(state.open_stable, _count(has_failed[~of_canary])),
-            )
-            if end <= len(failed):
-                state = _close(state)
-            start = end
-        return state
+        if not len(failed):
+            return self
+        room = BLOCK - self.open_canary[0] - self.open_stable[0]
+        starts = [0, *range(room, len(failed), BLOCK)]
+        kinds = np.stack([is_canary, is_canary & failed, ~is_canary, ~is_canary & failed])
+        state, open_canary, open_stable = self, self.open_canary, self.open_stable
+        for n_c, k_c, n_s, k_s in np.add.reduceat(kinds, starts, axis=1, dtype=np.int64).T.tolist():
+            open_canary = _plus(open_canary, (n_c, k_c))
+            open_stable = _plus(open_stable, (n_s, k_s))
+            if open_canary[0] + open_stable[0] == BLOCK:
+                state = _close(state, open_canary, open_stable)
+                open_canary = open_stable = (0, 0)
+        return replace(state, open_canary=open_canary, open_stable=open_stable)
 
     def totals(self) -> tuple[Count, Count]:
         """Count canary and stable over all responses, the open block included."""
@@ -380,20 +380,17 @@ def health_of(evidence: HealthEvidence, *, seed: int) -> Health:
     )
 
 
-def _close(failures: Failures) -> Failures:
-    """Weigh the block that has filled up, and begin another."""
+def _close(failures: Failures, canary: Count, stable: Count) -> Failures:
+    """Weigh a block that has filled up, and begin another."""
     # The rates are learned from earlier blocks only: nobody bets on what is known.
     rates = smoothed_rate(*failures.canary), smoothed_rate(*failures.stable)
-    gains = [
-        block_log_evidence(failures.open_canary, failures.open_stable, rates, bound)
-        for bound in failures.bounds
-    ]
+    gains = [block_log_evidence(canary, stable, rates, bound) for bound in failures.bounds]
     before = failures.log_evidence or (0.0,) * len(gains)
     now = tuple(nats + gain for nats, gain in zip(before, gains, strict=True))
     return Failures(
         failures.bounds,
-        _plus(failures.canary, failures.open_canary),
-        _plus(failures.stable, failures.open_stable),
+        _plus(failures.canary, canary),
+        _plus(failures.stable, stable),
         log_evidence=now,
         peaks=tuple(map(max, failures.peaks or before, now)),
     )
@@ -489,10 +486,6 @@ def _at(values: tuple[_Number, ...], row: int) -> _Number:
 
 def _beyond(limit: float | None, peaks: tuple[float, ...]) -> float | None:
     return None if limit is None else _at(peaks, 1)
-
-
-def _count(failed: NDArray[np.bool_]) -> Count:
-    return len(failed), int(np.count_nonzero(failed))
 
 
 def _plus(left: Count, right: Count) -> Count:

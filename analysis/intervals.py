@@ -10,27 +10,44 @@ have had any: it widens each interval on both sides.
 from __future__ import annotations
 
 from dataclasses import replace
-from math import inf, log
+from math import inf, log, pi
 from typing import TYPE_CHECKING
 
-from analysis.boundaries import is_certain, lower_null, upper_null
+import numpy as np
+
+from analysis.boundaries import is_certain, lower_null, pass_grids, upper_null
 from analysis.evidence import Peak
 from analysis.kt import kt_interval
 from analysis.report import ReasonCode
 from analysis.split import tested_arms
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from analysis.boundaries import Null
     from analysis.evidence import Evidence
+    from analysis.grouped import Grouped, Results
     from analysis.split import Band
 
 __all__ = ["decision_bounds", "kt_interval", "lower_bound", "shares_with_intervals", "upper_bound"]
 
+_NODES = 512
+"""Alternatives of the mixture for parts."""
+_COARSE_HALVINGS = 40
 _HALVINGS = 60
 """Steps of a bisection in [0, 1]: to 1e-18, below the spacing of floats."""
 
 
 def upper_bound(
-    n: int, x: int, distance: float, beta: float, *, missing: int = 0, missing_ratio: float = inf
+    n: int,
+    x: float,
+    distance: float,
+    beta: float,
+    *,
+    missing: float = 0,
+    missing_ratio: float = inf,
 ) -> float:
     """Smallest share r such that "p >= r" is refuted at level beta.
 
@@ -68,7 +85,13 @@ def upper_bound(
 
 
 def lower_bound(
-    n: int, x: int, distance: float, beta: float, *, missing: int = 0, missing_ratio: float = inf
+    n: int,
+    x: float,
+    distance: float,
+    beta: float,
+    *,
+    missing: float = 0,
+    missing_ratio: float = inf,
 ) -> float:
     """Largest share r such that "p <= r" is refuted at level beta; mirror of `upper_bound`."""
     if x == 0:
@@ -115,6 +138,8 @@ def decision_bounds(evidence: Evidence, arm: str) -> tuple[float, float]:
 
 
 def _bounds(evidence: Evidence, band: Band) -> tuple[float, float]:
+    if evidence.groups is not None:
+        return _bounds_of_means(evidence, evidence.groups, band)
     beta, ratio = evidence.policy.beta, evidence.policy.missing_ratio
     now = Peak(0.0, evidence.judged, evidence.counts[band.arm], evidence.missing)
     below, above = evidence.peaks_of(band.arm)
@@ -131,6 +156,103 @@ def _bounds(evidence: Evidence, band: Band) -> tuple[float, float]:
     # A PASS also asks that the share itself is inside when it falls.
     least, most = evidence.least_and_most(band.arm)
     return min(low, least), max(high, most)
+
+
+def _bounds_of_means(evidence: Evidence, groups: Grouped, band: Band) -> tuple[float, float]:
+    """Interval of one share that connections with several answers are decided on."""
+    arm = evidence.split.arms.index(band.arm)
+    row = evidence.scales.arms.index(arm)
+    half = len(evidence.scales.arms)
+    grids = pass_grids(band, evidence.policy.per_connection)
+    ratio = evidence.policy.missing_ratio
+
+    def too_low(edge: float) -> Null:
+        return lower_null(edge, band.below, ratio, grids[0])
+
+    def too_high(edge: float) -> Null:
+        return upper_null(edge, band.above, ratio, grids[1])
+
+    threshold = -log(evidence.policy.beta)
+    low, high = 0.0, 1.0
+    for results in (groups.results[arm], groups.at_peaks[row]):
+        if results:
+            low = max(low, _turning(too_low, results, (1.0, 0.0), threshold))
+    for results in (groups.results[arm], groups.at_peaks[row + half]):
+        if results:
+            high = min(high, _turning(too_high, results, (0.0, 1.0), threshold))
+    least, most = evidence.least_and_most(band.arm)
+    return min(low, least), max(high, most)
+
+
+def _turning(
+    null_at: Callable[[float], Null],
+    results: Results,
+    ends: tuple[float, float],
+    threshold: float,
+) -> float:
+    """Bisect for the edge at which a hypothesis turns refuted; evidence grows towards the end."""
+    kept, refuted = ends
+    for _ in range(_HALVINGS):
+        edge = (kept + refuted) / 2
+        if edge in {kept, refuted}:
+            break
+        if evidence_of_means(null_at(edge), results) < threshold:
+            kept = edge
+        else:
+            refuted = edge
+    return refuted
+
+
+def evidence_of_means(null: Null, results: Mapping[tuple[int, int, int], int]) -> float:
+    """Give the log evidence against a hypothesis, by what connections came to [nats]."""
+    met, lost, length = np.array(list(results), dtype=np.float64).T
+    counts = np.array(list(results.values()), dtype=np.float64)
+    y = (met + null.lost * lost) / length
+    without, with_label = null.factors()
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.outer(without, 1 - y) + np.outer(with_label, y)) @ counts
+        logs += np.log(null.weights)
+    largest = float(logs.max())
+    return largest + log(float(np.exp(logs - largest).sum())) if largest > -inf else -inf
+
+
+def mean_interval(results: Mapping[tuple[int, int, int], int], alpha: float) -> tuple[float, float]:
+    """Shares that are not refuted at level alpha by connections with several answers.
+
+    The Krichevsky-Trofimov confidence sequence for parts: the same mixture of alternatives
+    (uniform in the arc sine, here at `_NODES` points), with the factor that is linear in the
+    part of a connection that has the label. It is as narrow as the parts allow, whatever the
+    answers of a connection have to do with each other.
+
+    Parameters
+    ----------
+    results : mapping of (met, lost, length) to int
+        What connections came to (`analysis.grouped.Results`).
+    alpha : float
+        Chance that the sequence of intervals ever misses the true share, in (0, 1).
+    """
+    if not results:
+        return 0.0, 1.0
+    q = np.sin((np.arange(_NODES) + 0.5) * (pi / 2 / _NODES)) ** 2
+    met, lost, length = np.array(list(results), dtype=np.float64).T
+    counts = np.array(list(results.values()), dtype=np.float64)
+    threshold = -log(alpha)
+
+    def is_refuted(share: float, y: NDArray[np.float64]) -> bool:
+        if share in {0.0, 1.0}:
+            return False
+        logs = np.log(np.outer(q / share, y) + np.outer((1 - q) / (1 - share), 1 - y)) @ counts
+        largest = float(logs.max())
+        return largest + log(float(np.exp(logs - largest).mean())) >= threshold
+
+    bounds = []
+    for outside, y in ((0.0, met / length), (1.0, (met + lost) / length)):
+        inside, end = float(y @ counts / counts.sum()), outside
+        for _ in range(_COARSE_HALVINGS):
+            middle = (inside + end) / 2
+            inside, end = (inside, middle) if is_refuted(middle, y) else (middle, end)
+        bounds.append(end)
+    return bounds[0], bounds[1]
 
 
 def _certain_bounds(evidence: Evidence, band: Band) -> tuple[float, float]:
@@ -193,16 +315,20 @@ def shares_with_intervals(evidence: Evidence) -> dict[str, tuple[float, float, f
         low, high = (
             decision_bounds(evidence, label)
             if decided and label in evidence.split.arms
-            else _confidence(evidence, count)
+            else _confidence(evidence, label, count)
         )
         share = count / evidence.labelled if evidence.labelled else 0.0
         shares[label] = (share, low, high)
     return shares
 
 
-def _confidence(evidence: Evidence, count: int) -> tuple[float, float]:
+def _confidence(evidence: Evidence, label: str, count: float) -> tuple[float, float]:
+    arms = evidence.split.arms
+    if evidence.groups is not None and label in arms:
+        results = evidence.groups.results[arms.index(label)]
+        return mean_interval(results, evidence.policy.alpha)
     n, alpha = evidence.judged, evidence.policy.alpha
     low, high = kt_interval(n, count, alpha)
     if evidence.missing:
-        _, high = kt_interval(n, count + evidence.missing, alpha)
+        _, high = kt_interval(n, min(count + evidence.missing, n), alpha)
     return low, high

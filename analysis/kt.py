@@ -24,15 +24,16 @@ def kt_log_evidence(n: int, x: float, share: float) -> float:
     return mixture - with_label - without
 
 
-def kt_interval(n: int, x: int, alpha: float) -> tuple[float, float]:
+def kt_interval(n: int, x: float, alpha: float) -> tuple[float, float]:
     """Shares that are not refuted at level alpha, however often one looks.
 
     Parameters
     ----------
     n : int
         Connections, >= 0.
-    x : int
-        Those with the label, in [0, n].
+    x : int or float
+        Those with the label, in [0, n]; or the sum of parts of connections that have it, for
+        which the interval is wider than it has to be.
     alpha : float
         Chance that the sequence of intervals ever misses the true share, in (0, 1).
 
@@ -67,7 +68,7 @@ def excludes_at_least(n: int, x: float, share: float, alpha: float) -> bool:
     return x < n * share and kt_log_evidence(n, x, share) >= -log(alpha)
 
 
-def _edge(n: int, x: int, inside: float, outside: float, threshold: float) -> float:
+def _edge(n: int, x: float, inside: float, outside: float, threshold: float) -> float:
     """Bisect for the share at which the evidence reaches the threshold."""
     for _ in range(_HALVINGS):
         middle = (inside + outside) / 2

@@ -29,6 +29,7 @@ LONGEST_EXACT = 50_000
 _MOST_PODS = 100
 """Sum of weights up to which they may be counts of pods."""
 _HALVINGS = 40
+_MARGIN = 1.25
 _SECTIONS = 8
 _REFINEMENTS = 2
 _UNBOUNDED = 4
@@ -139,15 +140,11 @@ def foresee(split: Split, policy: Policy, *, exact: bool = False) -> Outlook:
     sizing = required_samples(split, policy)
     budget = Evidence.start(split, policy).budget
     tested = [bands[arm] for arm in tested_arms(split)]
-    forecast: _Forecast
-    if len(split.arms) <= 2 and is_certain(tested[0]):
-        forecast = _OneLabel(tested[0], sizing.q99, budget)
-    elif exact:
+    if exact and not (len(split.arms) <= 2 and is_certain(tested[0])):
         _require_feasible(split, max(budget, sizing.q99))
-        forecast = _Recursion(tested[0], policy, budget, _ClosedForm(split, policy, budget))
+    forecast = _forecast(split, policy, budget, exact=exact)
+    if isinstance(forecast, _Recursion):
         sizing = forecast.sizing(_UNBOUNDED * sizing.q99)
-    else:
-        forecast = _ClosedForm(split, policy, budget)
     distinctions = tuple(_distinction(forecast, band, policy.inner) for band in tested)
     prospects = tuple(
         prospect
@@ -155,6 +152,51 @@ def foresee(split: Split, policy: Policy, *, exact: bool = False) -> Outlook:
         for prospect in _prospects(split, forecast, band, distinction)
     )
     return Outlook(split, policy, bands, budget, sizing, forecast.method, distinctions, prospects)
+
+
+def characteristic(outlook: Outlook, arm: str, points: int = 61) -> tuple[Prospect, ...]:
+    """Compute the operating characteristic of one tested arm as a curve.
+
+    Parameters
+    ----------
+    outlook : Outlook
+        What was foreseen; the curve is computed in the same way.
+    arm : str
+        A label of ``outlook.distinctions``.
+    points : int, default 61
+        True shares, >= 2, at equal distances, from a little below the band, or the nearest
+        share that is told apart, to a little above. Those that have a row of their own in
+        ``outlook.prospects`` are added.
+    """
+    band = next(band for band in outlook.bands if band.arm == arm)
+    found = next(each for each in outlook.distinctions if each.arm == arm)
+    below = band.low if found.below is None else min(band.low, found.below)
+    above = band.high if found.above is None else max(band.high, found.above)
+    low = max(band.expected - _MARGIN * (band.expected - below), 0.0)
+    high = min(band.expected + _MARGIN * (above - band.expected), 1.0)
+    rows = {each.share for each in outlook.prospects if each.arm == arm}
+    shares = sorted(
+        {share for share in rows if low <= share <= high}
+        | set(np.linspace(low, high, points).tolist())
+    )
+    exact = outlook.method is Method.EXACT
+    forecast = _forecast(outlook.split, outlook.policy, outlook.budget, exact=exact)
+    return tuple(
+        Prospect(
+            arm, share, "", fate.passed, fate.failed,
+            max(0.0, 1 - fate.passed - fate.failed), fate.mean,
+        )
+        for share, fate in zip(shares, forecast.fates(band, shares), strict=True)
+    )  # fmt: skip
+
+
+def _forecast(split: Split, policy: Policy, budget: int, *, exact: bool) -> _Forecast:
+    bands = policy.tolerance.bands(split)
+    tested = [bands[arm] for arm in tested_arms(split)]
+    if len(split.arms) <= 2 and is_certain(tested[0]):
+        return _OneLabel(tested[0], required_samples(split, policy).q99, budget)
+    closed = _ClosedForm(split, policy, budget)
+    return _Recursion(tested[0], policy, budget, closed) if exact else closed
 
 
 def _require_feasible(split: Split, connections: int) -> None:

@@ -7,6 +7,9 @@ from math import inf
 
 from analysis.split import Tolerance
 
+MOST_PER_CONNECTION = 1_000_000
+"""Answers of a connection that are judged as one mean."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -29,8 +32,12 @@ class Policy:
     missing_ratio : float, default inf
         Bound Gamma >= 1 on the ratio of any two versions' rates of missing labels, either way
         round. inf assumes nothing: a missing label counts as whatever is worst.
+    per_connection : int, default 1
+        Answers of a connection, at most, in [1, 1000000]; it has to be known before the first
+        one. With 1, each connection is judged by its first answer, else by the mean of its
+        answers (`analysis.means`).
     max_samples : int or None
-        Requests after which the run is ended undecided; None derives the 99 % quantile
+        Connections after which the run is ended undecided; None derives the 99 % quantile
         of what a right split needs (`analysis.sizing`).
 
     Raises
@@ -46,6 +53,7 @@ class Policy:
     max_unlabelled: float = 0.05
     missing_ratio: float = inf
     max_samples: int | None = None
+    per_connection: int = 1
 
     def __post_init__(self) -> None:
         for name in ("alpha", "beta"):
@@ -60,5 +68,10 @@ class Policy:
             )
         if not self.missing_ratio >= 1:
             raise ValueError(f"missing_ratio must be at least 1, got {self.missing_ratio!r}")
+        if not 1 <= self.per_connection <= MOST_PER_CONNECTION:
+            raise ValueError(
+                f"per_connection must lie in [1, {MOST_PER_CONNECTION}], "
+                f"got {self.per_connection!r}"
+            )
         if self.max_samples is not None and not self.max_samples >= 1:
             raise ValueError(f"max_samples must be at least 1, got {self.max_samples!r}")

@@ -12,7 +12,7 @@ from analysis.runs import EXTREME
 from analysis.scales import RESTART_WEIGHT
 from analysis.sizing import remaining, required_samples, tolerable_missing
 from analysis.split import tested_arms
-from analysis.wording import accepted, counted, decimals, interval, odds, quoted
+from analysis.wording import accepted, amount, counted, decimals, interval, odds, quoted
 
 if TYPE_CHECKING:
     from analysis.evidence import Evidence
@@ -283,7 +283,7 @@ def share_sentence(evidence: Evidence, arm: str) -> str:
     observed = interval(share, low, high, decimals(band))
     whole = (
         f"{arm} answered {observed} of {counted(evidence.labelled, 'labelled connection')} "
-        f"({evidence.missing} more gave no label)"
+        f"({amount(evidence.missing)} more gave no label)"
         if evidence.missing
         else f"{arm} received {observed} of {counted(evidence.judged, 'connection')}"
     )
@@ -296,9 +296,12 @@ def unlabelled_sentence(evidence: Evidence) -> str:
 
 
 def _missing(evidence: Evidence) -> str:
-    n, missing = evidence.judged, evidence.missing
+    n, missing = evidence.judged, evidence.silent
     rate = f" ({missing / n * 100:.1f} %)" if missing else ""
-    return f"{missing} of {counted(n, 'connection')}{rate} gave no label"
+    text = f"{amount(missing)} of {counted(n, 'connection')}{rate} gave no label"
+    undelivered = evidence.missing - missing
+    # A sum of parts: a hair of it is rounding.
+    return f"{text}, and {amount(undelivered)} did not come" if undelivered > 1e-6 else text
 
 
 def _all_shares(evidence: Evidence) -> str:
@@ -352,6 +355,8 @@ def _late_departure(evidence: Evidence, arm: str) -> str:
 
 def _plain_evidence(evidence: Evidence) -> float:
     """FAIL evidence of the counts alone, without what the restarted part has won."""
+    if evidence.groups is not None:
+        return evidence.groups.scales.plain(evidence.groups.stakes)
     total = 0.0
     for arm in evidence.scales.arms:
         band = evidence.bands[arm]

@@ -43,9 +43,9 @@ RESTART_WEIGHT = 0.2
 MAX_HORIZON = 100_000
 """Connections over which the stakes of the restarted part are spread, at most."""
 
-_MAX_EXPONENT = 300.0
+MAX_EXPONENT = 300.0
 """Sum of log factors that keeps products and their inverses inside the range of floats."""
-_CEILING = 1e150
+CEILING = 1e150
 """Evidence is not followed beyond this; any verdict has fallen long before."""
 _MAX_BLOCK = 256
 """Connections of a block of the restarted recursion, at most."""
@@ -229,7 +229,7 @@ class Scales:
         steepest = max(
             np.abs(failing.without).max(initial=0),
             np.abs(failing.without + failing.gain).max(initial=0),
-            _MAX_EXPONENT / _MAX_BLOCK,
+            MAX_EXPONENT / _MAX_BLOCK,
         )
         return cls(
             arms=tuple(arms),
@@ -239,7 +239,7 @@ class Scales:
             extremes=Extremes.of([*not_above, *not_below]),
             pooling=_pooling(failing, len(bands)),
             horizon=min(budget, MAX_HORIZON),
-            block=max(int(_MAX_EXPONENT / steepest), 1),
+            block=max(int(MAX_EXPONENT / steepest), 1),
         )
 
     @property
@@ -262,7 +262,7 @@ class Scales:
         missing : (m,) int or None
             Those without any label; None where there are none.
         """
-        ratios = np.minimum(self.passing.log_ratios(n, x, missing), _MAX_EXPONENT)
+        ratios = np.minimum(self.passing.log_ratios(n, x, missing), MAX_EXPONENT)
         bets = self.passing.weight[:, None] * np.exp(ratios)
         # Each row has the same number of bets, and they are stored one row after the other.
         evidence: NDArray[np.float64]
@@ -308,7 +308,7 @@ class Scales:
         agrees = self._agrees(hit)
         clean = run_lengths(agrees, carry.clean)
 
-        plain = np.exp(np.minimum(ratios, _MAX_EXPONENT, out=ratios), out=ratios)
+        plain = np.exp(np.minimum(ratios, MAX_EXPONENT, out=ratios), out=ratios)
         grid = (1 - RESTART_WEIGHT) * plain + RESTART_WEIGHT * restarts
         value, chains = (
             self._chained(agrees, lost, carry.chains)
@@ -332,9 +332,9 @@ class Scales:
     ) -> NDArray[np.float64]:
         """Value (2A, m) of the bets on "all" and "none", plain and restarted."""
         log_factor = self.extremes.log_factor[:, None]
-        plain = np.where(clean == n, np.exp(np.minimum(log_factor * n, _MAX_EXPONENT)), 0.0)
+        plain = np.where(clean == n, np.exp(np.minimum(log_factor * n, MAX_EXPONENT)), 0.0)
         # Geometric series f + f^2 + ... + f^c over the c stakes since the contradiction.
-        series = np.expm1(np.minimum(log_factor * clean, _MAX_EXPONENT))
+        series = np.expm1(np.minimum(log_factor * clean, MAX_EXPONENT))
         again = series * np.exp(log_factor) / (np.expm1(log_factor) * self.horizon)
         value: NDArray[np.float64] = (1 - RESTART_WEIGHT) * plain + RESTART_WEIGHT * again
         return value
@@ -358,8 +358,8 @@ class Scales:
             chain = []
             for agreed, missed in zip(agrees[row].tolist(), gone, strict=True):
                 factor = part if missed else won if agreed else 0.0
-                plain = min(plain * factor, _CEILING)  # noqa: PLW2901 - a recursion
-                again = min((again + stake) * factor, _CEILING)  # noqa: PLW2901 - as above
+                plain = min(plain * factor, CEILING)  # noqa: PLW2901 - a recursion
+                again = min((again + stake) * factor, CEILING)  # noqa: PLW2901 - as above
                 chain.append((plain, again))
             chains.append(chain)
             values[row] = np.array(chain) @ (1 - RESTART_WEIGHT, RESTART_WEIGHT)
@@ -435,7 +435,7 @@ def restarted(
         stakes /= horizon
         stakes += carried[:, None]
         stakes *= np.exp(cumulated)
-        np.minimum(stakes, _CEILING, out=stakes)
+        np.minimum(stakes, CEILING, out=stakes)
         values[:, first : first + block] = stakes
         carried = stakes[:, -1]
         origin = log_ratios[:, min(first + block, length) - 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, unique
 from math import sqrt
 from typing import TYPE_CHECKING
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ARM = re.compile(r"(?P<label>.+)=(?P<weight>[^=]+)", re.DOTALL)
+_NUMBER = r"\d+(?:\.\d+)?\s*(?:pp|%)"
 _AMOUNT = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>pp|%)")
+_TWO_SIDED = re.compile(rf"-\s*(?P<below>{_NUMBER})\s*\+\s*(?P<above>{_NUMBER})")
 
 CERTAIN_SHARE_TOLERANCE = 0.01
 """Automatic tolerance where the expected share is 0 or 1."""
@@ -167,23 +169,36 @@ class Tolerance:
         share; AUTO derives half a pod from the weights (see `bands`).
     amount : float, default 0
         A share in (0, 1); ignored for AUTO.
+    below : Tolerance or None
+        What is accepted below the share, if that is not the same as above.
+    by_arm : tuple of (str, Tolerance)
+        What is accepted of some labels instead.
 
     Raises
     ------
     ValueError
-        If `amount` lies outside (0, 1) for a kind that uses it.
+        If `amount` lies outside (0, 1) for a kind that uses it, or a label comes twice.
     """
 
     kind: ToleranceKind = ToleranceKind.AUTO
     amount: float = 0.0
+    below: Tolerance | None = None
+    by_arm: tuple[tuple[str, Tolerance], ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind is not ToleranceKind.AUTO and not 0 < self.amount < 1:
             raise ValueError(f"a tolerance must lie between 0 and 100 %, got {self.amount:.6g}")
+        arms = [arm for arm, _ in self.by_arm]
+        if repeated := sorted({arm for arm in arms if arms.count(arm) > 1}):
+            raise ValueError(f"{repeated[0]} may have one tolerance, got {arms.count(repeated[0])}")
 
     @classmethod
     def parse(cls, text: str) -> Tolerance:
-        """Read ``auto``, ``4pp`` (percentage points) or ``10%`` (of the expected share).
+        """Read a tolerance for all labels, or several by label after commas.
+
+        ``auto``, ``4pp`` (percentage points), ``10%`` (of the expected share) and
+        ``-2pp+4pp`` (below and above) are tolerances; ``v2=1pp,v3=-2pp+4pp`` names labels,
+        and ``v2=1pp,5pp`` adds one for all others, which is ``auto`` if it is left out.
 
         Raises
         ------
@@ -194,19 +209,45 @@ class Tolerance:
         --------
         >>> Tolerance.parse("4pp").amount
         0.04
+        >>> str(Tolerance.parse("v2=-2pp+4pp,v1=auto"))
+        'v2=-2pp+4pp,v1=auto'
         """
-        if text == "auto":
+        named: list[tuple[str, Tolerance]] = []
+        general: Tolerance | None = None
+        for part in text.split(","):
+            match = _ARM.fullmatch(part.strip())
+            if match is not None:
+                named.append((match["label"].strip(), cls._parse_one(match["weight"])))
+            elif general is None:
+                general = cls._parse_one(part)
+            else:
+                raise ValueError(f"expected one tolerance without a label, got also {part!r}")
+        return replace(general or cls(), by_arm=tuple(named))
+
+    @classmethod
+    def _parse_one(cls, text: str) -> Tolerance:
+        if text.strip() == "auto":
             return cls()
+        if sides := _TWO_SIDED.fullmatch(text.strip()):
+            return replace(cls._parse_one(sides["above"]), below=cls._parse_one(sides["below"]))
         match = _AMOUNT.fullmatch(text.strip())
         if match is None:
             raise ValueError(
-                f"expected auto, a number of percentage points such as 4pp, or a part of the "
-                f"expected share such as 10%, got {text!r}"
+                f"expected auto, a number of percentage points such as 4pp, a part of the "
+                f"expected share such as 10%, or both sides such as -2pp+4pp, got {text!r}"
             )
         kind = ToleranceKind.ABSOLUTE if match["unit"] == "pp" else ToleranceKind.RELATIVE
         return cls(kind, float(match["number"]) / 100)
 
     def __str__(self) -> str:
+        parts = [f"{arm}={tolerance}" for arm, tolerance in self.by_arm]
+        if not parts or self._is_given:
+            sides = self._amount if self.below is None else f"-{self.below}+{self._amount}"
+            parts.append(sides)
+        return ",".join(parts)
+
+    @property
+    def _amount(self) -> str:
         match self.kind:
             case ToleranceKind.AUTO:
                 return "auto"
@@ -215,6 +256,11 @@ class Tolerance:
             case ToleranceKind.RELATIVE:
                 return f"{self.amount * 100:.6g}%"
 
+    @property
+    def _is_given(self) -> bool:
+        """Whether labels without a tolerance of their own have more than the default."""
+        return self.kind is not ToleranceKind.AUTO or self.below is not None
+
     def bands(self, split: Split) -> tuple[Band, ...]:
         """Give the accepted band of each arm, in the order of ``split.arms``.
 
@@ -222,39 +268,65 @@ class Tolerance:
         ------
         ValueError
             If an arm that the decision tests (`tested_arms`) could lose all of its
-            traffic, or take all, and stay inside its band.
+            traffic, or take all, and stay inside its band; or if a label has a tolerance
+            and is not expected.
 
         Notes
         -----
+        Of two arms, each one's share follows from the other's, so a tolerance for one of them
+        is one for both. Where both have one, the narrower holds on each side.
+
         AUTO: let a version have c of N pods. Half a pod more or fewer is
         ``((c+1)/(N+1) - c/N)/2`` and ``(c/N - (c-1)/(N-1))/2``. The floor, for weights
         that are no replica counts, is ``min(5 pp, 9.5 pp * sqrt(s), s/2)`` with
         ``s = min(p0, 1-p0)``. The larger of the two holds on each side; 1 pp where p0 is
         0 or 1.
         """
+        named = dict(self.by_arm)
+        if unknown := [arm for arm in named if arm not in split.arms]:
+            raise ValueError(f"{unknown[0]} is not expected, only {', '.join(split.arms)}")
         bands = tuple(
-            self._band(arm, weight, split.total)
+            _band(named.get(arm, self), arm, weight, split.total)
             for arm, weight in zip(split.arms, split.weights, strict=True)
         )
         if len(bands) == 2:
-            bands = _mirrored(bands, tested_arms(split)[0])
+            bands = self._agreed(bands, tested_arms(split)[0])
         for arm in tested_arms(split):
             _require_refutable(bands[arm])
         return bands
 
-    def _band(self, arm: str, weight: int, total: int) -> Band:
-        share = weight / total
-        if self.kind is ToleranceKind.ABSOLUTE:
-            return Band(arm, share, self.amount, self.amount)
-        if share in {0.0, 1.0}:
-            return Band(arm, share, CERTAIN_SHARE_TOLERANCE, CERTAIN_SHARE_TOLERANCE)
-        if self.kind is ToleranceKind.RELATIVE:
-            return Band(arm, share, self.amount * share, self.amount * share)
-        smaller = min(share, 1 - share)
-        floor = min(0.05, 0.095 * sqrt(smaller), smaller / 2)
-        half_pod_above = ((weight + 1) / (total + 1) - share) / 2
-        half_pod_below = (share - (weight - 1) / (total - 1)) / 2
-        return Band(arm, share, max(half_pod_below, floor), max(half_pod_above, floor))
+    def _agreed(self, bands: tuple[Band, ...], tested: int) -> tuple[Band, ...]:
+        """Give two arms bands that say the same."""
+        canary, stable = bands[tested], bands[1 - tested]
+        named = {arm for arm, _ in self.by_arm}
+        if stable.arm in named:
+            mirror = Band(canary.arm, canary.expected, stable.above, stable.below)
+            canary = _narrower(canary, mirror) if canary.arm in named or self._is_given else mirror
+        mirror = Band(stable.arm, stable.expected, canary.above, canary.below)
+        return (canary, mirror) if tested == 0 else (mirror, canary)
+
+
+def _band(tolerance: Tolerance, arm: str, weight: int, total: int) -> Band:
+    above = _even_band(tolerance, arm, weight, total)
+    if tolerance.below is None:
+        return above
+    return replace(above, below=_even_band(tolerance.below, arm, weight, total).below)
+
+
+def _even_band(tolerance: Tolerance, arm: str, weight: int, total: int) -> Band:
+    """Give the band of a tolerance that is the same on both sides."""
+    share, amount = weight / total, tolerance.amount
+    if tolerance.kind is ToleranceKind.ABSOLUTE:
+        return Band(arm, share, amount, amount)
+    if share in {0.0, 1.0}:
+        return Band(arm, share, CERTAIN_SHARE_TOLERANCE, CERTAIN_SHARE_TOLERANCE)
+    if tolerance.kind is ToleranceKind.RELATIVE:
+        return Band(arm, share, amount * share, amount * share)
+    smaller = min(share, 1 - share)
+    floor = min(0.05, 0.095 * sqrt(smaller), smaller / 2)
+    half_pod_above = ((weight + 1) / (total + 1) - share) / 2
+    half_pod_below = (share - (weight - 1) / (total - 1)) / 2
+    return Band(arm, share, max(half_pod_below, floor), max(half_pod_above, floor))
 
 
 def tested_arms(split: Split) -> tuple[int, ...]:
@@ -268,11 +340,9 @@ def tested_arms(split: Split) -> tuple[int, ...]:
     return tuple(range(len(split.arms)))
 
 
-def _mirrored(bands: tuple[Band, ...], tested: int) -> tuple[Band, ...]:
-    """Give the untested one of two arms the complement of the tested one's band."""
-    canary, stable = bands[tested], bands[1 - tested]
-    mirror = Band(stable.arm, stable.expected, canary.above, canary.below)
-    return (canary, mirror) if tested == 0 else (mirror, canary)
+def _narrower(one: Band, other: Band) -> Band:
+    """Accept of one arm what both bands accept."""
+    return replace(one, below=min(one.below, other.below), above=min(one.above, other.above))
 
 
 def _require_refutable(band: Band) -> None:

@@ -7,15 +7,19 @@ costs the same for a hundred samples as for ten million.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.batch import ABSENT, NO_DRAW, Outcome
-from analysis.intervals import lower_bound, upper_bound
+from analysis.batch import ABSENT, COLUMNS, NO_DRAW, Outcome
+from analysis.evidence import Evidence, weigh
+from analysis.intervals import decision_bounds
 from analysis.kt import kt_interval
+from analysis.policy import Policy
 from analysis.report import Verdict
+from analysis.split import Split, Tolerance, ToleranceKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analysis.batch import Batch
-    from analysis.report import Report
+    from analysis.report import Decided, Expected, Report
 
 MOST_WINDOWS = 80
 """Windows of a run, at most: about as many as a small figure can show."""
@@ -34,6 +38,7 @@ RARE_IN_WINDOW = 4
 MOST_LOOKS = 60
 _INTERVALS = 240
 _NS_PER_S = 1e9
+_NEVER = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,12 +53,16 @@ class Looks:
         Connections judged by then, and those without a label.
     counts : (k, m) int
         Those with each label.
+    decided_on : (k, 2, m) float or None
+        Of a PASS, the interval of each expected label that the decision had by then; None
+        otherwise.
     """
 
     at_s: NDArray[np.float64]
     judged: NDArray[np.int64]
     missing: NDArray[np.int64]
     counts: NDArray[np.int64]
+    decided_on: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,8 +142,10 @@ class Timeline:
         position : int
             Of the label in `labels`.
         report : Report
-            Of the run. A PASS gives the interval that it was decided on, everything else
-            the Krichevsky-Trofimov sequence, as in `analysis.intervals`.
+            Of the run. A PASS gives the interval that the decision had at each look: it lies
+            inside the accepted band from the look on at which this label's part of the PASS
+            held. Everything else gives the Krichevsky-Trofimov sequence, as in
+            `analysis.intervals`.
 
         Returns
         -------
@@ -144,16 +155,12 @@ class Timeline:
         """
         label, looks = self.labels[position], self.looks
         ends = np.empty((2, len(looks.judged)))
-        each = zip(looks.judged, looks.counts[position], looks.missing, strict=True)
-        for look, (n, x, missing) in enumerate(each):
-            ends[:, look] = _interval(report, label, int(n), int(x), int(missing))
-        if _is_passed(report, label):
-            # Bounds at the connections where the evidence was highest count on.
-            ends[0] = np.minimum(
-                np.maximum.accumulate(ends[0]), looks.counts[position] / looks.judged
-            )
-            ends[1] = np.minimum.accumulate(ends[1])
-            ends[1] = np.maximum(ends[1], (looks.counts[position] + looks.missing) / looks.judged)
+        if looks.decided_on is not None and position < len(looks.decided_on):
+            ends[:] = looks.decided_on[position]
+        else:
+            each = zip(looks.judged, looks.counts[position], looks.missing, strict=True)
+            for look, (n, x, missing) in enumerate(each):
+                ends[:, look] = _confidence(report, int(n), int(x), int(missing))
         final = report.observed.intervals.get(label)
         if final is not None and len(looks.judged):
             ends[:, -1] = final
@@ -216,29 +223,61 @@ def _look(batch: Batch, row: NDArray[np.int64], k: int, report: Report) -> Looks
         judged=positions + 1,
         missing=counts[-1],
         counts=counts[:-1],
+        decided_on=_decided_on(batch, rows[positions], report),
     )
 
 
-def _is_passed(report: Report, label: str) -> bool:
-    return (
-        report.verdict is Verdict.PASS
-        and report.expected is not None
-        and label in report.expected.weights
+def _decided_on(batch: Batch, ends: NDArray[np.intp], report: Report) -> NDArray[np.float64] | None:
+    """Decide once more, and read the intervals on the way: (k, 2, m), after each row of `ends`."""
+    if report.verdict is not Verdict.PASS or report.expected is None or report.decision is None:
+        return None
+    weights = report.expected.weights
+    split = Split(tuple(weights), tuple(weights.values()))
+    evidence = Evidence.start(split, _policy(report.expected, report.decision))
+    bounds = np.empty((len(weights), 2, len(ends)))
+    first = 0
+    looks = (ends + 1).tolist()
+    if evidence.groups is not None and looks:
+        looks[-1] = len(batch)  # the last connection is judged with its last answer
+    for look, end in enumerate(looks):
+        evidence = weigh(evidence, _part(batch, first, end))
+        first = end
+        for position, arm in enumerate(split.arms):
+            bounds[position, :, look] = decision_bounds(evidence, arm)
+    return bounds
+
+
+def _policy(expected: Expected, decision: Decided) -> Policy:
+    """Give the policy of a run as far as a PASS depends on it; its bands are the report's."""
+    bands = tuple(
+        (arm, _tolerance(share, *expected.tolerance[arm])) for arm, share in expected.shares.items()
+    )
+    return Policy(
+        # The other ways in which a run ends did not end this one.
+        alpha=_NEVER,
+        beta=decision.beta,
+        tolerance=Tolerance(by_arm=bands),
+        missing_ratio=inf if decision.missing_ratio is None else decision.missing_ratio,
+        max_samples=max(decision.decided_after, 1),
+        per_connection=decision.per_connection,
     )
 
 
-def _interval(report: Report, label: str, n: int, x: int, missing: int) -> tuple[float, float]:
+def _tolerance(share: float, low: float, high: float) -> Tolerance:
+    """Give the tolerance of a band that was clipped to [0, 1]: there, one side is all there is."""
+    above, below = high - share or share - low, share - low or high - share
+    return Tolerance(ToleranceKind.ABSOLUTE, above, below=Tolerance(ToleranceKind.ABSOLUTE, below))
+
+
+def _part(batch: Batch, first: int, end: int) -> Batch:
+    columns = {name: getattr(batch, name)[first:end] for name in COLUMNS}
+    return replace(batch, first=batch.first + first, **columns)
+
+
+def _confidence(report: Report, n: int, x: int, missing: int) -> tuple[float, float]:
     alpha = 0.01 if report.decision is None else report.decision.alpha
-    if report.expected is None or report.decision is None or not _is_passed(report, label):
-        low, high = kt_interval(n, x, alpha)
-        return low, kt_interval(n, x + missing, alpha)[1] if missing else high
-    share, band = report.expected.shares[label], report.expected.tolerance[label]
-    beta = report.decision.beta
-    if share in {0.0, 1.0}:
-        rarest = max(1 - beta ** (1 / n), missing / n)
-        return (0.0, rarest) if share == 0 else (1 - rarest, 1.0)
-    low = lower_bound(n, x, share - band[0], beta)
-    return low, upper_bound(n, x + missing, band[1] - share, beta)
+    low, high = kt_interval(n, x, alpha)
+    return low, kt_interval(n, x + missing, alpha)[1] if missing else high
 
 
 def log_histogram(

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum, auto, unique
-from math import log
+from math import isfinite, log
 from typing import TYPE_CHECKING
 
 from analysis import reasons
 from analysis.boundaries import is_certain
 from analysis.causes import likely_causes
 from analysis.health import checks_of, reasons_of
-from analysis.report import Check, Reason, ReasonCode, Verdict
+from analysis.report import Check, Decided, Reason, ReasonCode, Verdict
 from analysis.split import tested_arms
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from analysis.causes import Surroundings
     from analysis.evidence import Evidence
     from analysis.health import HealthEvidence
+    from analysis.policy import Policy
     from analysis.tally import Tally
 
-__all__ = ["Decision", "Ended", "Verdict", "decide", "with_health"]
+__all__ = ["Decision", "Ended", "Verdict", "decide", "decided", "with_health"]
 
 
 @unique
@@ -127,6 +130,31 @@ def decide(
         _checks(evidence, verdict, reason),
         evidence.judged,
         reasons.draw_notes(evidence),
+    )
+
+
+def decided(policy: Policy, after: int, checks: Sequence[Check]) -> Decided:
+    """Write a decision down, with what was asked of it.
+
+    Parameters
+    ----------
+    policy : Policy
+        What was asked.
+    after : int
+        Judged connections.
+    checks : sequence of Check
+        The parts.
+    """
+    return Decided(
+        alpha=policy.alpha,
+        beta=policy.beta,
+        decided_after=after,
+        checks=list(checks),
+        tolerance=str(policy.tolerance),
+        inner=policy.inner,
+        missing_ratio=policy.missing_ratio if isfinite(policy.missing_ratio) else None,
+        max_unlabelled=policy.max_unlabelled,
+        per_connection=policy.per_connection,
     )
 
 

@@ -58,6 +58,12 @@ def odds(nats: float) -> str:
     return f"10^{floor(nats / log(10))}:1"
 
 
-def counted(n: int, noun: str) -> str:
+def counted(n: float, noun: str) -> str:
     """Write a number with its noun in singular or plural."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+    return f"{amount(n)} {noun}" if n == 1 else f"{amount(n)} {noun}s"
+
+
+def amount(n: float) -> str:
+    """Write a number of connections; sums of parts of them to a tenth."""
+    tenths = round(n, 1)
+    return str(int(tenths)) if tenths == int(tenths) else str(tenths)

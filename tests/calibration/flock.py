@@ -10,11 +10,12 @@ are left out: what passes or fails here is at least what passes or fails there.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.boundaries import fail_nulls, is_certain
+from analysis.boundaries import Side, fail_nulls, is_certain, pass_nulls
 from analysis.evidence import Evidence
 from analysis.lattice import boundaries
 from analysis.split import tested_arms as arms_under_test
@@ -55,17 +56,20 @@ class Flock:
         self._decisive = [boundaries(band, policy, self.budget) for band in self._bands]
         self._horizon = min(self.budget, 100_000)
         # Columns: all bets of all arms, upwards ones first.
-        self._with, self._without, self._stake, self._up, self._arm = self._bets(policy.inner)
+        self._ratio = policy.missing_ratio
+        self._with, self._without, self._gone, self._stake, arm = self._bets(policy.inner)
+        self._arm = arm.astype(np.intp)
 
     def _bets(self, inner):
         rows = []
         for position, band in enumerate(self._bands):
-            for up, null in zip((True, False), fail_nulls(band, inner), strict=True):
+            for null in fail_nulls(band, inner, self._ratio):
                 for q, weight in zip(null.alternatives, null.weights, strict=True):
-                    stake = weight / 2 / len(self._bands)
-                    rows.append((q / null.edge, (1 - q) / (1 - null.edge), stake, up, position))
-        table = np.array(rows, dtype=np.float64).reshape(-1, 5).T
-        return table[0], table[1], table[2], table[3].astype(bool), table[4].astype(np.intp)
+                    won, other = q / null.edge, (1 - q) / (1 - null.edge)
+                    # A missing label is worth what it counts as.
+                    gone = null.lost * won + (1 - null.lost) * other
+                    rows.append((won, other, gone, weight / 2 / len(self._bands), position))
+        return np.array(rows, dtype=np.float64).reshape(-1, 5).T
 
     def judge(self, codes: NDArray[np.int32]) -> Ends:
         """Judge runs (r, n) of arm codes, `ABSENT` for a missing label; n >= the budget."""
@@ -109,6 +113,13 @@ class Flock:
         holds = np.ones(codes.shape, dtype=bool)
         for arm, band, decisive in zip(self._arms, self._bands, self._decisive, strict=True):
             least = np.cumsum(codes == arm, axis=1)
+            if self._ratio < inf:
+                for null in pass_nulls(band, self._ratio):
+                    refuted = _log_evidence(null, n, least, missing) >= self._refuted
+                    holds &= np.logical_or.accumulate(refuted, axis=1)
+                    share = (least + null.lost * missing) / n
+                    holds &= share > band.low if null.side is Side.AT_MOST else share < band.high
+                continue
             most = least + missing
             holds &= np.logical_or.accumulate(least >= decisive.lower, axis=1)
             holds &= np.logical_or.accumulate(most <= decisive.upper, axis=1)
@@ -125,11 +136,8 @@ class Flock:
         for n in range(1, length + 1):
             now = codes[running, n - 1]
             hit = now[:, None] == arms
-            lost = now[:, None] == ABSENT
-            # Upwards bets gain by labels that are there, downwards ones lose by those that
-            # may have been.
-            counted = np.where(self._up, hit[:, self._arm], (hit | lost)[:, self._arm])
-            factor = np.where(counted, self._with, self._without)
+            factor = np.where(hit[:, self._arm], self._with, self._without)
+            factor = np.where(now[:, None] == ABSENT, self._gone, factor)
             plain *= factor
             again += 1 / self._horizon
             again *= factor
@@ -143,6 +151,20 @@ class Flock:
                 if not len(running):
                     break
         return failed
+
+
+def _log_evidence(
+    null: Null, n: NDArray[np.int64], x: NDArray[np.int64], missing: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Log evidence against a hypothesis after each connection of each run."""
+    total = np.full(x.shape, -np.inf)
+    r = null.edge
+    for q, weight in zip(null.alternatives, null.weights, strict=True):
+        won, other = q / r, (1 - q) / (1 - r)
+        nats = x * np.log(won) + (n - x - missing) * np.log(other) + np.log(weight)
+        nats += missing * np.log(null.lost * won + (1 - null.lost) * other)
+        total = np.logaddexp(total, nats)
+    return total
 
 
 def _first(holds: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from analysis.split import Split
 from tests.benchmarks.provenance import provenance
 from tests.calibration import twins
 from tests.calibration.flock import Flock
+from tests.calibration.mean_flock import MeanFlock
 from tests.calibration.regimes import EXPECTATIONS, LEVELS, REGIMES, falsehoods, rounded, truths
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def run_cell(
     if regime.rational:
         shares = rounded(case.shares)
         false = falsehoods(expectation, shares)
-    flock = Flock(split, policy)
+    policy = replace(policy, per_connection=regime.requests, missing_ratio=regime.missing_ratio)
+    flock = (MeanFlock if regime.requests > 1 else Flock)(split, policy)
     random = np.random.default_rng(seed)
     count = max(round(runs / regime.cost), 50)
     more = {}
@@ -83,7 +85,7 @@ def run_cell(
     codes = np.stack([regime.draw(shares, flock.budget, random, **more) for _ in range(count)])
     ends = flock.judge(codes)
     mismatches = sum(
-        not agrees(weigh(Evidence.start(split, policy), batch_of(codes[run], split)), end)
+        not agrees(weigh(Evidence.start(split, policy), _batch_of(codes[run], split)), end)
         for run, end in zip(
             range(_HELD_AGAINST), zip(ends.passed, ends.failed, strict=True), strict=False
         )
@@ -92,6 +94,21 @@ def run_cell(
         regime.name, expectation, level, case.name, shares, count,
         int(np.count_nonzero(ends.passed)), int(np.count_nonzero(ends.failed)), *false, mismatches,
     )  # fmt: skip
+
+
+def _batch_of(answers: np.ndarray, split: Split) -> Batch:
+    """Make a batch of arm codes, or of answers by connection and arm."""
+    if answers.ndim == 1:
+        return batch_of(answers, split)
+    n, m = len(answers), int(answers[0].sum())
+    codes = np.repeat(np.tile(np.arange(len(split.arms)), n), answers.ravel()).reshape(n, m)
+    batch = batch_of(np.random.default_rng(n).permuted(codes, axis=1).ravel(), split)
+    return replace(
+        batch,
+        connection=np.repeat(np.arange(n), m),
+        ordinal=np.tile(np.arange(m, dtype=np.int32), n),
+        planned=np.full(n * m, m, dtype=np.int32),
+    )
 
 
 def batch_of(codes: np.ndarray, split: Split) -> Batch:
@@ -145,7 +162,10 @@ def main() -> int:
     for cell in broken:
         sys.stderr.write(f"broken: {cell}\n")
     sys.stderr.write(f"{len(cells)} cases in {took:.0f} s, {len(broken)} broken: {options.out}\n")
-    return 1 if broken else 0
+    toothless = [twin for twin in tricked if twin.has_no_teeth]
+    for twin in toothless:
+        sys.stderr.write(f"the naive twin shows nothing: {twin}\n")
+    return 1 if broken or toothless else 0
 
 
 def render(cells: list[Cell], tricked: list[twins.Twin], options, took: float) -> str:

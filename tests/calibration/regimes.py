@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -86,13 +87,13 @@ def falsehoods(expectation: str, shares: tuple[float, ...]) -> tuple[bool, bool]
 
 @dataclass(frozen=True, slots=True)
 class Regime:
-    """A data plane: gives the first answers of n connections, for true shares.
+    """A data plane: gives the answers of n connections, for true shares.
 
     Parameters
     ----------
     name : str
     draw : callable
-        ``(shares, n, random)`` to codes (n,).
+        ``(shares, n, random)`` to codes (n,), or to answers (n, k) by connection and arm.
     cost : float
         Time of a run, relative to independent draws: fewer runs are made where it is high.
     rational : bool
@@ -101,6 +102,10 @@ class Regime:
         Whether shares change during the run: `draw` then takes the direction in which the last
         one departs from the expected one, and at an edge a FAIL is not false, because the
         share does leave the tolerance.
+    requests : int
+        Requests of each connection; of several, the means are judged.
+    missing_ratio : float
+        What is stated of how unequally versions lose their labels.
     """
 
     name: str
@@ -108,6 +113,8 @@ class Regime:
     cost: float = 1.0
     rational: bool = False
     swings: bool = False
+    requests: int = 1
+    missing_ratio: float = inf
 
 
 def _pods(shares):
@@ -123,14 +130,13 @@ def rounded(shares: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(pod / sum(pods) for pod in pods)
 
 
-def _kept_alive(pinned: float):
-    """First answers of connections with ten requests, pinned to a pod with some chance."""
+def kept_alive(requests: int, pinned: float):
+    """Answers of connections with several requests, pinned to a pod with some chance."""
 
     def draw(shares, n, random):
-        answers = RandomPerRequest(shares).draw(10 * n, random).reshape(n, 10)
-        is_pinned = random.random(n) < pinned
-        answers[is_pinned] = answers[is_pinned, :1]
-        return answers[:, 0]
+        free = random.multinomial(requests, shares, size=n)
+        stuck = requests * random.multinomial(1, shares, size=n)
+        return np.where(random.random((n, 1)) < pinned, stuck, free)
 
     return draw
 
@@ -174,9 +180,16 @@ def _swinging(smooth):
 REGIMES = (
     Regime("iptables, a fresh connection each", lambda s, n, r: RandomPerConnection(s).draw(n, r)),
     Regime("random for each request", lambda s, n, r: RandomPerRequest(s).draw(n, r)),
-    Regime("keep-alive, 10 requests on one pod", _kept_alive(1.0), cost=2),
-    Regime("keep-alive, ICC 0.3", _kept_alive(0.3), cost=2),
-    Regime("keep-alive, ICC 0", _kept_alive(0.0), cost=2),
+    *(
+        Regime(
+            f"keep-alive, {m} requests on a connection, ICC {icc:g}",
+            kept_alive(m, icc),
+            cost=2,
+            requests=m,
+        )
+        for m in (5, 10)
+        for icc in (0.0, 0.3, 1.0)
+    ),
     Regime(
         "IPVS round robin",
         lambda s, n, r: RoundRobin(_pods(s), shuffled=True).draw(n, r),
@@ -197,6 +210,24 @@ REGIMES = (
     Regime("all versions lose 1 % of the labels", _missing((0.01, 0.01))),
     Regime("the canary loses a quarter", _missing((0.0, 0.25))),
     Regime("the others lose 3 %", _missing((0.03, 0.0))),
+    Regime(
+        "all versions lose 3 % of the labels, a ratio of 2 stated",
+        _missing((0.03, 0.03)),
+        cost=2,
+        missing_ratio=2.0,
+    ),
+    Regime(
+        "the canary loses 10 %, the others 2 %, a ratio of 5 stated",
+        _missing((0.02, 0.10)),
+        cost=2,
+        missing_ratio=5.0,
+    ),
+    Regime(
+        "the others lose 10 %, the canary 2 %, a ratio of 5 stated",
+        _missing((0.10, 0.02)),
+        cost=2,
+        missing_ratio=5.0,
+    ),
     Regime("slow canary, 100 in flight, order of sending", _slow, cost=6),
     Regime("shares that swing in steps", _swinging(smooth=False), swings=True),
     Regime("shares that swing smoothly", _swinging(smooth=True), swings=True),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,6 +62,34 @@ def test_counting_each_answer_of_a_kept_connection_fails_right_splits(at_most):
     assert free.naive * 40 <= at_most(0.01, 40)
 
 
+@pytest.mark.parametrize("requests", [5, 10])
+@pytest.mark.parametrize("icc", [0.0, 0.3, 1.0])
+def test_the_mean_of_a_connection_is_wrong_as_rarely_as_promised(requests, icc):
+    """On both sides of the edge, whatever the answers of a connection have to do with others."""
+    regime = next(r for r in REGIMES if r.requests == requests and r.name.endswith(f"{icc:g}"))
+    for number, case in enumerate(truths("v1=9,v2=1")[:4]):
+        cell = run_cell(regime, "v1=9,v2=1", 0.05, case, runs=240, seed=200 + number)
+
+        assert not cell.is_broken, cell
+        if case.name == "as expected":
+            assert cell.passed > 0.9 * cell.runs
+
+
+def test_a_naive_twin_that_shows_nothing_is_noticed():
+    shown = twins.Twin("a trap", "10 %", "FAIL", naive=0.2, ours=0.0, runs=200)
+
+    assert not shown.has_no_teeth
+    assert replace(shown, naive=0.02).has_no_teeth
+    assert not replace(shown, naive=0.02, should_break=False).has_no_teeth
+
+
+def test_stickiness_passes_wrong_splits_without_the_guards(at_most):
+    twin = twins.sticky(runs=100, seed=6)
+
+    assert twin.is_broken
+    assert twin.ours * twin.runs <= at_most(0.01, twin.runs)
+
+
 def test_leaving_unlabelled_answers_out_passes_a_wrong_split(at_most):
     twin = twins.lost_labels(runs=40, seed=5)
 
@@ -92,5 +121,6 @@ def test_a_pass_costs_what_was_published_and_half_of_a_confidence_sequence():
     row = compare(0.1, 0.05, 0.01)
 
     assert row.ours == pytest.approx(520, rel=0.01)
-    assert row.bound < row.ours < row.tost < row.chi_square * 1.5
+    assert row.bound < row.best < row.ours < row.tost < row.chi_square * 1.5
+    assert row.ours < 1.15 * row.best
     assert row.confidence > 1.4 * row.ours

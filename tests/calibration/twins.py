@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.stats import binom, chi2
 
 from analysis.batch import Batch
 from analysis.evidence import Evidence, weigh
@@ -22,10 +22,13 @@ from analysis.simulate import (
 )
 from analysis.split import Split, Tolerance
 from tests.calibration.flock import ABSENT, Flock
+from tests.calibration.mean_flock import MeanFlock
 
 SPLIT = Split.parse("v1=9,v2=1")
 STRICT = Policy(tolerance=Tolerance.parse("2pp"), max_unlabelled=1.0)
 AUTOMATIC = Policy(max_unlabelled=1.0)
+_MORE = 12
+_ENOUGH = 100
 EDGE = 0.1 + 0.9 / 22
 """Upper edge of the automatic tolerance."""
 
@@ -39,6 +42,18 @@ class Twin:
     verdict: str
     naive: float
     ours: float
+    runs: int = 1
+    should_break: bool = True
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the naive rate exceeds 1 % but for one chance in a million."""
+        return bool(self.naive * self.runs > binom.isf(1e-6, self.runs, 0.01))
+
+    @property
+    def has_no_teeth(self) -> bool:
+        """Whether there were runs enough to show the trap, and they do not."""
+        return self.should_break and self.runs >= _ENOUGH and not self.is_broken
 
 
 def run_all(runs: int, seed: int) -> list[Twin]:
@@ -54,20 +69,23 @@ def run_all(runs: int, seed: int) -> list[Twin]:
 
 
 def keep_alive(runs, seed, requests=(1, 5, 10), correlations=(0.0, 0.3, 1.0)):
-    """Each answer counted, against the first of each connection."""
-    flock = Flock(SPLIT, AUTOMATIC)
+    """Each answer counted, against the mean of each connection."""
     twins = []
     for number in requests:
         for icc in correlations:
             for share, verdict in ((0.1, "FAIL"), (EDGE, "PASS"), (EDGE, "FAIL")):
                 random = np.random.default_rng([seed, number, round(10 * icc)])
+                policy = replace(AUTOMATIC, per_connection=number)
+                flock = (MeanFlock if number > 1 else Flock)(SPLIT, policy)
                 shape = (runs, flock.budget, number)
                 answers = RandomPerRequest((1 - share, share)).draw(int(np.prod(shape)), random)
                 answers = answers.reshape(shape)
                 pinned = random.random(shape[:2]) < icc
                 answers[pinned] = answers[pinned][:, :1]
-                naive = flock.judge(answers.reshape(runs, -1))
-                ours = flock.judge(answers[:, :, 0])
+                naive = Flock(SPLIT, AUTOMATIC).judge(answers.reshape(runs, -1))
+                canary = answers.sum(axis=2)
+                counts = np.stack([number - canary, canary], axis=2)
+                ours = flock.judge(counts if number > 1 else answers[:, :, 0])
                 twins.append(
                     Twin(
                         f"each of {number} answers of a connection counted, ICC {icc:g}",
@@ -75,6 +93,10 @@ def keep_alive(runs, seed, requests=(1, 5, 10), correlations=(0.0, 0.3, 1.0)):
                         verdict,
                         _rate(naive, verdict),
                         _rate(ours, verdict),
+                        runs,
+                        # Wrong FAILs come with any correlation; a wrong PASS is rarer than one,
+                        # because the run has failed before.
+                        should_break=number > 1 and icc > 0 and verdict == "FAIL",
                     )
                 )
     return twins
@@ -95,7 +117,7 @@ def completion_order(runs, seed):
     naive, ours = flock.judge(np.stack(completed)), flock.judge(np.stack(sent))
     return Twin(
         "tallied in the order of completion, canary 5 times slower, 100 in flight",
-        "12 % (10 % +-2 pp)", "PASS", _rate(naive, "PASS"), _rate(ours, "PASS"),
+        "12 % (10 % +-2 pp)", "PASS", _rate(naive, "PASS"), _rate(ours, "PASS"), runs,
     )  # fmt: skip
 
 
@@ -109,7 +131,7 @@ def lost_labels(runs, seed):
     naive, ours = flock.judge(kept), flock.judge(codes)
     return Twin(
         "answers without a label left out, canary loses a third", f"{EDGE:.1%}", "PASS",
-        _rate(naive, "PASS"), _rate(ours, "PASS"),
+        _rate(naive, "PASS"), _rate(ours, "PASS"), runs,
     )  # fmt: skip
 
 
@@ -123,25 +145,31 @@ def outage(runs, seed):
     naive = np.count_nonzero(flock._passes(codes)) / runs
     return Twin(
         "the counts alone (no restarted evidence), no canary for 200 connections",
-        "10 % (+-2 pp) but for an outage", "PASS", naive, _rate(flock.judge(codes), "PASS"),
+        "10 % (+-2 pp) but for an outage", "PASS", naive, _rate(flock.judge(codes), "PASS"), runs,
     )  # fmt: skip
 
 
 def sticky(runs, seed):
-    """Connections that stay with the last version with 10 %, with and without the guards."""
+    """Connections that stay with the last version with 20 %, with and without the guards.
+
+    What dependence does to a PASS is a few percent: it takes more runs than the other traps.
+    """
     flock = Flock(SPLIT, STRICT)
     random = np.random.default_rng([seed, 53])
-    router = Sticky((0.88, 0.12), 0.1)
-    codes = np.stack([router.draw(flock.budget, random) for _ in range(runs)])
-    naive = flock.judge(codes)
-    passed = 0
-    for run in np.flatnonzero(naive.passed):
-        labels = [SPLIT.arms[code] for code in codes[run].tolist()]
-        evidence = weigh(Evidence.start(SPLIT, STRICT), Batch.of_labels(labels))
-        passed += evidence.settled is ReasonCode.WITHIN_TOLERANCE
+    router = Sticky((0.88, 0.12), 0.2)
+    unguarded = guarded = 0
+    for _ in range(_MORE):
+        codes = np.stack([router.draw(flock.budget, random) for _ in range(runs)])
+        passing = np.flatnonzero(flock.judge(codes).passed)
+        unguarded += len(passing)
+        for run in passing:
+            labels = [SPLIT.arms[code] for code in codes[run].tolist()]
+            evidence = weigh(Evidence.start(SPLIT, STRICT), Batch.of_labels(labels))
+            guarded += evidence.settled is ReasonCode.WITHIN_TOLERANCE
+    total = _MORE * runs
     return Twin(
-        "stickiness of 10 %, no guard", "12 % (10 % +-2 pp)", "PASS",
-        _rate(naive, "PASS"), passed / runs,
+        "stickiness of 20 %, no guard", "12 % (10 % +-2 pp)", "PASS",
+        unguarded / total, guarded / total, total,
     )  # fmt: skip
 
 
@@ -157,7 +185,7 @@ def peeking(runs, seed):
     naive = (statistic > chi2.isf(0.01, 1)).any(axis=1).mean()
     return Twin(
         "a chi-square at 1 %, looked at every 50 connections", "10 % (+-2 pp)", "FAIL",
-        float(naive), _rate(flock.judge(codes), "FAIL"),
+        float(naive), _rate(flock.judge(codes), "FAIL"), runs,
     )  # fmt: skip
 
 

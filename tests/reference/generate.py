@@ -24,6 +24,13 @@ CASES = {
     "99:1, 0.5 pp": (mpf("0.01"), mpf("0.005"), mpf("0.005"), 1, "0.01", "0.01"),
 }
 COUNTS = ((1, 0), (1, 1), (20, 2), (20, 11), (100, 0), (100, 10), (700, 70), (5000, 520))
+MEANS = {
+    # Answers with the label out of ten, connection by connection.
+    "steady": (1, 0, 2, 1, 0, 3, 1, 1, 0, 1) * 20,
+    "pinned": (0, 0, 0, 10, 0, 0, 0, 0, 10, 0, 0, 0) * 10,
+    "heavy": (2, 5, 1, 3, 10, 0, 4, 2) * 8,
+}
+PER_CONNECTION = 10
 LOOKS = (20, 50, 137, 200, 400, 800, 1600)
 
 
@@ -45,6 +52,26 @@ def pass_bets(r, towards):
     return [
         (r + u * (towards - r), mpf(w) / 100) for u, w in zip(parts, (75, 15, 7, 3), strict=True)
     ]
+
+
+def mean_bets(r, towards, end, m):
+    """Bets for connections with m answers: half of each stake goes beyond the expected share."""
+    distance, room = abs(towards - r), abs(end - r)
+    parts, u = [], mpf("1.6")
+    while u * distance < mpf("0.95") * room and u < mpf("1.6") * m:
+        parts.append(u)
+        u *= 2
+    if u * distance >= mpf("0.95") * room:
+        parts.append(mpf("0.95") * room / distance)
+    near = [(q, w / 2) for q, w in pass_bets(r, towards)]
+    sign = 1 if end > r else -1
+    return near + [(r + sign * u * distance, mpf("0.5") / len(parts)) for u in parts]
+
+
+def evidence_of_means(parts, r, bets):
+    return mp.fsum(
+        w * mp.fprod(y * q / r + (1 - y) * (1 - q) / (1 - r) for y in parts) for q, w in bets
+    )
 
 
 def fail_bets(r, sign, tolerance, inner):
@@ -88,6 +115,13 @@ class Case:
         up = evidence(n, x, self.up, self.up_bets)
         return (up + evidence(n, x, self.down, self.down_bets)) / 2
 
+    def of_means(self, counts, m, horizon):
+        """Logs: "too low", "too high" and the whole FAIL evidence after these connections."""
+        parts = [mpf(count) / m for count in counts]
+        low = evidence_of_means(parts, self.low, mean_bets(self.low, self.share, mpf(1), m))
+        high = evidence_of_means(parts, self.high, mean_bets(self.high, self.share, mpf(0), m))
+        return mp.log(low), mp.log(high), self.restarted(parts, horizon)
+
     def boundaries(self, n):
         """(U, L, f_lo, f_hi): largest and smallest x that refute, and that fail."""
         fails = [x for x in range(n + 1) if mpf("0.8") * self.core(n, x) >= 1 / self.alpha]
@@ -102,7 +136,10 @@ class Case:
         )
 
     def restarted(self, labels, horizon):
-        """Log of the whole FAIL evidence after the labels, one connection at a time."""
+        """Log of the whole FAIL evidence after connections, one at a time.
+
+        A label is 0 or 1, or the part of the connection's answers that have it.
+        """
         h = mpf(horizon)
         values = [
             [r, q, w, mpf(0)]
@@ -112,11 +149,14 @@ class Case:
         for label in labels:
             for value in values:
                 r, q, _, current = value
-                value[3] = (current + 1 / h) * (q / r if label else (1 - q) / (1 - r))
-        n, x = len(labels), sum(labels)
+                y = mpf(label)
+                value[3] = (current + 1 / h) * (y * q / r + (1 - y) * (1 - q) / (1 - r))
+        n, y = len(labels), [mpf(label) for label in labels]
+        plain = evidence_of_means(y, self.up, self.up_bets)
+        plain = (plain + evidence_of_means(y, self.down, self.down_bets)) / 2
         again = mp.fsum(w * current for _, _, w, current in values) / 2
         again += max(mpf(0), h - n) / h
-        return mp.log(mpf("0.8") * self.core(n, x) + mpf("0.2") * again)
+        return mp.log(mpf("0.8") * plain + mpf("0.2") * again)
 
 
 def stream(seed, share, n):
@@ -147,6 +187,11 @@ def values():
                     ("q", 0.1, 300, 200),
                     ("r", 0.02, 150, 1000),
                 )
+            ],
+            "means": [
+                [name, list(counts), 1000]
+                + [float(value) for value in case.of_means(counts, PER_CONNECTION, 1000)]
+                for name, counts in MEANS.items()
             ],
         }
 

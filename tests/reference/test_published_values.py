@@ -9,13 +9,15 @@ import pytest
 
 from analysis.batch import Batch
 from analysis.boundaries import clean_connections, fail_nulls, pass_nulls
+from analysis.clusters import Clusters
 from analysis.evidence import Evidence, weigh
-from analysis.intervals import decision_bounds, lower_bound, upper_bound
+from analysis.intervals import decision_bounds, evidence_of_means, lower_bound, upper_bound
 from analysis.kt import kt_interval
 from analysis.policy import Policy
 from analysis.report import ReasonCode
 from analysis.sizing import divergence, required_samples
 from analysis.split import Band, Split, Tolerance
+from tests.kept import kept, of_counts
 
 TEN = Band("v2", 0.1, 0.02, 0.02)
 
@@ -214,6 +216,35 @@ def test_planner(share, tolerance, beta, mean, q95, q99):
     assert (sizing.mean - mean, sizing.q95 - q95, sizing.q99 - q99) in {
         (a, b, c) for a in (0, 1) for b in (0, 1) for c in (0, 1)
     }
+
+
+PATTERN = (1, 0, 2, 1, 0, 3, 1, 1, 0, 1)
+"""Answers of the canary on ten connections with ten answers each."""
+
+
+def test_evidence_of_the_means_of_connections():
+    too_low, _ = pass_nulls(TEN, per_connection=10)
+    results = {(hits, 0, 10): 20 * PATTERN.count(hits) for hits in set(PATTERN)}
+
+    assert evidence_of_means(too_low, results) == pytest.approx(3.87678628, abs=1e-8)
+
+
+@pytest.mark.parametrize("budget", [None, 8000])
+@pytest.mark.parametrize("in_flight", [1, 16])
+def test_where_the_means_of_connections_pass(budget, in_flight):
+    policy = Policy(tolerance=Tolerance.parse("2pp"), max_samples=budget, per_connection=10)
+    batch = kept(of_counts(PATTERN * 60, 10), planned=10, in_flight=in_flight)
+
+    evidence = weigh(Evidence.start(Split.parse("v1=9,v2=1"), policy), batch)
+
+    assert (evidence.settled, evidence.judged) == (ReasonCode.WITHIN_TOLERANCE, 372)
+
+
+def test_intraclass_correlation_by_the_analysis_of_variance():
+    clusters = Clusters()
+    clusters.observe(kept(of_counts((1,) * 8 + (0, 9), 10), planned=10))
+
+    assert clusters.finish().icc == pytest.approx(0.390977444, abs=1e-9)
 
 
 def run(labels, level, budget):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from analysis.boundaries import fail_nulls, pass_nulls
+from analysis.means import MeanScales
 from analysis.scales import Scales
 from analysis.split import Band
 
@@ -74,3 +75,20 @@ def test_whole_fail_evidence_with_its_restarted_part(case, band, stream):
         evidence, _ = part(slice(third, n), after.at(-1))
 
         assert log(evidence[0, -1]) == pytest.approx(expected, abs=1e-9)
+
+
+def test_evidence_of_connections_with_several_answers(case, band):
+    for _, counts, horizon, low, high, fail in case["means"]:
+        hits = np.array([counts], dtype=np.float64) / 10
+        scales = MeanScales.of([0], [band], case["inner"], horizon, inf, 10, None)
+        third, n = len(counts) // 3, np.arange(1, len(counts) + 1)
+
+        def part(cut, stakes):
+            parts, lost = hits[:, cut], np.zeros(hits[:, cut].shape[1])  # noqa: B023 - used at once
+            return scales.weigh(n[cut], parts, lost, np.arange(len(lost)), stakes)  # noqa: B023
+
+        *_, course = part(slice(third), scales.start)
+        passing, failing, _, _ = part(slice(third, None), course.at(-1))
+
+        assert np.log(passing[:, -1]) == pytest.approx([low, high], abs=1e-8)
+        assert log(failing[0, -1]) == pytest.approx(fail, abs=1e-8)

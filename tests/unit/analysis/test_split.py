@@ -78,15 +78,92 @@ def test_tolerances_are_read(text, kind, amount):
     assert tolerance.amount == pytest.approx(amount)
 
 
-@pytest.mark.parametrize("text", ["4", "0.04", "-1pp", "pp", "4 p p", "", "nan%"])
+@pytest.mark.parametrize(
+    "text",
+    ["4", "0.04", "-1pp", "+1pp", "+2pp-1pp", "pp", "4 p p", "", "nan%", "v1=", "v1=4,2pp", "2pp,"],
+)
 def test_tolerances_of_another_form_are_refused(text):
-    with pytest.raises(ValueError, match="percentage points"):
+    with pytest.raises(ValueError, match=r"percentage points|without a label"):
         Tolerance.parse(text)
 
 
-@pytest.mark.parametrize("text", ["auto", "4pp", "0.5pp", "10%"])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("2pp,3pp", "one tolerance without a label, got also '3pp'"),
+        ("v1=2pp,v1=3pp", "v1 may have one tolerance, got 2"),
+        ("v1=0pp", "between 0 and 100 %"),
+        ("-0%+3pp", "between 0 and 100 %"),
+    ],
+)
+def test_tolerances_that_cannot_be_meant_are_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        Tolerance.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "auto",
+        "4pp",
+        "0.5pp",
+        "10%",
+        "-2pp+4pp",
+        "-50%+4pp",
+        "v2=1pp",
+        "v2=-1pp+10%,v1=auto",
+        "v2=1pp,v3=2pp,5%",
+        "a=b=1pp,-1pp+2pp",
+    ],
+)
 def test_tolerances_write_what_they_read(text):
     assert str(Tolerance.parse(text)) == text
+
+
+def ends_of(split, tolerance):
+    bands = Tolerance.parse(tolerance).bands(Split.parse(split))
+    return {band.arm: pytest.approx((band.low, band.high)) for band in bands}
+
+
+def test_each_label_has_its_own_tolerance_and_the_others_the_general_one():
+    ends = ends_of("a=70,b=20,c=10", "c=-2pp+4pp,b=10%,5pp")
+
+    assert ends == {"a": (0.65, 0.75), "b": (0.18, 0.22), "c": (0.08, 0.14)}
+
+
+def test_labels_without_a_tolerance_of_their_own_have_the_default():
+    bands = Tolerance.parse("c=2pp").bands(Split.parse("a=8,b=1,c=1"))
+
+    assert bands[:2] == Tolerance().bands(Split.parse("a=8,b=1,c=1"))[:2]
+    assert (bands[2].below, bands[2].above) == (0.02, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "canary"),
+    [
+        ("v2=-2pp+4pp", (0.08, 0.14)),
+        ("v1=-2pp+4pp", (0.06, 0.12)),  # too little of v1 is too much of v2
+        ("v1=3pp,v2=-1pp+4pp", (0.09, 0.13)),
+        ("v1=3pp,2pp", (0.08, 0.12)),
+        ("v1=2pp,3pp", (0.08, 0.12)),
+        ("v2=3pp,2pp", (0.07, 0.13)),
+    ],
+)
+def test_of_two_labels_a_tolerance_for_one_is_one_for_both(tolerance, canary):
+    ends = ends_of("v1=9,v2=1", tolerance)
+
+    assert ends == {"v2": canary, "v1": (1 - canary[1], 1 - canary[0])}
+
+
+def test_of_a_label_that_must_not_answer_only_the_upper_side_counts():
+    nothing = Tolerance.parse("v1=2pp").bands(Split.parse("v1=10,v2=0"))[1]
+
+    assert nothing.high == 0.02
+
+
+def test_a_tolerance_for_a_label_that_is_not_expected_is_refused():
+    with pytest.raises(ValueError, match="v3 is not expected, only v1, v2"):
+        Tolerance.parse("v3=2pp").bands(Split.parse("v1=9,v2=1"))
 
 
 def test_nine_pods_and_one_tell_half_a_pod_apart():
@@ -118,6 +195,8 @@ def test_shares_of_zero_and_one_get_one_percentage_point():
         ("v1=9,v2=1", "10pp", "v2 could get no traffic at all and pass"),
         ("v1=1,v2=1,v3=8", "20pp", "no traffic at all and pass"),
         ("v1=1,v2=1", "50pp", "v2 could get no traffic at all and pass"),
+        ("a=8,b=1,c=1", "b=2pp,c=-10pp+2pp", "c could get no traffic at all and pass"),
+        ("v1=9,v2=1", "v1=10pp", "v2 could get no traffic at all and pass"),
     ],
 )
 def test_a_tolerance_that_cannot_be_refuted_is_refused(split, tolerance, message):

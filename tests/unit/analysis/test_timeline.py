@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from analysis import Batch, Tally, Verdict
-from analysis.batch import Outcome
+from analysis import Batch, Evidence, Policy, Split, Tally, Tolerance, Verdict, decide, weigh
+from analysis.batch import COLUMNS, Outcome
+from analysis.report import ReasonCode
 from analysis.timeline import (
     MOST_WINDOWS,
     Timeline,
@@ -10,7 +13,12 @@ from analysis.timeline import (
     ordered_labels,
     quantiles,
 )
+from analysis.verdict import Ended
 from tests.recorded import recorded
+
+
+def first_rows(batch, end):
+    return replace(batch, **{name: getattr(batch, name)[:end] for name in COLUMNS})
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +140,50 @@ def test_a_histogram_of_next_to_nothing_is_no_error(values):
     upper, share = log_histogram(np.array(values, dtype=np.int64), 10)
 
     assert len(upper) == len(share) == min(len(values), 1)
+
+
+PAIR, PURE = (["v1", "v2"], [9, 1]), (["v1", "v2"], [10, 0])
+LOSING = {
+    "the worst assumed of each loss": (PAIR, {}, 0.002),
+    "losses that are known to be alike": (PAIR, {"missing_ratio": 1.5}, 0.02),
+    "sides that are not alike": (
+        PAIR, {"missing_ratio": 2, "tolerance": Tolerance.parse("-4pp+5pp")}, 0.01,
+    ),
+    "a share of zero": (PURE, {}, 0.0003),
+    "a share of zero, known losses": (PURE, {"missing_ratio": 2}, 0.004),
+    "three labels": ((["a", "b", "c"], [6, 3, 1]), {"missing_ratio": 1.2}, 0.01),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("expect", "asked", "lost"), LOSING.values(), ids=LOSING)
+def test_the_band_is_inside_the_tolerance_exactly_while_the_decision_says_so(expect, asked, lost):
+    (labels, weights), policy = expect, Policy(max_samples=9000, **asked)
+    batch, report = recorded(labels, weights, n=9000, lost=lost, policy=policy, seed=8)
+    assert report.verdict is Verdict.PASS
+    assert report.expected is not None
+    assert report.samples.outcomes.keys() >= {"timeout", "unlabelled"}
+    timeline = Timeline.of(batch, report)
+    split = Split(tuple(labels), tuple(weights))
+    ends = np.flatnonzero(batch.ordinal == 0)[timeline.looks.judged - 1] + 1
+
+    held = []
+    for look, end in enumerate(ends.tolist()):
+        evidence = weigh(Evidence.start(split, policy), first_rows(batch, end))
+        parts = {
+            check.name.removeprefix("share of "): check.verdict is Verdict.PASS
+            for check in decide(evidence, Ended.TIME).checks
+            if check.name.startswith("share of ")
+        }
+        for arm, is_proven in parts.items():
+            is_certain = split.share(arm) in {0.0, 1.0}
+            passes = evidence.settled is ReasonCode.WITHIN_TOLERANCE
+            holds = passes if is_certain else is_proven
+            low, high = timeline.band(labels.index(arm), report)[:, look]
+            accepted = report.expected.tolerance[arm]
+            is_inside = (low > accepted[0] or accepted[0] == 0) and (
+                high <= accepted[1] + 1e-12 or accepted[1] == 1
+            )
+            assert is_inside == holds, (arm, look, evidence.judged)
+            held.append(holds)
+
+    assert {True, False} == set(held)

@@ -4,9 +4,10 @@ import re
 
 import pytest
 
+from analysis.policy import Policy
 from analysis.report import ReasonCode, Verdict
 from analysis.split import Tolerance
-from analysis.verdict import Ended, decide
+from analysis.verdict import Ended, decide, decided
 
 MIXED = (["v1"] * 4 + ["v2"] + ["v1"] * 5) * 200
 
@@ -213,3 +214,30 @@ def test_an_assumption_about_missing_labels_is_named_where_it_was_used(run):
     assert lost.verdict is whole.verdict is Verdict.PASS
     assert "2 times as often" in lost.notes[0]
     assert whole.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "verdict"),
+    [("5pp", Verdict.PASS), ("c=0.5pp,5pp", Verdict.FAIL), ("c=-1pp+5pp,5pp", Verdict.PASS)],
+)
+def test_a_label_is_held_to_its_own_tolerance_on_each_side(run, tolerance, verdict):
+    """12 % where 10 % are expected: too much for half a point, and not too little for one."""
+    labels = {"a": 6900, "b": 1900, "c": 1200}
+
+    decision = decide(
+        run("a=70,b=20,c=10", labels, tolerance=Tolerance.parse(tolerance), max_samples=10**4)
+    )
+
+    assert decision.verdict is verdict
+    if verdict is Verdict.FAIL:
+        assert check(decision, "share of c").verdict is Verdict.FAIL
+        assert "[9.50, 10.50] was expected" in decision.reasons[0].message
+
+
+def test_a_decision_is_written_down_with_all_that_was_asked_of_it():
+    policy = Policy(tolerance=Tolerance.parse("v2=-2pp+4pp"), inner=0.5, missing_ratio=2)
+
+    written = decided(policy, 7, ())
+
+    assert (written.tolerance, written.inner, written.missing_ratio) == ("v2=-2pp+4pp", 0.5, 2)
+    assert decided(Policy(), 7, ()).missing_ratio is None
