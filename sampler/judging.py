@@ -7,14 +7,18 @@ live. What stands after it is counted and changes nothing.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from analysis import Evidence, Policy, Tally, decide, weigh
+import numpy as np
+
+from analysis import ABSENT, Evidence, Policy, Tally, decide, finish, weigh
+from analysis.clusters import Clusters, effective_draws, groups_of, notes_on
+from analysis.health import HealthEvidence, HealthPolicy, health_of
 from analysis.intervals import shares_with_intervals
 from analysis.report import (
-    Decided,
     Expected,
     Observed,
     Performance,
@@ -24,15 +28,20 @@ from analysis.report import (
     Samples,
     Source,
 )
-from analysis.verdict import Ended
+from analysis.verdict import Ended, decided, with_health
 from sampler._version import __version__
 from sampler.clock import NS_PER_S
-from sampler.store import REPORT, StoredRun
+from sampler.errors import UsageError
+from sampler.intent import from_document
+from sampler.logs import StoredSamples
+from sampler.store import PLAN, REPORT, StoredRun
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from analysis import Decision, Split
+    from analysis import Batch, Decision, Split
+    from analysis.clusters import Clustering
+    from analysis.report import Groups
     from sampler.logs import Quality, Record
 
 RECORDED = "recorded"
@@ -61,6 +70,9 @@ class Judging:
         Folder of the run, if weighbridge recorded it: its own report says how.
     command : str
         The command line that repeats this.
+    health : HealthPolicy or None
+        How much worse the canary may be; None does not compare it, since foreign logs say
+        neither status nor duration.
     """
 
     split: Split
@@ -71,6 +83,7 @@ class Judging:
     max_bad: float = 0.01
     run: Path | None = None
     command: str = ""
+    health: HealthPolicy | None = None
 
 
 def judge(record: Record, judging: Judging) -> Report:
@@ -95,20 +108,30 @@ def judge(record: Record, judging: Judging) -> Report:
     """
     original = _original(judging.run)
     # The seed breaks ties of a guard: with that of the run, the verdict is that of the run.
-    evidence = Evidence.start(
-        judging.split, judging.policy, 0 if original is None else original.run.seed
-    )
+    policy = _matching(judging)
+    evidence = Evidence.start(judging.split, policy, 0 if original is None else original.run.seed)
     tally, last_ns = Tally(), 0
-    for batch in record.batches():
+    health = None if judging.health is None else HealthEvidence.start(judging.split, judging.health)
+    clusters = Clusters()
+    for recorded in record.batches():
+        batch = _as_planned(recorded, policy)
         evidence = weigh(evidence, batch)
+        clusters.observe(batch)
+        health = None if health is None else health.observe(batch)
         tally += Tally.of(batch)
         # Windows of time are for figures; here they would grow with the record.
         tally.windows.clear()
         if len(batch):
             last_ns = max(last_ns, int(batch.sent_ns[-1]))
+    evidence = finish(evidence)
     record.quality.require(judging.max_bad, judging.name)
     is_independent = record.quality.repeated == 0
+    clustering = None if is_independent else clusters.finish()
+    groups = None if clustering is None else groups_of(clustering, evidence)
     decision = _decide(evidence, tally if is_independent else None)
+    decision = with_health(decision, health, judging.policy.alpha)
+    if judging.run is None:
+        decision = _of_a_log(decision)
     performance = _performance(tally.launched, last_ns, is_independent=is_independent)
     run = Run(
         id=judging.name,
@@ -117,7 +140,7 @@ def judge(record: Record, judging: Judging) -> Report:
         started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         version=__version__,
         target=f"record {judging.name}",
-        label=judging.label,
+        label=judging.label or record.quality.label,
     )
     if original is not None:
         performance, run = original.performance, original.run
@@ -126,17 +149,76 @@ def judge(record: Record, judging: Judging) -> Report:
         reasons=list(decision.reasons),
         expected=_expected(evidence, judging.source),
         observed=_observed(evidence, tally),
-        samples=_samples(evidence, tally),
-        decision=Decided(
-            judging.policy.alpha,
-            judging.policy.beta,
-            decision.decided_after,
-            list(decision.checks),
-        ),
+        samples=_samples(evidence, tally, clustering),
+        decision=decided(policy, decision.decided_after, decision.checks),
         performance=performance,
         run=replace(run, command=judging.command),
-        notes=_notes(record.quality, evidence),
+        groups=groups,
+        notes=_notes(record.quality, evidence, groups),
+        health=None if health is None else health_of(health, seed=abs(run.seed)),
     )
+
+
+def rejudge(
+    run: StoredRun,
+    split: Split | None = None,
+    *,
+    policy: Policy | None = None,
+    health: HealthPolicy | None = None,
+) -> Report:
+    """Decide on a stored run again, as it was or in another way; nothing is sent.
+
+    Parameters
+    ----------
+    run : StoredRun
+        From `sampler.read`.
+    split : Split or None
+        The expectation; None takes the run's own.
+    policy : Policy or None
+        Tolerance and error rates; None takes the run's own.
+    health : HealthPolicy or None
+        How much worse the canary may be; None takes the run's own.
+
+    Returns
+    -------
+    Report
+        As of a live check on these samples. What is known of a live client only (what was
+        shed, whether it was saturated) does not enter it.
+
+    Raises
+    ------
+    UsageError
+        If the run was not judged and no split is given, or its samples cannot be read.
+    ValueError
+        If the tolerance or the comparison of health does not fit the split.
+    """
+    own = _intent_of(run.path)
+    stored = stored_expectation(run.path)
+    if split is None and stored is None:
+        raise UsageError(
+            f"nothing says which split is expected: {run.path} was not judged",
+            hint='give one: rejudge(run, Split.parse("v1=9,v2=1"))',
+        )
+    source = Source(name="rejudge", where="call")
+    if split is None and stored is not None:
+        split, source = stored
+    judging = Judging(
+        split=split,  # type: ignore[arg-type]  # one of the two is there
+        policy=policy or own.get("policy") or Policy(),
+        source=source,
+        name=run.path.name,
+        run=run.path,
+        health=health or own.get("health") or HealthPolicy(),
+    )
+    return judge(StoredSamples(run.path), judging)
+
+
+def _intent_of(folder: Path) -> dict[str, Any]:
+    """Read what the run set out to do, if that was kept."""
+    try:
+        return from_document(json.loads((folder / PLAN).read_text(encoding="utf-8")))
+    except (OSError, ValueError, UsageError):
+        return {}
 
 
 def stored_expectation(folder: Path) -> tuple[Split, Source] | None:
@@ -148,6 +230,21 @@ def stored_expectation(folder: Path) -> tuple[Split, Source] | None:
         return None
     weights = original.expected.weights
     return Split(tuple(weights), tuple(weights.values())), original.expected.source
+
+
+def _as_planned(batch: Batch, policy: Policy) -> Batch:
+    """Give the samples of a foreign log the length that their connections are said to have."""
+    if policy.per_connection == 1 or bool((batch.planned != ABSENT).any()):
+        return batch
+    return replace(batch, planned=np.full(len(batch), policy.per_connection, dtype=np.int32))
+
+
+def _matching(judging: Judging) -> Policy:
+    """Give the policy, with the answers of a connection that the run was judged with."""
+    own = {} if judging.run is None else _intent_of(judging.run)
+    if judging.policy.per_connection > 1 or "policy" not in own:
+        return judging.policy
+    return replace(judging.policy, per_connection=own["policy"].per_connection)
 
 
 def _original(folder: Path | None) -> Report | None:
@@ -167,6 +264,20 @@ def _decide(evidence: Evidence, seen: Tally | None) -> Decision:
         else "Look at the columns: no row stands for a connection."
     )
     return replace(decision, reasons=(replace(first, remedy=remedy), *others))
+
+
+def _of_a_log(decision: Decision) -> Decision:
+    """Say what to do about a label that is not expected where an option may explain it."""
+    remedy = (
+        "If it stands for one of the versions, as an address does, say so: --map "
+        "'PATTERN=LABEL'; if it is no version, name the right field with --label-column; "
+        "otherwise find out why it got traffic."
+    )
+    reasons = tuple(
+        replace(reason, remedy=remedy) if reason.code is ReasonCode.UNEXPECTED_LABEL else reason
+        for reason in decision.reasons
+    )
+    return replace(decision, reasons=reasons)
 
 
 def _performance(launched: int, last_ns: int, *, is_independent: bool) -> Performance:
@@ -199,14 +310,14 @@ def _observed(evidence: Evidence, tally: Tally) -> Observed:
     for (label, replica), n in sorted(tally.replicas.items()):
         replicas.setdefault(label, {})[replica] = n
     return Observed(
-        counts=dict(evidence.counts),
+        counts=evidence.answers,
         shares={label: share for label, (share, _, _) in table.items()},
         intervals={label: (low, high) for label, (_, low, high) in table.items()},
         replicas=replicas,
     )
 
 
-def _samples(evidence: Evidence, tally: Tally) -> Samples:
+def _samples(evidence: Evidence, tally: Tally, clustering: Clustering | None) -> Samples:
     return Samples(
         launched=tally.launched,
         labelled=tally.labelled,
@@ -214,16 +325,14 @@ def _samples(evidence: Evidence, tally: Tally) -> Samples:
         connections=tally.connections,
         shed=0,
         outcomes={outcome.key: tally.outcomes[outcome] for outcome in sorted(tally.outcomes)},
+        effective=effective_draws(evidence, clustering, tally.labelled),
     )
 
 
-def _notes(quality: Quality, evidence: Evidence) -> list[str]:
-    notes = []
+def _notes(quality: Quality, evidence: Evidence, groups: Groups | None) -> list[str]:
+    notes: list[str] = []
     if quality.bad:
         notes.append(f"{quality.describe()}; each counts as a connection without a label")
-    if quality.repeated:
-        notes.append(
-            f"connections carry several requests: judged on the first answer of each of "
-            f"{evidence.judged} connections, not on {quality.rows} requests"
-        )
-    return notes
+    if groups is not None:
+        notes += notes_on(groups, evidence, quality.rows)
+    return [*notes, *quality.notes]

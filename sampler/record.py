@@ -42,6 +42,13 @@ class Remotes(Protocol):
         """Give the address of each connection as a code into `names`."""
 
 
+class Lives(Protocol):
+    """Knows how long connections were planned to be."""
+
+    def codes(self, connections: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Give the planned requests of each connection; `ABSENT` without such a number."""
+
+
 MAX_DETAILS = 3
 """Descriptions kept of each outcome that is not OK."""
 
@@ -65,6 +72,8 @@ class Recorder:
         byte, done, connection, ordinal, label, replica, and ``status << 8 | outcome``.
     remotes : Remotes or None
         Gives the address of a connection; the transport sets it.
+    lives : Lives or None
+        Gives the planned length of a connection; the transport sets it.
     statuses : (n,) int64
         Of the samples that the last `seal` took, in the order of completion.
     throttled : sequence of (bytes, bytes) or None
@@ -73,12 +82,14 @@ class Recorder:
     """
 
     __slots__ = (
+        "_cut",
         "_early",
         "_next",
         "_rows",
         "_taken",
         "details",
         "labels",
+        "lives",
         "origin_ns",
         "remotes",
         "replicas",
@@ -97,6 +108,8 @@ class Recorder:
         self.details: dict[Outcome, list[str]] = {}
         self._rows: list[int] = []
         self.remotes: Remotes | None = None
+        self.lives: Lives | None = None
+        self._cut: dict[int, int] = {}
         self.take = self._rows.extend
         self._taken = 0
         self.origin_ns = origin_ns
@@ -144,6 +157,14 @@ class Recorder:
             if len(kept) < MAX_DETAILS and detail not in kept:
                 kept.append(detail)
 
+    def cut(self, connection: int, ordinal: int) -> None:
+        """Note that a connection ended with this exchange, although more were planned.
+
+        Only where the outcome does not say so: after a whole answer. Before the sample is
+        sealed.
+        """
+        self._cut[connection] = ordinal
+
     def seal(self) -> Batch | None:
         """Return the samples that are complete up to the first gap, or None if there are none."""
         if not self._rows:
@@ -183,6 +204,10 @@ class Recorder:
         where: dict[str, Any] = {}
         if self.remotes is not None:
             where = {"remote": self.remotes.codes(columns[5]), "remotes": self.remotes.names}
+        if self.lives is not None:
+            where["planned"] = self.lives.codes(columns[5])
+        if self._cut:
+            where["closed"] = self._closed(columns[5], columns[6])
         return Batch(
             first=first,
             scheduled_ns=columns[1] - self.origin_ns,
@@ -200,3 +225,15 @@ class Recorder:
             replicas=self.replicas.names,
             **where,
         )
+
+    def _closed(
+        self, connections: NDArray[np.int64], ordinals: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Find the last exchanges of connections that were cut; what is found is forgotten."""
+        closed = np.isin(connections, list(self._cut))
+        for place in np.flatnonzero(closed).tolist():
+            number = int(connections[place])
+            closed[place] = self._cut.get(number) == ordinals[place]
+            if closed[place]:
+                del self._cut[number]
+        return closed

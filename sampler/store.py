@@ -18,8 +18,10 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from analysis.batch import ABSENT, COLUMNS, Batch, Outcome
-from analysis.render import from_json, to_json, to_junit, to_markdown, to_metrics
+from analysis.render import from_json, to_json, to_junit, to_markdown, to_metrics, to_text
 from analysis.tally import WINDOW_NS
 from sampler.clock import NS_PER_S
 from sampler.errors import StorageError, UsageError
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from matplotlib.figure import Figure
 
-    from analysis import Report, Tally
+    from analysis import Policy, Report, Tally
+    from analysis.trace import Trace
 
 SAMPLES = "samples.parquet"
 STREAM = "samples.arrows"
@@ -44,9 +47,10 @@ MARKDOWN = "summary.md"
 METRICS = "metrics.txt"
 
 FORMAT = "weighbridge.samples/1"
-_FLUSH_NS = NS_PER_S
+FLUSH_NS = NS_PER_S
 _NAMES = {"label": "labels", "replica": "replicas", "remote": "remotes"}
 _UNITS = {"scheduled_ns": "ns", "sent_ns": "ns", "first_byte_ns": "ns", "done_ns": "ns"}
+_NULLABLE = {"first_byte_ns", "done_ns", "label", "replica", "status", "remote", "planned"}
 _ROW_GROUP = 65_536
 _PARQUET: dict[str, Any] = {
     # Instants and counters hardly differ from one row to the next: as differences they take
@@ -61,6 +65,7 @@ _PARQUET: dict[str, Any] = {
         "outcome",
         "worker",
         "remote",
+        "planned",
     ],
     "column_encoding": dict.fromkeys(
         ("scheduled_ns", "sent_ns", "first_byte_ns", "done_ns", "connection"), "DELTA_BINARY_PACKED"
@@ -134,7 +139,7 @@ class RunWriter:
 
     def is_due(self, now_ns: int) -> bool:
         """Whether a second has passed since the last flush."""
-        return now_ns - self._flushed_ns >= _FLUSH_NS
+        return now_ns - self._flushed_ns >= FLUSH_NS
 
     def flush(self, now_ns: int) -> None:
         """Append what is pending to the stream; may be called in a thread of its own."""
@@ -259,15 +264,59 @@ class StoredRun:
             raise UsageError(f"{self.path / REPORT}: {error}") from error
 
     @cached_property
+    def plan(self) -> dict[str, Any] | None:
+        """What the run set out to do, as ``plan.json`` says it; None where that was not kept.
+
+        Raises
+        ------
+        UsageError
+            If the file cannot be read.
+        """
+        try:
+            plan: dict[str, Any] = json.loads((self.path / PLAN).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{self.path / PLAN} cannot be read: {error}") from error
+        return plan
+
+    @cached_property
     def table(self) -> pa.Table:
-        """All samples, one row each, in send order (an Arrow table)."""
+        """All samples, one row each, in send order (an Arrow table).
+
+        The file is mapped, not copied; its columns are unpacked when this is first asked for.
+
+        Raises
+        ------
+        UsageError
+            If the samples cannot be read, or were written in a format that is not known here.
+        """
         import pyarrow as pa  # noqa: PLC0415 - heavy
         import pyarrow.parquet as pq  # noqa: PLC0415
 
         if not (self.path / SAMPLES).exists():  # the run goes on, or was cut off
             batches = list(_stream_batches(self.path / STREAM))
-            return pa.Table.from_batches(batches, sample_schema()).unify_dictionaries()
-        return pq.read_table(self.path / SAMPLES, memory_map=True)
+            # Earlier versions lack columns; those of a stream are as it says.
+            schema = batches[0].schema if batches else sample_schema()
+            _refuse_unknown(schema, self.path)
+            return pa.Table.from_batches(batches, schema).unify_dictionaries()
+        try:
+            table = pq.read_table(self.path / SAMPLES, memory_map=True)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise UsageError(f"{self.path / SAMPLES} cannot be read: {error}") from error
+        _refuse_unknown(table.schema, self.path)
+        return table
+
+    @cached_property
+    def policy(self) -> Policy | None:
+        """What the run was judged by; None if it has no plan that can be read."""
+        from analysis import Policy  # noqa: PLC0415 - few readers ask for it
+
+        try:
+            document = json.loads((self.path / PLAN).read_text(encoding="utf-8"))
+            return msgspec.convert(document["policy"], Policy)
+        except (OSError, ValueError, KeyError, TypeError, msgspec.ValidationError):
+            return None
 
     @cached_property
     def batch(self) -> Batch:
@@ -309,7 +358,9 @@ class StoredRun:
         return grouped(self.table, column)
 
     def figure(self, name: str = "split") -> Figure:
-        """Draw ``split``, ``replicas``, ``times`` or ``connections``, as a matplotlib figure.
+        """Draw ``split``, ``evidence``, ``replicas``, ``times`` or ``connections`` (matplotlib).
+
+        As the last line of a cell it shows itself, whatever backend matplotlib has.
 
         Raises
         ------
@@ -318,23 +369,52 @@ class StoredRun:
         UsageError
             If the run has no report.
         """
+        from sampler.drawing import showing  # noqa: PLC0415 - matplotlib
+
+        return showing(self._draw(name))
+
+    def _draw(self, name: str) -> Figure:
         from analysis import figures  # noqa: PLC0415 - heavy
 
         report, batch = self.report, self.batch
         match name:
             case "split":
                 return figures.split_over_time(batch, report)
+            case "evidence":
+                return figures.evidence_over_connections(self._trace(), report)
             case "replicas":
                 return figures.shares_by_replica(report)
             case "times":
                 return figures.response_times(batch, report)
             case "connections":
                 return figures.connections(batch, report)
-        raise ValueError(f"expected split, replicas, times or connections, got {name!r}")
+        raise ValueError(f"expected split, evidence, replicas, times or connections, got {name!r}")
+
+    def _trace(self) -> Trace:
+        from analysis.trace import asked_of, trace  # noqa: PLC0415 - as matplotlib
+
+        policy = self.policy or asked_of(self.report)
+        traced = None if policy is None else trace(self.batch, self.report, policy)
+        if traced is None:
+            raise UsageError(
+                f"{self.path} does not hold the plan, the samples and the report of one decision",
+                hint="the evidence can be drawn for runs of weighbridge check",
+            )
+        return traced
 
     def to_pandas(self) -> pd.DataFrame:
         """All samples as a pandas data frame."""
         return self.table.to_pandas()
+
+    def text(self) -> str:
+        """Give the report as the terminal shows it.
+
+        Raises
+        ------
+        UsageError
+            If the run has no report.
+        """
+        return to_text(self.report)
 
     def _repr_html_(self) -> str:
         from sampler.cell import to_cell  # noqa: PLC0415 - a notebook asks for it
@@ -395,13 +475,27 @@ def record_batches(folder: Path, rows: int = 4096) -> Iterator[pa.RecordBatch]:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     if (folder / STREAM).exists():  # the run goes on, or was cut off
-        yield from _stream_batches(folder / STREAM)
+        for batch in _stream_batches(folder / STREAM):
+            _refuse_unknown(batch.schema, folder)
+            yield batch
         return
     try:
         with pq.ParquetFile(folder / SAMPLES) as file:
+            _refuse_unknown(file.schema_arrow, folder)
             yield from file.iter_batches(batch_size=rows)
     except (OSError, pa.ArrowInvalid) as error:
         raise UsageError(f"{folder / SAMPLES} cannot be read: {error}") from error
+
+
+def _refuse_unknown(schema: pa.Schema, folder: Path) -> None:
+    """Refuse samples whose columns may mean something else than here (docs/runs.md)."""
+    written = (schema.metadata or {}).get(b"format", b"").decode("utf-8", "replace")
+    if written != FORMAT:
+        raise UsageError(
+            f"the samples in {folder} are in the format {written or 'of another program'!r}, "
+            f"this weighbridge reads {FORMAT!r}",
+            hint="read them with a newer weighbridge",
+        )
 
 
 def sample_schema() -> pa.Schema:
@@ -418,12 +512,14 @@ def sample_schema() -> pa.Schema:
         "status": pa.int16(),
         "outcome": pa.dictionary(pa.int32(), pa.string()),
         "worker": pa.uint16(),
+        "planned": pa.int32(),
+        "closed": pa.bool_(),
     }
     fields = [
         pa.field(
             name,
             types[name],
-            nullable=name in {"first_byte_ns", "done_ns", "label", "replica", "status", "remote"},
+            nullable=name in _NULLABLE,
             metadata={"unit": _UNITS[name]} if name in _UNITS else None,
         )
         for name in COLUMNS

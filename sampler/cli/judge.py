@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sampler.cli.documents import document_options, documents_of
+from sampler.cli.logs import log_options, make_reading
 from sampler.cli.options import Factor, Share, command_line
 from sampler.cli.policy import make_policy, make_split, policy_options
 from sampler.cli.sections import SectionedCommand
@@ -42,25 +43,11 @@ if TYPE_CHECKING:
     "leaves them out. Default: assume nothing, each counts as the worst.",
 )  # fmt: skip
 @click.option(
-    "--format", "kind", type=click.Choice(["auto", "csv", "jsonl", "parquet"]), default="auto",
-    show_default=True, help="Kind of a log; auto goes by the name of the file.",
+    "--per-connection", type=click.IntRange(1, 1_000_000), default=1, metavar="N",
+    help="Requests that each connection of a log was meant to carry: judges the mean of their "
+    "answers. Default: 1, the first answer; for the folder of a check, as it was judged.",
 )  # fmt: skip
-@click.option(
-    "--time-column", default="time", show_default=True, metavar="NAME",
-    help="When a request was sent: seconds, or RFC 3339; none takes the rows as they stand.",
-)  # fmt: skip
-@click.option(
-    "--label-column", default="label", show_default=True, metavar="NAME",
-    help="The version that answered; empty where there was none.",
-)  # fmt: skip
-@click.option(
-    "--connection-column", default="connection", show_default=True, metavar="NAME",
-    help="What tells connections apart; none, or no such column: each row is one.",
-)  # fmt: skip
-@click.option(
-    "--max-bad-lines", type=Share(), default="1%", show_default=True, metavar="SHARE",
-    help="How many lines may be unreadable.",
-)  # fmt: skip
+@log_options
 @click.option(
     "--json", "json_file", default=None, metavar="FILE",
     help="Write the report as JSON; '-' is stdout.",
@@ -69,21 +56,19 @@ if TYPE_CHECKING:
 @document_options
 @click.pass_context
 def command(ctx: click.Context, /, file: str, **options: Any) -> None:
-    """Judge FILE: a log (CSV, JSON lines, Parquet; '-' is a CSV on stdin) or a run's folder.
+    """Judge FILE: a log, or a run's folder; '-' is a log on stdin.
 
-    Sends nothing. Rows have to stand in the order in which the requests were sent; the
-    decision is looked at after every connection and stops at the first one that suffices.
-    Exit codes are those of check: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 2 an unreadable log.
+    Logs are CSV, JSON lines or Parquet, what k6, vegeta or hey wrote, or access logs of Envoy,
+    nginx or Traefik, gzipped or not. Sends nothing. Rows are judged in the order in which the
+    requests were sent, after every connection, until one suffices. Exit codes are those of
+    check: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 2 an unreadable log.
     """
     from sampler.cli.execute import publish  # noqa: PLC0415 - heavy imports wait for a command
     from sampler.judging import Judging, judge  # noqa: PLC0415
-    from sampler.logs import NONE, Columns, StoredSamples, open_record  # noqa: PLC0415
+    from sampler.logs import StoredSamples, open_record  # noqa: PLC0415
 
-    names = {
-        part: None if options[f"{part}_column"] == NONE else options[f"{part}_column"]
-        for part in ("time", "connection")
-    }
-    record = open_record(file, Columns(label=options["label_column"], **names), options["kind"])
+    reading = make_reading(options)
+    record = open_record(file, reading)
     folder = record.folder if isinstance(record, StoredSamples) else None
     split, source = _expectation(options["expect"], folder)
     judging = Judging(
@@ -93,10 +78,10 @@ def command(ctx: click.Context, /, file: str, **options: Any) -> None:
             options,
             max_unlabelled=options["max_unlabelled"],
             missing_ratio=options["missing_ratio"] or inf,
+            per_connection=options["per_connection"],
         ),
         source,
         name="stdin" if file == "-" else Path(file).name,
-        label="" if folder else f"column {options['label_column']}",
         max_bad=options["max_bad_lines"],
         run=folder,
         command=command_line(sys.argv[1:]),

@@ -94,6 +94,8 @@ def test_columns_have_the_types_that_a_batch_promises(recorder):
         "outcome": np.uint8,
         "worker": np.uint16,
         "remote": np.int32,
+        "planned": np.int32,
+        "closed": np.bool_,
     }
 
 
@@ -137,6 +139,32 @@ def test_the_first_few_different_details_of_each_outcome_are_kept(recorder):
     }
 
 
+class _Lives:
+    def codes(self, connections):
+        return (connections + 7).astype(np.int32)
+
+
+def test_the_planned_length_of_its_connection_stands_with_each_sample(recorder):
+    recorder.lives = _Lives()
+    for index in range(4):
+        _record(recorder, index)
+
+    assert recorder.seal().planned.tolist() == [7, 7, 8, 8]
+
+
+def test_a_connection_that_was_cut_is_closed_with_the_exchange_that_it_ended_with(recorder):
+    for index in (2, 3):  # both on connection 1
+        _record(recorder, index)
+    recorder.cut(1, 1)
+    assert recorder.seal() is None  # the samples before them are out
+    for index in (0, 1, 4):
+        _record(recorder, index)
+
+    assert recorder.seal().closed.tolist() == [False, False, False, True, False]
+    _record(recorder, 5)
+    assert recorder.seal().closed.tolist() == [False]
+
+
 def _recorder():
     labels = Dictionary()
     for name in LABELS:
@@ -159,12 +187,14 @@ def _row(index):
         "outcome": index % len(Outcome),
         "worker": 3,
         "remote": ABSENT,
+        "planned": ABSENT,
+        "closed": False,
     }
 
 
 def _record(recorder, index):
     row = _row(index)
-    row.pop("worker")
-    row.pop("remote")
+    for name in ("worker", "remote", "planned", "closed"):
+        row.pop(name)
     outcome = Outcome(row.pop("outcome"))
     recorder.record(index, *row.values(), outcome)

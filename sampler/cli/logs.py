@@ -1,0 +1,129 @@
+"""Options that say how a foreign log is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sampler.cli.options import Share
+from sampler.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sampler.logs import Reading
+
+# As `sampler.logs.KINDS` and `UNITS`, which a help text does not wait for.
+_KINDS = ("auto", "csv", "jsonl", "parquet", "k6", "vegeta", "hey", "envoy", "nginx", "traefik")
+_UNITS = ("auto", "s", "ms", "us", "ns")
+
+_OPTIONS = (
+    click.option(
+        "--format", "kind", type=click.Choice(_KINDS), default="auto", show_default=True,
+        help="What wrote the log; auto goes by its first line, then by its name.",
+    ),
+    click.option(
+        "--time-column", default=None, metavar="NAME",
+        help="When a request was sent: RFC 3339, the time of access logs, or a number; none takes "
+        "the rows as they stand. Default: time, or as the tool calls it.",
+    ),
+    click.option(
+        "--time-unit", "unit", type=click.Choice(_UNITS), default="auto", show_default=True,
+        help="Of times that are whole numbers; auto goes by the size of the first one.",
+    ),
+    click.option(
+        "--label-column", default=None, metavar="NAME",
+        help="The version that answered; empty where there was none. A column, a field, a tag or "
+        "a variable; in JSON lines also a pointer (/a/b). Default: label, or as the tool calls it.",
+    ),
+    click.option(
+        "--label", "rule", default=None, metavar="RULE",
+        help="Where the version is in an answer that vegeta recorded: JSON pointer, header:NAME, "
+        "regex:EXPR, or status. Default: /label.",
+    ),
+    click.option(
+        "--map", "label_map", default=None, metavar="PATTERN=LABEL,…",
+        help="Which label an address, or another name in the log, stands for: '10.0.1.*=v1'; the "
+        "first pattern that fits.",
+    ),
+    click.option(
+        "--connection-column", default=None, metavar="NAME",
+        help="What tells connections apart; none: each row is a choice of its own, as with a proxy "
+        "that chooses for each request. Default: connection, or as the tool calls it.",
+    ),
+    click.option(
+        "--log-format", default=None, metavar="TEXT",
+        help="nginx: the log_format of the lines, as in its configuration.",
+    ),
+    click.option(
+        "--metric", default=None, metavar="NAME",
+        help="k6: the metric whose points are the requests. Default: http_req_duration.",
+    ),
+    click.option(
+        "--reorder", type=click.IntRange(min=0), default=None, metavar="N",
+        help="Sort rows by time as long as none stands more than N rows too late. Default: 65536.",
+    ),
+    click.option(
+        "--max-bad-lines", type=Share(), default="1%", show_default=True, metavar="SHARE",
+        help="How many lines may be unreadable.",
+    ),
+)  # fmt: skip
+
+
+def log_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where a log has what."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def make_reading(options: dict[str, Any]) -> Reading:
+    """Make the reading from the options that `log_options` added.
+
+    Raises
+    ------
+    UsageError
+        If they contradict each other.
+    """
+    from sampler.labels import LabelRule  # noqa: PLC0415 - heavy imports wait for a command
+    from sampler.logs import Reading  # noqa: PLC0415
+
+    given = {
+        name: options[name]
+        for name in ("kind", "unit", "metric", "log_format", "reorder")
+        if options[name] is not None
+    }
+    return Reading(
+        columns=_columns(options),
+        rule=None if options["rule"] is None else LabelRule.parse(options["rule"]),
+        renames=_renames(options["label_map"]),
+        **given,
+    )
+
+
+def _columns(options: dict[str, Any]) -> Any:
+    from sampler.logs import DEFAULT, NONE, Columns  # noqa: PLC0415 - as above
+
+    names = {
+        part: DEFAULT if (name := options[f"{part}_column"]) is None else name
+        for part in ("time", "label", "connection")
+    }
+    if names["label"] == NONE:
+        raise UsageError(
+            "--label-column none: without a label there is nothing to judge",
+            hint="name the column that says which version answered",
+        )
+    return Columns(
+        time=None if names["time"] == NONE else names["time"],
+        label=names["label"],
+        connection=None if names["connection"] == NONE else names["connection"],
+    )
+
+
+def _renames(text: str | None) -> tuple[tuple[str, str], ...]:
+    from sampler.expect.rules.versions import parse_pairs  # noqa: PLC0415 - as above
+
+    if text is None:
+        return ()
+    return tuple(parse_pairs(text, "--map", "write '10.0.1.*=v1,10.0.2.*=v2'").items())

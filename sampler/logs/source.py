@@ -1,0 +1,137 @@
+"""The lines of a file or of stdin, in constant memory, and out of gzip if they are in it."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+import zlib
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from sampler.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LONGEST_LINE = 1_000_000
+"""Bytes of a line that are looked at; no tool writes a longer one."""
+_BLOCK = 1 << 18
+_GZIP = b"\x1f\x8b"  # RFC 1952 section 2.3.1
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_PARQUET = b"PAR1"
+_HEAD = 1 << 16
+
+
+class Source:
+    """A log while it is read; made by `opened`.
+
+    Parameters
+    ----------
+    path : str
+        Name of the file, ``-`` for stdin.
+    file : BufferedReader
+        Its bytes, already out of gzip.
+    """
+
+    def __init__(self, path: str, file: io.BufferedReader) -> None:
+        self.path = path
+        self._file = file
+        self._head = b""
+
+    @property
+    def first(self) -> str:
+        """The first line that is not empty, cut at 64 kB; reading starts before it all the same."""
+        while len(self._head) < _HEAD and b"\n" not in self._head.lstrip():
+            more = self._read(_HEAD)
+            if not more:
+                break
+            self._head += more
+        head = self._head.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")[0]
+        return head[:_HEAD].decode(errors="surrogateescape").rstrip("\r")
+
+    @property
+    def is_parquet(self) -> bool:
+        """Whether it starts as a Parquet file does."""
+        return self.first.startswith(_PARQUET.decode())
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Yield lines with their numbers, without their ends; see `blocks`."""
+        for first, lines in self.blocks():
+            yield from enumerate(lines, first)
+
+    def blocks(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield the number of a line, and it and those after it, without their ends.
+
+        Of a line of more than `LONGEST_LINE` bytes, only that much and a little more is kept;
+        what is no UTF-8 stays visible as surrogates.
+        """
+        number, rest = 1, b""
+        for block in self._blocks():
+            whole, newline, rest = (rest + block).rpartition(b"\n")
+            if newline:
+                lines = _split(whole)
+                yield number, lines
+                number += len(lines)
+            rest = rest[:LONGEST_LINE]
+        if rest:
+            yield number, _split(rest)
+
+    def _blocks(self) -> Iterator[bytes]:
+        block, self._head = self._head, b""
+        if block:
+            yield block
+        while block := self._read(_BLOCK):
+            yield block
+
+    def _read(self, size: int) -> bytes:
+        with self._unbroken():
+            return self._file.read1(size)
+
+    @contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        try:
+            yield
+        except (EOFError, OSError, zlib.error) as error:
+            raise UsageError(
+                f"{self.path} cannot be read to its end: {error}",
+                hint="is the file complete? copy it again",
+            ) from error
+
+
+@contextmanager
+def opened(path: str) -> Iterator[Source]:
+    """Open a log; it is closed with the block.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read.
+    """
+    if path == "-":
+        yield Source("stdin", _unzipped(cast("io.BufferedReader", sys.stdin.buffer), "stdin"))
+        return
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(Path(path).open("rb"))
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+        yield Source(path, _unzipped(file, path))
+
+
+def _unzipped(file: io.BufferedReader, path: str) -> io.BufferedReader:
+    start = file.peek(2)[:2]
+    if start in _UTF_16:
+        raise UsageError(
+            f"{path} is UTF-16, as PowerShell writes it; a log is UTF-8",
+            hint="convert it: iconv -f UTF-16 -t UTF-8",
+        )
+    if start != _GZIP:
+        return file
+    return io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=cast("BinaryIO", file))))
+
+
+def _split(block: bytes) -> list[str]:
+    lines = block.decode(errors="surrogateescape").split("\n")
+    return [line.removesuffix("\r") for line in lines] if b"\r" in block else lines

@@ -1,0 +1,326 @@
+"""CSV, JSON lines and Parquet with columns of time, label and connection."""
+
+from __future__ import annotations
+
+import csv
+import re
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from sampler.errors import UsageError
+from sampler.labels import MAX_NAME_LENGTH
+from sampler.logs.instants import Instants, Nanoseconds
+from sampler.logs.reading import DEFAULT, UNLABELLED
+from sampler.logs.source import LONGEST_LINE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import pyarrow as pa
+
+    from sampler.logs.reading import Reading, Rows
+    from sampler.logs.source import Source
+
+_DELIMITERS = (",", "\t", ";", "|")
+_PARQUET_ROWS = 4096
+_STATUS_DIGITS = 3  # RFC 9110 section 15
+_MISSING = object()
+
+
+def text_of(value: object) -> str | None:
+    """Read a label or the name of a connection; None where there is none.
+
+    Raises
+    ------
+    ValueError
+        If it is neither a text nor a number.
+    """
+    if type(value) is str:
+        if not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
+            raise ValueError("it is no UTF-8")
+        if len(value) > MAX_NAME_LENGTH:  # nothing that is kept may grow without bound
+            return value[:MAX_NAME_LENGTH] + "…"
+        return value or None
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str | int | float):
+        raise ValueError("labels and connections must be texts or numbers")  # noqa: TRY004 - of a file
+    return str(value)
+
+
+def status_of(value: object) -> int:
+    """Read an HTTP status; 0 where there is none."""
+    text = str(value)
+    return int(text) if len(text) == _STATUS_DIGITS and text.isdecimal() else 0
+
+
+def name_of(name: str | None, default: str) -> str | None:
+    """Give the name of a column: as it was asked for, or as the format calls it."""
+    return default if name == DEFAULT else name
+
+
+def csv_rows(source: Source, reading: Reading) -> Rows:
+    """Read text between delimiters, under a header.
+
+    Raises
+    ------
+    UsageError
+        If there is no header, or a column is not in it.
+    """
+    table = CsvTable(source)
+    time_at, label_at, key_at = positions(table.header, reading, source.path)
+    instant = Instants(reading.unit).read
+    for number, cells in table.rows():
+        if isinstance(cells, str):
+            yield number, cells
+            continue
+        try:
+            yield (
+                number,
+                (
+                    None if time_at is None else instant(cells[time_at]),
+                    text_of(cells[label_at]),
+                    None if key_at is None else text_of(cells[key_at]),
+                    0,
+                    UNLABELLED,
+                ),
+            )
+        except (ValueError, OverflowError) as error:
+            yield number, str(error)
+
+
+class CsvTable:
+    """A CSV file with its header read.
+
+    Parameters
+    ----------
+    source : Source
+        Its lines.
+
+    Attributes
+    ----------
+    header : list of str
+        Names of the columns.
+
+    Raises
+    ------
+    UsageError
+        If there is no line at all, or the header cannot be read.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._blocks = source.blocks()
+        self._pending: tuple[int, list[str]] = (1, [])
+        for first, lines in self._blocks:
+            at = next((at for at, line in enumerate(lines) if line.strip("\ufeff")), None)
+            if at is not None:
+                self._pending = (first + at + 1, lines[at + 1 :])
+                break
+        else:
+            raise UsageError(f"{source.path} is empty", hint="is it the right file?")
+        self._header_line = lines[at].removeprefix("\ufeff")
+        self._delimiter = max(_DELIMITERS, key=self._header_line.count)
+        try:
+            self.header = _cells(self._header_line, self._delimiter)
+        except csv.Error as error:
+            raise UsageError(
+                f"{source.path}: its header cannot be read: {error}", hint="is it the right file?"
+            ) from error
+
+    def rows(self) -> Iterator[tuple[int, list[str] | str]]:
+        """Yield the number and the cells of each line, or what is wrong with it."""
+        width, delimiter, header = len(self.header), self._delimiter, self._header_line
+        for first, lines in chain((self._pending,), self._blocks):
+            for number, line in enumerate(lines, first):
+                if not line or line == header:
+                    continue  # logs are concatenated, with their headers
+                if '"' in line or "\0" in line or len(line) >= LONGEST_LINE:
+                    try:
+                        cells = _cells(line, delimiter)
+                    except csv.Error as error:
+                        yield number, str(error)
+                        continue
+                else:
+                    cells = line.split(delimiter)
+                if len(cells) != width:
+                    yield number, f"expected {width} columns, got {len(cells)}"
+                else:
+                    yield number, cells
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    if len(line) >= LONGEST_LINE:
+        raise csv.Error("the line is too long")
+    if "\0" in line:
+        raise csv.Error("it holds a NUL")
+    # One line at a time: a quote that is never closed spoils its own line only.
+    return next(csv.reader((line,), delimiter=delimiter, strict=True))
+
+
+def json_rows(source: Source, reading: Reading) -> Rows:
+    """Read one JSON object a line; a column that starts with "/" is a JSON pointer into it."""
+    columns = reading.columns
+    time_name = name_of(columns.time, "time")
+    find_time = None if time_name is None else finder(time_name)
+    find_label = finder(name_of(columns.label, "label") or "label")
+    key_name = name_of(columns.connection, "connection")
+    find_key = finder(key_name) if key_name else None
+    instant = Instants(reading.unit).read
+    for number, row in objects(source):
+        if isinstance(row, str):
+            yield number, row
+            continue
+        try:
+            sent = None
+            if find_time is not None:
+                time = find_time(row)
+                if time is _MISSING:
+                    yield number, f"no {time_name!r}"
+                    continue
+                sent = instant(time)
+            label = find_label(row)
+            key = _MISSING if find_key is None else find_key(row)
+            yield (
+                number,
+                (
+                    sent,
+                    None if label is _MISSING else text_of(label),
+                    None if key is _MISSING else text_of(key),
+                    0,
+                    UNLABELLED,
+                ),
+            )
+        except (ValueError, OverflowError) as error:
+            yield number, str(error)
+
+
+def objects(source: Source) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """Yield the number and the JSON object of each line that is not empty, or what is wrong."""
+    import msgspec  # noqa: PLC0415 - needed only where JSON is read
+
+    decode = msgspec.json.Decoder(dict[str, Any]).decode
+    for number, line in source.lines():
+        if not line:
+            continue
+        if len(line) >= LONGEST_LINE:
+            yield number, "the line is too long"
+            continue
+        try:
+            row = decode(line.removeprefix("\ufeff"))
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            yield number, f"no JSON object: {error}"
+        else:
+            yield number, row
+
+
+def finder(name: str) -> Callable[[dict[str, Any]], Any]:
+    """Make a reader of one member, or of what a JSON pointer (RFC 6901) names; see `is_missing`."""
+    if not name.startswith("/"):
+        return lambda row: row.get(name, _MISSING)
+    tokens = [token.replace("~1", "/").replace("~0", "~") for token in name[1:].split("/")]
+
+    def point(row: dict[str, Any]) -> Any:
+        value: Any = row
+        for token in tokens:
+            if isinstance(value, dict) and token in value:
+                value = value[token]
+            elif isinstance(value, list) and re.fullmatch(r"0|[1-9][0-9]{0,8}", token):
+                value = value[int(token)] if int(token) < len(value) else _MISSING
+            else:
+                return _MISSING
+        return value
+
+    return point
+
+
+def is_missing(value: object) -> bool:
+    """Whether a reader of `finder` found nothing."""
+    return value is _MISSING
+
+
+def parquet_rows(path: str, reading: Reading) -> Rows:
+    """Read a Parquet file by row groups.
+
+    Raises
+    ------
+    UsageError
+        If it is none, or lacks a column.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    if path == "-":
+        raise UsageError(
+            "Parquet cannot be read from stdin: its contents are listed at its end",
+            hint="give the name of the file",
+        )
+    instant = Instants(reading.unit).read
+    number = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            wanted = [None if at is None else names[at] for at in positions(names, reading, path)]
+            read = list(dict.fromkeys(name for name in wanted if name is not None))
+            for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=read):
+                nothing = [None] * batch.num_rows
+                columns = [
+                    nothing if name is None else _values(batch.column(name)) for name in wanted
+                ]
+                for time, label, key in zip(*columns, strict=True):
+                    number += 1
+                    try:
+                        sent = None if wanted[0] is None else instant(time)
+                        yield number, (sent, text_of(label), text_of(key), 0, UNLABELLED)
+                    except (ValueError, OverflowError) as error:
+                        yield number, str(error)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UsageError(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def _values(column: pa.Array) -> list[Any]:
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    if pa.types.is_timestamp(column.type):
+        nanoseconds = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64())
+        return [None if t is None else Nanoseconds(t) for t in nanoseconds.to_pylist()]
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def positions(
+    header: Sequence[str], reading: Reading, where: str
+) -> tuple[int | None, int, int | None]:
+    """Find the columns of time, label and connection in a header.
+
+    Raises
+    ------
+    UsageError
+        If one that was asked for is not there.
+    """
+    columns = reading.columns
+    time = _position(header, name_of(columns.time, "time"), "--time-column", where, optional=True)
+    label = _position(header, name_of(columns.label, "label"), "--label-column", where)
+    if label is None:
+        raise UsageError("a log needs a column of labels", hint="name it with --label-column")
+    if columns.connection == DEFAULT and "connection" not in header:
+        return time, label, None
+    connection = name_of(columns.connection, "connection")
+    key = _position(header, connection, "--connection-column", where, optional=True)
+    return time, label, key
+
+
+def _position(
+    header: Sequence[str], name: str | None, option: str, where: str, *, optional: bool = False
+) -> int | None:
+    if name is None:
+        return None
+    if name in header:
+        return list(header).index(name)
+    otherwise = f"; {option} none if there is none" if optional else ""
+    raise UsageError(
+        f"{where} has no column {name!r}; it has {', '.join(map(repr, header[:20]))}",
+        hint=f"name the right one with {option}{otherwise}; or is it the log of a tool? see "
+        "--format",
+    )

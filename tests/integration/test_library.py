@@ -1,0 +1,60 @@
+"""`check` and `sample` as a program calls them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from analysis import Split, Verdict
+from sampler import Limits, Target, UsageError, check, read, sample
+from sampler.demo.process import EmbeddedService
+
+SPLIT = Split.parse("v1=9,v2=1")
+
+
+@pytest.fixture(scope="module")
+def target():
+    with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as service:
+        yield Target(service.url)
+
+
+def test_a_check_keeps_the_name_the_seed_and_the_place_that_it_was_given(target, tmp_path):
+    report = asyncio.run(
+        check(
+            target,
+            SPLIT,
+            limits=Limits(max_samples=40, max_time_s=30),
+            label="/label",
+            replica=None,
+            seed=7,
+            out=tmp_path,
+            name="mine",
+        )
+    )
+
+    (folder,) = tmp_path.iterdir()
+    assert folder.name.endswith("-mine")
+    assert read(folder).report == report
+    assert report.run.seed == 7
+    assert report.samples.launched == 40
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.observed.replicas == {}
+
+
+def test_labels_are_read_where_a_program_says(target):
+    report = asyncio.run(sample(target, Limits(max_samples=20), label="status", seed=3))
+
+    assert report.observed.counts == {"200": 20}
+    assert report.run.seed == 3
+
+
+def test_a_place_of_labels_that_cannot_be_one_is_refused(target):
+    with pytest.raises(UsageError):
+        asyncio.run(sample(target, Limits(max_samples=1), label="label"))
+
+
+def test_without_limits_a_check_stops_by_itself(target):
+    report = asyncio.run(check(target, Split.parse("v1=1,v2=9")))
+
+    assert report.verdict is Verdict.FAIL

@@ -1,0 +1,365 @@
+"""Make the recordings beside this file again, with the programs that write such logs.
+
+``python -m tests.recordings.make [FOLDER]`` from the root of the repository starts two versions
+of a Service and nginx, Envoy and Traefik in front of them, all on loopback, and lets hey and k6
+ask. A program that is not installed is left out, and its recordings stay as they are. k6 is
+not among the requirements of the tests: put it on the PATH to record it again.
+
+Nothing here is random but the draws of the programs, so the counts differ from one recording
+to the next; the tests take theirs from the files.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.requirements import path_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+HERE = Path(__file__).resolve().parent
+HOST = "127.0.0.1"
+REQUESTS = 300
+_TIMEOUT_S = 30
+
+# The formats that docs/judge.md recommends.
+NGINX_FORMATS = r"""
+    log_format weighbridge '$msec $request_time $connection $connection_requests $status '
+                           '"$upstream_addr" "$sent_http_x_version"';
+    log_format weighbridge_json escape=json
+        '{"msec":"$msec","request_time":"$request_time","connection":"$connection",'
+        '"connection_requests":"$connection_requests","status":"$status",'
+        '"upstream_addr":"$upstream_addr","sent_http_x_version":"$sent_http_x_version"}';
+"""
+_NGINX = """\
+daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 1024; }}
+http {{
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    access_log off;
+{formats}
+    upstream app {{
+        random;
+        server {host}:{v1} weight=16 max_fails=0;
+        server {host}:{v2} weight=3 max_fails=0;
+        server {host}:{dead} weight=1 max_fails=0;
+    }}
+    server {{
+        listen {host}:{v1};
+        location / {{ add_header X-Version v1; return 200 '{{"label":"v1","host":"app-1"}}'; }}
+    }}
+    server {{
+        listen {host}:{v2};
+        location / {{ add_header X-Version v2; return 200 '{{"label":"v2","host":"app-2"}}'; }}
+    }}
+    server {{
+        listen {host}:{front};
+        access_log {folder}/nginx-combined.log combined;
+        access_log {folder}/nginx-weighbridge.log weighbridge;
+        access_log {folder}/nginx-weighbridge.json.log weighbridge_json;
+        location / {{ proxy_pass http://app; proxy_next_upstream off; }}
+    }}
+}}
+"""
+_K6 = """\
+import http from 'k6/http';
+import { Trend } from 'k6/metrics';
+
+export const options = { vus: 4, iterations: %(requests)d, noConnectionReuse: true };
+const answers = new Trend('answers', true);
+
+export default function () {
+  const answer = http.get('%(url)s');
+  const version = answer.status === 200 ? answer.json('label') : '';
+  answers.add(answer.timings.duration, { label: version, status: String(answer.status) });
+}
+"""
+_TYPES = "type.googleapis.com/envoy.extensions"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Two versions behind nginx, and a place where nobody listens.
+
+    Parameters
+    ----------
+    folder : Path
+        Where nginx writes its access logs.
+    v1, v2, dead, front : int
+        Ports on loopback; of `front`, nginx that divides 16 : 3 : 1.
+    """
+
+    folder: Path
+    v1: int
+    v2: int
+    dead: int
+    front: int
+
+    @property
+    def url(self) -> str:
+        """Where nginx divides."""
+        return f"http://{HOST}:{self.front}/"
+
+
+@contextmanager
+def service(folder: Path) -> Iterator[Service]:
+    """Serve while the block lasts; the access logs are complete after it."""
+    v1, v2, dead, front = free_ports(4)
+    made = Service(folder, v1, v2, dead, front)
+    text = _NGINX.format(
+        folder=folder, host=HOST, formats=NGINX_FORMATS, v1=v1, v2=v2, dead=dead, front=front
+    )
+    configuration = folder / "nginx.conf"
+    configuration.write_text(text, encoding="utf-8")
+    command = [path_of("nginx") or "nginx", "-p", str(folder), "-c", str(configuration)]
+    with running([*command, "-e", "stderr"], v1):
+        yield made
+
+
+@contextmanager
+def running(command: Sequence[str], port: int) -> Iterator[None]:
+    """Run a server while the block lasts; it is there when it answers with a 200."""
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        until = time.monotonic() + _TIMEOUT_S
+        while not _answers(port):
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"{command[0]} does not answer on {port}")
+            time.sleep(0.02)
+        yield
+    finally:
+        process.terminate()
+        process.wait(_TIMEOUT_S)
+
+
+def free_ports(count: int) -> list[int]:
+    """Find ports of loopback that nobody uses now.
+
+    They lie below those that Linux gives to clients, so that no connection takes one away.
+    """
+    with ExitStack() as stack:
+        found: list[int] = []
+        for port in random.sample(range(20_000, 30_000), 200):
+            place = stack.enter_context(socket.socket())
+            try:
+                place.bind((HOST, port))
+            except OSError:
+                continue
+            found.append(port)
+            if len(found) == count:
+                return found
+    raise RuntimeError(f"found {len(found)} free ports instead of {count}")
+
+
+def _answers(port: int) -> bool:
+    """Whether it answers with a 200: a proxy listens before it knows its routes."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=_TIMEOUT_S)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def hey(url: str, requests: int, *options: str) -> str:
+    """Let hey ask, and give its CSV."""
+    done = subprocess.run(
+        [path_of("hey") or "hey", "-n", str(requests), "-c", "4", "-o", "csv", *options, url],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=_TIMEOUT_S,
+    )
+    return done.stdout
+
+
+def ask(port: int, connections: int, each: int) -> None:
+    """Send `each` requests on each of some connections; whatever comes back is accepted."""
+    for number in range(connections):
+        connection = http.client.HTTPConnection(HOST, port, timeout=_TIMEOUT_S)
+        for _ in range(each):
+            connection.request("GET", f"/?n={number}", headers={"User-Agent": 'a "quoted" one'})
+            connection.getresponse().read()
+        connection.close()
+
+
+def record_k6(made: Service, folder: Path) -> None:
+    """Let k6 ask, and keep its JSON and its CSV in two resolutions of time."""
+    program = path_of("k6")
+    if program is None:
+        print("k6 is not on the PATH: its recordings stay as they are", file=sys.stderr)
+        return
+    script = made.folder / "answers.js"
+    script.write_text(_K6 % {"requests": 120, "url": made.url}, encoding="utf-8")
+    outs = {
+        "json=k6.json.gz": "unix",
+        "csv=k6.csv.gz": "unix_micro",
+        "csv=k6-seconds.csv.gz": "unix",
+    }
+    for out, times in outs.items():
+        kind, _, name = out.partition("=")
+        subprocess.run(
+            [program, "run", "--quiet", "--no-summary", "--out", f"{kind}={folder / name}", script],
+            env={"K6_CSV_TIME_FORMAT": times, "HOME": str(made.folder), "PATH": ""},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            check=True,
+            timeout=_TIMEOUT_S,
+        )
+
+
+def record_envoy(made: Service, folder: Path) -> None:
+    """Ask through Envoy, and keep its text in the default format and its JSON."""
+    (port,) = free_ports(1)
+    configuration = made.folder / "envoy.json"
+    configuration.write_text(json.dumps(_envoy(made, port, folder)), encoding="utf-8")
+    command = [path_of("envoy") or "envoy", "-c", str(configuration), "--concurrency", "1"]
+    with running([*command, "--disable-hot-restart"], port):
+        ask(port, connections=REQUESTS // 3, each=3)
+
+
+def _envoy(made: Service, port: int, folder: Path) -> dict[str, Any]:
+    weights = {"v1": (16, made.v1), "v2": (3, made.v2), "dead": (1, made.dead)}
+
+    def address(number: int) -> dict[str, Any]:
+        return {"socket_address": {"address": HOST, "port_value": number}}
+
+    def log(name: str, **more: Any) -> dict[str, Any]:
+        kind = f"{_TYPES}.access_loggers.file.v3.FileAccessLog"
+        return {
+            "name": "envoy.access_loggers.file",
+            "typed_config": {"@type": kind, "path": str(folder / name), **more},
+        }
+
+    operators = {
+        "start_time": "%START_TIME%", "connection_id": "%CONNECTION_ID%",
+        "upstream_host": "%UPSTREAM_HOST%", "upstream_cluster": "%UPSTREAM_CLUSTER%",
+        "response_code": "%RESPONSE_CODE%", "response_flags": "%RESPONSE_FLAGS%",
+        "downstream_remote_address": "%DOWNSTREAM_REMOTE_ADDRESS%",
+        "version": "%RESP(X-VERSION)%",
+    }  # fmt: skip
+    manager = {
+        "@type": f"{_TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "app",
+        "access_log": [
+            log("envoy.log"),
+            log("envoy.json.log", log_format={"json_format": operators}),
+        ],
+        "http_filters": [
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {"@type": f"{_TYPES}.filters.http.router.v3.Router"},
+            }
+        ],
+        "route_config": {
+            "virtual_hosts": [
+                {
+                    "name": "app",
+                    "domains": ["*"],
+                    "routes": [
+                        {
+                            "match": {"prefix": "/"},
+                            "route": {
+                                "weighted_clusters": {
+                                    "clusters": [
+                                        {"name": name, "weight": weight}
+                                        for name, (weight, _) in weights.items()
+                                    ]
+                                }
+                            },
+                        }
+                    ],
+                }
+            ]
+        },
+    }
+    clusters = [
+        {
+            "name": name,
+            "type": "STATIC",
+            "load_assignment": {
+                "cluster_name": name,
+                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(place)}}]}],
+            },
+        }
+        for name, (_, place) in weights.items()
+    ]
+    filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
+    listener = {"address": address(port), "filter_chains": [{"filters": filters}]}
+    return {"static_resources": {"listeners": [listener], "clusters": clusters}}
+
+
+def record_traefik(made: Service, folder: Path) -> None:
+    """Ask through Traefik, once for its JSON and once for its common log format."""
+    weights = {"v1": (16, made.v1), "v2": (3, made.v2), "dead": (1, made.dead)}
+    services: dict[str, Any] = {
+        name: {"loadBalancer": {"servers": [{"url": f"http://{HOST}:{place}"}]}}
+        for name, (_, place) in weights.items()
+    }
+    shares = [{"name": name, "weight": weight} for name, (weight, _) in weights.items()]
+    services["app"] = {"weighted": {"services": shares}}
+    routers = {"app": {"rule": "PathPrefix(`/`)", "entryPoints": ["app"], "service": "app"}}
+    routes = made.folder / "routes.yaml"
+    routes.write_text(json.dumps({"http": {"routers": routers, "services": services}}), "utf-8")
+    for form, name in (("json", "traefik.json.log"), ("common", "traefik.log")):
+        (port,) = free_ports(1)
+        command = [
+            path_of("traefik") or "traefik",
+            f"--entryPoints.app.address={HOST}:{port}",
+            f"--providers.file.filename={routes}",
+            "--providers.file.watch=false",
+            "--global.checkNewVersion=false",
+            "--global.sendAnonymousUsage=false",
+            "--accesslog=true",
+            f"--accesslog.format={form}",
+            f"--accesslog.filepath={folder / name}",
+            "--accesslog.fields.headers.names.X-Version=keep",
+        ]
+        with running(command, port):
+            ask(port, connections=REQUESTS // 3, each=3)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Record with every program that is here."""
+    folder = Path(arguments[0]).resolve() if arguments else HERE
+    with tempfile.TemporaryDirectory(prefix="weighbridge-recordings-") as place:
+        with service(Path(place)) as made:
+            ask(made.front, connections=REQUESTS // 3, each=3)
+            (folder / "hey.csv").write_text(hey(made.url, REQUESTS, "-disable-keepalive"), "utf-8")
+            record_k6(made, folder)
+            for program, record in (("envoy", record_envoy), ("traefik", record_traefik)):
+                if path_of(program) is not None:
+                    for old in folder.glob(f"{program}*.log"):
+                        old.unlink()
+                    record(made, folder)
+        for log in Path(place).glob("nginx-*.log"):
+            lines = log.read_text("utf-8").splitlines(keepends=True)
+            (folder / log.name).write_text("".join(lines[:REQUESTS]), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
