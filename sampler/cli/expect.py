@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sampler.cli.manifests import manifest_options, read
+from sampler.cli.expectation import View, to_document, to_text
+from sampler.cli.manifests import manifest_options, overview_of, read, refuse_cluster_options
 from sampler.errors import ExitCode, ExpectationError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from sampler.cli.manifests import Read
     from sampler.expect.rules.findings import Finding
-    from sampler.expect.rules.model import Expectation, Number
-
-SCHEMA = "weighbridge.expectation/1"
-_SIGNS = {"error": "✗", "warning": "!", "info": "i"}
+    from sampler.expect.rules.model import Expectation
 
 
 @click.command(
@@ -52,23 +47,56 @@ def command(
 ) -> None:
     """Print the expected split, the place of each number, and what is odd about them.
 
-    Reads Kubernetes manifests as they stand in Git, or as kustomize and kubectl print them.
+    Reads Kubernetes manifests as they stand in Git, or as kustomize and kubectl print them; with
+    --cluster, the live objects: what is declared, configured and running, side by side.
     """
-    if options["manifests"] is None:
+    refuse_cluster_options(options)
+    if options["is_live"]:
+        view, findings, refusal = _look_at_cluster(options, url, is_lint=is_lint)
+    elif options["manifests"] is None:
         raise UsageError(
-            "expected --manifests PATH", hint="a folder or a file of YAML, or '-' for stdin"
+            "expected --manifests PATH or --cluster",
+            hint="a folder or a file of YAML, or '-' for stdin; --cluster for the live objects",
         )
-    given = read(options, url)
-    expected, findings = _look(given, is_lint=is_lint)
-    document = _document(expected, findings)
+    else:
+        expected, findings = _look(read(options, url), is_lint=is_lint)
+        view, refusal = View(expected), None
+    document = to_document(view, findings)
     if json_file == "-":
         click.echo(document, nl=False)
     else:
-        click.echo("\n".join(_text(expected, findings, is_lint=is_lint)))
+        click.echo("\n".join(to_text(view, findings, is_lint=is_lint)))
     if json_file not in {None, "-"}:
         _write(Path(str(json_file)), document)
+    if refusal is not None and not is_lint:
+        raise refusal
     is_bad = any(finding.severity == "error" for finding in findings)
     ctx.exit(ExitCode.FAIL if is_lint and is_bad else ExitCode.PASS)
+
+
+def _look_at_cluster(
+    options: dict[str, Any], url: str | None, *, is_lint: bool
+) -> tuple[View, tuple[Finding, ...], ExpectationError | None]:
+    """Give the views of a live split, all findings, and why there is nothing to weigh, if so."""
+    if not is_lint and bool(options["service"]) == bool(options["route"]):
+        raise ExpectationError(
+            "expected one of --service and --route",
+            hint="--service NAME for endpoints behind a Service, --route NAME for weights",
+        )
+    overview, found = overview_of(options, url)
+    seen = overview.view
+    if overview.refusal is not None and not is_lint and seen.observed is None:
+        raise overview.refusal
+    findings = tuple(
+        each
+        for each in dict.fromkeys((*found, *overview.findings))
+        if is_lint or each.code != "not_expected"
+    )
+    return (
+        View(seen.observed, seen.declared, seen.configured, is_live=True),
+        findings,
+        overview.refusal,
+    )
 
 
 def _look(given: Read, *, is_lint: bool) -> tuple[Expectation | None, tuple[Finding, ...]]:
@@ -90,93 +118,6 @@ def _look(given: Read, *, is_lint: bool) -> tuple[Expectation | None, tuple[Find
         found += expected.findings
     found += lint(given.inventory, question, None if expected is None else expected.objects)
     return expected, tuple(dict.fromkeys(found))
-
-
-def _text(
-    expected: Expectation | None, findings: Sequence[Finding], *, is_lint: bool
-) -> Iterator[str]:
-    from analysis.render.printable import visible  # noqa: PLC0415 - as above
-
-    if expected is not None:
-        split = expected.split
-        shares = ", ".join(f"{visible(arm)} {split.share(arm) * 100:.4g} %" for arm in split.arms)
-        source = expected.source
-        yield f"{visible(str(split))}  ({shares}), from {source.kind} {visible(source.name)}"
-        yield from _table(expected.numbers)
-    for finding in findings:
-        where = f"{visible(finding.where)}: " if finding.where else ""
-        yield (
-            f"{_SIGNS[finding.severity]} {finding.severity} {finding.code}: "
-            f"{where}{visible(finding.message)}"
-        )
-        if finding.remedy:
-            yield f"    → {visible(finding.remedy)}"
-    if is_lint and not findings:
-        yield "no findings"
-
-
-def _table(numbers: Sequence[Number]) -> Iterator[str]:
-    from analysis.render.printable import cells, pad, visible  # noqa: PLC0415 - as above
-
-    rows = [
-        (
-            visible(number.towards),
-            str(number.value),
-            number.what,
-            f"{number.kind} {visible(number.name)}",
-            visible(number.where),
-        )
-        for number in numbers
-    ]
-    widths = [max(cells(row[column]) for row in rows) for column in range(5)] if rows else []
-    for row in rows:
-        filled = [
-            pad(text, width, right=column == 1)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield ("  " + "  ".join(filled)).rstrip()
-
-
-def _document(expected: Expectation | None, findings: Sequence[Finding]) -> str:
-    document: dict[str, Any] = {"schema": SCHEMA}
-    if expected is not None:
-        document["expected"] = _expected(expected)
-    document["findings"] = [
-        {
-            "code": finding.code.value,
-            "severity": finding.severity.value,
-            "message": finding.message,
-            "remedy": finding.remedy,
-            "where": finding.where,
-        }
-        for finding in findings
-    ]
-    return json.dumps(document, indent=2) + "\n"
-
-
-def _expected(expected: Expectation) -> dict[str, Any]:
-    from analysis import Tolerance  # noqa: PLC0415 - as above
-
-    split, source = expected.split, expected.source
-    return {
-        "source": {"kind": source.kind, "name": source.name, "where": source.where},
-        "weights": dict(zip(split.arms, split.weights, strict=True)),
-        "shares": {arm: split.share(arm) for arm in split.arms},
-        "tolerance": {
-            band.arm: [max(band.low, 0.0), min(band.high, 1.0)] for band in Tolerance().bands(split)
-        },
-        "numbers": [
-            {
-                "towards": number.towards,
-                "value": number.value,
-                "what": number.what,
-                "kind": number.kind,
-                "name": number.name,
-                "where": number.where,
-            }
-            for number in expected.numbers
-        ],
-    }
 
 
 def _write(file: Path, document: str) -> None:

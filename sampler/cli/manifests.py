@@ -1,7 +1,8 @@
-"""Options that read an expectation from manifests, and what they mean."""
+"""Options that read an expectation from manifests or a cluster, and what they mean."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,6 +14,8 @@ from sampler.errors import ExpectationError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sampler.expect.lookout import Watch
+    from sampler.expect.overview import Overview
     from sampler.expect.rules.findings import Finding
     from sampler.expect.rules.model import Expectation, Question
     from sampler.expect.rules.objects import Inventory
@@ -23,17 +26,35 @@ _OPTIONS = (
         help="Read the expectation from a file or a folder of Kubernetes YAML; '-' is stdin.",
     ),
     click.option(
+        "--cluster", "is_live", is_flag=True,
+        help="Read the expectation from the live cluster: kubeconfig, or the pod's account. "
+        "Only get, list and watch. Manifests that are given too must agree with it.",
+    ),
+    click.option(
+        "--context", default=None, metavar="NAME",
+        help="With --cluster: the context of the kubeconfig. Default: the current one.",
+    ),
+    click.option(
         "--service", default="", metavar="NAME",
-        help="With --manifests: the Service, divided by the replicas behind it.",
+        help="The Service, divided by the replicas, or the ready endpoints, behind it.",
     ),
     click.option(
         "--route", default="", metavar="[KIND/]NAME",
-        help="With --manifests: HTTPRoute, VirtualService, TraefikService, IngressRoute, Ingress, "
-        "Rollout or Canary, divided by its weights.",
+        help="HTTPRoute, VirtualService, TraefikService, IngressRoute, Ingress, Rollout or "
+        "Canary, divided by its weights.",
     ),
     click.option(
         "--namespace", "-n", default="", metavar="NAMESPACE",
-        help="With --manifests: of the object, and of objects that name none.",
+        help="Of the object, and of manifests that name none. Default with --cluster: that of "
+        "the context.",
+    ),
+    click.option(
+        "--node", default="", metavar="NAME",
+        help="With --cluster: the node at which requests enter, for Local traffic policies.",
+    ),
+    click.option(
+        "--zone", default="", metavar="NAME",
+        help="With --cluster: the zone at which requests enter, for zone hints.",
     ),
     click.option(
         "--version-from", default="auto", show_default=True, metavar="RULE",
@@ -70,6 +91,24 @@ class Read:
     findings: tuple[Finding, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ForCheck:
+    """What a check is told.
+
+    Parameters
+    ----------
+    url : str
+        What is asked: as given, or the Service's own address.
+    expected : Expectation
+    watch : Watch or None
+        How changes are noticed during the run; None without a cluster.
+    """
+
+    url: str
+    expected: Expectation
+    watch: Watch | None
+
+
 def manifest_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say where the expectation is read."""
     for option in reversed(_OPTIONS):
@@ -94,13 +133,23 @@ def read(options: dict[str, Any], url: str | None = None, headers: Sequence[str]
     ExpectationError
         If they cannot be read.
     """
+    from sampler.expect.sources import read_manifests  # noqa: PLC0415 - only who reads them pays
+
+    question = question_of(options, url, headers)
+    inventory, findings = read_manifests(options["manifests"], options["namespace"])
+    return Read(inventory, question, findings)
+
+
+def question_of(
+    options: dict[str, Any], url: str | None = None, headers: Sequence[str] = ()
+) -> Question:
+    """Give what is asked of objects; parameters are those of `read`."""
     from sampler.expect.rules.model import Question  # noqa: PLC0415 - only who reads them pays
     from sampler.expect.rules.versions import VersionRule, parse_pairs  # noqa: PLC0415
-    from sampler.expect.sources import read_manifests  # noqa: PLC0415
 
     host, path = _asked(url, headers)
     renames = options["renames"]
-    question = Question(
+    return Question(
         service=options["service"],
         route=options["route"],
         namespace=options["namespace"],
@@ -109,9 +158,60 @@ def read(options: dict[str, Any], url: str | None = None, headers: Sequence[str]
         step=options["step"],
         host=host,
         path=path,
+        node=options["node"],
+        zone=options["zone"],
     )
-    inventory, findings = read_manifests(options["manifests"], options["namespace"])
-    return Read(inventory, question, findings)
+
+
+def overview_of(
+    options: dict[str, Any], url: str | None = None, headers: Sequence[str] = ()
+) -> tuple[Overview, tuple[Finding, ...]]:
+    """Look at the cluster that the options name, and at the manifests, if some are given.
+
+    Parameters are those of `read`.
+
+    Returns
+    -------
+    overview : Overview
+    findings : tuple of Finding
+        Of the manifests.
+
+    Raises
+    ------
+    ExpectationError
+        If the manifests do not say what is declared.
+    UsageError, ClusterError
+        If the cluster cannot be asked.
+    """
+    from sampler.expect.overview import look  # noqa: PLC0415 - only who asks a cluster pays
+    from sampler.expect.rules.resolve import expect  # noqa: PLC0415
+
+    question = question_of(options, url, headers)
+    declared = None
+    findings: tuple[Finding, ...] = ()
+    if options["manifests"] is not None:
+        given = read(options, url, headers)
+        findings = given.findings
+        if question.service or question.route:
+            declared = expect(given.inventory, given.question)
+            findings = (*findings, *declared.findings)
+    return asyncio.run(look(question, options["context"], declared)), findings
+
+
+def refuse_cluster_options(options: dict[str, Any]) -> None:
+    """Refuse options that only mean something with --cluster.
+
+    Raises
+    ------
+    UsageError
+        If one of them is given without it.
+    """
+    for name in ("context", "node", "zone"):
+        if options[name] and not options["is_live"]:
+            raise UsageError(
+                f"--{name} {options[name]}: that says something about a cluster",
+                hint="give --cluster, too",
+            )
 
 
 def _asked(url: str | None, headers: Sequence[str]) -> tuple[str | None, str | None]:
@@ -129,32 +229,57 @@ def _asked(url: str | None, headers: Sequence[str]) -> tuple[str | None, str | N
     return host or None, parts.path or "/"
 
 
-def expectation_for_check(options: dict[str, Any], url: str, headers: Sequence[str]) -> Expectation:
+def expectation_for_check(
+    options: dict[str, Any], url: str | None, headers: Sequence[str], settle_s: float | None = None
+) -> ForCheck:
     """Give the expectation of a check, and say on stderr what its objects bring to light.
+
+    Parameters
+    ----------
+    options, url, headers
+        As for `read`.
+    settle_s : float or None
+        How long nothing is judged after a change in the cluster [s]; None finds out.
+
+    Returns
+    -------
+    ForCheck
 
     Raises
     ------
     ExpectationError
-        If there is none, or pods alone can never make it: to test that would be in vain.
+        If there is none, if what was read contradicts itself, or if pods alone can never
+        make it: to test that would be in vain.
     """
-    from sampler.expect.rules.findings import FindingCode, Severity  # noqa: PLC0415 - as above
+    from sampler.expect.rules.findings import FindingCode  # noqa: PLC0415 - as above
     from sampler.expect.rules.lint import lint  # noqa: PLC0415
     from sampler.expect.rules.resolve import expect  # noqa: PLC0415
 
-    given = read(options, url, headers)
-    expected = expect(given.inventory, given.question)
-    findings = dict.fromkeys(
-        (
+    watch = None
+    if options["is_live"]:
+        overview, findings = overview_of(options, url, headers)
+        expected = overview.expectation()
+        url = url or overview.address()
+        findings += overview.findings
+        watch = overview.watch(settle_s)
+    else:
+        given = read(options, url, headers)
+        expected = expect(given.inventory, given.question)
+        findings = (
             *given.findings,
             *expected.findings,
             *lint(given.inventory, given.question, expected.objects),
         )
-    )
     for finding in expected.findings:
         if finding.code is FindingCode.UNACHIEVABLE_WEIGHT:
             raise ExpectationError(f"{finding.where}: {finding.message}", hint=finding.remedy)
-    for finding in findings:
-        if finding.severity is not Severity.INFO:
-            click.echo(f"{finding.severity}: {finding.where}: {finding.message}", err=True)
+    _warn(findings)
+    return ForCheck(str(url), expected, watch)
+
+
+def _warn(findings: Sequence[Finding]) -> None:
+    for finding in dict.fromkeys(findings):
+        if finding.severity != "info":
+            where = f"{finding.where}: " if finding.where else ""
+            click.echo(f"{finding.severity}: {where}{finding.message}", err=True)
             click.echo(f"  → {finding.remedy}", err=True)
-    return expected

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sampler.errors import ExpectationError
 from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.model import Mixture, Number, mix
-from sampler.expect.rules.workloads import behind_service
+from sampler.expect.rules.services import behind_service
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,11 +23,13 @@ class FindingCode(StrEnum):
     BACKEND_MISSING = "backend_missing"
     DEFAULT_WEIGHTS = "default_weights"
     DUPLICATE_OBJECT = "duplicate_object"
+    FORBIDDEN = "forbidden"
     HEADLESS = "headless"
     HOST_MISMATCH = "host_mismatch"
     LOCAL_TRAFFIC_POLICY = "local_traffic_policy"
     NOT_AN_OBJECT = "not_an_object"
     NOT_EXPECTED = "not_expected"
+    NOT_READY = "not_ready"
     NOT_RENDERED = "not_rendered"
     REFERENCE_NOT_GRANTED = "reference_not_granted"
     ROLLOUT_HAS_STEPS = "rollout_has_steps"
@@ -39,6 +41,7 @@ class FindingCode(StrEnum):
     UNACHIEVABLE_WEIGHT = "unachievable_weight"
     UNKNOWN_KIND = "unknown_kind"
     UNKNOWN_WORKLOAD = "unknown_workload"
+    UNREAD = "unread"
     VERSION_MISSING = "version_missing"
     WEIGHT_CLAMPED = "weight_clamped"
     WEIGHT_SKIPPED = "weight_skipped"
@@ -54,10 +57,12 @@ _SEVERITIES = {
     FindingCode.HEADLESS: Severity.WARNING,
     FindingCode.LOCAL_TRAFFIC_POLICY: Severity.WARNING,
     FindingCode.NOT_AN_OBJECT: Severity.INFO,
+    FindingCode.NOT_READY: Severity.WARNING,
     FindingCode.ROLLOUT_HAS_STEPS: Severity.INFO,
     FindingCode.ROUTE_DECIDES: Severity.WARNING,
     FindingCode.STICKY: Severity.WARNING,
     FindingCode.UNKNOWN_KIND: Severity.INFO,
+    FindingCode.UNREAD: Severity.WARNING,
     FindingCode.WEIGHT_CLAMPED: Severity.WARNING,
     FindingCode.WEIGHT_SKIPPED: Severity.WARNING,
     FindingCode.WEIGHT_TOTAL_IGNORED: Severity.WARNING,

@@ -19,7 +19,7 @@ from sampler.expect.rules.matching import (
     only_rule,
     wrong_host,
 )
-from sampler.expect.rules.workloads import behind_selector
+from sampler.expect.rules.services import behind_subset
 
 if TYPE_CHECKING:
     from sampler.expect.rules.findings import Finding
@@ -100,8 +100,7 @@ def _destination(
             name, namespace, node["host"], inventory, question, is_used=is_used
         )
         return towards, mixture
-    selector = service["spec"]["selector"].texts() | labels
-    return towards, behind_selector(service, selector, inventory, question)
+    return towards, behind_subset(service, labels, inventory, question)
 
 
 def _subset(node: Node, name: str, namespace: str, inventory: Inventory) -> dict[str, str]:

@@ -37,6 +37,8 @@ class Question:
         Of a progressive delivery: which step is meant.
     host, path : str or None
         Of the requests, where they decide between rules.
+    node, zone : str
+        Where requests enter the cluster, for traffic policies and hints; empty if nobody said.
     """
 
     service: str = ""
@@ -47,6 +49,8 @@ class Question:
     step: int | None = None
     host: str | None = None
     path: str | None = None
+    node: str = ""
+    zone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

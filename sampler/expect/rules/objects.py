@@ -191,13 +191,18 @@ class Inventory:
     ----------
     objects : sequence of KubeObject
         In the order in which they were read; each identity once.
+    has_endpoints : bool
+        Whether they are live, so that the endpoints of a Service are counted, and not the
+        pods that somebody declared.
     """
 
-    def __init__(self, objects: Sequence[KubeObject]) -> None:
+    def __init__(self, objects: Sequence[KubeObject], *, has_endpoints: bool = False) -> None:
         self.objects = tuple(objects)
+        self.has_endpoints = has_endpoints
         self._by_kind: dict[str, list[KubeObject]] = {}
         for each in self.objects:
             self._by_kind.setdefault(each.kind, []).append(each)
+        self._by_name: dict[str, dict[tuple[str, str], KubeObject]] = {}
 
     def of(self, *kinds: str) -> list[KubeObject]:
         """All objects of some kinds, kind by kind."""
@@ -205,10 +210,12 @@ class Inventory:
 
     def find(self, kind: str, name: str, namespace: str) -> KubeObject | None:
         """Find one object by its identity."""
-        for each in self.of(kind):
-            if each.name == name and each.namespace == namespace:
-                return each
-        return None
+        known = self._by_name.get(kind)
+        if known is None:
+            known = self._by_name[kind] = {}
+            for each in self.of(kind):
+                known.setdefault((each.name, each.namespace), each)
+        return known.get((name, namespace))
 
     def named(self, kinds: Sequence[str], name: str, namespace: str = "") -> KubeObject:
         """Find the one object that a person means.

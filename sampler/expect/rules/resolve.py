@@ -12,8 +12,8 @@ from sampler.expect.rules.ingress import behind_ingress
 from sampler.expect.rules.istio import behind_virtual_service
 from sampler.expect.rules.model import Expectation, Question, expectation
 from sampler.expect.rules.rollout import behind_rollout
+from sampler.expect.rules.services import behind_service
 from sampler.expect.rules.traefik import behind_ingress_route, behind_traefik_service
-from sampler.expect.rules.workloads import behind_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable

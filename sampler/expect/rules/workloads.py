@@ -192,7 +192,13 @@ def _number(each: Workload, label: str) -> Number:
     )
 
 
-def label_of(template: Node, owner: KubeObject, question: Question, also: str = "") -> str:
+def label_of(
+    template: Node,
+    owner: KubeObject,
+    question: Question,
+    also: str = "",
+    owner_name: str = "",
+) -> str:
     """Give the label with which the pods of a template answer.
 
     Parameters
@@ -203,20 +209,23 @@ def label_of(template: Node, owner: KubeObject, question: Question, also: str = 
         How the version is found, and what it is called in answers.
     also : str
         Another name that ``--version-from`` may have used: the Service's.
+    owner_name : str
+        Name of the workload, where `owner` is a pod of it.
 
     Raises
     ------
     ExpectationError
         If the version cannot be told.
     """
-    version = question.versions.of_template(template, owner.name)
-    if version is None or owner.name not in question.versions.names:
+    name = owner_name or owner.name
+    version = question.versions.of_template(template, name)
+    if version is None or name not in question.versions.names:
         version = question.versions.of_name(also) or version
     if not version:
         raise ExpectationError(
             f"{template.where}: the pods of {owner} do not say their version",
             hint="label the pod template (version: v1), tag its image, or use "
-            f"--version-from label:KEY or --version-from {owner.name}=v1",
+            f"--version-from label:KEY or --version-from {name}=v1",
         )
     return question.renames.get(version, version)
 

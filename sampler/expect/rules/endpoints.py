@@ -1,0 +1,358 @@
+"""Which endpoints of a Service get traffic, as kube-proxy reads its EndpointSlices.
+
+References: Kubernetes, EndpointConditions of discovery/v1; kube-proxy, pkg/proxy/topology.go
+(CategorizeEndpoints, topologyModeFromHints).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from sampler.errors import ExpectationError
+from sampler.expect.rules.model import Mixture, Number
+from sampler.expect.rules.objects import selects
+from sampler.expect.rules.workloads import label_of, workloads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from sampler.expect.rules.model import Question
+    from sampler.expect.rules.objects import Inventory, KubeObject, Node
+
+SERVICE_NAME = "kubernetes.io/service-name"
+"""Label of a slice that names its Service."""
+
+_READY = "ready endpoints"
+_TERMINATING = "serving, terminating endpoints"
+_MOST_OWNERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address behind a Service.
+
+    Parameters
+    ----------
+    node : Node
+        The endpoint in its slice.
+    identity : str
+        Of the pod, or else the address; the same in every slice that repeats it.
+    is_ready, is_serving, is_terminating : bool
+        As kube-proxy reads the conditions: absent means ready, serving as ready, and not
+        terminating.
+    host : str
+        Name of its node; empty if it is not known.
+    zones, nodes : frozenset of str
+        Its hints: for whom it is meant.
+    """
+
+    node: Node
+    identity: str
+    is_ready: bool
+    is_serving: bool
+    is_terminating: bool
+    host: str
+    zones: frozenset[str]
+    nodes: frozenset[str]
+
+
+def endpoints_of(service: KubeObject, inventory: Inventory) -> list[Endpoint]:
+    """Give the endpoints of a Service, of one address family, each once."""
+    slices = [
+        each
+        for each in inventory.of("EndpointSlice")
+        if each.namespace == service.namespace and each.labels.get(SERVICE_NAME) == service.name
+    ]
+    families = [node.text() for node in service["spec"]["ipFamilies"]]
+    present = sorted({each["addressType"].text("IPv4") for each in slices})
+    family = next((each for each in (*families, *present) if each in present), "")
+    found: dict[str, Endpoint] = {}
+    for each in slices:
+        if each["addressType"].text("IPv4") != family:
+            continue
+        for node in each["endpoints"]:
+            endpoint = _endpoint(node)
+            known = found.get(endpoint.identity)
+            # While a pod moves from one slice to another, it stands in both for a moment.
+            if known is None or (endpoint.is_ready and not known.is_ready):
+                found[endpoint.identity] = endpoint
+    return list(found.values())
+
+
+def _endpoint(node: Node) -> Endpoint:
+    conditions, target, hints = node["conditions"], node["targetRef"], node["hints"]
+    is_ready = conditions["ready"].value is not False
+    is_serving = conditions["serving"].value
+    addresses = [each.text() for each in node["addresses"]]
+    return Endpoint(
+        node=node,
+        identity=target["uid"].text("") or target["name"].text("") or ",".join(addresses),
+        is_ready=is_ready,
+        is_serving=is_ready if is_serving is None else is_serving is True,
+        is_terminating=conditions["terminating"].value is True,
+        host=node["nodeName"].text(""),
+        zones=frozenset(each["name"].text() for each in hints["forZones"]),
+        nodes=frozenset(each["name"].text() for each in hints["forNodes"]),
+    )
+
+
+def eligible(
+    endpoints: Sequence[Endpoint], *, is_local: bool, node: str, zone: str
+) -> list[Endpoint]:
+    """Give the endpoints that kube-proxy on one node sends connections to.
+
+    Parameters
+    ----------
+    endpoints : sequence of Endpoint
+        All of the Service.
+    is_local : bool
+        Whether the traffic policy that holds is ``Local``.
+    node, zone : str
+        Of the kube-proxy; empty if it is not known.
+    """
+    if is_local:
+        here = [each for each in endpoints if each.host == node]
+        return [each for each in here if each.is_ready] or _leaving(here)
+    ready = [each for each in endpoints if each.is_ready]
+    return _near(ready, node, zone) or _leaving(endpoints)
+
+
+def _leaving(endpoints: Iterable[Endpoint]) -> list[Endpoint]:
+    """Give those that still serve while they terminate: better than none."""
+    return [each for each in endpoints if each.is_serving and each.is_terminating]
+
+
+def _near(ready: list[Endpoint], node: str, zone: str) -> list[Endpoint]:
+    """Follow hints if every ready endpoint has them and one of them is for this place."""
+    hints: tuple[tuple[str, Callable[[Endpoint], frozenset[str]]], ...] = (
+        (node, lambda each: each.nodes),
+        (zone, lambda each: each.zones),
+    )
+    for place, meant in hints:
+        if all(meant(each) for each in ready):
+            near = [each for each in ready if place in meant(each)]
+            if near:
+                return near
+    return ready
+
+
+def behind_endpoints(
+    service: KubeObject,
+    inventory: Inventory,
+    question: Question,
+    labels: Mapping[str, str] | None = None,
+) -> Mixture:
+    """Give the endpoints by label that get the traffic of a Service.
+
+    Parameters
+    ----------
+    service, inventory, question
+        The inventory holds live objects.
+    labels : mapping of str to str or None
+        Of the pods that are meant, where a route names a subset.
+
+    Raises
+    ------
+    ExpectationError
+        If the version of an endpoint cannot be told, or the split depends on a node or zone
+        that nobody named.
+    """
+    chosen = _chosen(service, endpoints_of(service, inventory), inventory, question)
+    counts: Counter[tuple[str, KubeObject, bool]] = Counter()
+    pods: list[KubeObject] = []
+    for each in chosen:
+        pod = _pod(each, inventory)
+        if labels and (pod is None or not selects(labels, pod.labels)):
+            continue
+        label = _label(each, pod, service, inventory, question)
+        counts[label, each.node.owner, each.is_ready] += 1
+        pods += () if pod is None else (pod,)
+    weights: dict[str, Fraction] = dict.fromkeys(
+        _declared(service, inventory, question, labels), Fraction(0)
+    )
+    numbers = []
+    for (label, owner, is_ready), count in sorted(
+        counts.items(), key=lambda item: (item[0][0], item[0][1].name)
+    ):
+        weights[label] = weights.get(label, Fraction(0)) + count
+        what = _READY if is_ready else _TERMINATING
+        numbers.append(Number(count, what, owner.kind, owner.full_name, owner.place, label))
+    slices = dict.fromkeys(each.node.owner for each in chosen)
+    owners = dict.fromkeys(top_of(pod, inventory)[1] or pod for pod in pods)
+    return Mixture(weights, tuple(numbers), (), (service, *slices, *owners))
+
+
+def _declared(
+    service: KubeObject,
+    inventory: Inventory,
+    question: Question,
+    labels: Mapping[str, str] | None,
+) -> list[str]:
+    """Labels that workloads behind the Service declare: without endpoints they stay silent."""
+    selector = service["spec"]["selector"].texts() | dict(labels or {})
+    found = sorted(
+        (each for each in workloads(inventory) if selects(selector, each.labels)),
+        key=lambda each: each.owner.name,
+    )
+    return [
+        label_of(each.template, each.owner, question, also=service.name)
+        for each in found
+        if each.owner.namespace == service.namespace
+    ]
+
+
+def _chosen(
+    service: KubeObject, endpoints: list[Endpoint], inventory: Inventory, question: Question
+) -> list[Endpoint]:
+    """Give what kube-proxy at the client's place uses, if that is known or does not matter."""
+    if question.route:
+        # A gateway reads the endpoints itself; kube-proxy's policies and hints are not its own.
+        return eligible(
+            [_without_hints(each) for each in endpoints], is_local=False, node="", zone=""
+        )
+    is_local = policy_of(service, question)["value"] == "Local"
+    node, zone = question.node, question.zone
+    if is_local and not node:
+        places = sorted({each.host for each in endpoints if each.host})
+        return _alike(
+            service,
+            {
+                f"--node {place}": eligible(endpoints, is_local=True, node=place, zone="")
+                for place in places
+            },
+            inventory,
+            question,
+            f"{policy_of(service, question)['name']} is Local",
+        )
+    ready = [each for each in endpoints if each.is_ready]
+    is_hinted = bool(ready) and all(each.zones for each in ready)
+    if not is_local and is_hinted and not zone:
+        places = sorted({zone for each in ready for zone in each.zones})
+        return _alike(
+            service,
+            {
+                f"--zone {place}": eligible(endpoints, is_local=False, node=node, zone=place)
+                for place in places
+            },
+            inventory,
+            question,
+            "its endpoints have zone hints",
+        )
+    return eligible(endpoints, is_local=is_local, node=node, zone=zone)
+
+
+def _without_hints(each: Endpoint) -> Endpoint:
+    return Endpoint(
+        each.node, each.identity, each.is_ready, each.is_serving, each.is_terminating, each.host,
+        frozenset(), frozenset(),
+    )  # fmt: skip
+
+
+def policy_of(service: KubeObject, question: Question) -> dict[str, str]:
+    """Name and value of the traffic policy that holds for the host that is asked.
+
+    Addresses of a load balancer and external addresses are external; all else comes from
+    inside the cluster.
+    """
+    outside = [
+        each[key].text("")
+        for each in service["status"]["loadBalancer"]["ingress"]
+        for key in ("ip", "hostname")
+    ]
+    outside += [each.text() for each in service["spec"]["externalIPs"]]
+    is_external = bool(question.host) and question.host in outside
+    name = "externalTrafficPolicy" if is_external else "internalTrafficPolicy"
+    return {"name": name, "value": service["spec"][name].text("Cluster")}
+
+
+def _alike(
+    service: KubeObject,
+    views: Mapping[str, list[Endpoint]],
+    inventory: Inventory,
+    question: Question,
+    why: str,
+) -> list[Endpoint]:
+    """Give all endpoints if every place sees the same split of them; else it must be named."""
+    shares = {
+        place: _shares(chosen, service, inventory, question) for place, chosen in views.items()
+    }
+    used = {each.identity: each for chosen in views.values() for each in chosen}
+    whole = list(used.values())
+    if all(share == _shares(whole, service, inventory, question) for share in shares.values()):
+        return whole
+    seen = "; ".join(
+        f"{place}: " + ", ".join(f"{label} {float(100 * part):.3g} %" for label, part in share)
+        for place, share in shares.items()
+    )
+    raise ExpectationError(
+        f"{service.place}: {why}, so that the split depends on where the client is ({seen})",
+        hint="say where requests enter the cluster: --node NAME or --zone NAME",
+    )
+
+
+def _shares(
+    chosen: Sequence[Endpoint], service: KubeObject, inventory: Inventory, question: Question
+) -> tuple[tuple[str, Fraction], ...]:
+    counts = Counter(
+        _label(each, _pod(each, inventory), service, inventory, question) for each in chosen
+    )
+    return tuple((label, Fraction(count, len(chosen))) for label, count in sorted(counts.items()))
+
+
+def _pod(endpoint: Endpoint, inventory: Inventory) -> KubeObject | None:
+    target = endpoint.node["targetRef"]
+    if target["kind"].text("") != "Pod":
+        return None
+    namespace = target["namespace"].text("") or endpoint.node.owner.namespace
+    return inventory.find("Pod", target["name"].text(), namespace)
+
+
+def _label(
+    endpoint: Endpoint,
+    pod: KubeObject | None,
+    service: KubeObject,
+    inventory: Inventory,
+    question: Question,
+) -> str:
+    if pod is not None:
+        name, _ = top_of(pod, inventory)
+        return label_of(pod.root, pod, question, also=service.name, owner_name=name)
+    version = question.versions.of_name(service.name)
+    if version is not None:
+        return question.renames.get(version, version)
+    target = endpoint.node["targetRef"]
+    what = f"{target['kind'].text('')} {target['name'].text('')}".strip()
+    raise ExpectationError(
+        f"{endpoint.node.owner.place}: the endpoint {endpoint.node['addresses'].value} of "
+        f"{service} is {what or 'made by hand'}, and no such pod was found",
+        hint="wait until the pod is listed; for endpoints made by hand, declare the split with "
+        f"--expect, or say what answers there: --version-from {service.name}=v1",
+    )
+
+
+def top_of(owned: KubeObject, inventory: Inventory) -> tuple[str, KubeObject | None]:
+    """Follow the controllers of an object to the top: its name, and the object if it was read.
+
+    Pod → ReplicaSet → Deployment is the usual way.
+    """
+    name, found = owned.name, owned
+    for _ in range(_MOST_OWNERS):
+        controller = next(
+            (
+                each
+                for each in found["metadata"]["ownerReferences"]
+                if each["controller"].value is True
+            ),
+            None,
+        )
+        if controller is None:
+            return name, None if found is owned else found
+        name = controller["name"].text()
+        owner = inventory.find(controller["kind"].text(), name, owned.namespace)
+        if owner is None:
+            return name, None
+        found = owner
+    return name, found

@@ -1,0 +1,48 @@
+"""What stands behind a Service: pods as they are declared, or endpoints as they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sampler.errors import ExpectationError
+from sampler.expect.rules import endpoints, workloads
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sampler.expect.rules.model import Mixture, Question
+    from sampler.expect.rules.objects import Inventory, KubeObject
+
+
+def behind_service(service: KubeObject, inventory: Inventory, question: Question) -> Mixture:
+    """Give the pods, or the endpoints, by label that a Service sends traffic to.
+
+    Raises
+    ------
+    ExpectationError
+        As `workloads.behind_service` and `endpoints.behind_endpoints`.
+    """
+    return behind_subset(service, {}, inventory, question)
+
+
+def behind_subset(
+    service: KubeObject, labels: Mapping[str, str], inventory: Inventory, question: Question
+) -> Mixture:
+    """Give those of them whose pods carry more labels.
+
+    Raises
+    ------
+    ExpectationError
+        As `behind_service`.
+    """
+    if inventory.has_endpoints:
+        if service["spec"]["type"].text("") == "ExternalName":
+            raise ExpectationError(
+                f"{service.place}: {service} is an ExternalName: its pods are elsewhere",
+                hint="declare the split with --expect",
+            )
+        return endpoints.behind_endpoints(service, inventory, question, labels)
+    if not labels:
+        return workloads.behind_service(service, inventory, question)
+    selector = service["spec"]["selector"].texts() | dict(labels)
+    return workloads.behind_selector(service, selector, inventory, question)
