@@ -259,3 +259,20 @@ def test_bounds_outside_their_range_are_refused(weighbridge, wrong, range_):
 
     assert done.returncode == 2
     assert range_ in done.stderr
+
+
+def test_the_report_says_what_was_asked_of_the_decision(weighbridge, nine_to_one, tmp_path):
+    done = weighbridge(
+        "check", nine_to_one.url, "--expect", "v1=9,v2=1", "--tolerance", "v2=-5pp+6pp",
+        "--missing-ratio", "2", "--inner", "50%", "--max-samples", "40", "--json", "-",
+        "--markdown", "said.md",
+    )  # fmt: skip
+
+    report = report_of(done)
+    asked = {"tolerance": "v2=-5pp+6pp", "inner": 0.5, "missing_ratio": 2, "max_unlabelled": 0.05}
+    assert report["decision"].items() >= asked.items()
+    assert report["expected"]["tolerance"]["v2"] == pytest.approx([0.05, 0.16])
+    for text in (done.stderr, (tmp_path / "said.md").read_text()):
+        words = " ".join(text.split())
+        assert "no version loses its labels more than 2 times as often as another" in words
+        assert "FAIL begins at 50 % of the tolerance" in words

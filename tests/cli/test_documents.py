@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from sampler import store
 from sampler.demo.process import EmbeddedService
+from sampler.errors import UsageError
 
 
 def only_run(folder):
@@ -32,10 +34,11 @@ def test_a_check_writes_every_document_that_is_asked_for(weighbridge, service, t
     assert (tmp_path / "s.md").read_text().startswith("### ✅ PASS\n")
     assert (tmp_path / "m.txt").read_text().endswith("# EOF\n")
     page = (tmp_path / "p.html").read_text()
-    assert page.count("<figure>") == 2  # one replica: nothing to compare
+    assert page.count("<figure>") == 3  # one replica: nothing to compare
     run = only_run(tmp_path)
     assert (run / "report.html").read_text() == page
     assert (run / "split.svg").read_text().startswith("<svg")
+    assert (run / "split.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_run_keeps_its_summary_and_metrics_and_draws_nothing_unasked(
@@ -72,3 +75,53 @@ def test_a_fail_of_a_run_that_measured_nothing_has_a_page_too(weighbridge, tmp_p
     page = (tmp_path / "p.html").read_text()
     assert "nothing could be measured" in page
     assert "What to do" in page
+
+
+def test_secrets_of_the_url_are_in_no_document(weighbridge, service, monkeypatch, tmp_path):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step.md"))
+    monkeypatch.setenv("CI_JOB_URL", "https://gitlab.example/-/jobs/1")
+    monkeypatch.setenv("SHOP_TOKEN", "s3cret-of-the-environment")
+    url = f"{service.url}?page=2&access_token=s3cret-of-the-url"
+    done = weighbridge(
+        "check", url, "--expect", "v1=1", "--json", "r.json", "--junit", "j.xml", "--markdown",
+        "s.md", "--metrics", "m.txt", "--html", "p.html", "--github", "--annotations", "a.json",
+        "--header", "Authorization: Bearer s3cret-of-a-header",
+    )  # fmt: skip
+    weighbridge("report", str(only_run(tmp_path)), "--html", "again.html", "--junit", "again.xml")
+
+    assert done.returncode == 0, done.stderr
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) > 15
+    for text in (
+        done.stdout,
+        done.stderr,
+        *(path.read_bytes().decode("latin-1") for path in written),
+    ):
+        assert "s3cret" not in text
+    assert "access_token=***" in (tmp_path / "r.json").read_text()
+
+
+def test_a_target_that_cannot_be_reached_is_named_without_its_secret(weighbridge):
+    done = weighbridge("check", "http://127.0.0.1:9/?token=s3cret", "--expect", "v1=1")
+
+    assert done.returncode == 4
+    assert "token=***" in done.stdout
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_a_stored_run_draws_its_evidence_with_and_without_its_plan(weighbridge, service, tmp_path):
+    weighbridge("check", service.url, "--expect", "v1=1")
+    folder = only_run(tmp_path)
+    drawn = [store.read(folder).figure("evidence")]
+    (folder / "plan.json").unlink()
+    drawn.append(store.read(folder).figure("evidence"))
+
+    for figure in drawn:
+        assert figure.texts[0].get_text().startswith("PASS after ")
+
+
+def test_a_measurement_has_no_evidence_to_draw(weighbridge, service, tmp_path):
+    weighbridge("sample", service.url, "--max-samples", "20")
+
+    with pytest.raises(UsageError, match="of one decision"):
+        store.read(only_run(tmp_path)).figure("evidence")

@@ -109,10 +109,10 @@ def test_a_check_does_not_start_on_a_weight_that_pods_cannot_make(weighbridge, r
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["check", "http://127.0.0.1:1/"], "--expect and --manifests"),
+        (["check", "http://127.0.0.1:1/"], "one of --expect, --manifests and --cluster"),
         (
             ["check", "http://127.0.0.1:1/", "--expect", "v1=1", "--manifests", "i"],
-            "--expect and --manifests",
+            "one of --expect, --manifests and --cluster",
         ),
         (
             ["check", "http://127.0.0.1:1/", "--expect", "v1=1", "--service", "app"],
@@ -149,3 +149,15 @@ def test_every_finding_is_documented_and_no_other_one_is():
     table = page.partition("## Findings")[2]
 
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == sorted(FindingCode)
+
+
+def test_a_check_knows_from_the_manifests_how_many_replicas_there_are(weighbridge, repository):
+    set_replicas(repository, "deploy.yaml", 1)
+    set_replicas(repository, "deploy-canary.yaml", 2)
+    with EmbeddedService({"v1": 1, "v2": 1}, seed=1) as service:
+        asked = ("--manifests", "i/k8s", "--service", "app", "--json", "out.json")
+        done = weighbridge("check", service.url, *asked)
+
+    assert done.returncode in {0, 1, 3}, done.stdout + done.stderr
+    notes = " ".join(json.loads((repository / "out.json").read_text())["notes"])
+    assert "v2: 1 of 2 replicas answered none" in notes

@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.render import schema
+from sampler.cli.entry import main
 from sampler.demo.process import EmbeddedService
+from tests.recordings.make import HERE as RECORDINGS
 
 TEN_PERCENT = ("--expect", "v1=9,v2=1", "--tolerance", "2pp")
 
@@ -87,6 +89,28 @@ def test_only_the_first_row_of_each_connection_is_judged(weighbridge, tmp_path):
     assert "first answer of each" in report["notes"][0]
 
 
+def test_a_log_is_judged_by_the_means_of_connections_of_a_known_length(weighbridge, tmp_path):
+    pattern = (1, 0, 2, 1, 0, 3, 1, 1, 0, 1) * 60
+    log = tmp_path / "log.csv"
+    rows = [
+        f"{10 * number + place},{'v2' if place < count else 'v1'},{number}\n"
+        for number, count in enumerate(pattern)
+        for place in range(10)
+    ]
+    log.write_text("time,label,connection\n" + "".join(rows), encoding="utf-8")
+    by_two_points = ("--expect", "v1=9,v2=1", "--tolerance", "2pp", "--json", "-")
+
+    means = report_of(weighbridge("judge", str(log), *by_two_points, "--per-connection", "10"))
+    firsts = report_of(weighbridge("judge", str(log), *by_two_points))
+
+    assert (means["verdict"], means["decision"]["decided_after"]) == ("PASS", 372)
+    assert means["groups"]["judged_by"] == "means"
+    assert means["groups"]["picks"] == "request"
+    assert means["observed"]["counts"] == {"v1": 3349, "v2": 371}
+    assert firsts["groups"]["judged_by"] == "first answers"
+    assert firsts["verdict"] == "FAIL"
+
+
 def test_bad_lines_are_counted_and_named_and_too_many_end_with_2(weighbridge, tmp_path):
     lines = [f"{i},v1,{i}" for i in range(999)]
     lines[500] = "500,v1"
@@ -117,17 +141,20 @@ def test_a_bad_line_counts_as_a_connection_without_a_label(weighbridge, tmp_path
     assert "label" in done.stdout
 
 
-def test_rows_out_of_order_are_refused_because_a_slow_version_would_be_under_counted(
+def test_rows_out_of_order_are_sorted_or_refused_because_a_slow_version_would_be_under_counted(
     weighbridge, tmp_path
 ):
     log = tmp_path / "log.csv"
     log.write_text("time,label\n1,v1\n3,v1\n2,v2\n", encoding="utf-8")
 
-    done = weighbridge("judge", str(log), "--expect", "v1=9,v2=1")
+    done = weighbridge("judge", str(log), "--expect", "v1=9,v2=1", "--json", "-")
+    refused = weighbridge("judge", str(log), "--expect", "v1=9,v2=1", "--reorder", "0")
 
-    assert done.returncode == 2
-    assert "line 4" in done.stderr
-    assert "sort the rows" in done.stderr
+    assert done.returncode == 3
+    assert "1 row(s) stood after later ones" in " ".join(report_of(done)["notes"])
+    assert refused.returncode == 2
+    assert "line 4" in refused.stderr
+    assert "sort the rows" in refused.stderr
 
 
 def test_a_missing_column_names_those_that_are_there(weighbridge, tmp_path):
@@ -190,3 +217,57 @@ def test_a_log_without_an_expectation_is_a_usage_error(weighbridge, tmp_path):
 
     assert done.returncode == 2
     assert "--expect" in done.stderr
+
+
+def test_a_gzipped_log_on_stdin_is_recognised(weighbridge, tmp_path):
+    labels = stream("a", 0.1, 5000)
+    log = tmp_path / "log.jsonl"
+    rows = (json.dumps({"time": at, "label": label}) for at, label in enumerate(labels))
+    log.write_text("\n".join(rows), encoding="utf-8")
+
+    done = weighbridge(
+        *("judge", "-", *TEN_PERCENT, "--max-samples", "20000", "--json", "-"),
+        prefix=("sh", "-c", 'gzip -c "$0" | "$@"', str(log)),
+    )
+
+    assert report_of(done)["decision"]["decided_after"] == 3899
+    assert report_of(done)["run"]["target"] == "record stdin"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--format", "csv", "--metric", "answers"), "--metric is for logs of k6"),
+        (("--label-column", "none"), "nothing to judge"),
+        (("--map", "v1"), "expected A=B"),
+        (("--format", "parquet"), "cannot be read as Parquet"),
+        (("--format", "hey"), "--label-column status-code"),
+        (("--format", "nginx"), "--log-format"),
+        (("--format", "k6"), "2 of 2 lines cannot be read"),
+    ],
+)
+def test_a_log_that_cannot_be_read_as_asked_says_what_to_do(capsys, tmp_path, options, words):
+    log = write_csv(tmp_path / "log.csv", ["v1"])
+
+    code = main(["judge", log, "--expect", "v1=9,v2=1", *options])
+
+    assert code == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_address_in_place_of_a_label_is_told_how_to_become_one(weighbridge):
+    log = str(RECORDINGS / "envoy.log")
+    hosts = {
+        row["upstream_cluster"]: row["upstream_host"]
+        for row in map(json.loads, (RECORDINGS / "envoy.json.log").read_text("utf-8").splitlines())
+    }
+    mapped = ",".join(f"{host}={label}" for label, host in hosts.items())
+    expect = ("--expect", "v1=16,v2=3,dead=1")
+
+    failed = weighbridge("judge", log, *expect, "--json", "-")
+    told = weighbridge("judge", log, *expect, "--map", mapped, "--json", "-")
+
+    assert failed.returncode == 1
+    assert "--map" in report_of(failed)["reasons"][0]["remedy"]
+    assert set(report_of(told)["observed"]["counts"]) == {"v1", "v2", "dead"}
+    assert report_of(told)["run"]["label"] == "UPSTREAM_HOST (envoy)"

@@ -66,12 +66,36 @@ def test_the_text_has_the_table_and_the_document_goes_to_its_file(weighbridge, t
     jsonschema.validate(json.loads((tmp_path / "plan.json").read_text()), plan_schema())
 
 
+def test_a_tolerance_may_differ_by_label_and_by_side(weighbridge):
+    plan = plan_of(
+        weighbridge(
+            "plan", "--expect", "a=8,b=1,c=1", "--tolerance", "c=-2pp+4pp,4pp", "--json", "-"
+        )
+    )
+
+    accepted = {label: pytest.approx(ends) for label, ends in plan["expected"]["tolerance"].items()}
+    assert accepted == {"a": [0.76, 0.84], "b": [0.06, 0.14], "c": [0.08, 0.14]}
+    apart = {row["label"]: row for row in plan["told_apart"]}
+    assert apart["b"]["below"] < apart["c"]["below"] < 0.08
+    assert apart["b"]["above"] == pytest.approx(apart["c"]["above"], abs=2e-3)
+
+
+def test_a_tolerance_that_begins_with_a_minus_is_read(weighbridge):
+    plan = plan_of(
+        weighbridge("plan", "--expect", "v1=9,v2=1", "--tolerance", "-2pp+4pp", "--json", "-")
+    )
+
+    assert plan["expected"]["tolerance"]["v2"] == pytest.approx([0.08, 0.14])
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
         (("--expect", "v1=8,v2=1,v3=1", "--exact"), "two versions"),
         (("--expect", "v1=999,v2=1", "--exact"), "at most 50000"),
         (("--expect", "v1=9,v2=1", "--tolerance", "10pp"), "no traffic at all"),
+        (("--expect", "v1=9,v2=1", "--tolerance", "v1=1pp,v2"), "by label as v2=2pp,v1=4pp"),
+        (("--expect", "v1=9,v2=1", "--tolerance", "v3=1pp"), "v3 is not expected"),
         (("--expect", "v1=9,v2=1", "--rate", "0"), "--rate"),
         (("--expect", "9:1"), "v1=9,v2=1"),
         (("--expect", "v1=9,v2=1", "--alpha", "0.7"), "alpha"),

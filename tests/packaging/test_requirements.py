@@ -80,3 +80,16 @@ def test_an_ordinary_user_is_told_to_become_root(monkeypatch):
         assert any("as root" in sentence for sentence in requirements.missing())
     finally:
         requirements.missing.cache_clear()
+
+
+def test_the_runner_of_pipelines_is_installed_in_the_version_that_is_named():
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8")
+
+    assert requirements.GITLAB_CI_LOCAL.rpartition(" ")[2] in makefile.split()
+
+
+def test_a_missing_runner_of_pipelines_is_named_with_the_command_that_brings_it(monkeypatch):
+    monkeypatch.setenv("WEIGHBRIDGE_GITLAB_CI_LOCAL", "/nowhere")
+
+    with pytest.raises(FileNotFoundError, match="npm install --prefix"):
+        requirements.gitlab_ci_local()

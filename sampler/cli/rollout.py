@@ -1,0 +1,403 @@
+"""``weighbridge rollout``: start, promote or roll back a canary by editing its manifests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sampler.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sampler.rollout import Pair, Step, Worktree
+    from sampler.rollout.evidence import Weighed
+
+SCHEMA = "weighbridge.rollout/1"
+
+_WHICH = (
+    click.option(
+        "--manifests", default=".", show_default=True, metavar="PATH",
+        help="Folder or file of Kubernetes YAML, in Git.",
+    ),
+    click.option(
+        "--service", default="", metavar="NAME",
+        help="The Service that selects both Deployments; needed if there are several canaries.",
+    ),
+    click.option(
+        "--stable", default="", metavar="NAME", help="The stable Deployment. Default: found."
+    ),
+    click.option(
+        "--canary", default="", metavar="NAME",
+        help="The canary's Deployment. Default: the stable one's name and -canary.",
+    ),
+    click.option(
+        "--namespace", "-n", default="", metavar="NAMESPACE",
+        help="Of the Deployments, and of objects that name none.",
+    ),
+)  # fmt: skip
+
+_WRITING = (
+    click.option(
+        "--commit", is_flag=True, help="Commit the changed files, and nothing else; never pushes."
+    ),
+    click.option(
+        "--message", default=None, metavar="TEXT",
+        help="First line of the commit's message. Default: what the step does.",
+    ),
+    click.option("--dry-run", is_flag=True, help="Show the diff and change nothing."),
+)  # fmt: skip
+
+_IF_CANARY = (
+    click.option(
+        "--if-canary", is_flag=True,
+        help="Do nothing, and end with 0, if no canary runs: for pipelines.",
+    ),
+)  # fmt: skip
+
+_PROOF = (
+    click.option(
+        "--report", "reports", multiple=True, type=click.Path(path_type=Path),
+        metavar="PATH", help="Report, run, or folder of runs to look for the verdict in; may be "
+        "given several times. Default: reports.",
+    ),
+    click.option(
+        "--map", "renames", default=None, metavar="VERSION=LABEL,…",
+        help="With which label a version answers, where that is another word.",
+    ),
+)  # fmt: skip
+
+
+def _with(
+    *options: Sequence[Callable[..., Any]],
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed([each for group in options for each in group]):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+class _InOrder(click.Group):
+    """Lists its commands in the order in which a rollout meets them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(self.commands)
+
+
+@click.group(
+    cls=_InOrder,
+    name="rollout",
+    short_help="Start, promote or roll back a canary by editing its manifests.",
+    epilog="Exit codes: 0 done, 1 the verdict is FAIL (or status --is says no), 2 usage, "
+    "3 nothing proves the canary.",
+)
+def command() -> None:
+    """Move a canary by the replicas of two Deployments, as a person would: in Git.
+
+    Values are changed in place (comments, order and quotes stay) and shown as a diff. Nothing
+    is applied to a cluster, and nothing is pushed.
+    """
+
+
+@command.command(
+    short_help="10 + 0 becomes 9 + 1; with --image, of another version.",
+    epilog="Example: weighbridge rollout start --manifests i/k8s --replicas 1",
+)
+@click.option(
+    "--replicas", type=int, required=True, metavar="N",
+    help="Pods of the canary; the stable Deployment gives up as many.",
+)  # fmt: skip
+@click.option(
+    "--image", default=None, metavar="IMAGE", help="What the canary runs. Default: as declared."
+)
+@click.option(
+    "--set-version", default=None, metavar="VERSION",
+    help="Version of its pods, wherever the old one stands. Default: the tag of --image.",
+)  # fmt: skip
+@_with(_WHICH, _WRITING)
+def start(replicas: int, image: str | None, set_version: str | None, **options: Any) -> None:
+    """Give pods to the canary and take as many from the stable Deployment.
+
+    A canary that runs already is made larger or smaller.
+    """
+    from sampler.rollout import start as step_of  # noqa: PLC0415 - only who needs it pays
+
+    tree = _read(options)
+    step = step_of(tree.pair, replicas, image, set_version)
+    service = options["service"] or "NAME"
+    check = f"weighbridge check URL --manifests {tree.path} --service {service}"
+    _carry_out(tree, step, options, None, f"apply it and weigh it: {check}")
+
+
+@command.command(
+    short_help="9 + 1 becomes 10 of the new version; needs a PASS.",
+    epilog="Example: weighbridge rollout promote --manifests i/k8s --commit",
+)
+@click.option("--force", is_flag=True, help="Promote without a PASS; the commit's message says so.")
+@_with(_WHICH, _PROOF, _IF_CANARY, _WRITING)
+def promote(*, force: bool, **options: Any) -> None:
+    """Give all pods to the stable Deployment, with the canary's images and version.
+
+    Refuses without a PASS of `weighbridge check` for the commit that is checked out and the
+    split that it declares; the newest verdict counts. Ends with 1 if that is FAIL, and with 3
+    if there is none or it is INCONCLUSIVE.
+    """
+    from sampler.rollout import promote as step_of  # noqa: PLC0415 - as above
+
+    tree = _read(options)
+    if _is_in_vain(tree, options):
+        return
+    step = step_of(tree.pair)
+    proof = None if force else _demand_pass(tree, options)
+    for each in step.left:
+        click.echo(
+            f"warning: {each} is not what {tree.pair.canary.name} was weighed with, "
+            "and stays as it is",
+            err=True,
+        )
+    _carry_out(tree, step, options, proof, "apply it and weigh it again", is_forced=force)
+
+
+@command.command(
+    short_help="9 + 1 becomes 10 + 0 again.",
+    epilog="Example: weighbridge rollout rollback --manifests i/k8s --commit",
+)
+@_with(_WHICH, _PROOF, _IF_CANARY, _WRITING)
+def rollback(**options: Any) -> None:
+    """Give all pods back to the stable Deployment.
+
+    What was weighed of this commit is quoted in the commit's message, if there is a report.
+    """
+    from sampler.rollout import rollback as step_of  # noqa: PLC0415 - as above
+
+    tree = _read(options)
+    if _is_in_vain(tree, options):
+        return
+    step = step_of(tree.pair)
+    _carry_out(tree, step, options, _known(tree, options), "apply it and weigh it again")
+
+
+@command.command(
+    short_help="Where the rollout stands, and what was weighed of this commit.",
+    epilog="Example: weighbridge rollout status --manifests i/k8s --is canary",
+)
+@click.option(
+    "--is", "wanted", type=click.Choice(["stable", "canary"]), default=None,
+    help="End with 0 if the rollout stands there, and with 1 if not.",
+)  # fmt: skip
+@click.option(
+    "--json", "json_file", default=None, metavar="FILE",
+    help="Write the state as JSON; '-' is stdout.",
+)  # fmt: skip
+@_with(_WHICH, _PROOF)
+@click.pass_context
+def status(
+    ctx: click.Context, /, wanted: str | None, json_file: str | None, **options: Any
+) -> None:
+    """Say where the rollout stands, and what was weighed of this commit."""
+    tree = _read(options)
+    known = _known(tree, options)
+    document = json.dumps(_document(tree, known), indent=2) + "\n"
+    if json_file == "-":
+        click.echo(document, nl=False)
+    else:
+        click.echo(_told(tree, known))
+        if json_file is not None:
+            _write(json_file, document)
+    is_there = wanted is None or tree.pair.state == wanted
+    ctx.exit(ExitCode.PASS if is_there else ExitCode.FAIL)
+
+
+def _read(options: dict[str, Any]) -> Worktree:
+    from sampler.expect.rules.findings import FindingCode  # noqa: PLC0415 - as above
+    from sampler.rollout import Names, Worktree  # noqa: PLC0415
+
+    names = Names(options["stable"], options["canary"], options["service"], options["namespace"])
+    tree = Worktree.read(options["manifests"], names)
+    for each in tree.findings:
+        if each.code is FindingCode.NOT_RENDERED:
+            click.echo(f"warning: {each.where}: {each.message}", err=True)
+            click.echo("  → change what it overrides there by hand", err=True)
+    return tree
+
+
+def _is_in_vain(tree: Worktree, options: dict[str, Any]) -> bool:
+    """Whether there is no canary, and that is as good."""
+    if not options["if_canary"] or tree.pair.canary.replicas:
+        return False
+    click.echo(f"no canary runs ({tree.pair.canary.where}): nothing to do", err=True)
+    return True
+
+
+def _weights(pair: Pair, options: dict[str, Any]) -> dict[str, int]:
+    """Give the split that the manifests declare, by label."""
+    from sampler.expect.rules.versions import parse_pairs  # noqa: PLC0415 - as above
+
+    text = options["renames"]
+    renames = {} if text is None else parse_pairs(text, "--map", "write v1.2.3=v1")
+    weights: dict[str, int] = {}
+    for version, n in pair.weights.items():
+        label = renames.get(version, version)
+        weights[label] = weights.get(label, 0) + n
+    return weights
+
+
+def _places(options: dict[str, Any]) -> list[Path]:
+    return list(options["reports"]) or [Path("reports")]
+
+
+def _known(tree: Worktree, options: dict[str, Any]) -> Weighed | None:
+    """Give the newest verdict on what is checked out, if there is one that can be read.
+
+    A rollback must not wait for a report: what is missing or broken is passed over.
+    """
+    from sampler.rollout import newest, read_reports  # noqa: PLC0415 - as above
+
+    weights = _weights(tree.pair, options)
+    if tree.repository is None or tree.changed:
+        return None
+    try:
+        reports = read_reports([each for each in _places(options) if each.exists()])
+    except UsageError as error:
+        click.echo(f"warning: {error}", err=True)
+        return None
+    return newest(reports, tree.repository.head, weights)
+
+
+def _demand_pass(tree: Worktree, options: dict[str, Any]) -> Weighed:
+    from sampler.rollout import demand_pass, read_reports  # noqa: PLC0415 - as above
+    from sampler.rollout.evidence import UnprovenError  # noqa: PLC0415
+
+    if tree.repository is None:
+        raise UnprovenError(
+            tree.trouble
+            or f"{tree.path} is in no Git repository, so that no verdict is one on its commit",
+            hint="--force promotes without a PASS",
+        )
+    if tree.changed:
+        raise UnprovenError(
+            f"{tree.changed[0]} was changed since commit {tree.repository.head[:12]}, and what "
+            "was weighed was that commit",
+            hint="commit it, apply it, weigh it; --force promotes without a PASS",
+        )
+    for each in options["reports"]:
+        if not each.exists():
+            raise UsageError(
+                f"--report {each}: no such file or folder",
+                hint="give what weighbridge check --json FILE wrote, or its folder in reports/",
+            )
+    reports = read_reports(_places(options))
+    return demand_pass(reports, tree.repository.head, _weights(tree.pair, options))
+
+
+def _carry_out(
+    tree: Worktree,
+    step: Step,
+    options: dict[str, Any],
+    proof: Weighed | None,
+    then: str,
+    *,
+    is_forced: bool = False,
+) -> None:
+    """Show a step, and write and commit it as far as that was asked for."""
+    from sampler.rollout.worktree import diff, write  # noqa: PLC0415 - as above
+
+    if options["commit"] and (changed := _uncommitted(tree)):
+        raise UsageError(
+            f"{changed[0]} has changes that are not committed, and would go along",
+            hint="commit them or put them aside (git stash), then call again",
+        )
+    files = tree.apply(step.settings)
+    click.echo(f"{step.subject}{' (dry run)' if options['dry_run'] else ''}", err=True)
+    click.echo(diff(files), nl=False)
+    if not files:
+        click.echo("nothing to change: it is so already", err=True)
+    if options["dry_run"] or not files:
+        return
+    write(files)
+    if not options["commit"]:
+        click.echo(f"→ commit it (git commit, or --commit here), {then}", err=True)
+        return
+    message = _message(options["message"] or step.subject, proof, is_forced=is_forced)
+    commit = tree.require_repository().commit([each.path for each in files], message)
+    click.echo(f"committed as {commit[:12]}\n→ push it, {then}", err=True)
+
+
+def _uncommitted(tree: Worktree) -> list[str]:
+    tree.require_repository()
+    return tree.changed
+
+
+def _message(subject: str, proof: Weighed | None, *, is_forced: bool) -> str:
+    """Write a commit's message: what was done, why, and trailers that a program reads."""
+    lines = [subject]
+    if is_forced:
+        lines += ["", "Promoted with --force, without a verdict."]
+    elif proof is not None:
+        run = proof.report.run
+        lines += [
+            *("", f"{proof.report.verdict}: {' '.join(proof.why.split())}"),
+            *("", f"Weighed-Commit: {run.commit}", f"Weighed-Run: {run.id}"),
+        ]
+    return "\n".join(lines)
+
+
+def _told(tree: Worktree, known: Weighed | None) -> str:
+    from analysis.render.printable import visible  # noqa: PLC0415 - as above
+
+    pair = tree.pair
+    sides = (("stable", pair.stable), ("canary", pair.canary))
+    rows = [(role, side.name, side.version, str(side.replicas), side.where) for role, side in sides]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = [f"{pair.state}: {pair.stable.replicas} + {pair.canary.replicas} pods"]
+    for role, name, version, replicas, where in rows:
+        lines.append(
+            f"  {role}  {visible(name).ljust(widths[1])}  {visible(version).ljust(widths[2])}  "
+            f"{replicas.rjust(widths[3])}  {visible(where)}"
+        )
+    if tree.repository is None:
+        lines.append(tree.trouble or "not in a Git repository")
+    elif tree.changed:
+        lines.append(f"changed since commit {tree.repository.head[:12]}: {tree.changed[0]}")
+    elif known is None:
+        lines.append(f"commit {tree.repository.head[:12]}: not weighed")
+    else:
+        lines.append(f"commit {tree.repository.head[:12]}: {known}")
+        lines.append(f"  {visible(known.why)}")
+    return "\n".join(lines)
+
+
+def _document(tree: Worktree, known: Weighed | None) -> dict[str, Any]:
+    pair, repository = tree.pair, tree.repository
+    sides = {"stable": pair.stable, "canary": pair.canary}
+    return {
+        "schema": SCHEMA,
+        "state": pair.state.value,
+        **{
+            role: {
+                "name": side.name,
+                "version": side.version,
+                "replicas": side.replicas,
+                "where": side.where,
+            }
+            for role, side in sides.items()
+        },
+        "commit": None if repository is None else repository.head,
+        "changed": tree.changed,
+        "verdict": None if known is None else str(known.report.verdict),
+        "report": None if known is None else str(known.file),
+    }
+
+
+def _write(file: str, document: str) -> None:
+    try:
+        Path(file).write_text(document, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"--json {file}: {error.strerror}", hint="give a file in an existing folder"
+        ) from error

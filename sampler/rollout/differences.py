@@ -1,0 +1,104 @@
+"""In what two pod templates differ, item by item: containers and variables are told by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sampler.expect.rules.objects import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CONTAINERS = frozenset({"containers", "initContainers"})
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One value that two templates do not share.
+
+    Parameters
+    ----------
+    place : Node
+        The value in the one that may be changed; its own value is None if it has none.
+    wanted : Any
+        What the other one says there; None if it says nothing.
+    """
+
+    place: Node
+    wanted: Any
+
+    @property
+    def key(self) -> str:
+        """Last part of its path."""
+        return str(self.place.path[-1])
+
+    @property
+    def is_label(self) -> bool:
+        """Whether it is a label of the pods."""
+        return self.place.path[-3:-1] == ("metadata", "labels")
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is the image of a container."""
+        path = self.place.path
+        return path[-1] == "image" and len(path) > 2 and path[-3] in _CONTAINERS
+
+    @property
+    def can_be_set(self) -> bool:
+        """Whether both say one text there, so that one can be written over the other."""
+        return isinstance(self.place.value, str) and isinstance(self.wanted, str)
+
+    def __str__(self) -> str:
+        return f"{self.place.dotted} at {self.place.where}"
+
+
+def differences(one: Node, other: Node) -> Iterator[Difference]:
+    """Yield what `one` says otherwise than `other`, at the places of `other`.
+
+    Items of a list that have names are compared by name; other lists as a whole.
+    """
+    if isinstance(one.value, Mapping) and isinstance(other.value, Mapping):
+        for key in dict.fromkeys((*other.value, *one.value)):
+            yield from differences(one[key], other[key])
+    elif _is_named(one.value) and _is_named(other.value):
+        named = {each["name"].value: each for each in one}
+        for each in other:
+            name = each["name"].value
+            yield from _with(named.pop(name, None), each)
+        for each in named.values():
+            yield Difference(Node(other.owner, other.path, None), _plain(each.value))
+    elif one.value != other.value:
+        yield Difference(other, _plain(one.value))
+
+
+def _with(one: Node | None, other: Node) -> Iterator[Difference]:
+    if one is None:
+        yield Difference(other, None)
+    else:
+        yield from differences(one, other)
+
+
+def leaves(node: Node) -> Iterator[Node]:
+    """Yield every text, number and other single value below a node."""
+    if isinstance(node.value, Mapping):
+        for key in node.value:
+            yield from leaves(node[key])
+    elif isinstance(node.value, Sequence) and not isinstance(node.value, str):
+        for each in node:
+            yield from leaves(each)
+    elif node.exists:
+        yield node
+
+
+def _is_named(value: Any) -> bool:
+    return (
+        isinstance(value, Sequence)
+        and not isinstance(value, str)
+        and all(isinstance(each, Mapping) and isinstance(each.get("name"), str) for each in value)
+    )
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, str) else value

@@ -1,0 +1,249 @@
+"""The steps of a canary, each a list of values to change: pure functions of the manifests.
+
+start     10 x v1 + 0          → 9 x v1 + 1 x v2
+promote   9 x v1 + 1 x v2      → 10 x v2 + 0
+rollback  9 x v1 + 1 x v2      → 10 x v1 + 0
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sampler.errors import UsageError
+from sampler.expect.rules.versions import LABELS, tag_of
+from sampler.rollout.differences import Difference, differences, leaves
+from sampler.rollout.pair import Pair, Side, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sampler.expect.rules.objects import KubeObject, Node
+    from sampler.expect.rules.objects import Path as KeyPath
+
+_DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+_VERSION = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value of one Deployment that is to become another.
+
+    Parameters
+    ----------
+    deployment : KubeObject
+        Whose value it is.
+    path : tuple of str or int
+        From the object's root.
+    value : str or int
+        What it is to be.
+    """
+
+    deployment: KubeObject
+    path: KeyPath
+    value: str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a step changes.
+
+    Parameters
+    ----------
+    subject : str
+        First line of a commit message; at most 72 characters where the names are short.
+    settings : tuple of Setting
+        Empty where everything is so already.
+    left : tuple of Difference
+        What the canary's pods have, and the promoted ones will not.
+    """
+
+    subject: str
+    settings: tuple[Setting, ...]
+    left: tuple[Difference, ...] = ()
+
+
+def start(pair: Pair, replicas: int, image: str | None = None, version: str | None = None) -> Step:
+    """Give pods to the canary, and take as many from the stable Deployment.
+
+    A canary that runs already is made larger or smaller; it keeps its version.
+
+    Parameters
+    ----------
+    pair : Pair
+    replicas : int
+        Of the canary, at least 1 and fewer than both have together.
+    image : str or None
+        What the canary is to run; None leaves it.
+    version : str or None
+        That its pods are to carry; None takes the tag of `image`, if that is given.
+
+    Raises
+    ------
+    UsageError
+        If the step makes no canary.
+    """
+    if not 1 <= replicas < pair.total:
+        raise UsageError(
+            f"--replicas {replicas}: expected 1 to {pair.total - 1} of the {pair.total} pods of "
+            f"{pair.stable.name} and {pair.canary.name}"
+            if pair.total > 1
+            else f"{pair.stable.name} has one pod, and a canary needs another one beside it",
+            hint="the canary takes its pods from the stable Deployment: raise that one first",
+        )
+    settings = list(_renewed(pair, image, version))
+    new = _version_after(pair.canary, image, version)
+    if new == pair.stable.version:
+        raise UsageError(
+            f"{pair.canary.name} is {new}, as {pair.stable.name} is, so that nobody could tell "
+            f"them apart: {pair.canary.template.where}",
+            hint="say what the canary runs: --image IMAGE:TAG, or --set-version VERSION",
+        )
+    settings += _replicas(pair, pair.total - replicas, replicas)
+    verb = "Start" if pair.state is State.STABLE else "Resize"
+    subject = f"{verb} the canary of {pair.stable.name}: {replicas} of {pair.total} pods on {new}"
+    return Step(subject, tuple(settings))
+
+
+def promote(pair: Pair) -> Step:
+    """Give all pods to the stable Deployment, with the canary's images and version.
+
+    What else differs between their pods is left as it is, and named in `Step.left`.
+
+    Raises
+    ------
+    UsageError
+        If no canary runs, or a selector would have to change.
+    """
+    _expect_canary(pair, "promote")
+    stable, canary = pair.stable, pair.canary
+    settings: list[Setting] = []
+    left: list[Difference] = []
+    for each in differences(canary.template, stable.template):
+        if each.is_label and each.key in {*stable.selector, *canary.selector}:
+            if _says_version(each, pair):
+                raise _fixed_selector(stable, each)
+            continue  # what keeps the two apart
+        if each.can_be_set and (each.is_image or _says_version(each, pair)):
+            settings.append(Setting(stable.deployment, each.place.path, each.wanted))
+        else:
+            left.append(each)
+    settings += _own_labels(stable, canary.version)
+    settings += _replicas(pair, pair.total, 0)
+    subject = f"Promote {stable.name} to {canary.version} on {_pods(pair.total)}"
+    return Step(subject, tuple(settings), tuple(left))
+
+
+def rollback(pair: Pair) -> Step:
+    """Give all pods back to the stable Deployment; the canary keeps its version, without pods.
+
+    Raises
+    ------
+    UsageError
+        If no canary runs.
+    """
+    _expect_canary(pair, "roll back")
+    subject = f"Roll {pair.stable.name} back to {pair.stable.version} on {_pods(pair.total)}"
+    return Step(subject, tuple(_replicas(pair, pair.total, 0)))
+
+
+def _expect_canary(pair: Pair, what: str) -> None:
+    if pair.state is State.CANARY:
+        return
+    hint = (
+        "what was promoted is taken back with git revert COMMIT"
+        if pair.stable.version == pair.canary.version
+        else "begin one: weighbridge rollout start --replicas 1"
+    )
+    raise UsageError(
+        f"there is no canary to {what}: {pair.canary.name} has no pods ({pair.canary.where})",
+        hint=hint,
+    )
+
+
+def _replicas(pair: Pair, stable: int, canary: int) -> Iterator[Setting]:
+    for side, count in ((pair.stable, stable), (pair.canary, canary)):
+        if side.replicas != count:
+            yield Setting(side.deployment, ("spec", "replicas"), count)
+
+
+def _renewed(pair: Pair, image: str | None, version: str | None) -> Iterator[Setting]:
+    """Give the canary another image, another version, and the version wherever it is named."""
+    if image is None and version is None:
+        return
+    canary = pair.canary
+    if pair.state is State.CANARY:
+        raise UsageError(
+            f"a canary of {canary.version} runs already ({canary.where})",
+            hint="weighbridge rollout rollback or promote first, then start the next one",
+        )
+    for option, value, pattern in (
+        ("--image", image, _IMAGE),
+        ("--set-version", version, _VERSION),
+    ):
+        if value is not None and not pattern.fullmatch(value):
+            raise UsageError(
+                f"{option} {value}: expected "
+                + ("REGISTRY/NAME:TAG" if option == "--image" else "the value of a label")
+            )
+    new = _version_after(canary, image, version)
+    container = None if image is None else _container(canary)
+    if container is not None and image is not None and container["image"].text("") != image:
+        yield Setting(canary.deployment, container["image"].path, image)
+    if new == canary.version:
+        return
+    named = [
+        Difference(leaf, new) for leaf in leaves(canary.template) if leaf.value == canary.version
+    ]
+    if not named and image is None:
+        raise UsageError(
+            f"{canary.template.where}: the version of {canary.deployment} is the tag of its image",
+            hint="give --image IMAGE:TAG",
+        )
+    for each in named:
+        if each.is_label and each.key in canary.selector:
+            raise _fixed_selector(canary, each)
+        yield Setting(canary.deployment, each.place.path, new)
+    yield from _own_labels(canary, new)
+
+
+def _version_after(side: Side, image: str | None, version: str | None) -> str:
+    if version is not None:
+        return version
+    return (None if image is None else tag_of(image)) or side.version
+
+
+def _container(side: Side) -> Node:
+    containers = list(side.template["spec"]["containers"])
+    wanted = side.template["metadata"]["annotations"].texts().get(_DEFAULT_CONTAINER)
+    for each in containers:
+        if wanted is None or each["name"].text("") == wanted:
+            return each
+    raise UsageError(f"{side.template.where}: {side.deployment} has no container")
+
+
+def _says_version(difference: Difference, pair: Pair) -> bool:
+    return (difference.wanted, difference.place.value) == (pair.canary.version, pair.stable.version)
+
+
+def _own_labels(side: Side, version: str) -> Iterator[Setting]:
+    """Keep the Deployment's own labels true, where they name the version."""
+    for key in LABELS:
+        label = side.deployment["metadata"]["labels"][key]
+        if label.value == side.version:
+            yield Setting(side.deployment, label.path, version)
+
+
+def _fixed_selector(side: Side, difference: Difference) -> UsageError:
+    return UsageError(
+        f"{difference.place.where}: the selector of {side.deployment} holds its version, and "
+        "Kubernetes lets nobody change a selector",
+        hint="let it select by another label, such as track: stable, and replace the Deployment "
+        "once",
+    )
+
+
+def _pods(count: int) -> str:
+    return "its only pod" if count == 1 else f"all {count} pods"

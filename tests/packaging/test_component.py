@@ -1,0 +1,69 @@
+"""The GitLab component and its page say the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from sampler import __version__
+from sampler.cli.check import command
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PAGE = (REPOSITORY / "docs" / "gitlab.md").read_text(encoding="utf-8")
+EXAMPLE = (REPOSITORY / "examples" / "gitops" / ".gitlab-ci.yml").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def component():
+    """Header and jobs of the component."""
+    return list(YAML(typ="safe").load_all(REPOSITORY / "templates" / "check.yml"))
+
+
+def test_the_page_has_a_row_for_each_input_with_its_default(component):
+    inputs = component[0]["spec"]["inputs"]
+
+    table = PAGE.partition("## Keywords")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \|(.*?)\| .* \|$", table, re.MULTILINE))
+
+    assert list(rows) == list(inputs)
+    assert [name for name, about in inputs.items() if "default" not in about] == ["url"]
+    for name in ("job", "stage", "expectation", "folder", "environment", "version"):
+        assert rows[name].strip() == f"`{inputs[name]['default']}`"
+
+
+def test_every_input_is_used_and_every_option_exists(component):
+    text = (REPOSITORY / "templates" / "check.yml").read_text(encoding="utf-8")
+    used = set(re.findall(r"\$\[\[ inputs\.(\w+) \]\]", text))
+    assert used == set(component[0]["spec"]["inputs"])
+
+    (job,) = component[1].values()
+    options = set(re.findall(r"--[a-z]+", job["script"][-1]))
+    assert options == {"--out", "--json", "--junit", "--metrics", "--dotenv", "--html",
+                       "--annotations"}  # fmt: skip
+    assert options <= {name for each in command.params for name in each.opts}
+    assert set(job["artifacts"]["reports"]) == {"junit", "metrics", "dotenv", "annotations"}
+
+
+def test_the_release_that_is_installed_is_this_one(component):
+    assert component[0]["spec"]["inputs"]["version"]["default"] == __version__
+    assert f"check@{__version__}" in EXAMPLE
+    assert f"check@{__version__}" in PAGE
+    assert f"weighbridge=={__version__}" in EXAMPLE
+
+
+def test_the_images_are_pinned_by_digest_and_alike(component):
+    image = component[0]["spec"]["inputs"]["image"]["default"]
+
+    assert re.fullmatch(r"docker\.io/library/python:[\w.-]+@sha256:[0-9a-f]{64}", image)
+    assert f"PYTHON_IMAGE: {image}\n" in EXAMPLE
+
+
+def test_the_page_names_each_variable_that_later_jobs_get():
+    source = (REPOSITORY / "analysis" / "render" / "dotenv.py").read_text(encoding="utf-8")
+
+    written = re.findall(r'yield "([A-Z]+)"', source)
+
+    assert re.findall(r"^\| `WEIGHBRIDGE_([A-Z]+)` \|", PAGE, re.MULTILINE) == written
