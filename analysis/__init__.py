@@ -7,7 +7,8 @@ on, `Report` is what is rendered.
 from __future__ import annotations
 
 from analysis.batch import ABSENT, Batch, Outcome
-from analysis.evidence import Evidence, weigh
+from analysis.evidence import Evidence, finish, weigh
+from analysis.judging import judge, verdict_of
 from analysis.policy import Policy
 from analysis.report import Report, Verdict
 from analysis.split import Band, Split, Tolerance
@@ -28,5 +29,8 @@ __all__ = [
     "Tolerance",
     "Verdict",
     "decide",
+    "finish",
+    "judge",
+    "verdict_of",
     "weigh",
 ]

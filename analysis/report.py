@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
+from analysis.events import Event  # noqa: TC001 - msgspec resolves the fields of a report
+
 SCHEMA = "weighbridge.report/1"
 
 
@@ -43,6 +45,7 @@ class ReasonCode(StrEnum):
     UNMEASURABLE = "unmeasurable"
     ERROR_RATIO = "error_ratio"
     SLOWDOWN = "slowdown"
+    EXPECTATION_MOVED = "expectation_moved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,9 @@ class Samples:
         Arrivals that were due and not sent, because the concurrency limit was reached.
     outcomes : dict of str to int
         By `Outcome.key`; only those that occurred.
+    effective : float or None
+        Independent draws that the labelled samples are worth, in [0, labelled]; None in a
+        document of an earlier version.
     """
 
     launched: int
@@ -172,6 +178,35 @@ class Samples:
     connections: int
     shed: int
     outcomes: dict[str, int]
+    effective: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Connections that carried several requests.
+
+    Parameters
+    ----------
+    judged_by : str or None
+        ``means`` or ``first answers`` of connections; None if nothing was judged.
+    shared, mixed : int
+        Connections with two labels or more; those of them that met more than one version.
+    icc : float or None
+        Intraclass correlation of the answers of a connection: 1 if they are all the same, about
+        0 if they have nothing to do with each other. None where nothing tells.
+    picks : str
+        What the balancer picks a pod for: ``connection``, ``request``, ``partly`` (some
+        requests stay with the pod of the one before) or ``unknown``.
+    short : int
+        Judged connections that ended before their planned length.
+    """
+
+    judged_by: str | None
+    shared: int
+    mixed: int
+    icc: float | None
+    picks: str
+    short: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +221,28 @@ class Decided:
         Judged connections when the verdict fell, or when the run ended without one.
     checks : list of Check
         The parts.
+    tolerance : str
+        As it was asked for; what it came to is in `Expected`.
+    inner : float
+        Part of the tolerance within which a FAIL is a false alarm, in [0, 1].
+    missing_ratio : float or None
+        Stated bound on the ratio of the versions' rates of missing labels, >= 1; None for
+        no bound: each counts as the worst.
+    max_unlabelled : float
+        Share of connections that may stay without a label.
+    per_connection : int
+        Answers of a connection, at most; 1 where its first answer was judged.
     """
 
     alpha: float
     beta: float
     decided_after: int
     checks: list[Check] = field(default_factory=list)
+    tolerance: str = "auto"
+    inner: float = 1.0
+    missing_ratio: float | None = None
+    max_unlabelled: float = 0.05
+    per_connection: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +319,9 @@ class Run:
         Where the label was read.
     command : str
         The command line that repeats the run; empty if it was not started from one.
+    commit : str
+        Of the manifests that were read, or of the folder where the run was started: the Git
+        commit, ended by ``-dirty`` if files were changed since; empty outside of Git.
     """
 
     id: str
@@ -278,6 +332,7 @@ class Run:
     target: str
     label: str
     command: str = ""
+    commit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,6 +450,10 @@ class Report:
         Sentences of context that change nothing about the verdict.
     health : Health or None
         Canary against stable version; None where there are no two to compare.
+    groups : Groups or None
+        Connections that carried several requests; None where each carried one.
+    events : tuple of Event
+        What happened beside the samples, in the order of time; empty where nothing was watched.
     """
 
     verdict: Verdict | None
@@ -407,4 +466,6 @@ class Report:
     run: Run
     notes: list[str] = field(default_factory=list)
     health: Health | None = None
+    groups: Groups | None = None
+    events: tuple[Event, ...] = ()
     schema: str = SCHEMA

@@ -14,6 +14,7 @@ from sampler._version import __version__
 if TYPE_CHECKING:
     from sampler.errors import SamplingError, UsageError, WeighbridgeError
     from sampler.gate import check, sample
+    from sampler.judging import rejudge
     from sampler.plan import Limits, Load
     from sampler.store import read
     from sampler.target import Target
@@ -27,6 +28,7 @@ _HOMES = {
     "WeighbridgeError": "sampler.errors",
     "check": "sampler.gate",
     "read": "sampler.store",
+    "rejudge": "sampler.judging",
     "sample": "sampler.gate",
 }
 
@@ -40,6 +42,7 @@ __all__ = [
     "__version__",
     "check",
     "read",
+    "rejudge",
     "sample",
 ]
 

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from analysis import Outcome, decide
 from analysis.causes import Surroundings
+from analysis.clusters import effective_draws, groups_of, notes_on
 from analysis.health import health_of
 from analysis.intervals import kt_interval, shares_with_intervals
+from analysis.pace import pace_of
 from analysis.reasons import SPARE_THE_TARGET
 from analysis.replicas import replica_warnings
 from analysis.report import (
     Check,
-    Decided,
     Expected,
+    Groups,
     Observed,
     Performance,
     Reason,
@@ -25,7 +27,7 @@ from analysis.report import (
     Verdict,
 )
 from analysis.tally import addresses_of
-from analysis.verdict import Ended, with_health
+from analysis.verdict import Ended, decided, with_health
 from sampler._version import __version__
 from sampler.clock import NS_PER_S
 from sampler.saturation import cpu_s
@@ -36,10 +38,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from analysis import Decision, Evidence, Tally
+    from analysis.clusters import Clustering, Clusters
     from analysis.health import HealthEvidence
     from analysis.replicas import ReplicaCounts
     from sampler.engine import Engine
     from sampler.runplan import RunPlan
+    from sampler.stretches import Stretches
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Course:
         Canary against stable; None if nothing was judged.
     replicas : ReplicaCounts
         Replicas inside the versions.
+    clusters : Clusters or None
+        Answers by connection; None where each connection carries one.
     unmeasurable : Reason or None
         Why nothing could be measured, if so.
     interruptions : int
@@ -72,6 +78,8 @@ class Course:
         The run's folder.
     warnings : list of str
         What this machine's limits may do to the plan.
+    stretches : Stretches or None
+        What happened to the expectation, where that was watched.
     """
 
     plan: RunPlan
@@ -80,17 +88,21 @@ class Course:
     evidence: Evidence | None
     health: HealthEvidence | None
     replicas: ReplicaCounts
+    clusters: Clusters | None
     unmeasurable: Reason | None
     interruptions: int
     started_at: datetime
     cpu_s: float
     path: Path | None
     warnings: list[str]
+    stretches: Stretches | None = None
 
 
 def write_up(course: Course) -> Report:
     """Give the report of a run."""
     decision = _final_decision(course)
+    clustering = None if course.clusters is None else course.clusters.finish()
+    groups = None if clustering is None else groups_of(clustering, course.evidence)
     reasons = [] if decision is None else list(decision.reasons)
     verdict = None if decision is None else decision.verdict
     checks = [] if decision is None else list(decision.checks)
@@ -101,6 +113,8 @@ def write_up(course: Course) -> Report:
             checks = [Check("split", verdict, course.unmeasurable.message)]
     elif verdict is None and course.engine.overload is not None:
         reasons = [_explain_overload(course)]
+    elif verdict is Verdict.INCONCLUSIVE and (moved := _moved(course)) is not None:
+        reasons = [moved, *reasons]
     elif verdict in {Verdict.PASS, Verdict.FAIL} and (doubt := _doubt(course, reasons[0])):
         verdict, reasons = Verdict.INCONCLUSIVE, [doubt]
         checks = [Check("split", verdict, doubt.message)]
@@ -109,19 +123,27 @@ def write_up(course: Course) -> Report:
         reasons=reasons,
         expected=expected_of(course.plan, course.evidence),
         observed=_observed(course),
-        samples=_samples(course),
+        samples=_samples(course, clustering),
         decision=None
         if decision is None
-        else Decided(
-            course.plan.policy.alpha, course.plan.policy.beta, decision.decided_after, checks
-        ),
+        else decided(course.plan.policy, decision.decided_after, checks),
         performance=_performance(course),
         run=_run(course),
         health=None
         if course.health is None
         else health_of(course.health, seed=abs(course.plan.seed)),
-        notes=[*_notes(course), *(() if decision is None else decision.notes)],
+        groups=groups,
+        notes=[*_notes(course, groups), *(() if decision is None else decision.notes)],
+        events=() if course.stretches is None else tuple(course.stretches.events),
     )
+
+
+def _moved(course: Course) -> Reason | None:
+    """Say that nothing could be judged at the end, because the expectation had moved."""
+    stretches, evidence = course.stretches, course.evidence
+    if stretches is None or evidence is None or evidence.settled is not None:
+        return None
+    return stretches.reason() if stretches.doubt else None
 
 
 def _final_decision(course: Course) -> Decision | None:
@@ -137,8 +159,15 @@ def _final_decision(course: Course) -> Decision | None:
         ended = Ended.TIME
     else:
         ended = Ended.SAMPLES
-    seen = course.tally if course.plan.load.connection.is_fresh else None
-    around = Surroundings(course.replicas, course.plan.replica_counts, course.plan.previous)
+    is_uniform = course.stretches is None or course.stretches.is_uniform
+    seen = course.tally if course.plan.load.connection.is_fresh and is_uniform else None
+    per_s = course.tally.launched / course.engine.strain().sending_s
+    around = Surroundings(
+        course.replicas,
+        course.plan.replica_counts,
+        course.plan.previous,
+        pace_of(course.health, per_s, course.plan.policy.alpha),
+    )
     decision = decide(course.evidence, ended, seen, around)
     return with_health(decision, course.health, course.plan.policy.alpha)
 
@@ -186,7 +215,7 @@ def _observed(course: Course) -> Observed:
     if course.evidence is not None:
         table = shares_with_intervals(course.evidence)
         return Observed(
-            counts=dict(course.evidence.counts),
+            counts=course.evidence.answers,
             shares={label: share for label, (share, _, _) in table.items()},
             intervals={label: (low, high) for label, (_, low, high) in table.items()},
             replicas=replicas,
@@ -210,7 +239,7 @@ def _observed(course: Course) -> Observed:
     )
 
 
-def _samples(course: Course) -> Samples:
+def _samples(course: Course, clustering: Clustering | None) -> Samples:
     return Samples(
         launched=course.tally.launched,
         labelled=course.tally.labelled,
@@ -220,6 +249,7 @@ def _samples(course: Course) -> Samples:
         outcomes={
             outcome.key: course.tally.outcomes[outcome] for outcome in sorted(course.tally.outcomes)
         },
+        effective=effective_draws(course.evidence, clustering, course.tally.labelled),
     )
 
 
@@ -257,9 +287,10 @@ def _run(course: Course) -> Run:
         seed=course.plan.seed,
         started_at=course.started_at.isoformat(timespec="milliseconds"),
         version=__version__,
-        target=f"{course.plan.target.method} {course.plan.target.url}",
+        target=f"{course.plan.target.method} {course.plan.target.shown}",
         label=str(course.plan.label),
         command=course.plan.command,
+        commit=course.plan.commit,
     )
 
 
@@ -283,8 +314,10 @@ def _strain_notes(course: Course) -> list[str]:
     return notes
 
 
-def _notes(course: Course) -> list[str]:
+def _notes(course: Course, groups: Groups | None) -> list[str]:
     notes = [*course.warnings, *_strain_notes(course)]
+    if course.stretches is not None:
+        notes += course.stretches.remarks()
     if course.plan.target.insecure:
         notes.append("--insecure: no certificate was verified; whoever answered was believed")
     remotes = course.engine.recorder.remotes
@@ -298,10 +331,7 @@ def _notes(course: Course) -> list[str]:
         if details and outcome is not Outcome.OK:
             n = course.tally.outcomes[outcome]
             notes.append(f"{n} times {outcome.key}, for example: {details[0]}")
-    if course.evidence is not None and not course.plan.load.connection.is_fresh:
-        notes.append(
-            f"connections carry several requests: judged on the first answer of each of "
-            f"{course.evidence.judged} connections, not on {course.tally.launched} requests"
-        )
+    if groups is not None:
+        notes += notes_on(groups, course.evidence, course.tally.launched)
     notes += replica_warnings(course.replicas, course.plan.replica_counts, course.plan.policy.alpha)
     return notes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sampler.errors import UsageError
 from sampler.store import StoredRun, read
@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from analysis import Batch, Report
-    from analysis.render.html import Drawing
+    from analysis import Batch, Policy, Report
+    from analysis.render.html import Drawing, Reading
 
 HTML = "report.html"
 SPLIT_SVG = "split.svg"
+SPLIT_PNG = "split.png"
 
 
 def page_of(report: Report) -> str:
-    """Render a report as HTML; a run that is on disk keeps a copy, beside its ``split.svg``.
+    """Render a report as HTML; a run that is on disk keeps a copy, beside its figure of the split.
 
     Parameters
     ----------
@@ -38,10 +39,10 @@ def page_of(report: Report) -> str:
     from analysis.render.html import to_html  # noqa: PLC0415 - jinja2, few runs need it
 
     run = _run_of(report)
-    drawings = draw_all(report, None if run is None else run.batch)
+    drawings = draw_all(report, None) if run is None else draw_all(report, run.batch, run.policy)
     page = to_html(report, drawings)
     if run is not None:
-        _keep(run.path, page, drawings)
+        _keep(run, report, page, drawings)
     return page
 
 
@@ -50,17 +51,25 @@ def located(report: Report, folder: Path) -> Report:
     return replace(report, run=replace(report.run, path=str(folder)))
 
 
-def _keep(folder: Path, page: str, drawings: Sequence[Drawing]) -> None:
+def _keep(run: StoredRun, report: Report, page: str, drawings: Sequence[Drawing]) -> None:
     try:
-        (folder / HTML).write_text(page, encoding="utf-8")
+        (run.path / HTML).write_text(page, encoding="utf-8")
         for drawing in drawings:
             if drawing.name == "split":
-                (folder / SPLIT_SVG).write_text(drawing.svg + "\n", encoding="utf-8")
+                (run.path / SPLIT_SVG).write_text(drawing.svg + "\n", encoding="utf-8")
+                (run.path / SPLIT_PNG).write_bytes(_split_png(run, report))
     except OSError as error:
-        raise UsageError(f"{folder} cannot be written: {error.strerror}") from error
+        raise UsageError(f"{run.path} cannot be written: {error.strerror}") from error
 
 
-def draw_all(report: Report, batch: Batch | None) -> list[Drawing]:
+def _split_png(run: StoredRun, report: Report) -> bytes:
+    from analysis.figures import split_over_time  # noqa: PLC0415 - matplotlib
+    from sampler.drawing import to_png  # noqa: PLC0415 - matplotlib
+
+    return to_png(partial(split_over_time, run.batch, report))
+
+
+def draw_all(report: Report, batch: Batch | None, policy: Policy | None = None) -> list[Drawing]:
     """Draw every figure that suits a run, as SVG.
 
     Parameters
@@ -68,39 +77,95 @@ def draw_all(report: Report, batch: Batch | None) -> list[Drawing]:
     report : Report
     batch : Batch or None
         Its samples; without them only the replicas are drawn.
+    policy : Policy or None
+        That the run was judged by, its budget included; None takes what the report tells of it.
     """
     from analysis.render.html import Drawing  # noqa: PLC0415 - as above
     from sampler.drawing import to_svg  # noqa: PLC0415 - matplotlib
 
     return [
-        Drawing(name, caption, to_svg(draw, f"figure-{name}", caption, spoken))
-        for name, caption, spoken, draw in _figures(report, batch)
+        Drawing(
+            each.name,
+            each.caption,
+            to_svg(each.draw, f"figure-{each.name}", each.caption, each.spoken),
+            each.reading,
+        )
+        for each in _figures(report, batch, policy)
     ]
 
 
-def _figures(
-    report: Report, batch: Batch | None
-) -> Iterator[tuple[str, str, str, Callable[[], Figure]]]:
-    """Yield name, caption, description for a screen reader, and how to draw it."""
+class _Figure(NamedTuple):
+    """A figure before it is drawn: `spoken` is what a screen reader says of it."""
+
+    name: str
+    caption: str
+    spoken: str
+    draw: Callable[[], Figure]
+    reading: Reading | None = None
+
+
+def _figures(report: Report, batch: Batch | None, policy: Policy | None) -> Iterator[_Figure]:
+    if batch is not None and len(batch):
+        yield from _of_samples(report, batch, policy)
+    elif _has_replicas(report):
+        yield _replicas(report)
+
+
+def _of_samples(report: Report, batch: Batch, policy: Policy | None) -> Iterator[_Figure]:
     from analysis import figures  # noqa: PLC0415 - matplotlib
     from analysis.render import summary  # noqa: PLC0415 - as above
+    from analysis.timeline import Timeline  # noqa: PLC0415 - as above
+    from analysis.trace import asked_of, trace  # noqa: PLC0415 - as above
 
-    spoken = summary.in_words(report)
-    if batch is not None and len(batch):
-        caption = "Share of each label over the run, in windows and so far."
-        yield "split", caption, spoken, partial(figures.split_over_time, batch, report)
-    if sum(map(len, report.observed.replicas.values())) > 1:
-        caption = "What each replica answered, as a multiple of an even share."
-        table = "The table of replicas holds the same numbers."
-        yield "replicas", caption, table, partial(figures.shares_by_replica, report)
-    if batch is not None and len(batch):
-        caption = "Share of the answers that had come within a time, by label."
-        legend = "The legend gives the quantiles of each label."
-        yield "times", caption, legend, partial(figures.response_times, batch, report)
-        if batch.ordinal.any():
-            caption = "Labels inside connections: a row a connection, a cell a request."
-            head = "The heading counts the connections that stayed with one label."
-            yield "connections", caption, head, partial(figures.connections, batch, report)
+    timeline = Timeline.of(batch, report)
+    yield _Figure(
+        "split",
+        "Share of each label over the run, in windows and so far.",
+        summary.in_words(report),
+        partial(figures.split_over_time, batch, report, timeline=timeline),
+        figures.split_reading(timeline, report),
+    )
+    asked = [each for each in (policy, asked_of(report)) if each is not None]
+    traced = next(filter(None, (trace(batch, report, each) for each in asked)), None)
+    if traced is not None:
+        yield _Figure(
+            "evidence",
+            "How the evidence grew, and the boundaries at which it decides.",
+            figures.evidence_in_words(traced),
+            partial(figures.evidence_over_connections, traced, report),
+            figures.evidence_reading(traced, report),
+        )
+    if _has_replicas(report):
+        yield _replicas(report)
+    yield _Figure(
+        "times",
+        "Share of the answers that had come within a time, by label.",
+        "The legend gives the quantiles of each label.",
+        partial(figures.response_times, batch, report),
+        figures.times_reading(batch, report),
+    )
+    if batch.ordinal.any():
+        yield _Figure(
+            "connections",
+            "Labels inside connections: a row a connection, a cell a request.",
+            "The heading counts the connections that stayed with one label.",
+            partial(figures.connections, batch, report),
+        )
+
+
+def _has_replicas(report: Report) -> bool:
+    return sum(map(len, report.observed.replicas.values())) > 1
+
+
+def _replicas(report: Report) -> _Figure:
+    from analysis.figures import shares_by_replica  # noqa: PLC0415 - matplotlib
+
+    return _Figure(
+        "replicas",
+        "What each replica answered, as a multiple of an even share.",
+        "The table of replicas holds the same numbers.",
+        partial(shares_by_replica, report),
+    )
 
 
 def _run_of(report: Report) -> StoredRun | None:

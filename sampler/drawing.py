@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 _PNG_DPI = 200
+_CELL_DPI = 120
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
+# What belongs to one label, by its position; whatever stands in such a part does, too.
+_OF_A_VERSION = re.compile(r"(?:panel|name|times|p\d+|low|high|cells)-(\d+)")
 _FONTS = "'DejaVu Sans', Verdana, sans-serif"
 
 
@@ -59,13 +63,19 @@ def to_svg(draw: Callable[[], Figure], name: str, title: str, description: str) 
     return _dressed(root, name, title, description)
 
 
-def to_png(draw: Callable[[], Figure]) -> bytes:
-    """Draw a figure as PNG, 960 pixels wide; the same figure gives the same bytes."""
+def to_png(draw: Callable[[], Figure], dpi: float = _PNG_DPI) -> bytes:
+    """Draw a figure as PNG, 960 pixels wide by default; the same figure gives the same bytes."""
     buffer = BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        draw().savefig(buffer, format="png", dpi=_PNG_DPI, metadata={"Software": None})
+        draw().savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def showing(figure: Figure) -> Figure:
+    """Let a notebook show a figure by itself: pyplot and its backend are not needed for that."""
+    figure._repr_png_ = partial(to_png, lambda: figure, _CELL_DPI)  # type: ignore[attr-defined]
+    return figure
 
 
 def _dressed(root: ET.Element, name: str, title: str, description: str) -> str:
@@ -97,6 +107,8 @@ def _rewrite(element: ET.Element, name: str, colours: dict[str, str]) -> None:
         new = _REFERENCE.sub(lambda match: f"url(#{name}-{match[1]})", value)
         if key == "id":
             new = f"{name}-{value}"
+            if match := _OF_A_VERSION.fullmatch(value):
+                element.set("data-version", match[1])
         elif key == f"{{{_XLINK}}}href" and value.startswith("#"):
             new = f"#{name}-{value[1:]}"
         elif key == "style":

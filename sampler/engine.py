@@ -43,6 +43,7 @@ _SHORTEST_TICK_NS = 2 * NS_PER_MS
 _LONGEST_TICK_NS = 50 * NS_PER_MS
 _TICKS_IN_ELAPSED = 20
 _BEAT_NS = round(HEARTBEAT_S * NS_PER_S)
+_PATIENCE_NS = 50 * NS_PER_MS
 _TIMER_NS = NS_PER_MS  # the resolution of the loop's timers; shorter waits would only spin
 
 
@@ -92,7 +93,7 @@ class Engine:
         self._is_held = False  # stopping or paused: one look for each launch
         self._limits = limits
         self._load = load
-        self._idle: list[int] = []
+        self._idle: deque[int] = deque()  # taken in turn, so that each connection has its part
         self._waiting: deque[int] = deque()
         self._cap = None if load.max_rate is None else RateCap(load.max_rate, load.concurrency)
         self._watch = OverloadWatch() if load.overload_stop else None
@@ -107,7 +108,7 @@ class Engine:
         self._most = maxsize if limits.max_samples is None else limits.max_samples
         self._arrivals: Iterator[int] = iter(())
         self._due_ns = 0
-        self._seen_ns = -1
+        self._is_sending = False
         if load.rate is not None:
             self._arrivals = poisson_arrivals(load.rate, np.random.default_rng(seed))
         self._timer: asyncio.TimerHandle | None = None
@@ -212,7 +213,7 @@ class Engine:
             for slot in slots:
                 launch(slot)
         else:
-            self._idle = list(reversed(slots))
+            self._idle.extend(slots)
             self._due_ns = self._next_due()
             self._launch_due()
 
@@ -283,16 +284,16 @@ class Engine:
         return self._origin_ns + next(self._arrivals)
 
     def _launch_due(self) -> None:
-        """Launch every arrival that is due, shed what can wait no longer; set the next timer.
+        """Launch every arrival that is due, shed what has waited enough; set the next timer.
 
-        An arrival that finds no slot idle is shed if there is none at the next timer either.
-        Between the two, the loop has served its sockets: after a stall of this process, slots
-        whose answers were waiting all along are idle again.
+        An arrival that finds no slot idle waits for one: after a stall of this process, or of
+        the target, slots become idle faster than arrivals come due. Its patience ends where a
+        stall would be one that this machine or the target suffers from for good.
         """
         now = self._clock()
-        seen_ns, self._seen_ns = self._seen_ns, now
+        self._is_sending = True
         self._launch_arrivals(now)
-        last_ns = now if self._is_held else seen_ns
+        last_ns = now if self._is_held else now - _PATIENCE_NS
         while self._due_ns <= last_ns and not self.is_stopping:
             if self._idle and not self._is_held:
                 break  # only the cap holds it back: it stays due
@@ -314,14 +315,13 @@ class Engine:
                 return
             index = self.launched
             self.launched = index + 1
-            self.transport.launch(self._idle.pop(), index, self._due_ns)
+            self.transport.launch(self._idle.popleft(), index, self._due_ns)
             self._due_ns = self._next_due()
 
     def _shed_what_is_due(self) -> None:
         """Count, at the end of sending, what was due by then and will not be sent."""
         now = self._clock()
-        is_sending = self._load.rate is not None and self._seen_ns >= 0
-        while is_sending and self.launched < self._most and self._due_ns <= now:
+        while self._is_sending and self.launched < self._most and self._due_ns <= now:
             self.shed += 1
             self._due_ns = self._next_due()
 

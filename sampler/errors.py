@@ -53,6 +53,12 @@ class ExpectationError(WeighbridgeError):
     exit_code = ExitCode.USAGE
 
 
+class ClusterError(WeighbridgeError):
+    """The cluster could not be asked: its API server is unreachable, slow or broken."""
+
+    exit_code = ExitCode.UNMEASURABLE
+
+
 class StorageError(WeighbridgeError):
     """What was measured could not be kept: the disk is full, or fails."""
 

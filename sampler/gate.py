@@ -11,28 +11,32 @@ in the order in which they were sent, and stops at the one on which the verdict 
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from math import inf
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from analysis import Evidence, Outcome, Policy, Tally, decide, weigh
+from analysis import Evidence, Outcome, Policy, Tally, decide, finish, weigh
+from analysis.clusters import Clusters
 from analysis.health import HealthEvidence, HealthPolicy
 from analysis.reasons import interrupted
 from analysis.replicas import ReplicaCounts
 from analysis.report import Reason, ReasonCode, Report, Verdict
+from analysis.sizing import required_samples
 from sampler.account import Course, expected_of, write_up
-from sampler.clock import NS_PER_S
+from sampler.clock import NS_PER_S, run_clock
 from sampler.engine import Engine
 from sampler.intent import PARTS, to_document
-from sampler.labels import LabelReader
+from sampler.labels import LabelReader, LabelRule
 from sampler.plan import Limits, Load
 from sampler.preflight import LocalLimits, files_needed, raise_file_limit, warnings
-from sampler.runplan import RunPlan
+from sampler.runplan import DEFAULT_LABEL, DEFAULT_MAX_TIME_S, DEFAULT_REPLICA, RunPlan
 from sampler.saturation import cpu_s
-from sampler.store import RunWriter
+from sampler.store import FLUSH_NS, RunWriter
+from sampler.stretches import Stretches
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
     from sampler.target import Target
 
 _EXPLAINING_SAMPLES = 200
+_USUAL_RATE = 10_000  # of one process without a cap, with fresh connections [1/s]
 _LONGEST_EXPLANATION_NS = NS_PER_S
 
 
@@ -99,8 +104,13 @@ class Weighing:
         self.evidence = (
             None if plan.split is None else Evidence.start(plan.split, plan.policy, plan.seed)
         )
+        self.stretches: Stretches | None = None
+        if plan.watch is not None and plan.split is not None:
+            self.stretches = Stretches(plan.split, plan.policy, plan.watch, plan.seed, plan.source)
+            self.evidence = self.stretches.evidence
         self.health = None if plan.split is None else HealthEvidence.start(plan.split, plan.health)
         self.replicas = ReplicaCounts()
+        self.clusters = None if plan.load.connection.is_fresh else Clusters()
         self._observe = observe
         self._interruptions = 0
         self._reader = LabelReader(plan.label, plan.replica)
@@ -129,8 +139,14 @@ class Weighing:
         else:
             self._engine.abort()
 
-    async def run(self) -> Report:
-        """Sample until decided, or until the limits end it; drain; write; report.
+    async def run(self, on_report: Callable[[Report], None] | None = None) -> Report:
+        """Sample until decided, or until the limits end it; drain; report; write.
+
+        Parameters
+        ----------
+        on_report : callable or None
+            Called with the report before the run is written: who waits for the verdict need
+            not wait for the disk. The run is written even if this raises.
 
         Raises
         ------
@@ -140,11 +156,16 @@ class Weighing:
             If the run cannot be written any more.
         """
         self._begin()
-        async with aclosing(self._engine.batches()) as batches:
+        async with self._watching(), aclosing(self._engine.batches()) as batches:
             await self._consume(batches)
+        self._weigh_rest()
         report = write_up(self._course())
-        if self._writer is not None:
-            self._writer.finish(report, self.tally)
+        try:
+            if on_report is not None:
+                on_report(report)
+        finally:
+            if self._writer is not None:
+                self._writer.finish(report, self.tally)
         return report
 
     def replay(self, batches: Iterable[Batch]) -> Report:
@@ -158,6 +179,7 @@ class Weighing:
             self.tally += Tally.of(batch)
             self._weigh(batch)
         self._interruptions = 1
+        self._weigh_rest()
         if self.evidence is None:
             return write_up(self._course())
         self.evidence = replace(self.evidence, settled=None)
@@ -180,7 +202,9 @@ class Weighing:
             values={name: getattr(plan, name) for name in PARTS},
         )
         self._writer.begin(document, None if expected is None else msgspec.to_builtins(expected))
-        if LocalLimits.here().files < files_needed(plan.load.concurrency):
+        is_short_of_files = LocalLimits.here().files < files_needed(plan.load.concurrency)
+        if is_short_of_files or self._lasts_s() * NS_PER_S >= FLUSH_NS:
+            # What a stream imports would stall the run in its midst, and show as slow answers.
             self._writer.open_stream()
 
     async def _consume(self, batches: AsyncIterator[Batch]) -> None:
@@ -202,19 +226,61 @@ class Weighing:
         limits = self.plan.limits
         if self.evidence is None or limits.max_samples is not None:
             return limits
+        if self.stretches is not None:
+            return limits  # nobody knows how many will not be judged: the budget ends the run
         # The budget counts connections; each may carry several requests.
         longest = self.plan.load.connection.longest or 1
         return replace(limits, max_samples=self.evidence.budget * longest)
 
+    def _weigh_rest(self) -> None:
+        """Judge what is left when no more samples come: connections that were cut short."""
+        if self.stretches is not None:
+            self.stretches.finish()
+        if self.evidence is not None:
+            self.evidence = finish(self.evidence)
+
+    def _lasts_s(self) -> float:
+        """Guess how long the run will last, from what it needs and how fast it may send [s]."""
+        plan, limits = self.plan, self.plan.limits
+        needed = inf if limits.max_samples is None else float(limits.max_samples)
+        if plan.split is not None:
+            needed = min(needed, required_samples(plan.split, plan.policy).mean)
+        rate = min(plan.load.rate or inf, plan.load.max_rate or _USUAL_RATE)
+        return min(needed / rate, inf if limits.max_time_s is None else limits.max_time_s)
+
     def _weigh(self, batch: Batch) -> None:
         if self.evidence is None or (self._decision is not None and self._decision.is_final):
             return
-        self.evidence = weigh(self.evidence, batch)
+        if self.stretches is None:
+            self.evidence = weigh(self.evidence, batch)
+        else:
+            self._weigh_stretches(self.stretches, batch)
+            if not self.stretches.is_sure(self._engine.elapsed_ns()):
+                return
         self._decision = decide(self.evidence)
+
+    def _watching(self) -> AbstractAsyncContextManager[object]:
+        """Look out for changes of the expectation, if that was asked for."""
+        return nullcontext() if self.plan.watch is None else self.plan.watch.watcher
+
+    def _weigh_stretches(self, stretches: Stretches, batch: Batch) -> None:
+        """Judge a batch of a run whose expectation may change (`sampler.stretches`)."""
+        # Watchers know the clock; samples know the start of the run.
+        stretches.look(run_clock() - self._engine.elapsed_ns())
+        self.evidence = stretches.weigh(batch)
+        if stretches.previous is not None:
+            self.plan = replace(
+                self.plan,
+                split=self.evidence.split,
+                source=stretches.source,
+                previous=stretches.previous,
+            )
 
     def _look_aside(self, batch: Batch) -> None:
         """Look at what is not the split: health, and replicas inside a version."""
         self.replicas.observe(batch)
+        if self.clusters is not None:
+            self.clusters.observe(batch)
         if self.health is not None:
             self.health = self.health.observe(batch)
             if self.health.exceeded(self.plan.policy.alpha):
@@ -258,7 +324,8 @@ class Weighing:
         return Reason(
             ReasonCode.UNMEASURABLE,
             f"nothing could be measured: of the first {self.tally.launched} requests to "
-            f"{self.plan.target.url} none gave a label, {n} ended as {outcome.key} ({details[0]})",
+            f"{self.plan.target.shown} none gave a label, "
+            f"{n} ended as {outcome.key} ({details[0]})",
             _remedy_for(outcome, self.plan)
             if "certificate: " not in details[0]
             else "trust the authority that signed it with --cacert FILE, or ask under the name "
@@ -282,12 +349,14 @@ class Weighing:
             evidence=self.evidence,
             health=self.health,
             replicas=self.replicas,
+            clusters=self.clusters,
             unmeasurable=self._unmeasurable,
             interruptions=self._interruptions,
             started_at=self._started_at,
             cpu_s=self._cpu_s,
             path=None if self._writer is None else self._writer.path,
             warnings=self.warnings,
+            stretches=self.stretches,
         )
 
 
@@ -298,7 +367,12 @@ async def check(
     policy: Policy | None = None,
     health: HealthPolicy | None = None,
     load: Load | None = None,
+    limits: Limits | None = None,
+    label: str = str(DEFAULT_LABEL),
+    replica: str | None = str(DEFAULT_REPLICA),
+    seed: int | None = None,
     out: Path | None = None,
+    name: str = "check",
 ) -> Report:
     """Sample `target` until it is decided whether `split` holds.
 
@@ -314,8 +388,17 @@ async def check(
         How much worse the canary may be; None compares it without a limit.
     load : Load or None
         How requests are sent; None takes the defaults.
+    limits : Limits or None
+        When sending ends at the latest; None takes a minute, and the policy's budget.
+    label, replica : str
+        Where the version and the pod are read, as ``--label`` and ``--replica`` say it: a JSON
+        pointer, ``header:NAME``, ``regex:EXPR`` or ``status``; no replica if None.
+    seed : int or None
+        Of every random choice of the run; None draws one.
     out : Path or None
         Folder in which the run is written; None writes nothing.
+    name : str, default "check"
+        Last part of the run's id.
 
     Returns
     -------
@@ -332,11 +415,13 @@ async def check(
     plan = RunPlan(
         target,
         load or Load(),
+        limits or Limits(max_time_s=DEFAULT_MAX_TIME_S),
         split=split,
         policy=policy or Policy(),
         health=health or HealthPolicy(),
         out=out,
-        name="check",
+        name=name,
+        **_names_and_chance(label, replica, seed),
     )
     return await Weighing(plan).run()
 
@@ -346,13 +431,28 @@ async def sample(
     limits: Limits,
     *,
     load: Load | None = None,
+    label: str = str(DEFAULT_LABEL),
+    replica: str | None = str(DEFAULT_REPLICA),
+    seed: int | None = None,
     out: Path | None = None,
+    name: str = "sample",
 ) -> Report:
     """Sample `target` until `limits` end it, without judging.
 
     Parameters are those of `check`; the report has no verdict.
     """
-    return await Weighing(RunPlan(target, load or Load(), limits, out=out, name="sample")).run()
+    chosen = _names_and_chance(label, replica, seed)
+    plan = RunPlan(target, load or Load(), limits, out=out, name=name, **chosen)
+    return await Weighing(plan).run()
+
+
+def _names_and_chance(label: str, replica: str | None, seed: int | None) -> dict[str, Any]:
+    """Read what a plan takes in another form than a caller gives it."""
+    rules: dict[str, Any] = {
+        "label": LabelRule.parse(label),
+        "replica": None if replica is None else LabelRule.parse(replica),
+    }
+    return rules if seed is None else rules | {"seed": seed}
 
 
 def _remedy_for(outcome: Outcome, plan: RunPlan) -> str:
@@ -361,13 +461,13 @@ def _remedy_for(outcome: Outcome, plan: RunPlan) -> str:
         case Outcome.CONNECT_FAILED | Outcome.CONNECT_TIMEOUT:
             return (
                 "check host and port, that the Service has ready endpoints, and that this "
-                "machine may reach it: curl -v " + plan.target.url
+                "machine may reach it: curl -v " + plan.target.shown
             )
         case Outcome.TIMEOUT:
             return "see whether the target answers at all; a slow one needs a larger --timeout"
         case Outcome.UNLABELLED | Outcome.OK:
             return (
-                f"look at the answer with: curl -i {plan.target.url} and say where its version "
+                f"look at the answer with: curl -i {plan.target.shown} and say where its version "
                 "is with --label (/pointer, header:NAME, regex:EXPR or status)"
             )
         case Outcome.CLIENT_LIMIT:

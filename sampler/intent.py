@@ -1,7 +1,7 @@
 """What a run set out to do, as a document: ``plan.json`` in its folder, written before the start.
 
 A run that is killed has no report; its plan and its samples are enough to make one. Values
-of headers and the body stay out of it: they are where secrets travel.
+of headers and the body, and secrets in the URL, stay out of it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def to_document(
         "started_at": started_at,
         "target": {
             "method": target.method,
-            "url": target.url,
+            "url": target.shown,
             "headers": [name for name, _ in target.headers],
             "has_body": bool(target.body),
         },

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from analysis import Policy
 from analysis.health import HealthPolicy
+from analysis.policy import MOST_PER_CONNECTION
 from analysis.report import Source
 from sampler.labels import LabelRule
 from sampler.plan import Limits, Load
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from analysis import Split
+    from sampler.expect.lookout import Watch
     from sampler.target import Target
 
 DEFAULT_LABEL = LabelRule.parse("/label")
@@ -39,7 +41,8 @@ class RunPlan:
     split : Split or None
         The expected split; None measures without judging.
     policy : Policy
-        Tolerance and error rates.
+        Tolerance and error rates. Where connections carry several requests, up to a known
+        number, that number becomes the policy's `per_connection`.
     source : Source
         Where the split was read.
     health : HealthPolicy
@@ -48,6 +51,8 @@ class RunPlan:
         Number of replicas of a version, where it is known.
     previous : Split or None
         The split before this one, where it is known.
+    watch : Watch or None
+        How changes of the expectation are noticed during the run; None looks out for none.
     seed : int
         Of every random choice of the run.
     out : Path or None
@@ -56,6 +61,8 @@ class RunPlan:
         Last part of the run's id.
     command : str
         The command line that repeats the run.
+    commit : str
+        Git commit that declares what is expected; empty where there is none.
     """
 
     target: Target
@@ -69,7 +76,17 @@ class RunPlan:
     health: HealthPolicy = field(default_factory=HealthPolicy)
     replica_counts: Mapping[str, int] = field(default_factory=dict)
     previous: Split | None = None
+    watch: Watch | None = None
     seed: int = field(default_factory=lambda: secrets.randbits(32))
     out: Path | None = None
     name: str = "run"
     command: str = ""
+    commit: str = ""
+
+    def __post_init__(self) -> None:
+        # How long connections are at most has to be known before the first answer; what is
+        # kept without end is judged by first answers.
+        longest = self.load.connection.longest or 1
+        if self.policy.per_connection == 1 < longest <= MOST_PER_CONNECTION:
+            policy = replace(self.policy, per_connection=longest)
+            object.__setattr__(self, "policy", policy)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from sampler._version import __version__
 from sampler.errors import UsageError
+from sampler.redaction import without_secrets
 
 USER_AGENT = f"weighbridge/{__version__}"
 
@@ -89,6 +90,11 @@ class Target:
                 "--insecure accepts any certificate, and --cacert only some",
                 hint="leave --insecure out: --cacert makes a private authority trusted",
             )
+
+    @property
+    def shown(self) -> str:
+        """The URL as it may be printed and written: without the values of its secrets."""
+        return without_secrets(self.url)
 
     @property
     def is_tls(self) -> bool:

@@ -1,4 +1,4 @@
-"""Make the example runs under ``reports/example``: one PASS, one FAIL, one INCONCLUSIVE.
+"""Make the examples under ``reports/example``: a PASS, a FAIL, an INCONCLUSIVE, and two compared.
 
 Real requests to the embedded Service, by the installed command line; each run keeps all of its
 documents. Run from the repository: ``.venv/bin/python -m tests.example_reports``.
@@ -36,6 +36,25 @@ def main() -> None:
             shutil.rmtree(EXAMPLES / name, ignore_errors=True)
             shutil.copytree(run, EXAMPLES / name)
         print(f"{name}: {sorted(path.name for path in (EXAMPLES / name).iterdir())}")
+    _compare("pass", "fail")
+
+
+def _compare(first: str, second: str) -> None:
+    """Compare two of the examples."""
+    folder = EXAMPLES / "compared"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    files = [("--json", "json"), ("--markdown", "md"), ("--html", "html")]
+    arguments = [part for option, end in files for part in (option, f"compared/comparison.{end}")]
+    subprocess.run(
+        [sys.executable, "-m", "sampler.cli", "report", first, second, *arguments],
+        cwd=EXAMPLES,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    print(f"compared: {sorted(path.name for path in folder.iterdir())}")
 
 
 def _run(name: str, url: str, expect: str, more: tuple[str, ...], code: int, folder: Path) -> Path:

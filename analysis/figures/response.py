@@ -31,6 +31,7 @@ _BINS = 400
 _NAME_ROOM = 18
 _ROW = 0.175
 _NS_PER_MS = 1e6
+_ROOM = 1.15
 
 
 def response_times(batch: Batch, report: Report, theme: Theme = LIGHT) -> Figure:
@@ -101,6 +102,13 @@ def _line(axes: Axes, place: int, label: str, took_ns: NDArray[np.int64], theme:
     return line
 
 
+def limits_ms(took_ns: NDArray[np.int64]) -> tuple[float, float]:
+    """Give the ends of the axis of times [ms]."""
+    ends = (int(took_ns.min()), int(took_ns.max())) if len(took_ns) else (1_000_000, 10_000_000)
+    low, high = (max(end, 1) / _NS_PER_MS for end in ends)
+    return low / _ROOM, max(high * _ROOM, low * 4)
+
+
 def _scale(axes: Axes, took_ns: NDArray[np.int64]) -> None:
     from matplotlib.ticker import (  # noqa: PLC0415 - heavy
         FuncFormatter,
@@ -109,10 +117,9 @@ def _scale(axes: Axes, took_ns: NDArray[np.int64]) -> None:
     )
 
     axes.set_xscale("log")
-    ends = (int(took_ns.min()), int(took_ns.max())) if len(took_ns) else (1_000_000, 10_000_000)
-    low, high = (max(end, 1) / _NS_PER_MS for end in ends)
-    axes.set_xlim(low / 1.15, max(high * 1.15, low * 4))
-    decades = np.log10(max(high, low * 4) / low)
+    low, high = limits_ms(took_ns)
+    axes.set_xlim(low, high)
+    decades = np.log10(high / low / _ROOM**2)
     # Few decades need the steps between them; many would crowd with them.
     steps = (1, 1.5, 2, 3, 5, 7) if decades < 1 else (1, 2, 5) if decades < 3 else (1,)
     axes.xaxis.set_major_locator(LogLocator(10, subs=steps))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis.figures.marks import draw_events, height_of
 from analysis.figures.style import FONT, LEFT, LIGHT, SMALL, Sheet, boxes, finish, percent, styled
 from analysis.render import rounding
 from analysis.render.printable import name_of
@@ -28,7 +29,9 @@ _NAME_ROOM = 26
 _HEAD, _GAP, _STRIP, _FOOT = 0.30, 0.30, 0.42, 1.02
 
 
-def split_over_time(batch: Batch, report: Report, theme: Theme = LIGHT) -> Figure:
+def split_over_time(
+    batch: Batch, report: Report, theme: Theme = LIGHT, *, timeline: Timeline | None = None
+) -> Figure:
     """Draw the share of each label over the run.
 
     Parameters
@@ -39,6 +42,8 @@ def split_over_time(batch: Batch, report: Report, theme: Theme = LIGHT) -> Figur
         Of the same run.
     theme : Theme, default LIGHT
         Colours.
+    timeline : Timeline or None
+        Of the same run, if it is known already.
 
     Returns
     -------
@@ -48,20 +53,23 @@ def split_over_time(batch: Batch, report: Report, theme: Theme = LIGHT) -> Figur
         the accepted band, and the moment of the decision; below, the share of requests
         that failed or carried no label. Times are those of sending.
     """
-    timeline = Timeline.of(batch, report)
+    timeline = timeline or Timeline.of(batch, report)
     panels = timeline.labels[:MOST_PANELS]
     height = 1.15 if len(panels) <= 3 else 0.62
-    total = _HEAD + len(panels) * (height + _GAP) + _GAP + _STRIP + _FOOT
+    end_s = float(timeline.edges_s[-1])
+    above, below = height_of(report.events, end_s)
+    total = _HEAD + above + len(panels) * (height + _GAP) + _GAP + _STRIP + _FOOT + below
     with styled(theme):
         sheet = Sheet(total)
         sheet.text(0.08, 0.06, _heading(timeline, report), fontsize=FONT, weight="bold")
-        top = _HEAD
+        top = _HEAD + above
         axes: list[Axes] = []
         for position in range(len(panels)):
             top += _GAP
             panel = sheet.axes(top, height, share=axes[0] if axes else None)
             _panel(panel, timeline, position, report, theme)
-            sheet.text(LEFT, top - 0.22, _title(timeline, position, report), fontsize=SMALL)
+            title = _title(timeline, position, report)
+            sheet.text(LEFT, top - 0.22, title, fontsize=SMALL, gid=f"name-{position}")
             axes.append(panel)
             top += height
         strip = sheet.axes(top + _GAP, _STRIP, share=axes[0] if axes else None)
@@ -72,7 +80,9 @@ def split_over_time(batch: Batch, report: Report, theme: Theme = LIGHT) -> Figur
         _mark_decision([*axes, strip], timeline, report, theme)
         strip.set_xlim(0.0, timeline.edges_s[-1])
         strip.set_xlabel("sent, seconds since the run began")
-        sheet.legend(total - 0.60, _keys(timeline, report, theme), columns=2)
+        words = total - below + 0.02
+        draw_events(sheet, [*axes, strip], report.events, end_s, (_HEAD - 0.02, words), theme)
+        sheet.legend(total - below - 0.60, _keys(timeline, report, theme), columns=2)
         return finish(sheet.figure)
 
 

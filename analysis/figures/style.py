@@ -91,6 +91,7 @@ DARK = Theme(
 def styled(theme: Theme) -> Iterator[None]:
     """Draw in this look; text is never read as mathematics, whatever a label holds."""
     from matplotlib import rc_context  # noqa: PLC0415 - heavy
+    from matplotlib.rcsetup import cycler  # noqa: PLC0415
 
     settings: Any = {
         "font.family": ["DejaVu Sans"],
@@ -100,6 +101,7 @@ def styled(theme: Theme) -> Iterator[None]:
         "axes.labelcolor": theme.quiet,
         "axes.labelsize": SMALL,
         "axes.linewidth": 0.6,
+        "axes.prop_cycle": cycler(color=theme.series),
         "axes.axisbelow": True,
         "axes.spines.top": False,
         "axes.spines.right": False,

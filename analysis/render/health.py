@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,75 @@ if TYPE_CHECKING:
 
 _LABEL_ROOM = 24
 _LEVEL = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class HealthTable:
+    """Canary and stable version side by side, in words.
+
+    Parameters
+    ----------
+    caption, canary, stable : str
+        What is compared, and the visible names of both.
+    rows : list of tuple of str
+        Measure, canary's, stable one's, difference, evidence; empty where there is nothing.
+    """
+
+    caption: str
+    canary: str
+    stable: str
+    rows: list[tuple[str, str, str, str, str]]
+
+
+def table(report: Report) -> HealthTable | None:
+    """Compare canary and stable version in a table; None where there are no two."""
+    health = report.health
+    if health is None:
+        return None
+    canary, stable, errors, times = health.canary, health.stable, health.errors, health.times
+    rows = [
+        ("answers", rounding.amount(canary.responses), rounding.amount(stable.responses), "", ""),
+        (
+            f"errors (status {errors.status} or above)", _rate(canary), _rate(stable), "",
+            _of_limit(errors.log_evidence, errors.max_ratio, errors.log_evidence_beyond),
+        ),
+    ]  # fmt: skip
+    evidence = _of_limit(times.log_evidence, times.max_slowdown, times.log_evidence_beyond)
+    for name in ("p50", "p95"):
+        if name in canary.times_s or name in stable.times_s:
+            one, other = (
+                f"{_milliseconds(arm.times_s[name])} ms" if name in arm.times_s else ""
+                for arm in (canary, stable)
+            )
+            rows.append((f"service time, {name}", one, other, _range(health, name), evidence))
+            evidence = ""
+    label = name_of(canary.label, _LABEL_ROOM)
+    caption = (
+        f"First answers of connections. {label} was the slower one in "
+        f"{rounding.amount(times.slower)} of {rounding.counted(times.pairs, 'pair')} of neighbours."
+    )
+    return HealthTable(caption, label, name_of(stable.label, _LABEL_ROOM), rows)
+
+
+def _rate(arm: HealthArm) -> str:
+    rate = f" ({100 * arm.errors / arm.responses:.2g} %)" if arm.errors else ""
+    return f"{rounding.amount(arm.errors)}{rate}"
+
+
+def _range(health: Health, name: str) -> str:
+    ends = health.times.differences_s.get(name)
+    if ends is None:
+        return ""
+    low, high = (f"{'-' if end < 0 else '+'}{_milliseconds(abs(end))}" for end in ends)
+    return f"[{low}, {high}] ms, {100 * health.times.confidence:g} %"
+
+
+def _of_limit(evidence: float, limit: float | None, beyond: float | None) -> str:
+    """Say how strong the evidence is that the canary is worse, and beyond the limit."""
+    told = f"worse: {odds(max(evidence, 0.0))}"
+    if limit is None:
+        return told
+    return f"{told}; beyond {limit:g} times: {odds(max(beyond or 0.0, 0.0))}"
 
 
 def sentences(report: Report) -> list[str]:

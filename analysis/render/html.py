@@ -2,17 +2,21 @@
 
 Everything that came from a stranger goes through the template's autoescape; the only markup
 that is passed through is that of the figures, which is made from values by our own code. The
-page's Content Security Policy forbids scripts and everything from elsewhere.
+page's Content Security Policy forbids everything from elsewhere and every script but one, which
+it names by its hash: our own, the same in each page, which reads its texts from a block of JSON.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from analysis.render import rounding, summary
+from analysis.render import health, rounding, summary, table
 from analysis.render.printable import name_of, sentence, visible
 from analysis.report import Verdict
 
@@ -23,12 +27,57 @@ if TYPE_CHECKING:
 
     from analysis.report import Report
 
-_TEMPLATE = "report.html.jinja"
 _SIGNS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?", None: "·"}
 _CLASSES = {
     Verdict.PASS: "pass", Verdict.FAIL: "fail", Verdict.INCONCLUSIVE: "open", None: "open",
 }  # fmt: skip
 _LONGEST_COMMAND = 4000
+_LABEL_ROOM = 32
+_MOST_EVENTS = 200
+_PLACES = 4
+# What would end the block of JSON, or begin markup in it.
+_UNSAFE = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a reading says of one version, or of all.
+
+    Parameters
+    ----------
+    version : int or None
+        Position of the label in the documents; None for what is not of one label.
+    texts : tuple of str
+        One a place.
+    """
+
+    version: int | None
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Values of a figure at n places along its horizontal axis, as texts.
+
+    Parameters
+    ----------
+    panel, last : str
+        Ids of the first axes, whose width the places refer to, and of the last ones below.
+    title : str
+        What is chosen by a place.
+    at : tuple of float
+        The places, as fractions of that width, in [0, 1].
+    heads : tuple of str
+        Each place in words.
+    rows : tuple of Row
+    """
+
+    panel: str
+    last: str
+    title: str
+    at: tuple[float, ...]
+    heads: tuple[str, ...]
+    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +87,19 @@ class Drawing:
     Parameters
     ----------
     name : str
-        Its id in the page.
+        Its id in the page, after ``figure-``.
     caption : str
         What is seen, in one sentence.
     svg : str
         An ``<svg>`` element with title and description, passed through as it is.
+    reading : Reading or None
+        Its values, for a reader whose browser runs scripts.
     """
 
     name: str
     caption: str
     svg: str
+    reading: Reading | None = None
 
 
 def to_html(report: Report, drawings: Sequence[Drawing] = ()) -> str:
@@ -64,9 +116,13 @@ def to_html(report: Report, drawings: Sequence[Drawing] = ()) -> str:
     str
         HTML 5, encodable as UTF-8.
     """
-    from markupsafe import Markup  # noqa: PLC0415 - few runs need it
-
-    return _template().render(
+    rows, every = summary.rows(report), table.labels_of(report)
+    positions = [every.index(label) for label in table.shown_labels(report)]
+    names = [name_of(row.label, _LABEL_ROOM) for row in rows]
+    return render_page(
+        "report.html.jinja",
+        drawings,
+        list(zip(positions, names, strict=True)),
         report=report,
         tag=summary.tag(report),
         identity=visible(report.run.id),
@@ -77,29 +133,95 @@ def to_html(report: Report, drawings: Sequence[Drawing] = ()) -> str:
         others=summary.other_reasons(report),
         remedies=summary.remedies(report),
         notes=[sentence(note) for note in report.notes],
-        rows=summary.rows(report),
+        rows=rows,
+        positions=positions,
         hidden=summary.hidden_rows(report),
         facts=summary.facts(report),
+        health=health.table(report),
+        events=_events(report),
+        hidden_events=max(len(report.events) - _MOST_EVENTS, 0),
         checks=summary.checks(report),
         replicas=_replicas(report),
         hidden_replicas=_hidden_replicas(report),
         outcomes=_outcomes(report),
         provenance=summary.provenance(report),
         command=visible(report.run.command[:_LONGEST_COMMAND]),
-        # Made by our own code from escaped texts: sampler.drawing.
+    )
+
+
+def render_page(
+    template: str,
+    drawings: Sequence[Drawing],
+    versions: Sequence[tuple[int, str]],
+    **values: Any,
+) -> str:
+    """Render a template with the parts that all pages share: style, script and figures.
+
+    Parameters
+    ----------
+    template : str
+        Name of a template of this package.
+    drawings : sequence of Drawing
+    versions : sequence of (int, str)
+        Labels to choose from: position in the order of the documents, and visible name.
+    **values
+        What the template shows; escaped there.
+    """
+    from markupsafe import Markup  # noqa: PLC0415 - few runs need it
+
+    script = _text("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return _template(template).render(
+        # The first three are ours, the same in each page; the last ones are made by our own
+        # code from escaped texts: sampler.drawing, and `_readings`.
+        style=Markup(_text("page.css")),  # noqa: S704
+        script=Markup(script),  # noqa: S704
+        digest=Markup(digest),  # noqa: S704
+        readings=Markup(_readings(drawings, versions)),  # noqa: S704
         drawings=[(each, Markup(each.svg)) for each in drawings],  # noqa: S704
+        **values,
     )
 
 
 @cache
-def _template() -> Template:
+def _template(name: str) -> Template:
     from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - few runs need it
 
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    text = files("analysis.render").joinpath(_TEMPLATE).read_text(encoding="utf-8")
-    return environment.from_string(text)
+    return environment.from_string(_text(name))
+
+
+@cache
+def _text(name: str) -> str:
+    return files("analysis.render").joinpath(name).read_text(encoding="utf-8")
+
+
+def _readings(drawings: Sequence[Drawing], versions: Sequence[tuple[int, str]]) -> str:
+    """Give what the script shows as JSON that cannot end the element around it."""
+    figures = [
+        {
+            "figure": f"figure-{drawing.name}",
+            "panel": drawing.reading.panel,
+            "last": drawing.reading.last,
+            "title": drawing.reading.title,
+            "at": [round(place, _PLACES) for place in drawing.reading.at],
+            "heads": drawing.reading.heads,
+            "rows": [{"version": row.version, "texts": row.texts} for row in drawing.reading.rows],
+        }
+        for drawing in drawings
+        if drawing.reading is not None
+    ]
+    document = {"versions": list(versions), "figures": figures}
+    return json.dumps(document, separators=(",", ":"), allow_nan=False).translate(_UNSAFE)
+
+
+def _events(report: Report) -> list[tuple[str, str, str]]:
+    return [
+        (f"{event.at_s:.1f} s", name_of(event.kind, 32), sentence(event.text))
+        for event in report.events[:_MOST_EVENTS]
+    ]
 
 
 def _replicas(report: Report) -> list[tuple[str, str, str, str]]:

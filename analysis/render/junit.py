@@ -24,14 +24,19 @@ SUITE = "weighbridge"
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _LONGEST_NAME = 200
+_MARKER = "[[ATTACHMENT|"
+_JOINER = "\N{WORD JOINER}"
 
 
-def to_junit(report: Report) -> str:
+def to_junit(report: Report, attachment: str = "") -> str:
     """Render a report as JUnit XML.
 
     Parameters
     ----------
     report : Report
+    attachment : str
+        Path of an image, relative to the project, that GitLab shows with each case that did not
+        pass; it has to be an artifact of the job. Empty for none.
 
     Returns
     -------
@@ -49,7 +54,7 @@ def to_junit(report: Report) -> str:
     for name in ("target", "label", "id", "version"):
         suite.add_property(name, visible(getattr(report.run, name)))
     suite.add_property("seed", str(report.run.seed))
-    for case in _cases(report):
+    for case in _cases(report, attachment):
         suite.add_testcase(case)
     document: Any = JUnitXml(SUITE)  # junitparser types only a part of itself
     document.add_testsuite(suite)
@@ -59,11 +64,14 @@ def to_junit(report: Report) -> str:
     return _DECLARATION + xml.decode("utf-8") + "\n"
 
 
-def _cases(report: Report) -> Iterator[TestCase]:
+def _cases(report: Report, attachment: str) -> Iterator[TestCase]:
     checks = _checks(report)
-    text = to_text(report)
+    # GitLab takes the first marker of a case: none of a stranger's may stand in the text.
+    text = to_text(report).replace(_MARKER, f"[[{_JOINER}ATTACHMENT|")
+    marked = f"{_MARKER}{attachment}]]\n{text}" if attachment else text
     for number, (name, check) in enumerate(zip(_names(checks), checks, strict=True)):
-        yield _case(report, name, check, text, is_first=number == 0)
+        told = text if check.verdict is Verdict.PASS else marked
+        yield _case(report, name, check, told, is_first=number == 0)
 
 
 def _checks(report: Report) -> Sequence[Check]:

@@ -35,25 +35,27 @@ _LINK = re.compile(r"(?i)(www)(?=\.)")
 _LONGEST_NOTES = 20
 
 
-def to_markdown(report: Report) -> str:
+def to_markdown(report: Report, limit: int = LARGEST) -> str:
     """Render a report as Markdown (GitHub Flavored Markdown 0.29).
 
     Parameters
     ----------
     report : Report
+    limit : int, default 1 000 000
+        Bytes of UTF-8 that it may take; the last parts are left out for it, all if need be.
 
     Returns
     -------
     str
         Verdict and why in the heading, what to do, a table of the labels, the facts, and the
-        command that repeats the run; below 1 MB of UTF-8.
+        command that repeats the run.
     """
     parts = [part for part in map("\n".join, _parts(report)) if part]
     text = "\n\n".join(parts) + "\n"
-    while len(text.encode()) > LARGEST and len(parts) > 1:
+    while len(text.encode()) > limit and parts:
         parts.pop()
         text = "\n\n".join([*parts, "_Cut: the report.json of the run has everything._"]) + "\n"
-    return text
+    return text if len(text.encode()) <= limit else ""
 
 
 def escape(text: str) -> str:

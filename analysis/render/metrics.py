@@ -50,8 +50,9 @@ def _lines(report: Report) -> Iterator[str]:
     if (code := _CODES[report.verdict]) is not None:
         meaning = "0 is PASS, 1 is FAIL, 3 is INCONCLUSIVE."
         yield from _single("verdict", meaning, str(code))
-    independent = report.samples.independent
-    yield from _single("samples_effective", "Independent draws that were judged.", str(independent))
+    samples = report.samples
+    draws = samples.independent if samples.effective is None else round(samples.effective)
+    yield from _single("samples_effective", "Independent draws that were judged.", str(draws))
     launched = report.samples.launched
     unlabelled = (launched - report.samples.labelled) / max(launched, 1)
     yield from _single(

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 from analysis.render import health, rounding, table
 from analysis.render.printable import name_of, sentence, visible
-from analysis.render.text import decision_in_words, headline, load_in_words, losses_in_words
+from analysis.render.text import (
+    decision_in_words,
+    headline,
+    load_in_words,
+    losses_in_words,
+    terms_in_words,
+)
 
 if TYPE_CHECKING:
     from analysis.report import Report, Verdict
@@ -92,7 +98,13 @@ def in_words(report: Report) -> str:
 def facts(report: Report) -> list[str]:
     """Give sentences about how it was decided, how it was sent, and what was lost."""
     decided = decision_in_words(report)
-    told = (decided, load_in_words(report), losses_in_words(report), *health.sentences(report))
+    told = (
+        decided,
+        terms_in_words(report),
+        load_in_words(report),
+        losses_in_words(report),
+        *health.sentences(report),
+    )
     return [text for text in told if text]
 
 

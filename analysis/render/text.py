@@ -147,7 +147,7 @@ def _table(report: Report, paint: _Paint, room: int) -> Iterator[str]:
 def _measured(report: Report, paint: _Paint, room: int) -> Iterator[str]:
     yield from _tagged("", "", decision_in_words(report), paint, room)
     yield from _tagged("", "", load_in_words(report), paint, room)
-    for text in (losses_in_words(report), _replicas(report)):
+    for text in (terms_in_words(report), losses_in_words(report), _replicas(report)):
         if text:
             yield from _tagged("", "", text, paint, room)
 
@@ -159,12 +159,41 @@ def decision_in_words(report: Report) -> str:
     if decision is None:
         launched = rounding.counted(report.samples.launched, "request")
         connections = rounding.counted(report.samples.connections, "connection")
-        return f"{launched} on {connections}, {took}; not judged"
+        draws = draws_in_words(report)
+        worth = f" ({draws})" if draws else ""
+        return f"{launched} on {connections}{worth}, {took}; not judged"
     verb = "undecided" if report.verdict is Verdict.INCONCLUSIVE else "decided"
+    draws = draws_in_words(report)
     return (
-        f"{verb} after {rounding.counted(decision.decided_after, 'connection')}, {took}; "
+        f"{verb} after {rounding.counted(decision.decided_after, 'connection')}"
+        f"{f' ({draws})' if draws else ''}, {took}; "
         f"alpha = {decision.alpha:.4g}, beta = {decision.beta:.4g}, valid at every look"
     )
+
+
+def draws_in_words(report: Report) -> str:
+    """Say how many independent draws the counts are worth; empty where that is not known."""
+    effective = report.samples.effective
+    return "" if effective is None else rounding.counted(round(effective), "independent draw")
+
+
+def terms_in_words(report: Report) -> str:
+    """Say what was stated or asked beyond the defaults; empty if nothing was."""
+    decision = report.decision
+    if decision is None:
+        return ""
+    terms = []
+    if decision.missing_ratio is not None:
+        ratio = f"{decision.missing_ratio:.4g}"
+        terms.append(
+            "missing labels are left out, as if all versions lost them equally often"
+            if decision.missing_ratio == 1
+            else f"it is assumed that no version loses its labels more than {ratio} times as often "
+            "as another"
+        )
+    if decision.inner < 1:
+        terms.append(f"FAIL begins at {decision.inner * 100:.4g} % of the tolerance")
+    return "; ".join(terms)
 
 
 def load_in_words(report: Report) -> str:

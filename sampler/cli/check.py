@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sampler.cli.documents import document_options, documents_of
-from sampler.cli.manifests import expectation_for_check, manifest_options
+from sampler.cli.manifests import (
+    expectation_for_check,
+    manifest_options,
+    refuse_cluster_options,
+)
 from sampler.cli.options import (
     Duration,
     Factor,
+    Settle,
     Share,
     command_line,
     load_options,
@@ -27,9 +33,13 @@ from sampler.cli.sections import SectionedCommand
 from sampler.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from analysis import Split
     from analysis.health import HealthPolicy
     from analysis.report import Source
+    from sampler.expect.lookout import Watch
+    from sampler.expect.rules.model import Expectation
 
 
 @click.command(
@@ -38,12 +48,17 @@ if TYPE_CHECKING:
     short_help="Sample until it is decided whether the split holds.",
     epilog="Example: weighbridge check http://shop.example/ --expect v1=9,v2=1",
 )
-@click.argument("url")
+@click.argument("url", required=False)
 @click.option(
     "--expect", default=None, metavar="v1=9,v2=1",
     help="Declared weights by label; zero means that the label must not answer.",
 )  # fmt: skip
 @manifest_options
+@click.option(
+    "--settle", type=Settle(), default="auto", show_default=True, metavar="auto|TIME",
+    help="With --cluster: how long after a change of endpoints or weights nothing is judged. "
+    "auto: until the answers follow, 1 s to 10 s.",
+)  # fmt: skip
 @judging_options
 @click.option(
     "--max-samples", type=click.IntRange(min=1), default=None, metavar="N",
@@ -84,7 +99,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--replicas", default=None, metavar="v1=9,v2=1",
-    help="Number of replicas by label, to warn of those that never answer.",
+    help="Number of replicas by label, to warn of those that never answer. Default: those of "
+    "--manifests.",
 )  # fmt: skip
 @click.option(
     "--previous", default=None, metavar="v1=10,v2=0",
@@ -96,8 +112,10 @@ if TYPE_CHECKING:
 @document_options
 @run_options
 @click.pass_context
-def command(ctx: click.Context, /, url: str, **options: Any) -> None:
+def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
     """Sample URL until it is decided whether every version carries its share.
+
+    With --cluster and --service, URL may be left out: the Service's own address is taken.
 
     Ends with PASS (exit code 0), FAIL (1) or INCONCLUSIVE (3); the error rates hold although
     the decision is looked at after every response. Each request has a fresh connection unless
@@ -107,7 +125,8 @@ def command(ctx: click.Context, /, url: str, **options: Any) -> None:
     from sampler.plan import Limits  # noqa: PLC0415
     from sampler.runplan import RunPlan  # noqa: PLC0415
 
-    split, source = _expectation(url, options)
+    expectation = _expectation(url, options)
+    url, split = expectation.url, expectation.split
     label, replica = make_rules(options)
     plan = RunPlan(
         target=make_target(url, options),
@@ -122,38 +141,82 @@ def command(ctx: click.Context, /, url: str, **options: Any) -> None:
             max_unlabelled=options["max_unlabelled"],
             missing_ratio=options["missing_ratio"] or inf,
         ),
-        source=source,
+        source=expectation.source,
+        watch=expectation.watch,
         health=_health(split, options),
-        replica_counts=_replica_counts(split, options["replicas"]),
+        replica_counts=_replica_counts(split, options["replicas"]) or expectation.replicas,
         previous=None
         if options["previous"] is None
         else make_split(options["previous"], "--previous", "v1=10,v2=0"),
         out=options["out"],
         name=options["name"] or "check",
         command=command_line(sys.argv[1:]),
+        commit=_commit(options["manifests"]),
         **({} if options["seed"] is None else {"seed": options["seed"]}),
     )
     ctx.exit(execute(plan, documents_of(options)))
 
 
-def _expectation(url: str, options: dict[str, Any]) -> tuple[Split, Source]:
-    """Give what should be, from the command line or from manifests, and where it was read."""
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """What should be, where it was read, and what is asked."""
+
+    url: str
+    split: Split
+    source: Source
+    watch: Watch | None = None
+    replicas: Mapping[str, int] = field(default_factory=dict)
+
+
+def _expectation(url: str | None, options: dict[str, Any]) -> _Expected:
+    """Give what should be: from the command line, from manifests or from a cluster."""
     from analysis.report import Source  # noqa: PLC0415 - as above
 
-    if (options["expect"] is None) == (options["manifests"] is None):
+    is_read = options["is_live"] or options["manifests"] is not None
+    if (options["expect"] is not None) == is_read:
         raise UsageError(
-            "expected one of --expect and --manifests",
-            hint="--expect v1=9,v2=1, or --manifests PATH --service NAME",
+            "expected one of --expect, --manifests and --cluster",
+            hint="--expect v1=9,v2=1, or --manifests PATH --service NAME, or --cluster "
+            "--service NAME",
         )
-    if options["expect"] is not None:
-        if options["service"] or options["route"]:
-            raise UsageError(
-                "--service and --route name objects of --manifests, not of --expect",
-                hint="give --manifests PATH instead of --expect",
-            )
-        return make_split(options["expect"]), Source()
-    expected = expectation_for_check(options, url, options["headers"])
-    return expected.split, expected.source
+    refuse_cluster_options(options)
+    if not options["is_live"] and options["settle"] is not None:
+        raise UsageError("--settle: without --cluster no change is seen", hint="give --cluster")
+    if url is None and not (options["is_live"] and options["service"]):
+        raise UsageError(
+            "expected a URL", hint="only --cluster --service NAME knows an address by itself"
+        )
+    if options["expect"] is None:
+        given = expectation_for_check(options, url, options["headers"], options["settle"])
+        expected = given.expected
+        replicas = {} if options["is_live"] else _declared_replicas(expected)
+        return _Expected(given.url, expected.split, expected.source, given.watch, replicas)
+    if options["service"] or options["route"]:
+        raise UsageError(
+            "--service and --route name objects of --manifests or --cluster, not of --expect",
+            hint="give --manifests PATH or --cluster instead of --expect",
+        )
+    return _Expected(str(url), make_split(options["expect"]), Source())
+
+
+def _commit(manifests: str | None) -> str:
+    """Name the commit that declares what is expected, or that the check is a part of."""
+    from pathlib import Path  # noqa: PLC0415 - as above
+
+    from sampler.repository import commit_of  # noqa: PLC0415
+
+    return commit_of(Path() if manifests in {None, "-"} else Path(str(manifests)))
+
+
+def _declared_replicas(expected: Expectation) -> dict[str, int]:
+    """Count the pods of each label, where the manifests divide the traffic by pods."""
+    if any(not number.what.startswith("replicas") for number in expected.numbers):
+        return {}
+    counts: dict[str, int] = {}
+    for number in expected.numbers:
+        if number.value:
+            counts[number.towards] = counts.get(number.towards, 0) + number.value
+    return counts
 
 
 def _replica_counts(split: Split, text: str | None) -> dict[str, int]:

@@ -18,13 +18,27 @@ _OPTIONS = (
         "--metrics", default=None, metavar="FILE", help="Write OpenMetrics text; '-' is stdout."
     ),
     click.option(
+        "--dotenv", default=None, metavar="FILE",
+        help="Write the verdict as variables for later jobs of a pipeline; '-' is stdout.",
+    ),
+    click.option(
+        "--annotations", default=None, metavar="FILE",
+        help="In a job of GitLab: write links to the documents, for "
+        "artifacts:reports:annotations; '-' is stdout.",
+    ),
+    click.option(
+        "--github", is_flag=True,
+        help="In a step of GitHub Actions: annotate it, append to its summary, and set its "
+        "output 'verdict'.",
+    ),
+    click.option(
         "--html", default=None, metavar="FILE",
         help="Write a page with figures, after the verdict is printed; '-' is stdout.",
     ),
 )  # fmt: skip
 
 _NAMES = {"json": "json_file", "junit": "junit", "markdown": "markdown", "metrics": "metrics",
-          "html": "html"}  # fmt: skip
+          "dotenv": "dotenv", "annotations": "annotations", "html": "html"}  # fmt: skip
 
 
 def document_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,5 +51,18 @@ def document_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def documents_of(options: Mapping[str, Any]) -> dict[str, str | None]:
-    """Give the file of each document that the options name; the slowest comes last."""
-    return {name: options[option] for name, option in _NAMES.items()}
+    """Give the file of each document that the options name; the slowest comes last.
+
+    Raises
+    ------
+    UsageError
+        If a forge is to be told something, and its environment is not there.
+    """
+    from sampler.cli import forge  # noqa: PLC0415 - heavy imports wait for a command
+
+    files = {name: options[option] for name, option in _NAMES.items()}
+    if options["annotations"] is not None:
+        forge.require_gitlab()
+    # Its file is not named on the command line, but by the environment.
+    files["github"] = forge.step_summary() if options["github"] else None
+    return files

@@ -23,6 +23,7 @@ _COMMANDS = {
     "judge": "The same decision from a log, or from a run that was written.",
     "plan": "What a check will cost, and what it would tell apart; sends nothing.",
     "expect": "The expected split and where it was read; sends nothing.",
+    "rollout": "Start, promote or roll back a canary by editing its manifests in Git.",
     "report": "Render a recorded run again, also one that was cut off.",
     "demo": "The embedded canary Service, and the story of one canary on it.",
 }

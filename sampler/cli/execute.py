@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import select
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from analysis.render import to_json, to_junit, to_markdown, to_metrics, to_text
+from analysis.render import to_dotenv, to_json, to_junit, to_markdown, to_metrics, to_text
 from analysis.report import ReasonCode, Verdict
 from sampler.cli.progress import ProgressLine
 from sampler.errors import ExitCode, UsageError
@@ -36,11 +38,14 @@ def _to_page(report: Report) -> str:
     return page_of(report)
 
 
+_APPENDED = frozenset({"github"})
+"""Documents of which several belong in one file."""
+
 _RENDERERS: dict[str, Callable[[Report], str]] = {
     "json": to_json,
-    "junit": to_junit,
     "markdown": to_markdown,
     "metrics": to_metrics,
+    "dotenv": to_dotenv,
     "html": _to_page,
 }
 
@@ -61,7 +66,7 @@ def execute(plan: RunPlan, documents: Mapping[str, str | None]) -> ExitCode:
         Of the verdict, or of the signal that ended the run.
     """
     wanted = {name: file for name, file in documents.items() if file is not None}
-    _check_writable(wanted)
+    check_writable(wanted)
     click.echo(_announce(plan), err=True)
     if plan.target.insecure:
         click.echo(
@@ -69,8 +74,19 @@ def execute(plan: RunPlan, documents: Mapping[str, str | None]) -> ExitCode:
             err=True,
         )
     received: list[signal.Signals] = []
-    report = _loop_runner(plan)(_weigh(plan, received))
-    _print(report, wanted)
+    # The page is drawn from the run on disk; everything else for stdout is told at once.
+    is_told_late = wanted.get("html") == "-"
+    told = {} if is_told_late else {name: file for name, file in wanted.items() if file == "-"}
+
+    def tell(report: Report) -> None:
+        if not is_told_late:
+            _print(report, told)
+
+    report = _loop_runner(plan)(_weigh(plan, received, tell))
+    if is_told_late:
+        _print(report, wanted)
+    else:
+        write_files(_renderers(report, wanted), {n: wanted[n] for n in wanted if n not in told})
     if received:
         return _SIGNAL_EXITS[received[0]]
     return exit_code(report)
@@ -87,7 +103,7 @@ def show(report: Report, documents: Mapping[str, str | None]) -> None:
     wanted = {name: file for name, file in documents.items() if file is not None}
     if "junit" in wanted and report.verdict is None:
         raise UsageError("--junit: this run measured without judging, so there are no cases")
-    _check_writable(wanted)
+    check_writable(wanted)
     _print(report, wanted)
 
 
@@ -97,7 +113,7 @@ def publish(make: Callable[[], Report], documents: Mapping[str, str | None]) -> 
     Parameters are those of `execute`, with what makes the report in place of a plan.
     """
     wanted = {name: file for name, file in documents.items() if file is not None}
-    _check_writable(wanted)
+    check_writable(wanted)
     report = make()
     _print(report, wanted)
     return exit_code(report)
@@ -118,7 +134,9 @@ def exit_code(report: Report) -> ExitCode:
             return ExitCode.INCONCLUSIVE
 
 
-async def _weigh(plan: RunPlan, received: list[signal.Signals]) -> Report:
+async def _weigh(
+    plan: RunPlan, received: list[signal.Signals], tell: Callable[[Report], None]
+) -> Report:
     loop = asyncio.get_running_loop()
     with ProgressLine(plan) as line:
         weighing = Weighing(plan, line.show)
@@ -138,10 +156,17 @@ async def _weigh(plan: RunPlan, received: list[signal.Signals]) -> Report:
         for signum in _SIGNAL_EXITS:
             loop.add_signal_handler(signum, interrupt, signum)
         try:
-            return await weighing.run()
+            # What is imported by now stays: no collection during the run looks at it again.
+            gc.freeze()
+            return await weighing.run(partial(_tell_after, line, tell))
         finally:
             for signum in _SIGNAL_EXITS:
                 loop.remove_signal_handler(signum)
+
+
+def _tell_after(line: ProgressLine, tell: Callable[[Report], None], report: Report) -> None:
+    line.close()
+    tell(report)
 
 
 def _loop_runner(plan: RunPlan) -> Callable[..., Report]:
@@ -174,7 +199,7 @@ def _announce(plan: RunPlan) -> str:
         ends.append(f"{limits.max_time_s:g} s")
     cap = "no cap on the rate" if load.max_rate is None else f"at most {load.max_rate:g}/s"
     return (
-        f"{plan.target.method} {plan.target.url}: {pace}, {cap}, at most {load.concurrency} in "
+        f"{plan.target.method} {plan.target.shown}: {pace}, {cap}, at most {load.concurrency} in "
         f"flight, {connection}, until {' or '.join(ends)}{_missing_limit(plan)}"
     )
 
@@ -191,7 +216,7 @@ def _missing_limit(plan: RunPlan) -> str:
     return f"; PASS needs less than {limit * 100:.2g} % without a label"
 
 
-def _check_writable(documents: Mapping[str, str]) -> None:
+def check_writable(documents: Mapping[str, str]) -> None:
     """Refuse a document that cannot be written before anything is measured for it."""
     if sum(file == "-" for file in documents.values()) > 1:
         raise UsageError("only one document can go to stdout", hint="give the others a file")
@@ -205,16 +230,65 @@ def _check_writable(documents: Mapping[str, str]) -> None:
 
 
 def _print(report: Report, documents: Mapping[str, str]) -> None:
+    write_out(partial(to_text, report), _renderers(report, documents), documents)
+
+
+def _renderers(report: Report, documents: Mapping[str, str]) -> dict[str, Callable[[], str]]:
+    from sampler.cli import forge  # noqa: PLC0415 - as the commands
+
+    def annotated() -> str:
+        """Annotate the step, which is a line of its log, and give the summary."""
+        click.echo(forge.tell_github(report), nl=False, err="-" in documents.values())
+        return forge.summary_within(report, documents["github"])
+
+    own: dict[str, Callable[[], str]] = {
+        "junit": partial(to_junit, report, forge.attachment(report, documents)),
+        "annotations": partial(forge.gitlab_links, report, documents),
+        "github": annotated,
+    }
+    return {
+        name: own[name] if name in own else partial(_RENDERERS[name], report) for name in documents
+    }
+
+
+def write_out(
+    tell: Callable[..., str],
+    renderers: Mapping[str, Callable[[], str]],
+    documents: Mapping[str, str],
+) -> None:
+    """Print a text for people and write documents.
+
+    Parameters
+    ----------
+    tell : callable
+        Gives the text; takes ``colour``.
+    renderers : mapping of str to callable
+        Give each document by its name.
+    documents : mapping of str to str
+        Their files; "-" is stdout, and then the text goes to stderr.
+    """
     to_stdout = "-" in documents.values()
     stream = sys.stderr if to_stdout else sys.stdout
-    click.echo(to_text(report, colour=wants_colour(stream)), file=stream)
+    click.echo(tell(colour=wants_colour(stream)), file=stream)
+    write_files(renderers, documents)
+
+
+def write_files(renderers: Mapping[str, Callable[[], str]], documents: Mapping[str, str]) -> None:
+    """Write documents; parameters are those of `write_out`.
+
+    Raises
+    ------
+    UsageError
+        If one cannot be written.
+    """
     for name, file in documents.items():
-        text = _RENDERERS[name](report)
+        text = renderers[name]()
         if file == "-":
             click.echo(text, nl=False)
             continue
         try:
-            Path(file).write_text(text, encoding="utf-8")
+            with Path(file).open("a" if name in _APPENDED else "w", encoding="utf-8") as stream:
+                stream.write(text)
         except OSError as error:
             raise UsageError(f"--{name} {file}: {error.strerror}") from error
 

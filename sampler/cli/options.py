@@ -41,6 +41,18 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only in ne
         return float(match[1]) * _UNITS_S[match[2]]
 
 
+class Settle(click.ParamType):  # type: ignore[type-arg]  # generic only in newer releases
+    """A duration, or None for ``auto``."""
+
+    name = "settle"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
+        """Give the seconds, or None."""
+        return None if value == "auto" else Duration().convert(value, param, ctx)
+
+
 class Share(click.ParamType):  # type: ignore[type-arg]  # generic only in newer releases
     """A share: ``5%`` or ``0.05``."""
 
@@ -181,7 +193,8 @@ _LOAD_OPTIONS = (
     ),
     click.option(
         "--connection", default="fresh", show_default=True, metavar="LIFE",
-        help="Requests per connection: fresh (one), reuse (no limit), or MIN:MAX.",
+        help="Requests per connection: fresh (one), reuse (no limit; first answers are judged), "
+        "or MIN:MAX (means are).",
     ),
     click.option(
         "--transport", type=click.Choice(["auto", "fast", "full"]), default="auto",
@@ -304,9 +317,10 @@ def make_load(options: dict[str, Any]) -> Load:
 def command_line(arguments: Sequence[str]) -> str:
     """Give a command line that repeats the run, quoted for a shell.
 
-    Values of headers and bodies are left out: they are where secrets travel, and the line
-    goes into reports.
+    Values of headers and bodies, and secrets in URLs, are left out: the line goes into reports.
     """
+    from sampler.redaction import without_secrets  # noqa: PLC0415 - as the commands
+
     shown: list[str] = []
     is_secret = False
     for argument in arguments:
@@ -316,7 +330,7 @@ def command_line(arguments: Sequence[str]) -> str:
         elif option in _SECRET_OPTIONS and equals:
             shown.append(f"{option}={_without_value(value)}")
         else:
-            shown.append(argument)
+            shown.append(without_secrets(argument))
         is_secret = argument in _SECRET_OPTIONS
     return shlex.join(["weighbridge", *shown])
 

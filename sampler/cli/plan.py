@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sampler.cli.options import Rate
 from sampler.cli.policy import make_policy, make_split, policy_options
 from sampler.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from analysis.outlook import Outlook
+
+_FIGURES = (".svg", ".png")
 
 
 @click.command(
@@ -34,6 +39,10 @@ from sampler.errors import ExitCode, UsageError
     "--json", "json_file", default=None, metavar="FILE",
     help="Write the outlook as JSON; '-' is stdout.",
 )  # fmt: skip
+@click.option(
+    "--figure", default=None, metavar="FILE",
+    help="Draw the operating characteristic; FILE ends in .svg or .png.",
+)  # fmt: skip
 @click.pass_context
 def command(ctx: click.Context, /, expect: str, **options: Any) -> None:
     """Say how many connections a check of this split takes, and what it would tell apart.
@@ -47,6 +56,11 @@ def command(ctx: click.Context, /, expect: str, **options: Any) -> None:
     rate, file = options["rate"], options["json_file"]
     if rate is not None and not rate > 0:
         raise UsageError(f"--rate must be above 0 connections per second, got {rate:g}")
+    if options["figure"] is not None and Path(options["figure"]).suffix not in _FIGURES:
+        raise UsageError(
+            f"--figure {options['figure']}: expected a file that ends in {' or '.join(_FIGURES)}",
+            hint="give it such a name: --figure plan.svg",
+        )
     split = make_split(expect)
     policy = make_policy(split, options)
     try:
@@ -63,4 +77,28 @@ def command(ctx: click.Context, /, expect: str, **options: Any) -> None:
             Path(file).write_text(plan_to_json(outlook, rate), encoding="utf-8")
         except OSError as error:
             raise UsageError(f"--json {file}: {error.strerror}") from error
+    if options["figure"] is not None:
+        _draw(outlook, Path(options["figure"]))
     ctx.exit(ExitCode.PASS)
+
+
+def _draw(outlook: Outlook, path: Path) -> None:
+    """Write the figure in the format that the file's name asks for."""
+    from functools import partial  # noqa: PLC0415 - as above
+
+    from analysis.figures import (  # noqa: PLC0415 - matplotlib, if asked for
+        characteristic_in_words,
+        operating_characteristic,
+    )
+    from sampler.drawing import to_png, to_svg  # noqa: PLC0415
+
+    draw = partial(operating_characteristic, outlook)
+    title = "What becomes of a check, by the true share"
+    try:
+        if path.suffix == ".svg":
+            text = to_svg(draw, "figure-plan", title, characteristic_in_words(outlook))
+            path.write_text(text + "\n", encoding="utf-8")
+        else:
+            path.write_bytes(to_png(draw))
+    except OSError as error:
+        raise UsageError(f"--figure {path}: {error.strerror}") from error

@@ -18,7 +18,8 @@ _JUDGING_OPTIONS = (
     click.option(
         "--tolerance", default="auto", show_default=True, metavar="auto|4pp|10%",
         help="Departure from a share that is accepted: half a pod, percentage points, "
-        "or a part of the share.",
+        "or a part of the share; -2pp+4pp for below and above, v2=2pp,v3=1pp,4pp by label and "
+        "for the others.",
     ),
     click.option(
         "--alpha", type=float, default=0.01, show_default=True,
@@ -72,11 +73,18 @@ def make_policy(split: Split, options: dict[str, Any], **more: Any) -> Policy:
 
     try:
         tolerance = Tolerance.parse(options["tolerance"])
+    except ValueError as error:
+        raise UsageError(
+            f"--tolerance {options['tolerance']}: {error}",
+            hint="write it as 4pp or 10%, with two sides as -2pp+4pp, by label as v2=2pp,v1=4pp",
+        ) from error
+    try:
         tolerance.bands(split)
     except ValueError as error:
         raise UsageError(
             f"--tolerance {options['tolerance']}: {error}",
-            hint="give a smaller one, in percentage points (4pp) or of the share (10%)",
+            hint="give a smaller one, in percentage points (4pp) or of the share (10%), and name "
+            "labels that are expected",
         ) from error
     try:
         return Policy(

@@ -55,6 +55,11 @@ class ProgressLine:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
+    def close(self) -> None:
+        """Take the line away; the rest of what is shown comes in its place."""
+        self._stack.close()
+        self._live = None
+
     def show(self, progress: Progress) -> None:
         """Redraw, unless that was done a moment ago."""
         if self._live is None:

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "What is expected": (
-        "expect", "manifests", "service", "route", "namespace", "version_from", "renames",
-        "step", "previous",
+        "expect", "manifests", "is_live", "context", "service", "route", "namespace", "node",
+        "zone", "version_from", "renames", "step", "previous",
     ),
     "What counts as right": (
         "tolerance", "alpha", "beta", "inner", "max_unlabelled", "missing_ratio",
     ),
-    "When to end": ("max_samples", "max_time"),
+    "When to end": ("max_samples", "max_time", "settle"),
     "Canary against stable": (
         "max_error_ratio", "max_slowdown", "error_status", "canary", "stable", "replicas",
     ),
@@ -29,10 +29,12 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "method", "headers", "body", "allow_unsafe", "label", "replica",
     ),
     "What is written": (
-        "out", "name", "json_file", "junit", "markdown", "html", "metrics",
+        "out", "name", "json_file", "junit", "markdown", "html", "metrics", "dotenv",
+        "annotations", "github",
     ),
     "Where a log has what": (
-        "kind", "time_column", "label_column", "connection_column", "max_bad_lines",
+        "kind", "time_column", "unit", "label_column", "rule", "label_map", "connection_column",
+        "per_connection", "log_format", "metric", "reorder", "max_bad_lines",
     ),
 }  # fmt: skip
 """Names of parameters by section, in the order in which they are shown."""

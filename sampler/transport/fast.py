@@ -388,7 +388,11 @@ class FastTransport:
                         conn.index, conn.scheduled_ns, conn.sent_ns, now, now, conn.number,
                         conn.ordinal, label, replica, status_and_outcome,
                     ))  # fmt: skip
-                    self._settle(conn, mask, keep_alive=keep_alive)
+                    if keep_alive and conn.left and not mask & PEER_CLOSED:
+                        conn.state = _IDLE  # as in `_settle`, but for the price of its call
+                        self._on_idle(conn.slot)
+                    else:
+                        self._settle(conn, mask, keep_alive=keep_alive)
                     return
             if self._feed(conn, data, mask):
                 return
@@ -420,20 +424,17 @@ class FastTransport:
             return True
         if response is None:
             return False
-        if is_first:
-            self._remember(data, response)
-        self._complete(conn, response, mask)
+        self._complete(conn, response, mask, data if is_first else None)
         return True
 
-    def _remember(self, data: bytes, response: Response) -> None:
+    def _remember(self, data: bytes, response: Response, label: int, replica: int) -> None:
         """Keep what a whole answer came to."""
-        head = response.head
-        label, replica = self._codes(head.status, head.headers, response.body)
-        if label == ABSENT or len(data) > _LARGEST_ANSWER or head.status in THROTTLED:
+        status = response.head.status
+        if label == ABSENT or len(data) > _LARGEST_ANSWER or status in THROTTLED:
             return
         if len(self._answers) >= _MOST_ANSWERS:
             self._answers.clear()
-        self._answers[data] = label, replica, head.status << 8 | Outcome.OK, response.keep_alive
+        self._answers[data] = label, replica, status << 8 | Outcome.OK, response.keep_alive
 
     def _read_eof(self, conn: Connection) -> None:
         reader = conn.reader
@@ -468,11 +469,16 @@ class FastTransport:
 
     # Ends
 
-    def _complete(self, conn: Connection, response: Response, mask: int) -> None:
+    def _complete(
+        self, conn: Connection, response: Response, mask: int, whole: bytes | None = None
+    ) -> None:
+        """Record an answer; `whole` is all of it, if it came in one piece."""
         head = response.head
         if head.status in THROTTLED:
             self._wiring.recorder.throttled = head.headers
         label, replica = self._codes(head.status, head.headers, response.body)
+        if whole is not None:
+            self._remember(whole, response, label, replica)
         outcome, detail = Outcome.OK, None
         if label == ABSENT:
             outcome = Outcome.UNLABELLED

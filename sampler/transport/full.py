@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import random
 import socket
 import ssl
 from dataclasses import dataclass, field
@@ -33,19 +32,19 @@ from analysis import ABSENT, Outcome
 from sampler.errors import SamplingError
 from sampler.http1.request import header_fields
 from sampler.http1.response import LimitExceeded, ProtocolViolation
+from sampler.lengths import Lengths
 from sampler.overload import THROTTLED
 from sampler.transport.addresses import AddressBook
 from sampler.transport.trust import client_context, tls_reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
     from sampler.clock import Clock
-    from sampler.plan import ConnectionLife
     from sampler.transport.base import Wiring
 
 _NEVER_S = 1e9  # for limits of aiohttp's own that another limit replaces
@@ -132,7 +131,7 @@ class _Line(aiohttp.TCPConnector):
 
     def __init__(
         self,
-        draw: Callable[[], int | None],
+        lengths: Lengths,
         addresses: _Addresses,
         context: ssl.SSLContext | None,
     ) -> None:
@@ -145,8 +144,8 @@ class _Line(aiohttp.TCPConnector):
             keepalive_timeout=_NEVER_S,
         )
         self._addresses = addresses
-        self._draw = draw
-        self._left: int | None = None
+        self._lengths = lengths
+        self._left = ABSENT
         self.protocol: ResponseHandler | None = None
         self.is_connected = False
         self.number = ABSENT
@@ -173,13 +172,12 @@ class _Line(aiohttp.TCPConnector):
             self.protocol = connection.protocol
             self.number = self._addresses.number()
             self.ordinal = 0
-            self._left = self._draw()
+            self._left = self._lengths.of(self.number)
         self.is_connected = True
-        if self._left is not None:
-            self._left -= 1
-            if self._left == 0 and self.protocol is not None:
-                req.headers[hdrs.CONNECTION] = "close"
-                self.protocol.force_close()
+        self._left -= 1  # below 0 is without end
+        if self._left == 0 and self.protocol is not None:
+            req.headers[hdrs.CONNECTION] = "close"
+            self.protocol.force_close()
         return connection
 
     def place(self) -> tuple[int, int]:
@@ -237,7 +235,7 @@ class FullTransport:
         wiring.recorder.remotes = self._addresses
         self._context = client_context(target) if target.is_tls else None
         self._numbers = count()
-        self._draw = _lengths(load.connection, wiring.seed)
+        self._lengths = wiring.recorder.lives = Lengths(load.connection, wiring.seed)
         self._slots: dict[int, _Slot] = {}
         self._tasks: set[asyncio.Task[_Ending]] = set()
 
@@ -295,7 +293,7 @@ class FullTransport:
     def _new_slot(self) -> _Slot:
         load = self._load
         addresses = _Addresses(self._addresses, self._numbers, self._wiring.clock)
-        line = _Line(self._draw, addresses, self._context)
+        line = _Line(self._lengths, addresses, self._context)
         session = aiohttp.ClientSession(
             connector=line,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -479,15 +477,6 @@ class FullTransport:
             loop.call_later(_CLIENT_LIMIT_PAUSE_S, self._wiring.on_idle, exchange.slot)
         else:
             self._wiring.on_idle(exchange.slot)
-
-
-def _lengths(life: ConnectionLife, seed: int) -> Callable[[], int | None]:
-    """Make the draw of a connection's length: requests on it, None without end."""
-    shortest, longest = life.shortest, life.longest
-    if shortest is None or longest is None:
-        return lambda: None
-    generator = random.Random(seed)
-    return lambda: generator.randint(shortest, longest)
 
 
 def _broken(

@@ -162,7 +162,7 @@ class TlsTransport(FastTransport):
         del self._layers[conn.fd]
         super()._discard(conn, closing)
 
-    def _remember(self, data: bytes, response: Response) -> None:
+    def _remember(self, data: bytes, response: Response, label: int, replica: int) -> None:
         """Keep nothing: beside the cipher, parsing an answer costs little."""
 
     # Connecting

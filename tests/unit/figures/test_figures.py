@@ -13,19 +13,24 @@ from matplotlib.text import Text
 from scipy.stats import binom
 
 from analysis import Batch, Verdict
+from analysis.comparison import RunRecord, compare
 from analysis.figures import (
     DARK,
     LIGHT,
     connections,
+    evidence_over_connections,
     response_times,
     shares_by_replica,
+    shares_compared,
     split_over_time,
+    splits_compared,
+    times_compared,
 )
 from analysis.figures.connections import rasterise
 from analysis.figures.replicas import binomial_range, even_rows
 from analysis.timeline import Timeline, ordered_labels
 from sampler.drawing import style_sheet, to_png, to_svg
-from tests.recorded import recorded
+from tests.recorded import recorded, traced
 
 HOSTILE = (
     "$x^2$ $\\frac{", "<script>alert(1)</script>&", "v1\x1b[2J\u202e2v", "漢字" * 40, "x" * 10_000,
@@ -34,8 +39,19 @@ HOSTILE = (
 SVG = "{http://www.w3.org/2000/svg}"
 
 
+NAMES = (
+    "split", "evidence", "replicas", "times", "connections", "shares-compared", "times-compared",
+)  # fmt: skip
+
+
 def drawings(batch, report, theme=LIGHT):
+    other = replace(report, run=replace(report.run, id="other"))
+    comparison = compare(RunRecord(report, batch), RunRecord(other, batch))
+    evidence = traced(batch, report)
     return {
+        "evidence": partial(evidence_over_connections, evidence, report, theme),
+        "shares-compared": partial(shares_compared, comparison, theme),
+        "times-compared": partial(times_compared, comparison, theme),
         "split": partial(split_over_time, batch, report, theme),
         "replicas": partial(shares_by_replica, report, theme),
         "times": partial(response_times, batch, report, theme),
@@ -144,7 +160,7 @@ def overlaps(figure):
     return pairs, out
 
 
-@pytest.mark.parametrize("name", ["split", "replicas", "times", "connections"])
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("labels", "replicas"), [(2, 1), (2, 10), (12, 17), (5, 4)])
 def test_no_text_covers_another_or_leaves_the_figure(name, labels, replicas):
     names = [f"release-2026.{number}-{'x' * 30}" for number in range(labels)]
@@ -213,6 +229,60 @@ def test_each_label_has_a_line_of_times_with_three_marks(run):
     assert drawn["times-1"].axes.get_xscale() == "log"
 
 
+def test_the_evidence_has_both_boundaries_and_the_moment_of_the_decision(run):
+    batch, report = run
+    evidence = traced(batch, report)
+    drawn = artists(evidence_over_connections(evidence, report))
+
+    assert drawn["boundary-of-pass"].get_ydata()[0] == pytest.approx(2.0)
+    assert drawn["boundary-of-fail"].get_ydata()[0] == pytest.approx(2.0)
+    assert drawn["weakest"].get_ydata()[-1] == pytest.approx(evidence.weakest[-1] / np.log(10))
+    for part in ("passing-decided", "failing-decided"):
+        assert drawn[part].get_xdata()[0] == report.decision.decided_after
+    assert {"low-1", "high-1", "outside"} <= set(drawn)
+
+
+def test_a_run_that_was_not_decided_shows_evidence_and_no_moment():
+    batch, report = recorded(["v1", "v2"], [9, 1], n=60)
+
+    figure = evidence_over_connections(traced(batch, report), report)
+
+    assert not any("decided" in gid for gid in artists(figure))
+    assert "INCONCLUSIVE after 60 connections" in texts(figure)
+
+
+def test_a_comparison_draws_both_runs_and_their_difference_in_place(run):
+    batch, report = run
+    others, other = recorded(["v1", "v2"], [6, 4], seed=2)
+    other = replace(other, run=replace(other.run, id="other"))
+    comparison = compare(RunRecord(report, batch), RunRecord(other, others))
+    drawn = artists(shares_compared(comparison))
+
+    each = comparison.shares[1]
+    assert drawn["share-a-1"].get_xdata()[0] == each.first.share
+    assert tuple(drawn["interval-b-1"].get_xdata()) == each.second.interval
+    assert drawn["difference-1"].get_xdata()[0] == each.difference
+    assert tuple(drawn["range-1"].get_xdata()) == each.interval
+    assert drawn["expected-b-1"].get_xdata()[0] == 0.4
+    times = artists(times_compared(comparison))["times-b-0"].get_xdata()
+    assert times[0] == pytest.approx(1e3 * comparison.times[0].second_s["p50"])
+
+
+def test_the_splits_of_two_runs_have_one_scale_for_each_label():
+    few, many = recorded(["v1", "v2"], [9, 1]), recorded(["v2", "v3", "v1"], [4, 1, 5], seed=2)
+    alone = split_over_time(*many)
+
+    pair = splits_compared((RunRecord(few[1], few[0]), RunRecord(many[1], many[0])))
+
+    scales = [
+        {axes.get_gid(): axes.get_ylim() for axes in figure.axes} for figure in (*pair, alone)
+    ]
+    assert scales[0]["panel-1"] == scales[1]["panel-0"]
+    assert scales[0]["panel-0"] == scales[1]["panel-2"]
+    assert scales[1]["panel-1"] == scales[2]["panel-1"]
+    assert overlaps(pair[0]) == overlaps(pair[1]) == ([], [])
+
+
 def test_a_connection_that_changes_its_label_is_not_counted_as_one_that_stays():
     batch = Batch.of_labels(["a", "a", "a", "b", "a", None])
     batch = replace(
@@ -247,9 +317,10 @@ def test_connections_draw_a_cell_for_each_request_that_fits():
     assert "300 of 300 connections stayed with one label" in texts(figure)
 
 
-@pytest.mark.parametrize("name", ["split", "replicas", "times", "connections"])
+@pytest.mark.parametrize("name", NAMES)
 def test_hostile_labels_are_drawn_as_text_and_nothing_else(name):
-    batch, report = recorded(HOSTILE, [3] * len(HOSTILE), n=2000, per_connection=2)
+    labels = HOSTILE[:2] if name == "evidence" else HOSTILE  # it names three at most
+    batch, report = recorded(labels, [3, 2, 2, 2, 2, 2][: len(labels)], n=2000, per_connection=2)
 
     svg = to_svg(drawings(batch, report)[name], name, "title", "description")
 
@@ -260,12 +331,13 @@ def test_hostile_labels_are_drawn_as_text_and_nothing_else(name):
     assert not any(key.startswith("on") for element in root.iter() for key in element.attrib)
     assert not re.search("[\x00-\x08\x0e-\x1f\u202e]", svg)
     shown = "".join("".join(text.itertext()) for text in root.iter(f"{SVG}text"))
-    assert "$x^2$" in shown
     assert "<scr" in shown
+    if name != "evidence":  # of two labels, it shows the smaller one
+        assert "$x^2$" in shown
     assert len(svg) < 400_000
 
 
-@pytest.mark.parametrize("name", ["split", "replicas", "times", "connections"])
+@pytest.mark.parametrize("name", NAMES)
 def test_an_svg_is_the_same_each_time_and_refers_to_itself_only(run, name):
     batch, report = run
 
@@ -330,6 +402,8 @@ def test_a_run_without_a_label_is_drawn():
     _, report = recorded(["v1", "v2"], [9, 1])
     nothing = replace(report.observed, counts={}, shares={}, intervals={}, replicas={})
 
-    for draw in drawings(batch, replace(report, observed=nothing)).values():
-        draw().draw_without_rendering()
+    empty = replace(report, observed=nothing)
+    for draw in (split_over_time, response_times, connections):
+        draw(batch, empty).draw_without_rendering()
+    shares_by_replica(empty).draw_without_rendering()
     assert "no labelled answer" in texts(response_times(batch, report))

@@ -71,6 +71,8 @@ def test_the_fields_stand_in_the_documented_order(document):
         "run",
         "notes",
         "health",
+        "groups",
+        "events",
     ]
 
 
@@ -176,6 +178,9 @@ WRONG = {
     "an outcome that did not occur": _with(0, "samples", "outcomes", "ok"),
     "no reason": _with([], "reasons"),
     "an alpha of 1": _with(1, "decision", "alpha"),
+    "an inner part above 1": _with(1.5, "decision", "inner"),
+    "a missing ratio below 1": _with(0.5, "decision", "missing_ratio"),
+    "a tolerance that is no text": _with(0.04, "decision", "tolerance"),
     "a local time": _with("2024-05-01T10:11:12+02:00", "run", "started_at"),
     "a number as text": _with("7", "run", "seed"),
     "a check that says nothing of itself": _with([{"name": "x"}], "decision", "checks"),

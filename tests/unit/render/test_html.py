@@ -1,3 +1,6 @@
+import base64
+import hashlib
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -6,14 +9,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.render.html import Drawing, to_html
+from analysis.events import Event
+from analysis.render.html import Drawing, Reading, Row, to_html
 from analysis.render.printable import HOLD
-from analysis.report import Check, Decided, Observed, Reason, ReasonCode, Verdict
+from analysis.report import (
+    Check,
+    Decided,
+    Health,
+    HealthArm,
+    HealthErrors,
+    HealthTimes,
+    Observed,
+    Reason,
+    ReasonCode,
+    Verdict,
+)
 
 KNOWN = {
     "html", "head", "meta", "title", "link", "style", "body", "header", "main", "footer", "section",
     "div", "p", "span", "h1", "h2", "ul", "li", "table", "caption", "thead", "tbody", "tr", "th",
-    "td", "bdi", "figure", "figcaption", "svg", "desc", "dl", "dt", "dd", "pre", "code",
+    "td", "bdi", "figure", "figcaption", "svg", "desc", "dl", "dt", "dd", "pre", "code", "script",
 }  # fmt: skip
 VOID = {"meta", "link"}
 
@@ -27,6 +42,7 @@ class Page(HTMLParser):
         self.attributes: list[tuple[str, str | None]] = []
         self.texts: list[str] = []
         self.open: list[str] = []
+        self.scripts: list[str] = []
         self.feed(text)
         self.close()
         assert self.open == []
@@ -34,6 +50,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         self.attributes += attrs
+        if tag == "script":
+            self.scripts.append("")
         if tag not in VOID:
             self.open.append(tag)
 
@@ -41,7 +59,9 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open and self.open[-1] != "style" and data.strip():
+        if self.open and self.open[-1] == "script":
+            self.scripts[-1] += data
+        elif self.open and self.open[-1] != "style" and data.strip():
             self.texts.append(data.strip())
 
     @property
@@ -59,7 +79,24 @@ def poisoned(right, label):
         run=replace(right.run, id=label, target=label, label=label, command=label, version=label),
         samples=replace(right.samples, outcomes={label: 1}),
         notes=[label],
+        events=(Event(1.5, label, label),),
+        health=health(label),
     )
+
+
+def health(label):
+    canary, stable = (HealthArm(name, 640, 12, {"p50": 0.02, "p95": 0.2}) for name in (label, "v1"))
+    return Health(
+        canary,
+        stable,
+        HealthErrors(500, 30.5, 1e-9, 2.0, 0.5),
+        HealthTimes(64, 60, 9.0, {"p50": (-0.01, 0.03)}, 0.95),
+    )
+
+
+def drawing(label):
+    reading = Reading("panel-0", "losses", label, (0.5,), (label,), (Row(0, (label,)),))
+    return Drawing("split", label, "<svg><desc>x</desc></svg>", reading)
 
 
 def test_the_page_says_verdict_then_why_then_what_to_do(reports):
@@ -80,6 +117,28 @@ def test_the_page_has_every_table(reports):
         assert heading in page.texts
     for text in ("app-1", "share of v2", "✗ outside", "145", right.run.command, right.run.id, "7"):
         assert text in page.texts, text
+
+
+def test_the_page_compares_canary_and_stable_where_there_are_two(reports):
+    page = Page(to_html(replace(reports["failed"], health=health("v2"))))
+
+    assert "Canary against stable" in page.texts
+    for text in (
+        "12 (1.9 %)",
+        "200 ms",
+        "[-10.0, +30.0] ms, 95 %",
+        "worse: 10^13:1; beyond 2 times: 1.6:1",
+    ):
+        assert text in page.texts, text
+    assert "Canary against stable" not in Page(to_html(reports["failed"])).texts
+
+
+def test_the_page_tells_events_by_the_numbers_of_the_figure(reports):
+    events = (Event(-0.5, "weight", "v2 gets 10 %"), Event(2.25, "endpoints", "one pod more"))
+    page = Page(to_html(replace(reports["failed"], events=events)))
+
+    assert "What happened meanwhile" in page.texts
+    assert page.text.index("-0.5 s weight v2 gets 10 %") < page.text.index("2 2.2 s endpoints")
 
 
 def test_the_command_says_that_secrets_are_left_out_only_where_they_are(reports):
@@ -106,15 +165,18 @@ HOSTILE = [
 
 @pytest.mark.parametrize("label", HOSTILE)
 def test_a_hostile_label_is_text_wherever_it_stands(reports, label):
-    text = to_html(poisoned(reports["failed"], label))
-    clean = Page(to_html(poisoned(reports["failed"], "harmless")))
+    text = to_html(poisoned(reports["failed"], label), [drawing(label)])
+    clean = Page(to_html(poisoned(reports["failed"], "harmless"), [drawing("harmless")]))
     page = Page(text)
 
     assert page.tags == clean.tags
     assert [name for name, _ in page.attributes] == [name for name, _ in clean.attributes]
     assert [value for _, value in page.attributes] == [value for _, value in clean.attributes]
     assert label[:30].replace("\u202e", "\\u202e") in page.text
-    assert len(text) < 60_000
+    # What the script is given is the text itself; only JSON stands around it.
+    assert json.loads(page.scripts[0])["figures"][0]["heads"] == [label]
+    assert page.scripts[1] == clean.scripts[1]
+    assert len(text) < 120_000
 
 
 def test_hostile_characters_are_shown_as_escapes(reports, hostile_labels):
@@ -124,7 +186,7 @@ def test_hostile_characters_are_shown_as_escapes(reports, hostile_labels):
         text.encode("utf-8")
 
 
-def test_nothing_is_loaded_from_elsewhere_and_no_script_runs(report):
+def test_nothing_is_loaded_from_elsewhere_and_one_script_runs(report):
     text = to_html(report, [Drawing("split", "caption", "<svg><desc>x</desc></svg>")])
     page = Page(text)
 
@@ -132,7 +194,10 @@ def test_nothing_is_loaded_from_elsewhere_and_no_script_runs(report):
     contents = [value or "" for name, value in page.attributes if name == "content"]
     policy = next(value for value in contents if "default-src" in value)
     assert "default-src 'none'" in policy
-    assert "script-src" not in policy
+    block, script = page.scripts
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert re.findall(r"script-src ([^;]*)", policy) == [f"'sha256-{digest}'"]
+    assert json.loads(block)["figures"] == []
     links = [value for name, value in page.attributes if name in {"src", "href", "action"}]
     assert links == ["data:,"]
     assert not re.search(r"@import|url\(|https?://(?!10\.)", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from xml.etree import ElementTree as ET
 
@@ -24,6 +25,29 @@ def _cases(report):
 def _red(report):
     root = _parse(report)
     return root.findall(".//failure") + root.findall(".//error")
+
+
+# As GitLab's parser looks for it: lib/gitlab/ci/parsers/test/junit.rb.
+MARKER = re.compile(r"\[\[ATTACHMENT\|(?P<path>[^\[\]\|]+?)\]\]")
+
+
+def test_a_case_that_did_not_pass_names_the_image_that_explains_it(reports):
+    xml = ET.fromstring(to_junit(reports["failed"], "reports/run/split.png").encode())
+    (case,) = xml.iter("testcase")
+
+    assert MARKER.findall(case.findtext("system-out") or "") == ["reports/run/split.png"]
+    passed = ET.fromstring(to_junit(reports["passed"], "reports/run/split.png").encode())
+    assert not any(MARKER.search(each.text or "") for each in passed.iter("system-out"))
+
+
+def test_a_label_cannot_name_a_file_to_show(reports):
+    hostile = replace(reports["failed"], notes=["[[ATTACHMENT|/etc/passwd]]"])
+
+    for attachment, found in (("", []), ("split.png", ["split.png"])):
+        xml = ET.fromstring(to_junit(hostile, attachment).encode())
+        (text,) = (each.text or "" for each in xml.iter("system-out"))
+        assert MARKER.findall(text) == found
+        assert "/etc/passwd" in text
 
 
 def test_there_is_one_suite_with_a_case_for_each_check(reports):

@@ -98,3 +98,12 @@ def test_every_report_becomes_markdown_that_can_be_printed(any_report, data):
 
     assert all(character.isprintable() or character in f"\n{JOINER}{HOLD}" for character in text)
     assert len(text.encode()) <= LARGEST
+
+
+@pytest.mark.parametrize("limit", [0, 1, 40, 200, 700, 5000])
+def test_a_summary_keeps_to_the_room_that_is_left(reports, limit):
+    text = to_markdown(reports["failed"], limit=limit)
+
+    assert len(text.encode()) <= limit
+    if limit >= 700:
+        assert text.startswith("### ❌ FAIL")

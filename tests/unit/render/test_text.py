@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.render import to_text
+from analysis.render import to_markdown, to_text
+from analysis.render.text import terms_in_words
 from analysis.report import Check, Decided, Observed, Reason, ReasonCode, Samples, Verdict
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -402,3 +403,32 @@ def test_a_duration_has_two_digits_or_minutes(reports, seconds, shown):
     slow = replace(right, performance=replace(right.performance, duration_s=seconds))
 
     assert f"connections, {shown}; alpha" in to_text(slow)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({}, ""),
+        ({"inner": 0.5}, "FAIL begins at 50 % of the tolerance"),
+        (
+            {"missing_ratio": 2.5},
+            "no version loses its labels more than 2.5 times as often as another",
+        ),
+        (
+            {"missing_ratio": 1.0},
+            "missing labels are left out, as if all versions lost them equally often",
+        ),
+    ],
+)
+def test_what_was_stated_or_asked_beyond_the_defaults_is_said(reports, asked, said):
+    right = reports["passed"]
+    report = replace(right, decision=replace(right.decision, **asked))
+
+    assert terms_in_words(report).endswith(said)
+    assert bool(said) == bool(terms_in_words(report))
+    assert said in " ".join(to_text(report).split())
+    assert said in to_markdown(report)
+
+
+def test_a_measurement_states_nothing(reports):
+    assert not terms_in_words(reports["measured"])
