@@ -32,7 +32,7 @@ if [ -z "$${python:-}" ]; then
 fi
 endef
 
-.PHONY: help demo test lint bench example-reports calibrate endurance peers fuzz data-planes format clean
+.PHONY: help demo test lint bench example-reports calibrate endurance peers fuzz data-planes notebooks notebook-runs format clean
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -44,7 +44,7 @@ test: ## lint, then all tests (ARGS= goes to pytest; ALLOW_MISSING=1 skips what 
 	@$(FIND_PYTHON)
 	"$$python" tests/requirements.py
 	$(MAKE) lint
-	$(MAKE) $(VENV)/.axe
+	$(MAKE) $(VENV)/.axe $(VENV)/.gitlab-ci-local
 	$(BIN)/python -m pytest --ignore=tests/benchmarks $(ARGS)
 
 lint: $(VENV)/.develop ## ruff, mypy and the import contracts
@@ -64,7 +64,9 @@ bench: $(VENV)/.develop ## compare with wrk, and measure the start; needs root; 
 	$(BIN)/python -m tests.benchmarks.speed_steps
 	$(BIN)/python -m tests.benchmarks.open_loop
 	$(BIN)/python -m tests.benchmarks.startup
+	$(BIN)/python -m tests.benchmarks.verdict_path
 	$(BIN)/python -m tests.benchmarks.figures
+	$(BIN)/python -m tests.benchmarks.logs
 
 endurance: $(VENV)/.develop ## one run of 20 million samples; needs root; writes reports/benchmarks
 	@$(FIND_PYTHON)
@@ -90,6 +92,12 @@ calibrate: $(VENV)/.develop ## simulate many runs of every data plane, and compa
 
 example-reports: $(VENV)/.develop ## make the example runs in reports/example again
 	@$(BIN)/python -m tests.example_reports
+
+notebooks: $(VENV)/.develop ## run the notebooks and store what they show (ARGS=02 runs one)
+	@$(BIN)/python -m notebooks.execute $(ARGS)
+
+notebook-runs: $(VENV)/.develop ## record the runs that the notebooks read again, on the embedded Service
+	@$(BIN)/python -m notebooks.record
 
 clean: ## remove the environment, the caches and what was built; runs in reports/ stay
 	@rm -rf $(VENV) build dist .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -119,5 +127,12 @@ $(VENV)/.develop: $(VENV)/.created pyproject.toml
 $(VENV)/.axe: $(VENV)/.created
 	@if command -v npm >/dev/null; then
 	    npm install --silent --no-fund --no-audit --prefix $(VENV)/npm axe-core
+	    touch $@
+	fi
+
+# Runs the pipeline of the example. Without npm, its tests say what is missing.
+$(VENV)/.gitlab-ci-local: $(VENV)/.axe
+	@if command -v npm >/dev/null; then
+	    npm install --silent --no-fund --no-audit --prefix $(VENV)/npm gitlab-ci-local@4.61.0
 	    touch $@
 	fi

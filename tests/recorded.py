@@ -9,7 +9,6 @@ import numpy as np
 from analysis import Batch, Evidence, Outcome, Policy, Split, Tally, Verdict, decide, weigh
 from analysis.intervals import shares_with_intervals
 from analysis.report import (
-    Decided,
     Expected,
     Observed,
     Performance,
@@ -18,6 +17,8 @@ from analysis.report import (
     Samples,
     Source,
 )
+from analysis.trace import Trace, trace
+from analysis.verdict import decided
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +36,7 @@ def recorded(
     lost: float = 0.0,
     expect: Sequence[int] | None = None,
     seed: int = 1,
+    policy: Policy | None = None,
 ) -> tuple[Batch, Report]:
     """Make a run of `n` requests over two seconds, and judge it.
 
@@ -46,6 +48,8 @@ def recorded(
         Share of requests that time out, and of those that are answered without a label.
     expect : sequence of int or None
         Weights that are expected; None expects the right ones.
+    policy : Policy or None
+        What is asked; None asks the defaults.
     """
     choose = np.random.default_rng(seed)
     share = np.array(weights) / sum(weights)
@@ -76,11 +80,13 @@ def recorded(
         labels=tuple(labels),
         replicas=tuple(f"{name}-{pod}" for name in labels for pod in range(replicas)),
     )
-    return batch, _judged(batch, Split(tuple(labels), tuple(expect or weights)), per_connection)
+    return batch, _judged(
+        batch, Split(tuple(labels), tuple(expect or weights)), per_connection, policy or Policy()
+    )
 
 
-def _judged(batch: Batch, split: Split, per_connection: int) -> Report:
-    tally, policy = Tally.of(batch), Policy()
+def _judged(batch: Batch, split: Split, per_connection: int, policy: Policy) -> Report:
+    tally = Tally.of(batch)
     evidence = weigh(Evidence.start(split, policy), batch)
     decision = decide(evidence)
     table = shares_with_intervals(evidence)
@@ -97,7 +103,7 @@ def _judged(batch: Batch, split: Split, per_connection: int) -> Report:
             {band.arm: (max(band.low, 0), min(band.high, 1)) for band in evidence.bands},
         ),
         observed=Observed(
-            dict(evidence.counts),
+            evidence.answers,
             {label: share for label, (share, _, _) in table.items()},
             {label: (low, high) for label, (_, low, high) in table.items()},
             replicas,
@@ -110,7 +116,7 @@ def _judged(batch: Batch, split: Split, per_connection: int) -> Report:
             0,
             {outcome.key: count for outcome, count in tally.outcomes.items()},
         ),
-        decision=Decided(0.01, 0.01, evidence.judged, list(decision.checks)),
+        decision=decided(policy, evidence.judged, decision.checks),
         performance=Performance(
             "fast", SECONDS, len(batch) / SECONDS, 40.0, False, 16, None,
             "fresh" if per_connection == 1 else str(per_connection),
@@ -120,3 +126,11 @@ def _judged(batch: Batch, split: Split, per_connection: int) -> Report:
             "GET http://10.0.0.1/", "/label", f"weighbridge check 10.0.0.1 --expect {split}",
         ),
     )  # fmt: skip
+
+
+def traced(batch: Batch, report: Report, policy: Policy | None = None) -> Trace:
+    """Weigh a run once more; its evidence must be that of its report."""
+    made = trace(batch, report, policy or Policy())
+    if made is None:
+        raise ValueError("these samples and this report are not of one decision")
+    return made

@@ -44,6 +44,10 @@ PARTS = (
     Part("wrk", "wrk", "the load generator that ours is compared with"),
     Part("nft", "nftables", "the rules that kube-proxy writes in its nftables mode"),
     Part("haproxy", "haproxy", "one of the data planes that are weighed"),
+    Part("hey", "hey", "a load generator whose log is judged"),
+    Part("rsync", "rsync", "what gitlab-ci-local copies the files of a job with"),
+    Part("git", "git", "the repository in which a canary is moved"),
+    Part("node", "nodejs", "what gitlab-ci-local runs on"),
 )
 
 # The test group of pyproject.toml brings these, after this module was first asked.
@@ -53,9 +57,33 @@ WHEELS = (
 )
 
 
+GITLAB_CI_LOCAL = "npm install --prefix .venv/npm gitlab-ci-local@4.61.0"
+"""How the runner of pipelines is installed; the version is that of ``Makefile``."""
+
+
 def path_of(program: str) -> str | None:
     """Full path of `program`, or None."""
     return shutil.which(program, path=SEARCH_PATH)
+
+
+def gitlab_ci_local() -> list[str]:
+    """Start of a command line that runs pipelines; npm brings it, once `node` is there.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not where ``make test`` puts it, nor where ``WEIGHBRIDGE_GITLAB_CI_LOCAL`` says.
+    """
+    program = os.environ.get("WEIGHBRIDGE_GITLAB_CI_LOCAL") or os.path.join(  # noqa: PTH118
+        os.path.dirname(os.path.dirname(os.path.abspath(__file__))),  # noqa: PTH100, PTH120
+        *(".venv", "npm", "node_modules", ".bin", "gitlab-ci-local"),
+    )
+    node = path_of("node")
+    if node is None or not os.path.exists(program):  # noqa: PTH110
+        raise FileNotFoundError(
+            f"gitlab-ci-local is missing (it runs the pipeline of the example): {GITLAB_CI_LOCAL}"
+        )
+    return [node, program]
 
 
 def missing_parts() -> list[Part]:

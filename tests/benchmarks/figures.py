@@ -17,8 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis import Batch, Tally, Verdict
-from analysis.figures import connections, response_times, shares_by_replica, split_over_time
+from analysis import Batch, Policy, Split, Tally, Tolerance, Verdict
+from analysis.figures import (
+    connections,
+    evidence_over_connections,
+    response_times,
+    shares_by_replica,
+    split_over_time,
+)
 from analysis.intervals import kt_interval
 from analysis.report import (
     Decided,
@@ -32,16 +38,21 @@ from analysis.report import (
     Samples,
     Source,
 )
+from analysis.trace import Trace, trace
 from sampler._version import __version__
 from sampler.drawing import to_svg
 from tests.benchmarks.provenance import paragraph, provenance, spread, write
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from matplotlib.figure import Figure
 
 AIM_S = 3.0
 RATE_PER_S = 100_000
 REPLICAS = 10
+POLICY = Policy(tolerance=Tolerance.parse("0.005pp"), max_samples=100_000_000)
+"""So narrow that ten million samples do not decide it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -52,8 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     batch = _samples(options.samples)
     report = _report(batch)
-    draw = {
+    draw: dict[str, Callable[[], Figure]] = {
         "split": partial(split_over_time, batch, report),
+        "evidence": lambda: evidence_over_connections(_traced(batch, report), report),
         "replicas": partial(shares_by_replica, report),
         "times": partial(response_times, batch, report),
         "connections": partial(connections, batch, report),
@@ -74,6 +86,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "each_s": each,
     }
     write("figures", figures, _markdown(figures))
+
+
+def _traced(batch: Batch, report: Report) -> Trace:
+    traced = trace(batch, report, POLICY)
+    if traced is None:
+        raise RuntimeError("the report is not of these samples")
+    return traced
 
 
 def _timed(work: Any) -> float:
@@ -119,7 +138,10 @@ def _report(batch: Batch) -> Report:
             Source(),
             {"v1": 9, "v2": 1},
             {"v1": 0.9, "v2": 0.1},
-            {"v1": (0.859, 0.95), "v2": (0.05, 0.141)},
+            {
+                band.arm: (band.low, band.high)
+                for band in POLICY.tolerance.bands(Split(("v1", "v2"), (9, 1)))
+            },
         ),
         observed=Observed(
             counts,

@@ -37,6 +37,7 @@ VARIANTS = {
     "each socket watched by the loop, no epoll of our own": "loop-poller",
     "the same, on asyncio's loop": "loop-poller asyncio",
     "no memory of whole answers": "no-memo",
+    "acknowledgements when the kernel likes": "kernel-acks",
     "the full transport (aiohttp)": "full",
     "the full transport, on asyncio's loop": "full asyncio",
 }
@@ -90,6 +91,8 @@ def _be(traits: str, url: str, mode: str) -> dict[str, float]:
     wanted = set(traits.split())
     if "no-memo" in wanted:
         fast._LARGEST_ANSWER = -1
+    if "kernel-acks" in wanted:
+        fast.FastTransport._quick_ack = None
     if "loop-poller" in wanted:
         setattr(fast, "EpollPoller", LoopPoller)  # noqa: B010 - not a public name of it
     runner = asyncio.run if "asyncio" in wanted else uvloop.run

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from analysis import Outcome
+from analysis import ABSENT, Outcome
 from tests.conformance.scripted import Act, Turns
 
 
@@ -38,6 +38,36 @@ def test_connections_have_lengths_between_the_ends_of_the_range(exchange, answer
     assert seen.server.connections == len(lengths)
     assert sorted(lengths) == list(range(len(lengths)))
     _assert_ordinals_count_up(seen)
+
+
+def test_the_planned_length_is_recorded_with_each_exchange(exchange, answer):
+    seen = exchange([answer()], n=60, concurrency=2, connection="2:4")
+
+    planned = dict(zip(seen.batch.connection.tolist(), seen.batch.planned.tolist(), strict=True))
+    lengths = Counter(seen.batch.connection.tolist())
+    cut_short = [number for number, length in lengths.items() if length < planned[number]]
+    assert len(cut_short) <= 2  # those of the end
+    assert all(length <= planned[number] for number, length in lengths.items())
+    assert set(planned.values()) == {2, 3, 4}
+    assert not seen.batch.closed.any()
+
+
+@pytest.mark.parametrize(("connection", "planned"), [("fresh", 1), ("reuse", ABSENT)])
+def test_a_length_is_planned_where_there_is_one(exchange, answer, connection, planned):
+    assert set(exchange([answer()], n=4, connection=connection).batch.planned) == {planned}
+
+
+@pytest.mark.parametrize("steps", [(), (Act.CLOSE,)], ids=["left open", "closed"])
+def test_a_connection_that_the_server_ends_early_is_closed_where_that_is_seen(
+    exchange, answer, kind, steps
+):
+    seen = exchange(
+        [answer(fields="Connection: close\r\n"), *steps], n=4, connection="3:3", pause=4
+    )
+
+    assert seen.batch.planned.tolist() == [3] * 4
+    # aiohttp does not say; the analysis then stops waiting by itself.
+    assert seen.batch.closed.tolist() == [kind != "full"] * 4
 
 
 def test_only_the_last_request_of_a_connection_asks_to_close_it(exchange, answer):
