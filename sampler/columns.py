@@ -1,4 +1,4 @@
-"""A stored run's table as one batch, which is what the analysis reads."""
+"""Batches, which the analysis reads, as Arrow tables, which are stored; and back."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ import numpy as np
 from analysis.batch import ABSENT, COLUMNS, Batch, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
     from numpy.typing import NDArray
 
+FORMAT = "weighbridge.samples/1"
+_NAMES = {"label": "labels", "replica": "replicas", "remote": "remotes"}
+_UNITS = {"scheduled_ns": "ns", "sent_ns": "ns", "first_byte_ns": "ns", "done_ns": "ns"}
+_NULLABLE = {"first_byte_ns", "done_ns", "label", "replica", "status", "remote", "planned"}
 _TYPES: dict[str, type[np.generic]] = {
     "ordinal": np.int32,
     "label": np.int32,
@@ -29,8 +35,92 @@ _LATER = ("remote", "planned", "closed")
 """Columns that runs of earlier versions do not have."""
 
 
+def sample_schema() -> pa.Schema:
+    """Give the Arrow schema of a sample; units are in the fields' metadata."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    names = pa.dictionary(pa.int32(), pa.string())
+    types = {
+        **dict.fromkeys(COLUMNS, pa.int64()),
+        "ordinal": pa.int32(),
+        "label": names,
+        "replica": names,
+        "remote": names,
+        "status": pa.int16(),
+        "outcome": names,
+        "worker": pa.uint16(),
+        "planned": pa.int32(),
+        "closed": pa.bool_(),
+    }
+    fields = [
+        pa.field(
+            name,
+            types[name],
+            nullable=name in _NULLABLE,
+            metadata={"unit": _UNITS[name]} if name in _UNITS else None,
+        )
+        for name in COLUMNS
+    ]
+    return pa.schema(fields, metadata={"format": FORMAT})
+
+
+def to_arrow(batch: Batch) -> pa.RecordBatch:
+    """Turn a batch into an Arrow record batch; what is absent becomes null."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    schema = sample_schema()
+    columns = []
+    for name in COLUMNS:
+        values, kind = getattr(batch, name), schema.field(name).type
+        if name == "outcome":
+            keys = strings_of([outcome.key for outcome in Outcome])
+            column = pa.DictionaryArray.from_arrays(array_of(values, pa.int32()), keys)
+        elif name in _NAMES:
+            codes = array_of(values, pa.int32(), values == ABSENT)
+            column = pa.DictionaryArray.from_arrays(codes, strings_of(getattr(batch, _NAMES[name])))
+        elif schema.field(name).nullable:
+            column = array_of(values, kind, values == (_NO_STATUS if name == "status" else ABSENT))
+        else:
+            column = array_of(values, kind)
+        columns.append(column)
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def array_of(
+    values: NDArray[Any], kind: pa.DataType, absent: NDArray[np.bool_] | None = None
+) -> pa.Array:
+    """Turn numbers or truth values into an Arrow array, null where they are absent.
+
+    `pyarrow.array` would import pandas, where that is installed, to ask whether the values
+    are of it: a sixth of a second in the midst of a run. The layout is that of the Arrow
+    columnar format: a bitmap of what is valid, and the values.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    if pa.types.is_boolean(kind):
+        data = np.packbits(values, bitorder="little")
+    else:
+        data = np.ascontiguousarray(values, dtype=kind.to_pandas_dtype())
+    valid = None if absent is None else pa.py_buffer(np.packbits(~absent, bitorder="little"))
+    return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(data)])
+
+
+def strings_of(names: Sequence[str | None]) -> pa.Array:
+    """Turn names into an Arrow array, for the same reason; None is null."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    encoded = [(name or "").encode() for name in names]
+    offsets = np.zeros(len(names) + 1, dtype=np.int32)
+    offsets[1:] = np.cumsum([len(each) for each in encoded])
+    absent = np.array([name is None for name in names], dtype=np.bool_)
+    valid = pa.py_buffer(np.packbits(~absent, bitorder="little")) if absent.any() else None
+    return pa.StringArray.from_buffers(
+        len(names), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)), valid
+    )
+
+
 def to_batch(table: pa.Table) -> Batch:
-    """Turn samples of a run back into a batch; the reverse of `sampler.store.to_arrow`.
+    """Turn samples of a run back into a batch; the reverse of `to_arrow`.
 
     Parameters
     ----------

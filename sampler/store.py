@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
-from analysis.batch import ABSENT, COLUMNS, Batch, Outcome
+from analysis.batch import Batch
 from analysis.render import from_json, to_json, to_junit, to_markdown, to_metrics, to_text
 from analysis.tally import WINDOW_NS
 from sampler.clock import NS_PER_S
+from sampler.columns import FORMAT, array_of, sample_schema, strings_of, to_arrow
 from sampler.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -46,11 +48,7 @@ JUNIT = "junit.xml"
 MARKDOWN = "summary.md"
 METRICS = "metrics.txt"
 
-FORMAT = "weighbridge.samples/1"
 FLUSH_NS = NS_PER_S
-_NAMES = {"label": "labels", "replica": "replicas", "remote": "remotes"}
-_UNITS = {"scheduled_ns": "ns", "sent_ns": "ns", "first_byte_ns": "ns", "done_ns": "ns"}
-_NULLABLE = {"first_byte_ns", "done_ns", "label", "replica", "status", "remote", "planned"}
 _ROW_GROUP = 65_536
 _PARQUET: dict[str, Any] = {
     # Instants and counters hardly differ from one row to the next: as differences they take
@@ -220,14 +218,13 @@ class RunWriter:
         import pyarrow.parquet as pq  # noqa: PLC0415
 
         keys = sorted(tally.windows)
-        table = pa.table(
-            {
-                "start_ns": pa.array([window * WINDOW_NS for window, _ in keys], pa.int64()),
-                "width_ns": pa.array([WINDOW_NS] * len(keys), pa.int64()),
-                "label": pa.array([label or None for _, label in keys], pa.string()),
-                "count": pa.array([tally.windows[key] for key in keys], pa.int64()),
-            }
-        )
+        columns = {
+            "start_ns": array_of(np.array([window * WINDOW_NS for window, _ in keys]), pa.int64()),
+            "width_ns": array_of(np.full(len(keys), WINDOW_NS), pa.int64()),
+            "label": strings_of([label or None for _, label in keys]),
+            "count": array_of(np.array([tally.windows[key] for key in keys]), pa.int64()),
+        }
+        table = pa.Table.from_arrays(list(columns.values()), names=list(columns))
         with _whole(self.path / WINDOWS) as path:
             pq.write_table(table, path, compression="zstd")
 
@@ -496,61 +493,6 @@ def _refuse_unknown(schema: pa.Schema, folder: Path) -> None:
             f"this weighbridge reads {FORMAT!r}",
             hint="read them with a newer weighbridge",
         )
-
-
-def sample_schema() -> pa.Schema:
-    """Give the Arrow schema of a sample; units are in the fields' metadata."""
-    import pyarrow as pa  # noqa: PLC0415 - heavy
-
-    names = pa.dictionary(pa.int32(), pa.string())
-    types = {
-        **dict.fromkeys(COLUMNS, pa.int64()),
-        "ordinal": pa.int32(),
-        "label": names,
-        "replica": names,
-        "remote": names,
-        "status": pa.int16(),
-        "outcome": pa.dictionary(pa.int32(), pa.string()),
-        "worker": pa.uint16(),
-        "planned": pa.int32(),
-        "closed": pa.bool_(),
-    }
-    fields = [
-        pa.field(
-            name,
-            types[name],
-            nullable=name in _NULLABLE,
-            metadata={"unit": _UNITS[name]} if name in _UNITS else None,
-        )
-        for name in COLUMNS
-    ]
-    return pa.schema(fields, metadata={"format": FORMAT})
-
-
-def to_arrow(batch: Batch) -> pa.RecordBatch:
-    """Turn a batch into an Arrow record batch; what is absent becomes null."""
-    import pyarrow as pa  # noqa: PLC0415 - heavy
-
-    schema = sample_schema()
-    columns = []
-    for name in COLUMNS:
-        values = getattr(batch, name)
-        if name in _NAMES:
-            codes = pa.array(values, mask=values == ABSENT)
-            columns.append(
-                pa.DictionaryArray.from_arrays(
-                    codes, pa.array(getattr(batch, _NAMES[name]), pa.string())
-                )
-            )
-        elif name == "outcome":
-            keys = pa.array([outcome.key for outcome in Outcome], pa.string())
-            columns.append(pa.DictionaryArray.from_arrays(pa.array(values, pa.int32()), keys))
-        elif schema.field(name).nullable:
-            absent = values == (0 if name == "status" else ABSENT)
-            columns.append(pa.array(values, schema.field(name).type, mask=absent))
-        else:
-            columns.append(pa.array(values, schema.field(name).type))
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.batch import ABSENT, Batch, Outcome
+from sampler.columns import FORMAT
 from sampler.errors import UsageError
 from sampler.logs.reading import Quality
 from sampler.logs.rows import Names
-from sampler.store import FORMAT, SAMPLES, STREAM, record_batches
+from sampler.store import SAMPLES, STREAM, record_batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

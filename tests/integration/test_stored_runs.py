@@ -23,10 +23,11 @@ import pytest
 from analysis import Split, Tally
 from analysis.batch import COLUMNS, Outcome
 from sampler import read
+from sampler.columns import FORMAT, sample_schema
 from sampler.errors import UsageError
 from sampler.judging import Judging, judge
 from sampler.logs import open_record
-from sampler.store import FORMAT, SAMPLES, RunWriter, sample_schema
+from sampler.store import SAMPLES, RunWriter
 from tests.recorded import recorded
 
 STORED = Path(__file__).resolve().parents[1] / "stored"

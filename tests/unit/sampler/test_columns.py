@@ -1,3 +1,6 @@
+import importlib.util
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import numpy as np
@@ -6,9 +9,18 @@ import pytest
 
 from analysis import Tally
 from analysis.batch import COLUMNS
-from sampler.columns import grouped, parse_width, to_batch, windows_of
+from sampler.columns import (
+    grouped,
+    parse_width,
+    sample_schema,
+    strings_of,
+    to_arrow,
+    to_batch,
+    windows_of,
+)
 from sampler.errors import UsageError
-from sampler.store import RunWriter, read, sample_schema, to_arrow
+from sampler.store import RunWriter, read
+from tests.conftest import REPOSITORY
 from tests.recorded import recorded
 
 
@@ -138,3 +150,39 @@ def test_a_notebook_shows_a_run_without_a_report_as_such(tmp_path):
     assert "the run was cut off" in cell
     with pytest.raises(UsageError, match="cut off"):
         read(tmp_path).figure()
+
+
+@pytest.mark.parametrize("names", [[], ["v1"], ["v1", None, "", "é", "v" * 300], [None, None]])
+def test_names_are_the_arrow_strings_that_they_were(names):
+    made = strings_of(names)
+
+    made.validate(full=True)
+    assert made.equals(pa.array(names, pa.string()))
+
+
+def test_a_run_is_written_without_pandas_even_where_it_is_installed(tmp_path):
+    code = (
+        "import sys\n"
+        "from datetime import UTC, datetime\n"
+        "from pathlib import Path\n"
+        "from analysis import Batch, Tally\n"
+        "from sampler.store import RunWriter\n"
+        "from tests.recorded import recorded\n"
+        "batch, report = recorded(['v1', 'v2'], [9, 1], n=100, lost=0.1)\n"
+        "writer = RunWriter(Path(sys.argv[1]), 'made', datetime.now(UTC))\n"
+        "writer.open_stream()\n"
+        "writer.write(batch)\n"
+        "writer.finish(report, Tally.of(batch))\n"
+        "print('pandas' in sys.modules)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+    )
+
+    assert done.stdout == "False\n", done.stderr
+    assert importlib.util.find_spec("pandas") is not None
