@@ -24,7 +24,7 @@ SPLIT_PNG = "split.png"
 
 
 def page_of(report: Report) -> str:
-    """Render a report as HTML; a run that is on disk keeps a copy, beside its figure of the split.
+    """Render a report as HTML; its run keeps a copy, beside the figure of the split.
 
     Parameters
     ----------
@@ -41,9 +41,17 @@ def page_of(report: Report) -> str:
     run = _run_of(report)
     drawings = draw_all(report, None) if run is None else draw_all(report, run.batch, run.policy)
     page = to_html(report, drawings)
-    if run is not None:
+    if run is not None and _is_its_own(run, report):
         _keep(run, report, page, drawings)
     return page
+
+
+def _is_its_own(run: StoredRun, report: Report) -> bool:
+    """Whether a report is the one that a run holds, or its first; judging anew makes others."""
+    try:
+        return run.report.run.command == report.run.command
+    except UsageError:
+        return True
 
 
 def located(report: Report, folder: Path) -> Report:

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 VARIANTS = {
     "as it is": "",
-    "asyncio's loop instead of uvloop": "asyncio",
+    "uvloop instead of asyncio's loop": "uvloop",
     "each socket watched by the loop, no epoll of our own": "loop-poller",
-    "the same, on asyncio's loop": "loop-poller asyncio",
+    "the same, on uvloop": "loop-poller uvloop",
     "no memory of whole answers": "no-memo",
     "acknowledgements when the kernel likes": "kernel-acks",
-    "the full transport (aiohttp)": "full",
-    "the full transport, on asyncio's loop": "full asyncio",
+    "the full transport (aiohttp), on uvloop as it is": "full uvloop",
+    "the full transport, on asyncio's loop": "full",
 }
 MODES = {"fresh": 20_000, "reuse": 60_000}
 SLOW = {"fresh": 4_000, "reuse": 8_000}
@@ -95,7 +95,7 @@ def _be(traits: str, url: str, mode: str) -> dict[str, float]:
         fast.FastTransport._quick_ack = None
     if "loop-poller" in wanted:
         setattr(fast, "EpollPoller", LoopPoller)  # noqa: B010 - not a public name of it
-    runner = asyncio.run if "asyncio" in wanted else uvloop.run
+    runner = uvloop.run if "uvloop" in wanted else asyncio.run
     figures: dict[str, float] = runner(_sample(url, mode, is_full="full" in wanted))
     return figures
 

@@ -210,6 +210,20 @@ def test_a_run_that_was_written_is_judged_as_it_was_live(weighbridge, tmp_path):
     assert ET.parse(tmp_path / "j.xml").getroot().get("failures") == "0"
 
 
+def test_the_page_of_a_run_is_not_replaced_by_that_of_another_judgement(weighbridge, tmp_path):
+    with EmbeddedService({"v1": 9, "v2": 1}) as service:
+        weighbridge("sample", service.url, "--max-samples", "40", "--out", "runs")
+    (folder,) = (tmp_path / "runs").iterdir()
+    own = folder / "report.html"
+    weighbridge("report", str(folder), "--html", "again.html")
+    kept = own.read_bytes()
+
+    done = weighbridge("judge", str(folder), "--expect", "v1=1,v2=1", "--html", "judged.html")
+
+    assert done.returncode in {1, 3}, done.stderr
+    assert own.read_bytes() == kept != (tmp_path / "judged.html").read_bytes()
+
+
 def test_a_log_without_an_expectation_is_a_usage_error(weighbridge, tmp_path):
     log = write_csv(tmp_path / "log.csv", ["v1"])
 
