@@ -101,8 +101,7 @@ def array_of(
         data = np.packbits(values, bitorder="little")
     else:
         data = np.ascontiguousarray(values, dtype=kind.to_pandas_dtype())
-    valid = None if absent is None else pa.py_buffer(np.packbits(~absent, bitorder="little"))
-    return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(data)])
+    return pa.Array.from_buffers(kind, len(values), [_valid(absent), pa.py_buffer(data)])
 
 
 def strings_of(names: Sequence[str | None]) -> pa.Array:
@@ -113,10 +112,18 @@ def strings_of(names: Sequence[str | None]) -> pa.Array:
     offsets = np.zeros(len(names) + 1, dtype=np.int32)
     offsets[1:] = np.cumsum([len(each) for each in encoded])
     absent = np.array([name is None for name in names], dtype=np.bool_)
-    valid = pa.py_buffer(np.packbits(~absent, bitorder="little")) if absent.any() else None
     return pa.StringArray.from_buffers(
-        len(names), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)), valid
+        len(names), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)), _valid(absent)
     )
+
+
+def _valid(absent: NDArray[np.bool_] | None) -> pa.Buffer | None:
+    """Give the bitmap of what is not absent; none stands for all."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    if absent is None or not absent.any():
+        return None
+    return pa.py_buffer(np.packbits(~absent, bitorder="little"))
 
 
 def to_batch(table: pa.Table) -> Batch:

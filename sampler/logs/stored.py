@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.batch import ABSENT, Batch, Outcome
-from sampler.columns import FORMAT
+from analysis.batch import ABSENT, Batch
+from sampler.columns import FORMAT, to_batch
 from sampler.errors import UsageError
 from sampler.logs.reading import Quality
 from sampler.logs.rows import Names
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
-    from numpy.typing import NDArray
 
 
 class StoredSamples:
@@ -79,57 +79,11 @@ def is_ours(path: Path) -> bool:
     return path.name == SAMPLES and metadata.get(b"format") == FORMAT.encode()
 
 
-def _of_arrow(table: pa.RecordBatch, first: int, names: Names) -> Batch:
-    """Turn stored samples into a batch again."""
-
-    def column(name: str, kind: type[np.generic], absent: int = ABSENT) -> Any:
-        return table.column(name).fill_null(absent).to_numpy(zero_copy_only=False).astype(kind)
-
-    outcomes = {outcome.key: int(outcome) for outcome in Outcome}
-    label, labels = _encoded(table.column("label"))
-    replica, replicas = _encoded(table.column("replica"))
-    # Runs of earlier versions lack these columns; none stands for one that is all absent.
-    remote, remotes = (
-        _encoded(table.column("remote"))
-        if "remote" in table.schema.names
-        else (np.zeros(0, dtype=np.int32), ())
-    )
-    planned, closed = (
-        (column("planned", np.int32), column("closed", np.bool_, absent=False))
-        if "planned" in table.schema.names
-        else (np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.bool_))
-    )
-    outcome, keys = _encoded(table.column("outcome"))
-    # One more at the end: the code of what is absent stays what it is.
-    codes = np.array([*map(names.code, labels), ABSENT], dtype=np.int32)
-    values = np.array([*(outcomes[key] for key in keys), ABSENT], dtype=np.int32)
-    return Batch(
-        first=first,
-        scheduled_ns=column("scheduled_ns", np.int64),
-        sent_ns=column("sent_ns", np.int64),
-        first_byte_ns=column("first_byte_ns", np.int64),
-        done_ns=column("done_ns", np.int64),
-        connection=column("connection", np.int64),
-        ordinal=column("ordinal", np.int32),
-        label=codes[label],
-        replica=replica,
-        status=column("status", np.int16, 0),
-        outcome=values[outcome].astype(np.uint8),
-        worker=column("worker", np.uint16, 0),
-        labels=names.all,
-        replicas=replicas,
-        remote=remote,
-        remotes=remotes,
-        planned=planned,
-        closed=closed,
-    )
-
-
-def _encoded(column: pa.Array) -> tuple[NDArray[np.int32], tuple[str, ...]]:
-    """Give the codes of a column of names, `ABSENT` for null, and what they mean."""
+def _of_arrow(part: pa.RecordBatch, first: int, names: Names) -> Batch:
+    """Turn stored samples into a batch that shares its labels' codes with the others."""
     import pyarrow as pa  # noqa: PLC0415 - heavy
 
-    if not pa.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    codes = column.indices.fill_null(ABSENT).to_numpy(zero_copy_only=False).astype(np.int32)
-    return codes, tuple(column.dictionary.to_pylist())
+    batch = to_batch(pa.Table.from_batches([part]))
+    # One more at the end: the code of what is absent stays what it is.
+    codes = np.array([*map(names.code, batch.labels), ABSENT], dtype=np.int32)
+    return replace(batch, first=first, label=codes[batch.label], labels=names.all)
