@@ -13,6 +13,10 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# A registry that cannot be reached is given up soon, and why is said: npm asks it for every
+# package, and would wait for minutes and in silence each time.
+NPM := npm install --prefer-offline --loglevel=error --no-fund --no-audit --fetch-timeout=30000 --fetch-retries=2 \
+    --fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=5000
 export PIP_ROOT_USER_ACTION := ignore
 
 # Prints the first Python that is new enough, or says which ones were found. PYTHON= overrides.
@@ -45,7 +49,8 @@ test: ## lint, then all tests (ARGS= goes to pytest; ALLOW_MISSING=1 skips what 
 	"$$python" tests/requirements.py
 	$(MAKE) lint
 	$(MAKE) $(VENV)/.axe $(VENV)/.gitlab-ci-local
-	$(BIN)/python -m pytest --ignore=tests/benchmarks $(ARGS)
+	$(BIN)/python -u -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal \
+	    --ignore=tests/benchmarks $(ARGS)
 
 lint: $(VENV)/.develop ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check
@@ -84,7 +89,7 @@ fuzz: $(VENV)/.develop ## feed the response reader a million mutated answers (AR
 peers: $(VENV)/.develop ## install load generators to compare with (locust, autocannon; hey, ab and h2load come by apt)
 	@$(VENV)/bin/python -m venv $(VENV)/peers
 	$(VENV)/peers/bin/python -m pip --disable-pip-version-check --quiet install locust
-	npm install --silent --no-fund --no-audit --prefix $(VENV)/npm autocannon
+	$(NPM) --prefix $(VENV)/npm autocannon
 
 calibrate: $(VENV)/.develop ## simulate many runs of every data plane, and compare with other methods (minutes; ARGS=--runs N)
 	@$(BIN)/python -m tests.calibration.large $(ARGS)
@@ -126,13 +131,13 @@ $(VENV)/.develop: $(VENV)/.created pyproject.toml
 # The accessibility rules that the browser test asks. Without npm, that test says what is missing.
 $(VENV)/.axe: $(VENV)/.created
 	@if command -v npm >/dev/null; then
-	    npm install --silent --no-fund --no-audit --prefix $(VENV)/npm axe-core
+	    $(NPM) --prefix $(VENV)/npm axe-core
 	    touch $@
 	fi
 
 # Runs the pipeline of the example. Without npm, its tests say what is missing.
 $(VENV)/.gitlab-ci-local: $(VENV)/.axe
 	@if command -v npm >/dev/null; then
-	    npm install --silent --no-fund --no-audit --prefix $(VENV)/npm gitlab-ci-local@4.61.0
+	    $(NPM) --prefix $(VENV)/npm gitlab-ci-local@4.61.0
 	    touch $@
 	fi

@@ -2,26 +2,63 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import subprocess
+import signal
+import socket
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import hypothesis
 import pytest
 
-from tests.requirements import allow_missing, missing
+from tests import completeness
+from tests.processes import REPOSITORY, WEIGHBRIDGE, completed
+from tests.requirements import NO_IPV6, allow_missing, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-REPOSITORY = Path(__file__).resolve().parent.parent
+    import subprocess
+    from collections.abc import Generator, Iterator, Sequence
+    from pathlib import Path
 
 # No deadline: the machines that run this are shared, and a slow example is no wrong example.
 hypothesis.settings.register_profile("local", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+# What a shell, a forge's job, a hook of git or a pod may have set, and programs listen to. Tests
+# set what they are about, and all of them ask loopback, where no proxy belongs.
+SURROUNDINGS = (
+    "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE",
+    "PYTHONWARNINGS", "PYTHONIOENCODING", "KUBECONFIG", "NETRC", "TZ",
+)  # fmt: skip
+SURROUNDINGS_FROM = ("CI_", "GITLAB_", "GITHUB_", "GIT_", "KUBERNETES_")
+
+
+def pytest_configure() -> None:
+    """Make the surroundings of all tests alike."""
+    for name in tuple(os.environ):
+        is_proxy = name.lower().endswith("_proxy")
+        if name in SURROUNDINGS or name.startswith(SURROUNDINGS_FROM) or is_proxy:
+            del os.environ[name]
+    # Whoever ends a run that takes too long gets a report, and no namespace or process is left.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_cmdline_main(
+    config: pytest.Config,
+) -> Generator[None, int | pytest.ExitCode | None, int | pytest.ExitCode | None]:
+    """Hold a run to all tests, if it has to be one of all."""
+    if not completeness.is_asked_for():
+        return (yield)
+    watcher = completeness.Completeness(REPOSITORY / "tests", config.rootpath)
+    config.pluginmanager.register(watcher)
+    code = yield
+    if watcher.gaps != [] and not code:  # --fixtures leaves a session with success, whatever it was
+        print("EVERY_TEST=1, and not every test ran", file=sys.stderr)
+        return pytest.ExitCode.TESTS_FAILED
+    return code
 
 
 class Weighbridge(Protocol):
@@ -46,21 +83,32 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port of loopback that refuses: it is taken, so that nobody comes to listen there."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@pytest.fixture
+def loopback_6() -> str:
+    """The address of loopback of the newer family, where there is one."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        if error.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+            raise
+        pytest.skip(NO_IPV6)
+    return "::1"
+
+
+@pytest.fixture
 def weighbridge(tmp_path: Path) -> Weighbridge:
     """Run the command line from an empty folder; `prefix` goes in front of the command."""
 
     def run(
         *arguments: str, prefix: Sequence[str] = (), timeout_s: float = 60
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*prefix, sys.executable, "-m", "sampler.cli", *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-            timeout=timeout_s,
-        )
+        return completed([*prefix, *WEIGHBRIDGE, *arguments], tmp_path, timeout_s=timeout_s)
 
     return run

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
-from analysis.batch import ABSENT, COLUMNS, Batch, Outcome
+from analysis.batch import ABSENT, Batch, Outcome
 
 
 def kept(connections, *, planned=None, in_flight=1, outcomes=None, gap_ns=1_000_000):
@@ -69,14 +68,7 @@ def kept(connections, *, planned=None, in_flight=1, outcomes=None, gap_ns=1_000_
 def cut(batch, at):
     """Cut a batch into several, before the given rows."""
     edges = [0, *sorted(set(at) - {0, len(batch)}), len(batch)]
-    return [
-        replace(
-            batch,
-            first=first,
-            **{name: getattr(batch, name)[first:end] for name in COLUMNS},
-        )
-        for first, end in pairwise(edges)
-    ]
+    return [batch[first:end] for first, end in pairwise(edges)]
 
 
 def of_counts(counts, length, names=("v1", "v2")):

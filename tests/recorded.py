@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis import Batch, Evidence, Outcome, Policy, Split, Tally, Verdict, decide, weigh
-from analysis.intervals import shares_with_intervals
-from analysis.report import (
-    Expected,
-    Observed,
-    Performance,
-    Report,
-    Run,
-    Samples,
-    Source,
-)
+from analysis.measured import expected_of, observed_of, samples_of
+from analysis.report import Performance, Report, Run, Source
 from analysis.trace import Trace, trace
 from analysis.verdict import decided
 
@@ -89,33 +81,12 @@ def _judged(batch: Batch, split: Split, per_connection: int, policy: Policy) -> 
     tally = Tally.of(batch)
     evidence = weigh(Evidence.start(split, policy), batch)
     decision = decide(evidence)
-    table = shares_with_intervals(evidence)
-    replicas: dict[str, dict[str, int]] = {}
-    for (label, replica), count in tally.replicas.items():
-        replicas.setdefault(label, {})[replica] = count
     return Report(
         verdict=decision.verdict if decision.is_final else Verdict.INCONCLUSIVE,
         reasons=list(decision.reasons),
-        expected=Expected(
-            Source(),
-            dict(zip(split.arms, split.weights, strict=True)),
-            {arm: split.share(arm) for arm in split.arms},
-            {band.arm: (max(band.low, 0), min(band.high, 1)) for band in evidence.bands},
-        ),
-        observed=Observed(
-            evidence.answers,
-            {label: share for label, (share, _, _) in table.items()},
-            {label: (low, high) for label, (_, low, high) in table.items()},
-            replicas,
-        ),
-        samples=Samples(
-            tally.launched,
-            tally.labelled,
-            evidence.judged,
-            tally.connections,
-            0,
-            {outcome.key: count for outcome, count in tally.outcomes.items()},
-        ),
+        expected=expected_of(evidence, Source()),
+        observed=observed_of(evidence, tally),
+        samples=samples_of(tally, evidence, None),
         decision=decided(policy, evidence.judged, decision.checks),
         performance=Performance(
             "fast", SECONDS, len(batch) / SECONDS, 40.0, False, 16, None,

@@ -57,6 +57,9 @@ WHEELS = (
 )
 
 
+NO_IPV6 = "this machine has no ::1"
+"""The only reason to skip a test where nothing may be missing: no package brings it."""
+
 GITLAB_CI_LOCAL = "npm install --prefix .venv/npm gitlab-ci-local@4.61.0"
 """How the runner of pipelines is installed; the version is that of ``Makefile``."""
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis import Batch, Policy, Split, Tally, Tolerance, Verdict
+from analysis import Batch, Evidence, Policy, Split, Tally, Tolerance, Verdict
 from analysis.figures import (
     connections,
     evidence_over_connections,
@@ -25,19 +25,8 @@ from analysis.figures import (
     shares_by_replica,
     split_over_time,
 )
-from analysis.intervals import kt_interval
-from analysis.report import (
-    Decided,
-    Expected,
-    Observed,
-    Performance,
-    Reason,
-    ReasonCode,
-    Report,
-    Run,
-    Samples,
-    Source,
-)
+from analysis.measured import expected_of, observed_unjudged, samples_of
+from analysis.report import Decided, Performance, Reason, ReasonCode, Report, Run, Source
 from analysis.trace import Trace, trace
 from sampler._version import __version__
 from sampler.drawing import to_svg
@@ -127,30 +116,13 @@ def _samples(n: int) -> Batch:
 
 def _report(batch: Batch) -> Report:
     tally, n = Tally.of(batch), len(batch)
-    counts = dict(tally.labels)
-    replicas: dict[str, dict[str, int]] = {}
-    for (label, replica), count in tally.replicas.items():
-        replicas.setdefault(label, {})[replica] = count
     return Report(
         verdict=Verdict.INCONCLUSIVE,
         reasons=[Reason(ReasonCode.TIME_SPENT, "made for a measurement")],
-        expected=Expected(
-            Source(),
-            {"v1": 9, "v2": 1},
-            {"v1": 0.9, "v2": 0.1},
-            {
-                band.arm: (band.low, band.high)
-                for band in POLICY.tolerance.bands(Split(("v1", "v2"), (9, 1)))
-            },
-        ),
-        observed=Observed(
-            counts,
-            {label: count / n for label, count in counts.items()},
-            {label: kt_interval(n, count, 0.01) for label, count in counts.items()},
-            replicas,
-        ),
-        samples=Samples(n, n, n, n, 0, {"ok": n}),
-        decision=Decided(0.01, 0.01, n),
+        expected=expected_of(Evidence.start(Split.parse("v1=9,v2=1"), POLICY), Source()),
+        observed=observed_unjudged(tally, POLICY.alpha),
+        samples=samples_of(tally, None, None),
+        decision=Decided(POLICY.alpha, POLICY.beta, n),
         performance=Performance("fast", n / RATE_PER_S, RATE_PER_S, 10.0, False, 64, None, "fresh"),
         run=Run("bench", None, 1, "2026-01-01T00:00:00Z", __version__, "GET /", "/label"),
     )

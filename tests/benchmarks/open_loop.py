@@ -24,7 +24,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks.provenance import REPOSITORY, paragraph, provenance, write
+from tests.benchmarks.provenance import paragraph, provenance, write
+from tests.processes import WEIGHBRIDGE, completed
 from tests.requirements import path_of
 
 if TYPE_CHECKING:
@@ -148,20 +149,12 @@ def _row(url: str, mode: str, part: float, seconds: float) -> Row:
 
 def _sample(url: str, mode: str, seconds: float, *more: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="wb-") as folder:
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "sampler.cli", "sample", url, "--json", "-"),
-                *("--concurrency", str(CONCURRENCY), "--connection", mode),
-                *("--max-rate", "none", "--max-time", f"{seconds:g}s", *more),
-            ],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-            timeout=60 + 2 * seconds,
-        )
+        command = [
+            *(*WEIGHBRIDGE, "sample", url, "--json", "-"),
+            *("--concurrency", str(CONCURRENCY), "--connection", mode),
+            *("--max-rate", "none", "--max-time", f"{seconds:g}s", *more),
+        ]
+        done = completed(command, folder, timeout_s=60 + 2 * seconds)
     if done.returncode != 0:
         raise RuntimeError(f"weighbridge ended with {done.returncode}: {done.stderr}")
     report: dict[str, Any] = json.loads(done.stdout)

@@ -34,8 +34,6 @@ class Peer:
     ----------
     program : str
         Its name on the path.
-    tallies : str
-        How it can count a field of the body by value.
     command : callable
         Takes program, URL, mode, connections and seconds, and gives the command.
     version : tuple of str
@@ -45,7 +43,6 @@ class Peer:
     """
 
     program: str
-    tallies: str
     command: Callable[[str, str, str, int, int], list[str]]
     version: tuple[str, ...]
     by_number: bool = False
@@ -94,11 +91,11 @@ def _locust(program: str, url: str, mode: str, connections: int, seconds: int) -
 
 
 PEERS: Mapping[str, Peer] = {
-    "hey": Peer("hey", "no", _hey, ("-h",)),
-    "ab": Peer("ab", "no", _ab, ("-V",)),
-    "h2load": Peer("h2load", "no", _h2load, ("--version",), by_number=True),
-    "autocannon": Peer("autocannon", "own JavaScript", _autocannon, ("--version",)),
-    "locust": Peer("locust", "own Python (done here)", _locust, ("--version",)),
+    "hey": Peer("hey", _hey, ("-h",)),
+    "ab": Peer("ab", _ab, ("-V",)),
+    "h2load": Peer("h2load", _h2load, ("--version",), by_number=True),
+    "autocannon": Peer("autocannon", _autocannon, ("--version",)),
+    "locust": Peer("locust", _locust, ("--version",)),
 }
 """By name; wrk, which the others are compared with, is run by `sampler_vs_wrk` itself."""
 

@@ -59,7 +59,7 @@ def _fresh(name: str, size: int) -> dict[str, Any]:
         return Evidence.start(split, POLICY)
 
     short = _best(weigh, start, made)
-    with mock.patch("analysis.evidence._weigh_quietly", return_value=None):
+    with mock.patch("analysis.weighing._weigh_quietly", return_value=None):
         long = _best(weigh, start, made)
     health = _best(
         HealthEvidence.observe, lambda: HealthEvidence.start(split, HealthPolicy()), made

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from sampler.demo.process import EmbeddedService
+from tests.processes import WEIGHBRIDGE, completed
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Folders of two measured runs, nine to one and one to one."""
     folder = tmp_path_factory.mktemp("runs")
-    repository = Path(__file__).resolve().parents[2]
     made = []
     for name, pods in (("nine", {"v1": 9, "v2": 1}), ("even", {"v1": 1, "v2": 1, "v3": 0})):
         with EmbeddedService(pods, seed=1) as service:
-            subprocess.run(
-                [sys.executable, "-m", "sampler.cli", "sample", service.url, "--max-samples",
-                 "600", "--name", name, "--out", name],
-                cwd=folder, env=os.environ | {"PYTHONPATH": str(repository)}, check=True,
-                capture_output=True, timeout=60,
-            )  # fmt: skip
+            command = [*WEIGHBRIDGE, "sample", service.url, "--max-samples", "600"]
+            done = completed([*command, "--name", name, "--out", name], folder)
+            assert done.returncode == 0, done.stderr
         (run,) = (folder / name).iterdir()
         made.append(str(run))
     return made

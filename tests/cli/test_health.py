@@ -13,8 +13,9 @@ from sampler.demo.pods import Faults
 from sampler.demo.process import EmbeddedService
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def slow_canary():
+    """Pods of which v2's are slow: from its seed, each test meets the same draws of them."""
     with EmbeddedService({"v1": 3, "v2": 1}, {"v2": Faults(delay_s=0.02)}, seed=3) as service:
         yield service
 

@@ -3,42 +3,46 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from sampler import read
 from sampler.demo.process import EmbeddedService
+from tests.processes import only_run, started
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 ENDLESS = ("--expect", "v1=9,v2=1", "--tolerance", "0.1pp", "--max-time", "60s")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def service():
     with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as running:
         yield running
 
 
-def run_folder(tmp_path: Path) -> Path:
-    (run,) = (tmp_path / "reports").iterdir()
-    return run
+# Runs a module as a program that is killed as it is about to do something (PEP 578), here the
+# first thing of the kind `argv[1]` whose second argument ends with `argv[2]`.
+CUT_OFF = """
+import os, runpy, signal, sys
+_, kind, end, _python, _m, module, *sys.argv[1:] = sys.argv
+def look(event, arguments):
+    if event == kind and str(arguments[1]).endswith(end):
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(look)
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
 
 
-def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "sampler.cli", *arguments],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+def cut_off_at(event: str, end: str) -> tuple[str, ...]:
+    """Give the words in front of a command that is killed at an event."""
+    return (sys.executable, "-c", CUT_OFF, event, end)
 
 
 def stream_size(tmp_path: Path) -> int:
@@ -57,7 +61,7 @@ def kill_when(process: subprocess.Popen[str], condition) -> None:
 
 def test_a_finished_run_is_rendered_as_it_was(weighbridge, service, tmp_path):
     checked = weighbridge("check", service.url, "--expect", "v1=9,v2=1", "--json", "first.json")
-    run = run_folder(tmp_path).relative_to(tmp_path)
+    run = only_run(tmp_path).relative_to(tmp_path)
     done = weighbridge("report", str(run), "--json", "second.json", "--junit", "junit.xml")
 
     assert done.returncode == 0, done.stderr
@@ -69,18 +73,19 @@ def test_a_finished_run_is_rendered_as_it_was(weighbridge, service, tmp_path):
 
 @pytest.mark.parametrize("size", [1, 120_000])
 def test_a_killed_check_is_reported_as_interrupted(weighbridge, service, tmp_path, size):
-    before = service.counts().total
-    process = start(tmp_path, "check", service.url, *ENDLESS, "--name", "killed")
+    process = started(
+        tmp_path, "check", service.url, *ENDLESS, "--name", "killed", output=subprocess.DEVNULL
+    )
     kill_when(process, lambda: stream_size(tmp_path) >= size)
-    launched = service.counts().total - before
+    launched = service.counts().total
 
-    done = weighbridge("report", str(run_folder(tmp_path)), "--json", "-", "--junit", "j.xml")
+    done = weighbridge("report", str(only_run(tmp_path)), "--json", "-", "--junit", "j.xml")
 
     report = json.loads(done.stdout)
     assert done.returncode == 0, done.stderr
     assert (report["verdict"], report["reasons"][0]["code"]) == ("INCONCLUSIVE", "interrupted")
     assert report["expected"]["weights"] == {"v1": 9, "v2": 1}
-    assert sum(report["samples"]["outcomes"].values()) == read(run_folder(tmp_path)).table.num_rows
+    assert sum(report["samples"]["outcomes"].values()) == read(only_run(tmp_path)).table.num_rows
     # The rate is capped, so what is missing is little more than the last second's.
     assert launched - 2 * 2_000 <= report["samples"]["launched"] <= launched
     assert "cut off" in report["notes"][0]
@@ -91,10 +96,10 @@ def test_a_killed_check_is_reported_as_interrupted(weighbridge, service, tmp_pat
 def test_a_run_that_was_killed_before_its_first_second_still_says_what_it_was(
     weighbridge, service, tmp_path
 ):
-    process = start(tmp_path, "check", service.url, *ENDLESS)
-    kill_when(process, lambda: list(tmp_path.glob("reports/*/plan.json")))
+    cut = weighbridge("check", service.url, *ENDLESS, prefix=cut_off_at("socket.connect", ""))
+    assert cut.returncode == -signal.SIGKILL
 
-    done = weighbridge("report", str(run_folder(tmp_path)), "--json", "-")
+    done = weighbridge("report", str(only_run(tmp_path)), "--json", "-")
 
     report = json.loads(done.stdout)
     assert done.returncode == 0, done.stderr
@@ -105,23 +110,30 @@ def test_a_run_that_was_killed_before_its_first_second_still_says_what_it_was(
 def test_a_run_that_was_killed_while_it_was_written_loses_nothing_that_was_streamed(
     weighbridge, service, tmp_path
 ):
-    process = start(tmp_path, "sample", service.url, "--max-time", "1500ms", "--max-rate", "none")
-    kill_when(process, lambda: list(tmp_path.glob("reports/*/.samples.parquet.part")))
+    cut = weighbridge(
+        "sample", service.url, "--max-time", "1200ms",
+        prefix=cut_off_at("os.rename", "samples.parquet"),
+    )  # fmt: skip
+    (part,) = tmp_path.glob("reports/*/.samples.parquet.part")
+    part.write_bytes(part.read_bytes()[:1_000])  # it may have come less far
+    assert cut.returncode == -signal.SIGKILL
 
-    done = weighbridge("report", str(run_folder(tmp_path)), "--json", "-")
+    done = weighbridge("report", str(only_run(tmp_path)), "--json", "-")
 
     report = json.loads(done.stdout)
     assert done.returncode == 0, done.stderr
     assert "verdict" not in report
-    assert report["samples"]["launched"] > 0
+    assert report["samples"]["launched"] == service.counts().total > 0
 
 
 def test_a_stream_cut_at_any_byte_is_read_up_to_its_last_whole_batch(
     weighbridge, service, tmp_path
 ):
-    process = start(tmp_path, "sample", service.url, "--max-time", "60s")
+    process = started(
+        tmp_path, "sample", service.url, "--max-time", "60s", output=subprocess.DEVNULL
+    )
     kill_when(process, lambda: stream_size(tmp_path) >= 30_000)
-    run = run_folder(tmp_path)
+    run = only_run(tmp_path)
     stream = (run / "samples.arrows").read_bytes()
     rows = []
     for cut in [0, 7, 100, len(stream) // 2, len(stream) - 9, len(stream)]:
@@ -139,7 +151,7 @@ def test_secrets_do_not_reach_the_plan(weighbridge, service, tmp_path):
         "sample", service.url, "--max-samples", "5", "--header", "Authorization: Bearer s3cret"
     )
 
-    text = (run_folder(tmp_path) / "plan.json").read_text()
+    text = (only_run(tmp_path) / "plan.json").read_text()
     assert "Authorization" in text
     assert "s3cret" not in text
 
@@ -173,15 +185,13 @@ def test_a_full_disk_is_said_and_what_was_written_can_be_read(weighbridge, servi
         "resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000)); "
         "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
     )
-    done = weighbridge(
-        "check", service.url, *ENDLESS, prefix=(sys.executable, "-c", limit), timeout_s=30
-    )
+    done = weighbridge("check", service.url, *ENDLESS, prefix=(sys.executable, "-c", limit))
 
     assert done.returncode == 4, done.stderr
     assert "cannot be written" in done.stderr
     assert "weighbridge report" in done.stderr
     assert "Traceback" not in done.stderr
-    again = weighbridge("report", str(run_folder(tmp_path)), "--json", "-")
+    again = weighbridge("report", str(only_run(tmp_path)), "--json", "-")
     assert again.returncode == 0, again.stderr
     kept = json.loads(again.stdout)["samples"]["launched"]
     assert kept > 1_000
@@ -202,5 +212,5 @@ def test_a_disk_that_is_full_at_the_end_costs_the_report_and_no_sample(
 
     assert done.returncode == 4, done.stderr
     assert "nothing of it is kept" in done.stderr
-    assert not (run_folder(tmp_path) / "samples.parquet").exists()
-    assert not list(run_folder(tmp_path).glob(".*.part"))
+    assert not (only_run(tmp_path) / "samples.parquet").exists()
+    assert not list(only_run(tmp_path).glob(".*.part"))

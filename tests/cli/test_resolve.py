@@ -9,6 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 64  # a full queue costs a connection a second
+
+
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         body = json.dumps({"label": "v1", "host": self.headers["Host"]}).encode()
@@ -24,7 +28,7 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def port():
     """Of a server on every address of loopback."""
-    server = ThreadingHTTPServer(("0.0.0.0", 0), _Handler)
+    server = _Server(("0.0.0.0", 0), _Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield server.server_port

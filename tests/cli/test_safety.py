@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import resource
 import socket
+import sys
 import threading
-import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,7 +31,8 @@ def answering(answer: Callable[[int], bytes]) -> Iterator[str]:
                     sock, _ = server.accept()
                 except OSError:
                     return
-                with sock:
+                # A client that has what it wanted may be gone.
+                with sock, suppress(ConnectionError):
                     sock.recv(65_536)
                     sock.sendall(answer(number))
                 number += 1
@@ -57,22 +58,20 @@ def limited(kind: str, soft: int, hard: int) -> tuple[str, ...]:
         f"import os, resource, sys; resource.setrlimit(resource.{kind}, ({soft}, {hard})); "
         "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
     )
-    import sys  # noqa: PLC0415 - for the command alone
-
     return (sys.executable, "-c", code)
 
 
 def test_the_cap_is_named_before_anything_is_sent_and_kept(weighbridge):
     with EmbeddedService({"v1": 1}, seed=1) as service:
         done = weighbridge(
-            "sample", service.url, "--max-rate", "100/s", "--max-time", "1s", "--json", "-"
+            "sample", service.url, "--max-rate", "100/s", "--max-samples", "80", "--json", "-"
         )
         served = service.counts().total
 
     report = json.loads(done.stdout)
     assert done.returncode == 0
     assert "at most 100/s" in done.stderr.splitlines()[0]
-    assert 60 <= served <= 2 + 100 * report["performance"]["duration_s"]
+    assert served == 80 <= 2 + 100 * report["performance"]["duration_s"]
     assert report["performance"]["max_rate_per_s"] == 100
 
 
@@ -141,19 +140,16 @@ def test_an_overloaded_target_of_a_check_is_inconclusive(weighbridge):
 
 @pytest.mark.parametrize("transport", ["fast", "full"])
 def test_retry_after_is_kept_to(weighbridge, transport):
-    asked: list[float] = []
-
     def answer(number: int) -> bytes:
-        now = time.monotonic()
-        # The same bytes before and after the first pause: they must not be remembered.
-        if number >= 20 and (not asked or (len(asked) == 1 and now > asked[0] + 0.9)):
-            asked.append(now)
+        # The same bytes before and after the first pause: they must not be remembered. Between
+        # the two lie more requests than the client can send before it sees the first one.
+        if number in {20, 420}:
             return response("429 Slow down", "v1", "Retry-After: 1\r\n")
         return response("200 OK", "v1")
 
     with answering(answer) as url:
         done = weighbridge(
-            "sample", url, "--max-samples", "1500", "--transport", transport, "--json", "-"
+            "sample", url, "--max-samples", "900", "--transport", transport, "--json", "-"
         )
 
     report = json.loads(done.stdout)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -22,6 +21,7 @@ from sampler.runplan import RunPlan
 from sampler.stretches import Stretches
 from tests.clusters import (
     FakeCluster,
+    Script,
     canary,
     deployment,
     endpoint,
@@ -32,29 +32,6 @@ from tests.clusters import (
 
 NINE_TO_ONE = {"v1": 9, "v2": 1}
 QUESTION = Question(service="app", namespace="shop")
-
-
-class Script:
-    """Does things one after the other, each as soon as so many requests were launched.
-
-    In threads: a client that waits for them would be a saturated one.
-    """
-
-    def __init__(self, *acts):
-        self.acts = list(acts)
-        self.seen = []
-        self.threads = []
-
-    def __call__(self, progress):
-        self.seen.append(progress.evidence)
-        is_free = not any(thread.is_alive() for thread in self.threads)
-        if self.acts and is_free and progress.launched >= self.acts[0][0]:
-            self.threads.append(threading.Thread(target=self.acts.pop(0)[1]))
-            self.threads[-1].start()
-
-    def end(self):
-        for thread in self.threads:
-            thread.join()
 
 
 def weigh(service, script, *, settle_s=0.3, tolerance="9pp", max_time_s=30.0):

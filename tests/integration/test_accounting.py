@@ -64,7 +64,10 @@ def test_connections_are_counted_by_who_closed_them(transport):
     if transport is TransportKind.FULL:
         assert fresh.performance.closed == kept.performance.closed == {}
     else:
-        assert fresh.performance.closed == {"by_server": 500}
+        # The server closes first. Of the last ones in flight, it may do so too late to be seen.
+        closed = fresh.performance.closed
+        assert closed["by_server"] + closed.get("by_us", 0) == 500
+        assert closed.get("by_us", 0) <= Load().concurrency
         assert kept.performance.closed == {"by_us": kept.samples.connections}
 
 
@@ -73,7 +76,9 @@ def test_failed_exchanges_end_their_connections_by_a_reset(transport):
         report = weigh(service, transport, split=None, limits=Limits(max_samples=20), timeout_s=0.2)
 
     if transport is TransportKind.FAST:
-        assert report.performance.closed["reset"] == report.samples.outcomes["timeout"] > 0
+        ended = outcomes(report)
+        timeouts = ended["timeout"] + ended.get("connect_timeout", 0)
+        assert report.performance.closed["reset"] == timeouts > 0
 
 
 def test_dropped_requests_are_counted_and_never_sent_again(transport):

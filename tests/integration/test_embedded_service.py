@@ -1,6 +1,5 @@
 """The embedded Service as a process, judged by the standard library's client and raw sockets."""
 
-import errno
 import http.client
 import json
 import os
@@ -336,18 +335,13 @@ def test_running_out_of_descriptors_only_delays_connections():
     assert process.returncode == 0
 
 
-def test_the_address_family_follows_the_host():
+def test_the_address_family_follows_the_host(loopback_6):
     code = (
         "from sampler.demo.pods import Service, pods_of\n"
         "from sampler.demo.service import serve\n"
-        "serve(Service(pods_of({'v1': 1})), '::1', 0, lambda *at: print(*at, flush=True))"
+        "service = Service(pods_of({'v1': 1}))\n"
+        f"serve(service, {loopback_6!r}, 0, lambda *at: print(*at, flush=True))"
     )
-    try:
-        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
-    except OSError as error:
-        if error.errno != errno.EADDRNOTAVAIL:
-            raise
-        pytest.skip("this machine has no ::1")
     with subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:

@@ -1,12 +1,14 @@
 """Who waits for a verdict does not wait for the disk, and cannot keep a run from it."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
 from analysis import Split
 from sampler.demo.process import EmbeddedService
 from sampler.gate import Weighing
+from sampler.keeping import Keeping
 from sampler.plan import Limits, Load
 from sampler.runplan import RunPlan
 from sampler.store import REPORT, SAMPLES, read
@@ -28,7 +30,7 @@ def test_the_report_is_told_before_the_run_is_written_which_no_failure_to_tell_i
         there.append({path.name for path in tmp_path.glob("*/*")})
         raise NobodyReadsError
 
-    with EmbeddedService(WEIGHTS) as service:
+    with EmbeddedService(WEIGHTS, seed=1) as service:
         plan = RunPlan(
             Target(service.url),
             Load(),
@@ -50,6 +52,6 @@ def test_only_a_run_that_outlasts_a_second_opens_its_stream_before_it_sends(
 ):
     plan = RunPlan(Target("http://127.0.0.1:9/"), Load(), Limits(max_samples=most), out=tmp_path)
 
-    Weighing(plan)._begin()
+    Keeping(plan, datetime.now(UTC)).begin(None)
 
     assert bool(list(tmp_path.glob("*/samples.arrows"))) is is_open

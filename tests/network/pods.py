@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PORT = 8080
-_TIMEOUT_S = 10
+_TIMEOUT_S = 30
 
 _CONFIGURATION = """\
 user root;

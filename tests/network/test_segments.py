@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.processes import REPOSITORY
 
 pytestmark = pytest.mark.network
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyarrow.parquet import read_table
 
 from tests.network.planes.base import Unit
+from tests.processes import WEIGHBRIDGE, completed
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Sequence
+    from pathlib import Path
 
     from tests.network.planes.base import Running
 
@@ -29,7 +29,6 @@ RARELY_WRONG = ("--alpha", "1e-5", "--beta", "1e-5", "--max-samples", "50000")
 # Many requests, few connections.
 KEPT = ("--connection", "reuse", "--concurrency", "8", "--max-samples", "800")
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
 _TIMEOUT_S = 90
 _CONNECTIONS = 100
 
@@ -89,7 +88,7 @@ def weigh(running: Running, folder: Path, *options: str) -> Weighed:
         Further ones of the command line.
     """
     command = [
-        *(sys.executable, "-m", "sampler.cli", "check", running.url, "--expect", "v1=9,v2=1"),
+        *(*WEIGHBRIDGE, "check", running.url, "--expect", "v1=9,v2=1"),
         *("--json", "-", *RARELY_WRONG, *options),
     ]
     done = _as_client(running, command, folder)
@@ -104,7 +103,7 @@ def weigh(running: Running, folder: Path, *options: str) -> Weighed:
 def measure(running: Running, folder: Path, requests: int) -> list[str]:
     """Let ``weighbridge sample`` send `requests`; return the label of each, in send order."""
     command = [
-        *(sys.executable, "-m", "sampler.cli", "sample", running.url, "--json", "-"),
+        *(*WEIGHBRIDGE, "sample", running.url, "--json", "-"),
         *("--max-samples", str(requests), "--max-time", f"{_TIMEOUT_S // 2}s"),
     ]
     done = _as_client(running, command, folder)
@@ -132,13 +131,4 @@ def unit_of_choice(running: Running) -> Unit:
 def _as_client(
     running: Running, command: Sequence[str], folder: Path
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*running.prefix, *command],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(_REPOSITORY)},
-        timeout=_TIMEOUT_S,
-    )
+    return completed([*running.prefix, *command], folder, timeout_s=_TIMEOUT_S)

@@ -156,11 +156,12 @@ def running(command: Sequence[str], port: int) -> Iterator[None]:
 def free_ports(count: int) -> list[int]:
     """Find ports of loopback that nobody uses now.
 
-    They lie below those that Linux gives to clients, so that no connection takes one away.
+    They lie below those that Linux gives to clients, so that no connection takes one away. The
+    seed that tests share does not choose them: two runs at once would both take the same.
     """
     with ExitStack() as stack:
         found: list[int] = []
-        for port in random.sample(range(20_000, 30_000), 200):
+        for port in random.SystemRandom().sample(range(20_000, 30_000), 200):
             place = stack.enter_context(socket.socket())
             try:
                 place.bind((HOST, port))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PORT = 80
 URL = f"http://{GATEWAY}/"
 LISTEN = f"{GATEWAY}:{PORT}"
-_TIMEOUT_S = 10
+_TIMEOUT_S = 30
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from sampler.columns import (
 )
 from sampler.errors import UsageError
 from sampler.store import RunWriter, read
-from tests.conftest import REPOSITORY
+from tests.processes import REPOSITORY
 from tests.recorded import recorded
 
 

@@ -295,6 +295,31 @@ def test_vegeta_labels_come_from_the_recorded_answer(tmp_path, rule):
     assert log.quality.bad == 0
 
 
+def test_lines_are_read_as_the_encoder_of_vegeta_writes_them(tmp_path):
+    """Field by field as ``lib/results_easyjson.go`` does: a nil body or header is ``null``."""
+    place = tmp_path / "hits.bin"
+    fields = (
+        '{{"attack":"a","seq":{},"code":{},"timestamp":"{}","latency":1500000,"bytes_out":0,'
+        '"bytes_in":14,"error":"{}","body":{},"method":"GET","url":"http://app/","headers":{}}}'
+    )
+    refused = r"Get \"http://app/\": dial tcp 10.0.0.1:80: connect: connection refused"
+    body = f'"{base64.b64encode(b"""{"label":"v1"}""").decode()}"'
+    lines = [
+        fields.format(0, 200, "2026-01-31T12:00:00Z", "", body, '{"X-Version":["v1"]}'),
+        fields.format(1, 0, "2026-01-31T12:00:00.5Z", refused, "null", "null"),
+        fields.format(2, 200, "2026-01-31T12:00:01.000000001Z", "", '""', "{}"),
+    ]
+    place.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    log = ForeignLog(str(place))
+    (batch,) = log.batches()
+
+    assert log.quality.bad == 0
+    assert batch.labels == ("v1",)
+    assert batch.outcome.tolist() == [Outcome.OK, Outcome.CONNECT_FAILED, Outcome.UNLABELLED]
+    assert batch.sent_ns.tolist() == [0, 500_000_000, 1_000_000_001]
+
+
 def test_a_body_that_is_no_base64_is_a_bad_line(tmp_path):
     place = tmp_path / "hits.json"
     broken = json.loads(vegeta_line(2)) | {"body": "???"}

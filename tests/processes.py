@@ -1,0 +1,55 @@
+"""Python and the command line in processes of their own, as tests and benchmarks start them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+WEIGHBRIDGE = (sys.executable, "-m", "sampler.cli")
+"""The command line of this repository, with the Python that runs the tests."""
+
+
+def surroundings(**more: str) -> dict[str, str]:
+    """Give the environment in which a process imports this repository, wherever it starts."""
+    return os.environ | {"PYTHONPATH": str(REPOSITORY)} | more
+
+
+def completed(
+    command: Sequence[str], folder: Path | str, *, timeout_s: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder to its end, whatever its exit code is."""
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=surroundings(),
+        timeout=timeout_s,
+    )
+
+
+def started(folder: Path, *arguments: str, output: int = subprocess.PIPE) -> subprocess.Popen[str]:
+    """Start the command line in a folder, for a test that watches it or ends it."""
+    return subprocess.Popen(
+        [*WEIGHBRIDGE, *arguments],
+        cwd=folder,
+        env=surroundings(),
+        stdout=output,
+        stderr=output,
+        text=True,
+    )
+
+
+def only_run(folder: Path) -> Path:
+    """Give the one run that was written below a folder, where `--out` is left to its default."""
+    (run,) = (path for path in (folder / "reports").iterdir() if path.is_dir())
+    return run
