@@ -7,13 +7,14 @@ on, `Report` is what is rendered.
 from __future__ import annotations
 
 from analysis.batch import ABSENT, Batch, Outcome
-from analysis.evidence import Evidence, finish, weigh
+from analysis.evidence import Evidence
 from analysis.judging import judge, verdict_of
 from analysis.policy import Policy
 from analysis.report import Report, Verdict
 from analysis.split import Band, Split, Tolerance
 from analysis.tally import Tally
 from analysis.verdict import Decision, decide
+from analysis.weighing import finish, weigh
 
 __all__ = [
     "ABSENT",

@@ -153,6 +153,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.outcome)
 
+    def __repr__(self) -> str:
+        counts = np.bincount(self.label[self.label >= 0], minlength=len(self.labels))
+        shown = ", ".join(f"{name} {n}" for name, n in zip(self.labels, counts, strict=True))
+        return f"<Batch of {len(self)} samples: {shown or 'none labelled'}>"
+
     def __getitem__(self, rows: slice) -> Batch:
         """Give consecutive rows as a batch of their own: ``batch[:100]``.
 
@@ -196,6 +201,14 @@ class Batch:
             worker=np.zeros(n, dtype=np.uint16),
             labels=names,
         )
+
+
+def judged_rows(batch: Batch) -> NDArray[np.intp]:
+    """Rows that are independent draws: the first of each connection, if anything was sent."""
+    judged = batch.ordinal == 0
+    for outcome in NO_DRAW:
+        judged &= batch.outcome != outcome
+    return np.flatnonzero(judged)
 
 
 COLUMNS = tuple(

@@ -15,7 +15,8 @@ from analysis.markov import markov_log_evidence, transitions_of
 from analysis.pace import Pace, least_request_shares
 from analysis.replicas import ReplicaCounts
 from analysis.report import Reason, ReasonCode
-from analysis.wording import LABEL_LENGTH, counted, odds, quoted
+from analysis.rounding import counted
+from analysis.wording import LABEL_LENGTH, odds, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -225,8 +226,7 @@ def _causes(split: Split, around: Surroundings) -> Iterator[Cause]:
 def _step_before(split: Split, previous: Split | None) -> Iterator[Cause]:
     if previous is None or not set(previous.arms) <= set(split.arms):
         return
-    weight_of = dict(zip(previous.arms, previous.weights, strict=True))
-    weights = tuple(weight_of.get(arm, 0) for arm in split.arms)
+    weights = tuple(previous.weight_of.get(arm, 0) for arm in split.arms)
     yield Cause(
         weights,
         f"{':'.join(map(str, weights))}, the step before this one",

@@ -18,7 +18,7 @@ import numpy as np
 
 from analysis.groups import Assembly
 from analysis.report import Groups
-from analysis.wording import counted
+from analysis.rounding import amount, counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -227,6 +227,11 @@ def effective_draws(
 ) -> float:
     """Count the independent draws that the counts of a report are worth.
 
+    Where connections with several answers are judged, the answers that the decision consumed: of
+    each connection that was complete, or the first one where that stands for it. They are worth
+    one draw each if they have nothing to do with each other, and one a connection, at most the
+    number of judged connections, if they are all alike.
+
     Parameters
     ----------
     evidence : Evidence or None
@@ -236,13 +241,14 @@ def effective_draws(
     labelled : int
         Samples with a label.
     """
-    if evidence is not None and (clustering is None or evidence.groups is None):
+    if evidence is None:
+        return float(labelled) if clustering is None else round(clustering.effective, 1)
+    if clustering is None or evidence.groups is None:
         return float(evidence.labelled)  # one answer of each connection is judged
-    if clustering is None:
-        return float(labelled)
-    answers = labelled if evidence is None else sum(evidence.answers.values())
-    worth = clustering.effective / clustering.answers if clustering.answers else 0.0
-    return round(worth * answers, 1)
+    sizes = Counter[int]()
+    for (_, lost, length), connections in evidence.groups.results[0].items():
+        sizes[length - lost] += connections
+    return round(_effective(sizes, clustering.icc), 1)
 
 
 def notes_on(groups: Groups, evidence: Evidence | None, launched: int) -> list[str]:
@@ -271,7 +277,8 @@ def notes_on(groups: Groups, evidence: Evidence | None, launched: int) -> list[s
 
 
 def _picks_in_words(groups: Groups) -> list[str]:
-    mixed = f"{groups.mixed} of {counted(groups.shared, 'connection')} met more than one version"
+    shared = counted(groups.shared, "connection")
+    mixed = f"{amount(groups.mixed)} of {shared} met more than one version"
     icc = "" if groups.icc is None else f" (correlation of their answers {groups.icc:.2f})"
     match groups.picks:
         case Picks.CONNECTION:

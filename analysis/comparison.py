@@ -1,20 +1,26 @@
 """Two runs side by side: what differs between them, and by how much for sure.
 
 Every run ends when it has decided, so an interval that holds at one fixed look would not hold
-here. The interval of a difference is therefore put together from the anytime-valid intervals
-of the two shares, each at half of the level: both hold at every look, so their difference does.
+here. The interval of a difference therefore comes from evidence that holds at every look of
+either run (`analysis.difference`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from analysis.batch import ABSENT
-from analysis.kt import kt_interval
+from analysis.batch import ABSENT, NO_DRAW
+from analysis.difference import difference_interval
+from analysis.evidence import Evidence
+from analysis.intervals import mean_evidence
+from analysis.kt import kt_sides
+from analysis.policy import Policy
+from analysis.split import Split
 from analysis.twosample import histogram, quantile_difference_s, quantile_s
+from analysis.weighing import finish, weigh
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analysis.batch import Batch
+    from analysis.difference import Side
+    from analysis.grouped import Results
     from analysis.report import Report, Verdict
 
 SCHEMA = "weighbridge.comparison/1"
@@ -30,6 +38,7 @@ LEVEL = 0.01
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 """Quantiles of response times, by name."""
 
+_NEVER = 1e-12
 _NOT_PLANNED = frozenset({"schema", "started_at", "seed", "name", "command"})
 """Of a plan: what names one run, and says nothing about how it was made."""
 
@@ -203,13 +212,14 @@ def compare(first: RunRecord, second: RunRecord) -> Comparison:
         if not _labels(report):
             raise ValueError(f"the run {report.run.id} holds no label: there is nothing to compare")
     labels = list(dict.fromkeys([*_labels(one), *_labels(other)]))
+    sides = _Sides.of(first), _Sides.of(second)
     return Comparison(
         runs=(_run(one), _run(other)),
         level=LEVEL,
-        shares=[_share_difference(label, one, other) for label in labels],
+        shares=[_share_difference(label, (one, other), sides) for label in labels],
         times=_times(labels, first, second),
         plan=_plan_differences(first, second),
-        notes=_notes(first, second),
+        notes=_notes((first, second), sides),
     )
 
 
@@ -234,12 +244,14 @@ def _run(report: Report) -> ComparedRun:
     )
 
 
-def _share_difference(label: str, one: Report, other: Report) -> LabelDifference:
-    first, second = _share(label, one), _share(label, other)
-    ends = _ends(label, one), _ends(label, other)
+def _share_difference(
+    label: str, reports: tuple[Report, Report], sides: tuple[_Sides, _Sides]
+) -> LabelDifference:
+    first, second = (_share(label, report) for report in reports)
+    each = [run.of_label(label) for run in sides]
     interval = None
-    if ends[0] is not None and ends[1] is not None:
-        interval = (ends[1][0] - ends[0][1], ends[1][1] - ends[0][0])
+    if each[0] is not None and each[1] is not None:
+        interval = difference_interval(each[0], each[1], LEVEL)
     return LabelDifference(label, first, second, second.share - first.share, interval)
 
 
@@ -253,17 +265,83 @@ def _share(label: str, report: Report) -> ComparedShare:
     )
 
 
-def _ends(label: str, report: Report) -> tuple[float, float] | None:
-    """Interval of a share at half of the level; None where no interval holds."""
-    if not report.observed.intervals:
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """What one run says about the share of any label.
+
+    Parameters
+    ----------
+    counts : mapping of str to int
+        Connections by label, where each counts as one answer.
+    missing : int
+        Connections without a label, which could have had any.
+    means : mapping of str to Results, or None
+        What connections with several answers came to; None where they have one.
+    why_not : str
+        What is wrong with the samples, if they say nothing; else empty.
+    """
+
+    counts: Mapping[str, int]
+    missing: int = 0
+    means: Mapping[str, Results] | None = None
+    why_not: str = ""
+
+    @classmethod
+    def of(cls, run: RunRecord) -> Self:
+        report = run.report
+        counts, draws = report.observed.counts, _draws(report)
+        if not report.observed.intervals or not draws:
+            return cls(counts, why_not="depend on each other, or there are none")
+        if report.decision is None or report.decision.per_connection == 1:
+            return cls(counts, draws - sum(counts.values()))
+        means = _means(run)
+        why_not = "" if means else "are missing, and its connections carried several requests"
+        return cls(counts, means=means, why_not=why_not)
+
+    def of_label(self, label: str) -> tuple[Side, Side] | None:
+        """Give the evidence on one label; None where none holds."""
+        if self.why_not:
+            return None
+        count = self.counts.get(label, 0)
+        if self.means is None:
+            n = sum(self.counts.values()) + self.missing
+            return kt_sides(n, count, count + self.missing)
+        if label in self.means:
+            return mean_evidence(self.means[label])
+        # Not expected: it came on the last connection, if at all.
+        return kt_sides(next(iter(self.means.values())).total(), 0, min(count, 1))
+
+
+def _draws(report: Report) -> int:
+    """Count the independent draws of a run: what was judged, or else all that was sent."""
+    if report.decision is not None:
+        drawn = report.samples.independent
+    else:
+        outcomes = report.samples.outcomes
+        drawn = report.samples.launched - sum(outcomes.get(each.key, 0) for each in NO_DRAW)
+    return max(drawn, sum(report.observed.counts.values()))
+
+
+def _means(run: RunRecord) -> dict[str, Results] | None:
+    """Weigh connections with several answers once more; None if these are not their samples."""
+    expected, decision = run.report.expected, run.report.decision
+    if run.batch is None or expected is None or decision is None or not decision.decided_after:
         return None
-    labelled = sum(report.observed.counts.values())
-    n = max(report.samples.independent, labelled)
-    if not n:
+    split = Split.of(expected.weights)
+    # As the run did, but that no rule ends it before its last connection.
+    policy = Policy(
+        alpha=_NEVER,
+        beta=_NEVER,
+        max_unlabelled=1.0,
+        per_connection=decision.per_connection,
+        max_samples=decision.decided_after,
+    )
+    evidence = finish(weigh(Evidence.start(split, policy), run.batch))
+    if evidence.groups is None or evidence.judged != decision.decided_after:
         return None
-    count, missing = report.observed.counts.get(label, 0), n - labelled
-    # A connection without a label could have had any.
-    return kt_interval(n, count, LEVEL / 2)[0], kt_interval(n, count + missing, LEVEL / 2)[1]
+    if evidence.answers != run.report.observed.counts:
+        return None
+    return dict(zip(split.arms, evidence.groups.results, strict=True))
 
 
 def _times(labels: list[str], first: RunRecord, second: RunRecord) -> list[TimesDifference]:
@@ -376,19 +454,19 @@ def _seen(run: RunRecord) -> set[str]:
     return judged | {run.batch.labels[code] for code in codes}
 
 
-def _notes(first: RunRecord, second: RunRecord) -> list[str]:
+def _notes(runs: tuple[RunRecord, RunRecord], sides: tuple[_Sides, _Sides]) -> list[str]:
     notes = []
+    first, second = runs
     one, other = first.report, second.report
-    seen = [_seen(run) for run in (first, second)]
+    seen = [_seen(run) for run in runs]
     if not seen[0] & seen[1]:
         notes.append("no label answered in both runs: they may not be runs of one Service")
     for only, where in ((seen[0] - seen[1], "first"), (seen[1] - seen[0], "second")):
         notes += [f"{label} answered in the {where} run only" for label in sorted(only)[:20]]
-    for report, where in ((one, "first"), (other, "second")):
-        if not report.observed.intervals:
+    for said, where in zip(sides, ("first", "second"), strict=True):
+        if said.why_not:
             notes.append(
-                f"the samples of the {where} run depend on each other, or there are none: no "
-                "interval of a difference holds"
+                f"the samples of the {where} run {said.why_not}: no interval of a difference holds"
             )
     if one.run.target != other.run.target:
         notes.append("the two runs asked different targets")

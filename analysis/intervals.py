@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from analysis.grouped import Grouped, Results
     from analysis.split import Band
 
+    MeanEvidence = Callable[[float], float]
+
 __all__ = ["decision_bounds", "kt_interval", "lower_bound", "shares_with_intervals", "upper_bound"]
 
 _NODES = 512
@@ -233,26 +235,46 @@ def mean_interval(results: Mapping[tuple[int, int, int], int], alpha: float) -> 
     """
     if not results:
         return 0.0, 1.0
+    threshold = -log(alpha)
+    bounds = []
+    for outside, (inside, log_evidence) in zip((0.0, 1.0), mean_evidence(results), strict=True):
+        near, end = inside, outside
+        for _ in range(_COARSE_HALVINGS):
+            middle = (near + end) / 2
+            is_refuted = log_evidence(middle) >= threshold
+            near, end = (near, middle) if is_refuted else (middle, end)
+        bounds.append(end)
+    return bounds[0], bounds[1]
+
+
+def mean_evidence(
+    results: Mapping[tuple[int, int, int], int],
+) -> tuple[tuple[float, MeanEvidence], tuple[float, MeanEvidence]]:
+    """Give the mean part, and the log evidence [nats] against any share in [0, 1].
+
+    Twice: with missing answers as none of the label, for the low end of an interval, and as all
+    of it, for the high one. The evidence is convex in the share, least near the mean part.
+
+    Parameters
+    ----------
+    results : mapping of (met, lost, length) to int
+        As for `mean_interval`; not empty.
+    """
     q = np.sin((np.arange(_NODES) + 0.5) * (pi / 2 / _NODES)) ** 2
     met, lost, length = np.array(list(results), dtype=np.float64).T
     counts = np.array(list(results.values()), dtype=np.float64)
-    threshold = -log(alpha)
 
-    def is_refuted(share: float, y: NDArray[np.float64]) -> bool:
-        if share in {0.0, 1.0}:
-            return False
-        logs = np.log(np.outer(q / share, y) + np.outer((1 - q) / (1 - share), 1 - y)) @ counts
-        largest = float(logs.max())
-        return largest + log(float(np.exp(logs - largest).mean())) >= threshold
+    def against(y: NDArray[np.float64]) -> tuple[float, MeanEvidence]:
+        def log_evidence(share: float) -> float:
+            if share in {0.0, 1.0}:
+                return 0.0
+            logs = np.log(np.outer(q / share, y) + np.outer((1 - q) / (1 - share), 1 - y)) @ counts
+            largest = float(logs.max())
+            return largest + log(float(np.exp(logs - largest).mean()))
 
-    bounds = []
-    for outside, y in ((0.0, met / length), (1.0, (met + lost) / length)):
-        inside, end = float(y @ counts / counts.sum()), outside
-        for _ in range(_COARSE_HALVINGS):
-            middle = (inside + end) / 2
-            inside, end = (inside, middle) if is_refuted(middle, y) else (middle, end)
-        bounds.append(end)
-    return bounds[0], bounds[1]
+        return float(y @ counts / counts.sum()), log_evidence
+
+    return against(met / length), against((met + lost) / length)
 
 
 def _certain_bounds(evidence: Evidence, band: Band) -> tuple[float, float]:

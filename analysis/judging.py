@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analysis.evidence import Evidence, finish, weigh
+from analysis.evidence import Evidence
 from analysis.policy import Policy
 from analysis.verdict import SETTLED, Ended, Verdict, decide
+from analysis.weighing import finish, weigh
 
 if TYPE_CHECKING:
     from analysis.batch import Batch

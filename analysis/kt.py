@@ -8,7 +8,14 @@ decided by sharper bets (`analysis.boundaries`).
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf, lgamma, log, log1p, pi
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Side = tuple[float, Callable[[float], float]]
 
 _HALVINGS = 60
 """Steps of a bisection in [0, 1]: to 1e-18, below the spacing of floats."""
@@ -56,6 +63,27 @@ def kt_interval(n: int, x: float, alpha: float) -> tuple[float, float]:
     low = _edge(n, x, share, 0.0, threshold) if x > 0 else 0.0
     high = _edge(n, x, share, 1.0, threshold) if x < n else 1.0
     return low, high
+
+
+def kt_sides(n: int, least: float, most: float) -> tuple[Side, Side]:
+    """Give the evidence against shares below, and above, what was counted.
+
+    Parameters
+    ----------
+    n : int
+        Connections, >= 1.
+    least, most : int or float
+        Those with the label, if those without any had none of it, or all; in [0, n].
+
+    Returns
+    -------
+    low, high : (share, callable)
+        The share that was counted, and the log evidence against any share [nats].
+    """
+    return (
+        (least / n, partial(kt_log_evidence, n, least)),
+        (most / n, partial(kt_log_evidence, n, most)),
+    )
 
 
 def excludes_at_most(n: int, x: float, share: float, alpha: float) -> bool:

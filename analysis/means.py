@@ -22,7 +22,7 @@ import numpy as np
 
 from analysis.boundaries import fail_nulls, pass_nulls
 from analysis.groups import in_order_of_appearance
-from analysis.scales import MAX_HORIZON, RESTART_WEIGHT, restarted
+from analysis.scales import RESTART_WEIGHT, restarted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -288,7 +288,7 @@ class MeanScales:
             Bets.of(against_fail, inside=True),
             Bets.of(against_fail, inside=False),
             None if clean is None else Bets.of([clean]),
-            min(budget, MAX_HORIZON),
+            budget,
         )
 
     @property

@@ -145,7 +145,21 @@ def _bet_reaches(alternative: float, null: Null, share: float, level: float, n: 
         return float((share if upwards else 1 - share) ** needed) if needed <= n else 0.0
     gain, loss = log_with(alternative, edge), log_without(alternative, edge)
     drift = share * gain + (1 - share) * loss
-    variance = share * (1 - share) * (gain - loss) ** 2
+    return climbs(level, drift, share * (1 - share) * (gain - loss) ** 2, n)
+
+
+def climbs(level: float, drift: float, variance: float, n: int) -> float:
+    """Give the chance that log evidence has climbed to a level within n connections.
+
+    Parameters
+    ----------
+    level : float
+        > 0 [nats].
+    drift, variance : float
+        Of what one connection adds to it [nats, nats squared].
+    n : int
+        Connections, >= 1.
+    """
     if variance == 0:
         return 1.0 if drift > 0 and ceil(level / drift) <= n else 0.0
     spread = sqrt(variance * n)

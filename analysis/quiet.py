@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.rules import LOOK_EVERY, Peak
+from analysis.evidence import Peak
+from analysis.rules import LOOK_EVERY
 from analysis.scales import CEILING, MAX_EXPONENT, RESTART_WEIGHT, Carry
 
 if TYPE_CHECKING:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import ceil, exp, inf, log, log10
 from typing import TYPE_CHECKING
 
 from analysis.boundaries import fail_nulls
+from analysis.forecast import remaining
 from analysis.intervals import shares_with_intervals
 from analysis.report import Reason, ReasonCode
+from analysis.rounding import amount, counted, significant
 from analysis.runs import EXTREME
 from analysis.scales import RESTART_WEIGHT
-from analysis.sizing import remaining, required_samples, tolerable_missing
+from analysis.sizing import required_samples, tolerable_missing
 from analysis.split import tested_arms
-from analysis.wording import accepted, amount, counted, decimals, interval, odds, quoted
+from analysis.wording import accepted, decimals, interval, odds, quoted
 
 if TYPE_CHECKING:
     from analysis.evidence import Evidence
@@ -21,6 +24,9 @@ ENOUGH = 300.0
 """Log evidence beyond which it is not told apart [nats]."""
 SPARE = 1.3
 """Factor on a forecast that a remedy asks for, so that following it usually suffices."""
+
+MOST_TOLD = 3
+"""Shares that a sentence tells; of more, it tells the least certain one."""
 
 SPARE_THE_TARGET = (
     "Send less with a lower --max-rate or --concurrency, or wait until the target has "
@@ -40,7 +46,10 @@ _FIND_LABELS = (
 
 def within_tolerance(evidence: Evidence) -> Reason:
     """Give the reason of a PASS."""
-    return Reason(ReasonCode.WITHIN_TOLERANCE, _all_shares(evidence))
+    return Reason(
+        ReasonCode.WITHIN_TOLERANCE,
+        _all_shares(evidence, "All {n} shares are within their tolerance, least surely this one"),
+    )
 
 
 def outside_tolerance(evidence: Evidence) -> Reason:
@@ -68,7 +77,7 @@ def unexpected_label(evidence: Evidence) -> Reason:
     arm = next(a for a, w in zip(arms, weights, strict=True) if not w and evidence.counts[a])
     return Reason(
         ReasonCode.UNEXPECTED_LABEL,
-        f"{arm} answered {evidence.counts[arm]} of {n}, although its weight is 0.",
+        f"{arm} answered 1 of {n}, although its weight is 0.",
         f"Wait until no pod of {arm} is left behind the Service and the data plane has "
         "followed, and run again; or correct --expect.",
     )
@@ -105,10 +114,11 @@ def not_stationary(evidence: Evidence) -> Reason:
     shares = f"{change.before * 100:.{places}f} % before, {change.after * 100:.{places}f} % after"
     return Reason(
         ReasonCode.NOT_STATIONARY,
-        f"The share of {arm} was not constant: it changed most near connection {change.at} "
-        f"(between {change.earliest} and {change.latest}; {shares}). Windows of "
-        f"{evidence.drift.width} connections scatter {test.squares / test.deviates:.1f} times as "
-        f"much as chance would, evidence {odds(log(evidence.drift.peak))}. {_all_shares(evidence)}",
+        f"The share of {arm} was not constant: it changed most near connection "
+        f"{amount(change.at)} (between {amount(change.earliest)} and {amount(change.latest)}; "
+        f"{shares}). Windows of {amount(evidence.drift.width)} connections scatter "
+        f"{test.squares / test.deviates:.1f} times as much as chance would, evidence "
+        f"{odds(log(evidence.drift.peak))}. {_all_shares(evidence)}",
         "Wait until the rollout and the data plane have settled, and run again. If it goes on, "
         "look for pods that become ready or unready, or for weights that something changes.",
     )
@@ -214,8 +224,8 @@ def time_spent(evidence: Evidence) -> Reason:
     """Give the reason of a run that used up its time."""
     more = _more(evidence)
     remedy = (
-        f"Raise --max-time or --concurrency, for about {more} more connections; or widen "
-        "--tolerance."
+        f"Raise --max-time or --concurrency, for about {significant(more, 2)} more connections; "
+        "or widen --tolerance."
         if more
         else _near_edge(evidence)
     )
@@ -232,7 +242,7 @@ def interrupted(evidence: Evidence) -> Reason:
     return Reason(
         ReasonCode.INTERRUPTED,
         f"Interrupted after {counted(evidence.judged, 'connection')}. {_some_shares(evidence)}",
-        f"Run again and let it end; about {more} more connections were needed."
+        f"Run again and let it end; about {significant(more, 2)} more connections were needed."
         if more
         else "Run again and let it end.",
     )
@@ -304,9 +314,23 @@ def _missing(evidence: Evidence) -> str:
     return f"{text}, and {amount(undelivered)} did not come" if undelivered > 1e-6 else text
 
 
-def _all_shares(evidence: Evidence) -> str:
+def _all_shares(evidence: Evidence, of_many: str = "The least certain of {n} shares") -> str:
+    """Write what every arm received; of many, what the least certain one did."""
     arms = [evidence.split.arms[arm] for arm in tested_arms(evidence.split)]
-    return " ".join(share_sentence(evidence, arm) for arm in arms)
+    if len(arms) <= MOST_TOLD:
+        return " ".join(share_sentence(evidence, arm) for arm in arms)
+    told = share_sentence(evidence, min(arms, key=partial(_room, evidence)))
+    return f"{of_many.format(n=len(arms))}: {told}"
+
+
+def _room(evidence: Evidence, arm: str) -> float:
+    """Room between the interval of an arm and the nearer edge of its band; below 0 beyond it.
+
+    In parts of that band's half, so that arms of different shares compare.
+    """
+    band = evidence.bands[evidence.split.arms.index(arm)]
+    _, low, high = shares_with_intervals(evidence)[arm]
+    return min((low - band.low) / band.below, (band.high - high) / band.above)
 
 
 def _some_shares(evidence: Evidence) -> str:
@@ -347,9 +371,9 @@ def _late_departure(evidence: Evidence, arm: str) -> str:
     row = scales.arms.index(evidence.split.arms.index(arm))
     every, none = (evidence.carry.clean[position] for position in (row, row + len(scales.arms)))
     if none * scales.extremes.log_factor[row + len(scales.arms)] >= threshold:
-        return f"None of the last {none} connections met {arm}."
+        return f"None of the last {amount(none)} connections met {arm}."
     if every * scales.extremes.log_factor[row] >= threshold:
-        return f"All of the last {every} connections met {arm}."
+        return f"All of the last {amount(every)} connections met {arm}."
     return f"The share of {arm} was far off in a part of the run."
 
 

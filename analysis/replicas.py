@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.batch import ABSENT
-from analysis.wording import LABEL_LENGTH, counted, odds
+from analysis.rounding import counted
+from analysis.wording import LABEL_LENGTH, odds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -129,14 +130,15 @@ def replica_warnings(counts: ReplicaCounts, declared: Mapping[str, int], alpha: 
     declared : mapping of str to int
         Number of replicas of a version, where it is known; else those that were seen.
     alpha : float
-        Chance of any warning about equal replicas, in (0, 1); it is shared by the versions.
+        Chance of any warning about equal replicas, in (0, 1); it is shared by the versions, and
+        by the two questions that each is asked: whether all were met, and as often.
 
     Returns
     -------
     list of str
         A sentence for each; empty if all is well, and for names that are no replicas.
     """
-    each = alpha / max(len(counts.by_label), 1)
+    each = alpha / (2 * max(len(counts.by_label), 1))
     every = (
         _warn(label[:LABEL_LENGTH], by_replica, declared.get(label), each)
         for label, by_replica in counts.by_label.items()

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
+from typing import TYPE_CHECKING
 
 from analysis.events import Event  # noqa: TC001 - msgspec resolves the fields of a report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SCHEMA = "weighbridge.report/1"
 
@@ -104,6 +108,24 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """What one place says that the split should be, beside the expectation.
+
+    Parameters
+    ----------
+    name : str
+        ``declared`` for manifests, ``configured`` for the routes and workloads of a cluster.
+    source : Source
+    shares : dict of str to float
+        In [0, 1].
+    """
+
+    name: str
+    source: Source
+    shares: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Expected:
     """The expected split.
 
@@ -115,12 +137,15 @@ class Expected:
         In [0, 1].
     tolerance : dict of str to (float, float)
         The accepted band [low, high] of each label, clipped to [0, 1].
+    views : tuple of View
+        What else was read of it, where a cluster was asked; empty otherwise.
     """
 
     source: Source
     weights: dict[str, int]
     shares: dict[str, float]
     tolerance: dict[str, tuple[float, float]]
+    views: tuple[View, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,3 +494,23 @@ class Report:
     groups: Groups | None = None
     events: tuple[Event, ...] = ()
     schema: str = SCHEMA
+
+    def __str__(self) -> str:
+        """Give the verdict and why, on one line; `analysis.render.to_text` tells the rest."""
+        why = self.reasons[0].message if self.reasons else str(self.observed.counts)
+        return f"{self.verdict or 'not judged'}: {why}"
+
+
+def labels_in_order(expected: Expected | None, counts: Mapping[str, int]) -> list[str]:
+    """Order labels as documents and figures show them.
+
+    Parameters
+    ----------
+    expected : Expected or None
+        Its labels come first, as declared, whether they were seen or not.
+    counts : mapping of str to int
+        The others among these follow, the most frequent first.
+    """
+    declared = [] if expected is None else list(expected.weights)
+    others = sorted(set(counts).difference(declared), key=lambda label: (-counts[label], label))
+    return declared + others

@@ -1,21 +1,23 @@
 """The rules that settle a run: which one holds first, and at which connection.
 
-They look at what `analysis.evidence` and `analysis.grouped` have weighed, after each of some
-connections. Counts are whole numbers where each connection has one answer, and sums of parts
+They look at what `analysis.weighing` and `analysis.weighing_means` have weighed, after each of
+some connections. Counts are whole numbers where each connection has one answer, and sums of parts
 where it has several.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from analysis.boundaries import Side, imputed
+from analysis.evidence import Peak
 from analysis.kt import excludes_at_least, excludes_at_most
 from analysis.report import ReasonCode
+from analysis.runs import EXTREME
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,27 +27,6 @@ if TYPE_CHECKING:
 LOOK_EVERY = 32
 """Connections between two looks at whether missing labels put both verdicts out of reach, and
 before the first one at whether they are too many."""
-
-
-@dataclass(frozen=True, slots=True)
-class Peak:
-    """Where the evidence against one hypothesis has been highest.
-
-    Parameters
-    ----------
-    log_evidence : float
-        Its logarithm [nats]; 0 before the first connection.
-    n : int
-        Connections then.
-    x, missing : int or float
-        Those with the label, and those without any; where connections have several answers,
-        the sums of their parts.
-    """
-
-    log_evidence: float = 0.0
-    n: int = 0
-    x: float = 0
-    missing: float = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,8 +48,11 @@ class Draws:
         Whether each counts as one with the label, by row of the scales.
     x : (2A or A, m) int or float
         Those with the label so far, by row of the scales.
-    silent : (m,) float or None
-        Those without a label among what was sent, if that is not the same as `missing`.
+    silent : (m,) int or float
+        Those without a label among what was sent so far; of several answers, what did not come
+        is missing and not silent.
+    is_silent : (m,) bool
+        Whether each has an answer without a label.
     """
 
     arms: NDArray[np.intp]
@@ -77,7 +61,8 @@ class Draws:
     missing: NDArray[Any]
     hit: NDArray[np.bool_]
     x: NDArray[Any]
-    silent: NDArray[np.float64] | None = None
+    silent: NDArray[Any]
+    is_silent: NDArray[np.bool_]
 
     @classmethod
     def of(cls, evidence: Evidence, arms: NDArray[np.intp]) -> Draws:
@@ -96,14 +81,9 @@ class Draws:
             missing=missing,
             hit=np.concatenate([hit, hit | unlabelled]),
             x=np.concatenate([x, x + missing]),
+            silent=missing,
+            is_silent=unlabelled,
         )
-
-    @property
-    def unlabelled(self) -> NDArray[np.intp]:
-        """Positions of those without a label, or with an answer without one."""
-        if self.silent is not None:
-            return np.flatnonzero(np.diff(self.silent, prepend=0.0) > 0)
-        return np.flatnonzero(self.arms == self.foreign + 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,13 +167,10 @@ def _first_too_many(evidence: Evidence, draws: Draws, end: int) -> int:
     Failures come in bursts: a stutter in the first connections is not taken for a rate.
     """
     policy = evidence.policy
-    for position in map(int, draws.unlabelled):
-        if position >= end:
-            break
-        n = int(draws.n[position])
-        missing = (draws.missing if draws.silent is None else draws.silent)[position].item()
-        if n >= LOOK_EVERY and excludes_at_most(n, missing, policy.max_unlabelled, policy.alpha):
-            return position
+    for position in np.flatnonzero(draws.is_silent[:end]).tolist():
+        n, silent = int(draws.n[position]), draws.silent[position].item()
+        if n >= LOOK_EVERY and excludes_at_most(n, silent, policy.max_unlabelled, policy.alpha):
+            return int(position)
     return end
 
 
@@ -229,6 +206,18 @@ def _out_of_reach(evidence: Evidence, draws: Draws, position: int) -> bool:
         inner_high = min(band.expected + policy.inner * band.above, 1.0)
         can_fail |= not (stays_below(inner_high) and reaches(inner_low))
     return not can_pass and not can_fail
+
+
+def guarded(evidence: Evidence) -> Evidence:
+    """Let a PASS through, unless the draws are not what it takes them for."""
+    if evidence.settled is not ReasonCode.WITHIN_TOLERANCE:
+        return evidence
+    if evidence.drift.peak >= 1 / evidence.policy.alpha:
+        return replace(evidence, settled=ReasonCode.NOT_STATIONARY)
+    rows = range(len(evidence.scales.arms))
+    if min((evidence.runs_z_of(row) for row in rows), default=0.0) < -EXTREME:
+        return replace(evidence, settled=ReasonCode.DEPENDENT_CONNECTIONS)
+    return evidence
 
 
 def raise_peaks(

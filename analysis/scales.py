@@ -9,7 +9,8 @@ rates is bounded, part of that is taken back (`Terms.relief`).
 
 The restarted part of the FAIL evidence follows Shiryaev and Roberts: stakes of 1/horizon
 are placed anew at each connection, so that a departure in the middle of a run is not
-outweighed by what came before it.
+outweighed by what came before it. The horizon is the budget, however long that is: what has
+been staked may not add up to more than 1, or a false FAIL would not be as rare as its level.
 """
 
 from __future__ import annotations
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
 RESTART_WEIGHT = 0.2
 """Weight of the restarted part within the FAIL evidence."""
-MAX_HORIZON = 100_000
-"""Connections over which the stakes of the restarted part are spread, at most."""
 
 MAX_EXPONENT = 300.0
 """Sum of log factors that keeps products and their inverses inside the range of floats."""
@@ -219,7 +218,7 @@ class Scales:
         inner : float
             Part of the tolerance within which a FAIL is a false alarm, in [0, 1].
         budget : int
-            Connections after which the run ends, >= 1.
+            Connections after which the run ends, >= 1: nothing is weighed beyond them.
         missing_ratio : float, default inf
             Bound on the ratio of the versions' missing rates, >= 1.
         """
@@ -238,7 +237,7 @@ class Scales:
             failing=failing,
             extremes=Extremes.of([*not_above, *not_below]),
             pooling=_pooling(failing, len(bands)),
-            horizon=min(budget, MAX_HORIZON),
+            horizon=budget,
             block=max(int(MAX_EXPONENT / steepest), 1),
         )
 

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 _ARM = re.compile(r"(?P<label>.+)=(?P<weight>[^=]+)", re.DOTALL)
+_FORGOTTEN_COMMA = re.compile(r"=\s*[0-9]+[\s;]")
 _NUMBER = r"\d+(?:\.\d+)?\s*(?:pp|%)"
 _AMOUNT = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>pp|%)")
 _TWO_SIDED = re.compile(rf"-\s*(?P<below>{_NUMBER})\s*\+\s*(?P<above>{_NUMBER})")
@@ -60,8 +63,8 @@ class Split:
         if repeated:
             raise ValueError(f"each label may be expected once, got {', '.join(repeated)} twice")
         for arm, weight in zip(self.arms, self.weights, strict=True):
-            if weight < 0:
-                raise ValueError(f"the weight of {arm} must be >= 0, got {weight}")
+            if weight < 0 or weight % 1:  # not whole, or no number
+                raise ValueError(f"the weight of {arm} must be a whole number >= 0, got {weight}")
         if not any(self.weights):
             raise ValueError("at least one weight must be above zero")
 
@@ -86,14 +89,26 @@ class Split:
             if match is None:
                 raise ValueError(f"expected LABEL=WEIGHT, got {part.strip()!r}")
             label, weight = match["label"].strip(), match["weight"].strip()
+            if _FORGOTTEN_COMMA.search(label):
+                raise ValueError(f"expected a comma between two labels, got {part.strip()!r}")
             if not re.fullmatch(r"[0-9]{1,15}", weight):
                 raise ValueError(
-                    f"the weight of {label} must be a whole number >= 0, got {weight!r}"
-                    " (write the shares 0.9 and 0.1 as 9 and 1)"
+                    f"the weight of {label} must be a whole number of at most 15 digits, "
+                    f"got {weight!r} (write the shares 0.9 and 0.1 as 9 and 1)"
                 )
             arms.append(label)
             weights.append(int(weight))
         return cls(tuple(arms), tuple(weights))
+
+    @classmethod
+    def of(cls, weights: Mapping[str, int]) -> Split:
+        """Make a split of weights by label, in their order; the opposite of `weight_of`."""
+        return cls(tuple(weights), tuple(weights.values()))
+
+    @property
+    def weight_of(self) -> dict[str, int]:
+        """Weights by label, in the order of `arms`."""
+        return dict(zip(self.arms, self.weights, strict=True))
 
     @property
     def total(self) -> int:
@@ -147,6 +162,11 @@ class Band:
     def high(self) -> float:
         """Upper edge hi = p0 + tol_hi."""
         return self.expected + self.above
+
+    @property
+    def clipped(self) -> tuple[float, float]:
+        """Both edges within [0, 1], as documents and figures show them."""
+        return max(self.low, 0.0), min(self.high, 1.0)
 
 
 @unique

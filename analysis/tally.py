@@ -1,7 +1,7 @@
 """The tally: what is shown. Counts by label, replica, outcome and time window.
 
 A commutative monoid: tallies of windows, processes and machines add up with ``+``. What is
-decided on is the evidence, which depends on the order of sending; see `analysis.evidence`.
+decided on is the evidence, which depends on the order of sending; see `analysis.weighing`.
 """
 
 from __future__ import annotations
@@ -108,12 +108,22 @@ class Tally:
         return self.labels.total()
 
 
+def replicas_of(tally: Tally) -> dict[str, dict[str, int]]:
+    """Give samples by label and replica, both in alphabetical order."""
+    return _nested(tally.replicas)
+
+
 def addresses_of(tally: Tally) -> dict[str, dict[str, int]]:
     """Give samples by address and label, or nothing where there was one address."""
-    table: dict[str, dict[str, int]] = {}
-    for (address, label), n in sorted(tally.addresses.items()):
-        table.setdefault(address, {})[label] = n
+    table = _nested(tally.addresses)
     return table if len(table) > 1 else {}
+
+
+def _nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    table: dict[str, dict[str, int]] = {}
+    for (outer, inner), n in sorted(counts.items()):
+        table.setdefault(outer, {})[inner] = n
+    return table
 
 
 def _count_replicas(batch: Batch) -> Counter[tuple[str, str]]:

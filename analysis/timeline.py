@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.batch import ABSENT, COLUMNS, NO_DRAW, Outcome
-from analysis.evidence import Evidence, weigh
+from analysis.batch import ABSENT, Outcome, judged_rows
+from analysis.evidence import Evidence
 from analysis.intervals import decision_bounds
 from analysis.kt import kt_interval
 from analysis.policy import Policy
-from analysis.report import Verdict
+from analysis.report import Verdict, labels_in_order
 from analysis.split import Split, Tolerance, ToleranceKind
+from analysis.weighing import weigh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,8 @@ LEAST_IN_WINDOW = 30
 RARE_IN_WINDOW = 4
 """Samples of the rarest expected label that a window holds on average, at least."""
 MOST_LOOKS = 60
+MUCH_LATER = 0.1
+"""Connections after the decision, as a share of those before it, from which they are shown."""
 _INTERVALS = 240
 _NS_PER_S = 1e9
 _NEVER = 1e-12
@@ -43,7 +46,7 @@ _NEVER = 1e-12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Looks:
-    """Counts of the judged connections at some moments, the last one at the end.
+    """Counts of the judged connections from the first one on, at some moments of the run.
 
     Parameters
     ----------
@@ -81,6 +84,9 @@ class Timeline:
         Labelled samples.
     looks : Looks
         What the decision looked at, up to the one on which it fell.
+    later : Looks
+        What came after the decision: from the connection on which it fell to the last one; empty
+        where that is hardly more than what was in flight. It did not enter the decision.
     """
 
     labels: tuple[str, ...]
@@ -90,6 +96,7 @@ class Timeline:
     failed: NDArray[np.int64]
     by_label: NDArray[np.int64]
     looks: Looks
+    later: Looks
 
     @classmethod
     def of(cls, batch: Batch, report: Report) -> Timeline:
@@ -112,6 +119,7 @@ class Timeline:
         grid = grid.reshape(len(labels) + 1, count)
         answered = batch.outcome == Outcome.UNLABELLED
         unlabelled = np.bincount(window[answered], minlength=count)
+        looks, later = _look(batch, row, len(labels), report)
         return cls(
             labels=labels,
             edges_s=np.linspace(0.0, end_ns / _NS_PER_S, count + 1),
@@ -119,13 +127,19 @@ class Timeline:
             unlabelled=unlabelled,
             failed=grid[-1] - unlabelled,
             by_label=grid[:-1],
-            looks=_look(batch, row, len(labels), report),
+            looks=looks,
+            later=later,
         )
 
     @property
     def width_s(self) -> float:
         """Width of a window [s]."""
         return float(self.edges_s[1] - self.edges_s[0])
+
+    @property
+    def has_losses(self) -> bool:
+        """Whether a request failed or came back without a label."""
+        return bool(self.failed.any() or self.unlabelled.any())
 
     def shares(self, position: int) -> NDArray[np.float64]:
         """Shares of one label among the labelled, by window; NaN where there are none."""
@@ -158,13 +172,21 @@ class Timeline:
         if looks.decided_on is not None and position < len(looks.decided_on):
             ends[:] = looks.decided_on[position]
         else:
-            each = zip(looks.judged, looks.counts[position], looks.missing, strict=True)
-            for look, (n, x, missing) in enumerate(each):
-                ends[:, look] = _confidence(report, int(n), int(x), int(missing))
+            ends[:] = _confidence_at(looks, position, report)
         final = report.observed.intervals.get(label)
         if final is not None and len(looks.judged):
             ends[:, -1] = final
         return ends
+
+    def later_band(self, position: int, report: Report) -> NDArray[np.float64]:
+        """Interval of one label's share at each of the `later` looks; as `band`.
+
+        It goes on with the Krichevsky-Trofimov sequence, which holds at every look, those
+        after a decision included. A PASS has none: its interval was that of the decision.
+        """
+        if report.verdict is Verdict.PASS:
+            return np.empty((2, 0))
+        return _confidence_at(self.later, position, report)
 
 
 def ordered_labels(batch: Batch, report: Report) -> tuple[tuple[str, ...], NDArray[np.int64]]:
@@ -177,22 +199,12 @@ def ordered_labels(batch: Batch, report: Report) -> tuple[tuple[str, ...], NDArr
     rows : (codes + 1,) int
         Position of each label code in `labels`; ``len(labels)`` at the end, for `ABSENT`.
     """
-    expected = [] if report.expected is None else list(report.expected.weights)
     counts = np.bincount(batch.label[batch.label != ABSENT], minlength=len(batch.labels))
     seen = {label: int(n) for label, n in zip(batch.labels, counts, strict=True) if n}
-    others = sorted(set(seen).difference(expected), key=lambda label: (-seen[label], label))
-    labels = (*expected, *others)
+    labels = tuple(labels_in_order(report.expected, seen))
     place = {label: position for position, label in enumerate(labels)}
     rows = [place.get(label, len(labels)) for label in batch.labels]
     return labels, np.array([*rows, len(labels)], dtype=np.int64)
-
-
-def judged_rows(batch: Batch) -> NDArray[np.intp]:
-    """Rows of the independent draws: the first of each connection, if anything was sent."""
-    judged = batch.ordinal == 0
-    for outcome in NO_DRAW:
-        judged &= batch.outcome != outcome
-    return np.flatnonzero(judged)
 
 
 def _windows(batch: Batch, report: Report) -> int:
@@ -204,27 +216,55 @@ def _windows(batch: Batch, report: Report) -> int:
     return int(min(max(len(batch) // least, 1), MOST_WINDOWS))
 
 
-def _look(batch: Batch, row: NDArray[np.int64], k: int, report: Report) -> Looks:
+def _look(batch: Batch, row: NDArray[np.int64], k: int, report: Report) -> tuple[Looks, Looks]:
+    """Count at some looks up to the decision, and at some after it."""
     rows = judged_rows(batch)
+    decided = len(rows)
     if report.decision is not None:
-        rows = rows[: report.decision.decided_after]
-    if not len(rows):
+        decided = min(report.decision.decided_after, decided)
+    m = max(min(MOST_LOOKS, _INTERVALS // max(k, 1)), 12)
+    early = _early(decided, m)
+    is_much = decided > 0 and len(rows) - decided > MUCH_LATER * decided
+    late = np.unique(np.linspace(decided - 1, len(rows) - 1, m).astype(np.int64))[1:]
+    counted = _count_at(np.append(early, late) if is_much else early, batch, rows, row, k)
+    looks = _part_of(counted, 0, len(early))
+    looks = replace(looks, decided_on=_decided_on(batch, rows[early], report))
+    return looks, _part_of(counted, len(early) - 1 if is_much else len(early), len(counted.judged))
+
+
+def _early(n: int, m: int) -> NDArray[np.int64]:
+    """Choose m of n positions, the last one among them; closer together in the beginning.
+
+    There the band moves most.
+    """
+    if not n:
+        return np.zeros(0, dtype=np.int64)
+    parts = np.linspace(0.0, 1.0, m) ** 1.5
+    return np.unique(np.round(parts * (n - 1)).astype(np.int64))
+
+
+def _count_at(
+    positions: NDArray[np.int64],
+    batch: Batch,
+    rows: NDArray[np.intp],
+    row: NDArray[np.int64],
+    k: int,
+) -> Looks:
+    """Count the labels of the judged rows up to each of some positions among them, ascending."""
+    m = len(positions)
+    if not m:
         nothing = np.zeros(0, dtype=np.int64)
         return Looks(np.zeros(0), nothing, nothing, np.zeros((k, 0), dtype=np.int64))
-    m = max(min(MOST_LOOKS, _INTERVALS // max(k, 1)), 12)
-    # From a few connections on, closer together in the beginning, where the band moves most.
-    parts = np.linspace(0.0, 1.0, m) ** 1.5
-    positions = np.unique(np.round(parts * (len(rows) - 1)).astype(np.int64))
-    segment = np.searchsorted(positions, np.arange(len(rows)))
-    counts = np.bincount(row[rows] * len(positions) + segment, minlength=(k + 1) * len(positions))
-    counts = counts.reshape(k + 1, len(positions)).cumsum(axis=1)
-    return Looks(
-        at_s=batch.sent_ns[rows[positions]] / _NS_PER_S,
-        judged=positions + 1,
-        missing=counts[-1],
-        counts=counts[:-1],
-        decided_on=_decided_on(batch, rows[positions], report),
-    )
+    upto = rows[: positions[-1] + 1]
+    segment = np.searchsorted(positions, np.arange(len(upto)))
+    counts = np.bincount(row[upto] * m + segment, minlength=(k + 1) * m)
+    counts = counts.reshape(k + 1, m).cumsum(axis=1)
+    return Looks(batch.sent_ns[rows[positions]] / _NS_PER_S, positions + 1, counts[-1], counts[:-1])
+
+
+def _part_of(looks: Looks, first: int, end: int) -> Looks:
+    part = slice(first, end)
+    return Looks(looks.at_s[part], looks.judged[part], looks.missing[part], looks.counts[:, part])
 
 
 def _decided_on(batch: Batch, ends: NDArray[np.intp], report: Report) -> NDArray[np.float64] | None:
@@ -232,7 +272,7 @@ def _decided_on(batch: Batch, ends: NDArray[np.intp], report: Report) -> NDArray
     if report.verdict is not Verdict.PASS or report.expected is None or report.decision is None:
         return None
     weights = report.expected.weights
-    split = Split(tuple(weights), tuple(weights.values()))
+    split = Split.of(weights)
     evidence = Evidence.start(split, _policy(report.expected, report.decision))
     bounds = np.empty((len(weights), 2, len(ends)))
     first = 0
@@ -240,7 +280,7 @@ def _decided_on(batch: Batch, ends: NDArray[np.intp], report: Report) -> NDArray
     if evidence.groups is not None and looks:
         looks[-1] = len(batch)  # the last connection is judged with its last answer
     for look, end in enumerate(looks):
-        evidence = weigh(evidence, _part(batch, first, end))
+        evidence = weigh(evidence, batch[first:end])
         first = end
         for position, arm in enumerate(split.arms):
             bounds[position, :, look] = decision_bounds(evidence, arm)
@@ -269,9 +309,11 @@ def _tolerance(share: float, low: float, high: float) -> Tolerance:
     return Tolerance(ToleranceKind.ABSOLUTE, above, below=Tolerance(ToleranceKind.ABSOLUTE, below))
 
 
-def _part(batch: Batch, first: int, end: int) -> Batch:
-    columns = {name: getattr(batch, name)[first:end] for name in COLUMNS}
-    return replace(batch, first=batch.first + first, **columns)
+def _confidence_at(looks: Looks, position: int, report: Report) -> NDArray[np.float64]:
+    """Krichevsky-Trofimov interval of one label at each look: (2, m)."""
+    each = zip(looks.judged, looks.counts[position], looks.missing, strict=True)
+    ends = [_confidence(report, int(n), int(x), int(missing)) for n, x, missing in each]
+    return np.array(ends, dtype=np.float64).reshape(-1, 2).T
 
 
 def _confidence(report: Report, n: int, x: int, missing: int) -> tuple[float, float]:

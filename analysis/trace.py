@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.batch import Batch
-from analysis.evidence import Evidence, weigh
+from analysis.batch import Batch, judged_rows
+from analysis.evidence import Evidence
 from analysis.policy import Policy
 from analysis.scales import RESTART_WEIGHT
 from analysis.split import Split, Tolerance
-from analysis.timeline import judged_rows, ordered_labels
+from analysis.timeline import ordered_labels
+from analysis.weighing import weigh
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,7 +105,7 @@ def trace(batch: Batch, report: Report, policy: Policy) -> Trace | None:
     if expected is None or decision is None or not decision.decided_after:
         return None
     rows = rows[: decision.decided_after]
-    split = Split(tuple(expected.weights), tuple(expected.weights.values()))
+    split = Split.of(expected.weights)
     if len(rows) < decision.decided_after or not _fits(report, split, policy):
         return None
     evidence = Evidence.start(split, policy, report.run.seed)
@@ -173,10 +174,7 @@ def _fits(report: Report, split: Split, policy: Policy) -> bool:
     except ValueError:
         return False
     return all(
-        np.allclose(
-            (max(band.low, 0.0), min(band.high, 1.0)), expected.tolerance.get(band.arm, (2.0, 2.0))
-        )
-        for band in bands
+        np.allclose(band.clipped, expected.tolerance.get(band.arm, (2.0, 2.0))) for band in bands
     )
 
 

@@ -12,6 +12,7 @@ from analysis.boundaries import is_certain
 from analysis.causes import likely_causes
 from analysis.health import checks_of, reasons_of
 from analysis.report import Check, Decided, Reason, ReasonCode, Verdict
+from analysis.rounding import counted
 from analysis.split import tested_arms
 
 if TYPE_CHECKING:
@@ -103,7 +104,6 @@ def decide(
         Of the samples so far, in the order of sending.
     ended : Ended or None
         Why no more samples come, if so. It does not touch a verdict that has fallen.
-
     seen : Tally or None
         All samples of the run, if each was an independent draw; hints at causes, which carry
         no error rate, are taken from them (`likely_causes`).
@@ -119,17 +119,21 @@ def decide(
     is_spent = evidence.judged >= evidence.budget
     if evidence.settled is None and ended is None and not is_spent:
         return Decision(
-            Verdict.INCONCLUSIVE, False, (reasons.undecided(evidence),), (), evidence.judged
+            Verdict.INCONCLUSIVE,
+            is_final=False,
+            reasons=(reasons.undecided(evidence),),
+            checks=(),
+            decided_after=evidence.judged,
         )
     verdict, reason = _outcome(evidence, ended, is_spent=is_spent)
     hints = () if verdict is Verdict.PASS else likely_causes(evidence, seen, around)
     return Decision(
         verdict,
-        True,
-        (reason, *hints),
-        _checks(evidence, verdict, reason),
-        evidence.judged,
-        reasons.draw_notes(evidence),
+        is_final=True,
+        reasons=(reason, *hints),
+        checks=_checks(evidence, verdict, reason),
+        decided_after=evidence.judged,
+        notes=reasons.draw_notes(evidence),
     )
 
 
@@ -245,7 +249,7 @@ def _unexpected(evidence: Evidence, reason: Reason) -> Check:
     if evidence.settled is ReasonCode.UNEXPECTED_LABEL:
         return Check(name, Verdict.FAIL, reason.message)
     verdict = Verdict.PASS if evidence.labelled else Verdict.INCONCLUSIVE
-    return Check(name, verdict, f"None among {evidence.labelled} labels.")
+    return Check(name, verdict, f"None among {counted(sum(evidence.answers.values()), 'label')}.")
 
 
 def _unlabelled(evidence: Evidence) -> Check:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from math import ceil, exp, floor, log, log10
+from math import exp, floor, log
 from typing import TYPE_CHECKING
+
+from analysis import rounding
 
 if TYPE_CHECKING:
     from analysis.split import Band
 
 LABEL_LENGTH = 60
 """Characters of a label that a sentence shows, at most."""
+_HAIR = 1e-6  # so that the logarithm of 100 is 100:1, although its float lies below it
 
 
 def quoted(label: str) -> str:
@@ -20,50 +23,31 @@ def quoted(label: str) -> str:
 
 def decimals(band: Band) -> int:
     """Decimals of a percentage that tell shares within the band apart, >= 1."""
-    return max(1, 1 - floor(log10(min(band.below, band.above) * 100 + 1e-12)))
+    return rounding.band_decimals(band.expected, band.clipped)
 
 
 def interval(share: float, low: float, high: float, places: int) -> str:
-    """Write ``47.1 % [38.0, 56.3]``."""
-    return f"{share * 100:.{places}f} % {ends(low, high, places)}"
+    """Write ``47.1 % [38.0, 56.3]``; the ends are rounded outwards."""
+    return f"{rounding.percent(share, places)} % {rounding.bracketed((low, high), places)}"
 
 
 def accepted(band: Band) -> str:
     """Write an expected share with its band: ``10 % [5.0, 14.1]``."""
-    return f"{band.expected * 100:.4g} % {ends(band.low, band.high, decimals(band))}"
-
-
-def ends(low: float, high: float, places: int) -> str:
-    """Write ``[38.0, 56.3]`` from shares, clipped to [0, 1].
-
-    Both ends are rounded outwards: an interval claims no more than it may, and one that
-    lies inside another still does so in print.
-    """
-    scale = 10**places
-    # A hair is forgiven first: 0.12 is 12.0 %, although its float lies above it.
-    least = floor(max(low, 0.0) * 100 * scale + 1e-6) / scale
-    most = ceil(min(high, 1.0) * 100 * scale - 1e-6) / scale
-    return f"[{least:.{places}f}, {most:.{places}f}]"
+    ends = rounding.bracketed(band.clipped, decimals(band))
+    return f"{rounding.exact_percent(band.expected)} % {ends}"
 
 
 def odds(nats: float) -> str:
-    """Write log evidence >= 0 as odds: ``137:1``, and ``10^6:1`` where digits mean nothing.
+    """Write log evidence as odds: ``137:1``, and ``10^6:1`` where digits mean nothing.
 
-    Rounded down: evidence claims no more than it is.
+    Rounded down: evidence claims no more than it is. Below zero it is evidence against:
+    ``1:3.1``.
     """
+    if nats < 0:
+        against, _, _ = odds(-nats).partition(":")
+        return f"1:{against}"
     if nats < log(10):
-        return f"{floor(exp(nats) * 10) / 10:.1f}:1"
+        return f"{floor(exp(nats) * 10 + _HAIR) / 10:.1f}:1"
     if nats < log(1e4):
-        return f"{floor(exp(nats))}:1"
-    return f"10^{floor(nats / log(10))}:1"
-
-
-def counted(n: float, noun: str) -> str:
-    """Write a number with its noun in singular or plural."""
-    return f"{amount(n)} {noun}" if n == 1 else f"{amount(n)} {noun}s"
-
-
-def amount(n: float) -> str:
-    """Write a number of connections; sums of parts of them to a tenth."""
-    tenths = round(n, 1)
-    return str(int(tenths)) if tenths == int(tenths) else str(tenths)
+        return f"{floor(exp(nats) + _HAIR)}:1"
+    return f"10^{floor(nats / log(10) + _HAIR)}:1"

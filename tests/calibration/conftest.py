@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import binom
 
 from analysis.batch import ABSENT, Batch, Outcome
-from analysis.evidence import Evidence, weigh
+from analysis.evidence import Evidence
+from analysis.weighing import weigh
 
 STEP = 512
 

@@ -1,7 +1,7 @@
 """Many runs at once: the decision rules on whole arrays, for calibration on a large scale.
 
 The rules are typed anew: PASS by the counts that decide (`analysis.lattice`), FAIL by stakes that
-are multiplied connection by connection, in as many runs as there are. `analysis.evidence` weighs
+are multiplied connection by connection, in as many runs as there are. `analysis.weighing` weighs
 one run at a time and is some ten times slower; the calibration holds both against each other on
 the same draws. The guards, which turn a PASS into INCONCLUSIVE, and early ends without a verdict
 are left out: what passes or fails here is at least what passes or fails there.
@@ -54,7 +54,7 @@ class Flock:
         self._arms = [arm for arm in arms_under_test(split) if not is_certain(fresh.bands[arm])]
         self._bands = [fresh.bands[arm] for arm in self._arms]
         self._decisive = [boundaries(band, policy, self.budget) for band in self._bands]
-        self._horizon = min(self.budget, 100_000)
+        self._horizon = self.budget
         # Columns: all bets of all arms, upwards ones first.
         self._ratio = policy.missing_ratio
         self._with, self._without, self._gone, self._stake, arm = self._bets(policy.inner)

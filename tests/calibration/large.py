@@ -19,10 +19,11 @@ import numpy as np
 from scipy.stats import binom
 
 from analysis.batch import Batch
-from analysis.evidence import Evidence, weigh
+from analysis.evidence import Evidence
 from analysis.policy import Policy
 from analysis.report import ReasonCode
 from analysis.split import Split
+from analysis.weighing import weigh
 from tests.benchmarks.provenance import provenance
 from tests.calibration import twins
 from tests.calibration.flock import Flock

@@ -51,7 +51,7 @@ class MeanFlock:
         self._clean, self._weights = fresh.clean_needed, np.array(split.weights)
         self._arms = [arm for arm in arms_under_test(split) if not is_certain(fresh.bands[arm])]
         self._bands = [fresh.bands[arm] for arm in self._arms]
-        self._horizon = min(self.budget, 100_000)
+        self._horizon = self.budget
         self._passing = self._table(self._pass_rows(policy.per_connection))
         self._failing = self._table(self._fail_rows(policy.inner))
 

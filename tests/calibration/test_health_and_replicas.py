@@ -10,7 +10,12 @@ import pytest
 from scipy.stats import mannwhitneyu, norm
 
 from analysis.health import CONFIDENCE, Failures, Times
-from analysis.replicas import requests_to_see_all, uniformity_log_evidence
+from analysis.replicas import (
+    ReplicaCounts,
+    replica_warnings,
+    requests_to_see_all,
+    uniformity_log_evidence,
+)
 from analysis.twosample import BLOCK, histogram, quantile_difference_s
 
 ALPHA = 0.05
@@ -142,6 +147,34 @@ def test_equal_replicas_rarely_raise_an_alarm_at_any_look(at_most):
         )
 
     assert alarms <= at_most(ALPHA, count)
+
+
+def test_equal_replicas_are_rarely_warned_of_in_any_way_at_any_look(at_most):
+    """Unseen ones and unequal parts are two questions, asked of each of several versions."""
+    random = np.random.default_rng(40)
+    versions, replicas, alpha, count = 2, 10, 0.2, 1200
+    names = [f"p{i}" for i in range(replicas)]
+    declared = {f"v{version}": replicas for version in range(versions)}
+    looks = [*range(20, 60, 4), *range(60, 200, 10), *range(200, 801, 50)]
+    warned = 0
+    for _ in range(count):
+        drawn = random.integers(replicas, size=(versions, 800))
+        counts = np.cumsum(np.eye(replicas, dtype=int)[drawn], axis=1)
+        warned += any(
+            replica_warnings(
+                ReplicaCounts.of(
+                    {
+                        label: {name: x for name, x in zip(names, row, strict=True) if x}
+                        for label, row in zip(declared, counts[:, n - 1].tolist(), strict=True)
+                    }
+                ),
+                declared,
+                alpha,
+            )
+            for n in looks
+        )
+
+    assert warned <= at_most(alpha, count)
 
 
 def test_a_replica_at_half_weight_is_found(at_least):

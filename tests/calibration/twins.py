@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import binom, chi2
 
 from analysis.batch import Batch
-from analysis.evidence import Evidence, weigh
+from analysis.evidence import Evidence
 from analysis.policy import Policy
 from analysis.report import ReasonCode
 from analysis.simulate import (
@@ -21,6 +21,7 @@ from analysis.simulate import (
     simulate,
 )
 from analysis.split import Split, Tolerance
+from analysis.weighing import weigh
 from tests.calibration.flock import ABSENT, Flock
 from tests.calibration.mean_flock import MeanFlock
 

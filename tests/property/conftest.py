@@ -228,7 +228,7 @@ def fold(labels, split, policy, budget):
     arms = [Arm(bands[i], policy.inner, ratio) for i in tested if bands[i].expected not in {0, 1}]
     slack = [b.above if b.expected == 0 else b.below for b in certain]
     needed = max((clean_needed(t, policy.beta) for t in slack), default=0)
-    horizon = min(budget, 100_000)
+    horizon = budget
     forbidden = {a for a, w in zip(split.arms, split.weights, strict=True) if w == 0}
     missing = 0
     clean = Clean(min(slack), needed, policy) if slack else None

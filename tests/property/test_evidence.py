@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.batch import Batch
-from analysis.evidence import Evidence, weigh
+from analysis.evidence import Evidence
 from analysis.intervals import decision_bounds, shares_with_intervals
 from analysis.policy import Policy
 from analysis.report import ReasonCode
 from analysis.split import Split, Tolerance
 from analysis.split import tested_arms as judged_arms
+from analysis.weighing import weigh
 
 
 def judged(split, policy, labels, cuts=()):

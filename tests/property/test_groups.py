@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.boundaries import fail_nulls, pass_nulls
-from analysis.evidence import Evidence, finish, weigh
+from analysis.evidence import Evidence
 from analysis.intervals import decision_bounds
 from analysis.policy import Policy
 from analysis.report import ReasonCode
 from analysis.split import Split, Tolerance
+from analysis.weighing import finish, weigh
 from tests.kept import cut, kept
 
 EVEN = Split.parse("v1=1,v2=1")

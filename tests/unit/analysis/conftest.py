@@ -7,9 +7,10 @@ from random import Random
 import pytest
 
 from analysis.batch import Batch
-from analysis.evidence import Evidence, weigh
+from analysis.evidence import Evidence
 from analysis.policy import Policy
 from analysis.split import Split
+from analysis.weighing import weigh
 
 
 def weighed(split, labels, **policy):

@@ -37,3 +37,15 @@ def test_an_empty_batch_has_all_its_columns():
 
 def test_outcomes_are_named_in_lower_case():
     assert Outcome.CONNECT_FAILED.key == "connect_failed"
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown"),
+    [
+        (["v1", "v2", None, "v1"], "<Batch of 4 samples: v1 2, v2 1>"),
+        ([None], "<Batch of 1 samples: none labelled>"),
+        ([], "<Batch of 0 samples: none labelled>"),
+    ],
+)
+def test_a_batch_shows_what_it_counts_and_not_its_columns(labels, shown):
+    assert repr(Batch.of_labels(labels)) == shown

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.causes import Surroundings, likely_causes
-from analysis.evidence import Evidence, weigh
+from analysis.evidence import Evidence
 from analysis.health import HealthEvidence, HealthPolicy
 from analysis.pace import Pace, least_request_shares, pace_of
 from analysis.policy import Policy
@@ -14,6 +14,7 @@ from analysis.replicas import ReplicaCounts
 from analysis.report import ReasonCode
 from analysis.simulate import Drifting, LeastRequest, Outage, RandomPerConnection, Sticky, simulate
 from analysis.split import Split
+from analysis.weighing import weigh
 
 NINE_ONE = Split.parse("v1=9,v2=1")
 EVEN = (0.01, 0.01)

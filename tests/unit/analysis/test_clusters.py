@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from analysis.clusters import Clusters, Picks, effective_draws, groups_of, notes_on
+from analysis.evidence import Evidence
+from analysis.policy import Policy
 from analysis.simulate import RandomPerConnection, RandomPerRequest, simulate
+from analysis.split import Split
+from analysis.weighing import finish, weigh
 from tests.kept import cut, kept, of_counts
 
 
@@ -98,6 +102,28 @@ def test_the_balancer_is_named_in_a_note():
     (note,) = notes_on(groups_of(seen, None), None, 4000)
 
     assert note.startswith("the balancer picks a pod for each connection: 0 of 400 connections")
+
+
+def test_answers_that_are_all_alike_are_worth_no_more_draws_than_connections_were_judged():
+    """Short connections after the decision do not make those before it worth more."""
+    judged, later = of_counts([10, *[0] * 9] * 10, 10), of_counts([1, *[0] * 9] * 30, 1)
+    batch = kept([*judged, *later], planned=[10] * len(judged) + [1] * len(later))
+    policy = Policy(per_connection=10, max_samples=len(judged), alpha=1e-6, beta=1e-6)
+
+    evidence = finish(weigh(Evidence.start(Split.parse("v1=9,v2=1"), policy), batch))
+
+    seen = clustering(batch)
+    assert (evidence.judged, seen.icc) == (100, pytest.approx(1))
+    assert effective_draws(evidence, seen, len(batch)) == 100
+
+
+def test_answers_that_know_nothing_of_each_other_are_worth_one_draw_each():
+    batch = kept(of_counts([0, 1, 2, 1, 1] * 20, 10), planned=10)
+    policy = Policy(per_connection=10, max_samples=100, alpha=1e-6, beta=1e-6)
+
+    evidence = finish(weigh(Evidence.start(Split.parse("v1=9,v2=1"), policy), batch))
+
+    assert effective_draws(evidence, clustering(batch), len(batch)) == 1000
 
 
 def test_a_measurement_is_worth_its_labels_where_each_has_a_connection_of_its_own():

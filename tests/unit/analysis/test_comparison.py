@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from analysis.comparison import LEVEL, RunRecord, compare
-from analysis.kt import kt_interval
+from analysis.difference import difference_interval
+from analysis.evidence import Evidence
+from analysis.kt import kt_interval, kt_sides
+from analysis.measured import observed_of, samples_of
+from analysis.policy import Policy
+from analysis.split import Split
+from analysis.tally import Tally
+from analysis.verdict import decided
+from analysis.weighing import finish, weigh
+from tests.kept import kept, of_counts
 from tests.recorded import recorded
 
 
@@ -21,15 +30,104 @@ def by_label(comparison):
     return {each.label: each for each in comparison.shares}
 
 
-def test_a_difference_is_second_minus_first_with_the_sum_of_both_widths():
+def kept_run(connections, identity="b", weights="v1=9,v2=1"):
+    """Make the record of a run whose connections carried ten requests each."""
+    policy = Policy(per_connection=10, alpha=1e-9, beta=1e-9)
+    batch = kept(connections, planned=10)
+    evidence = finish(weigh(Evidence.start(Split.parse(weights), policy), batch))
+    tally = Tally.of(batch)
+    _, report = recorded(["v1", "v2"], [9, 1])
+    report = replace(
+        report,
+        observed=observed_of(evidence, tally),
+        samples=samples_of(tally, evidence, None),
+        decision=decided(policy, evidence.judged, ()),
+        run=replace(report.run, id=identity),
+    )
+    return RunRecord(report, batch)
+
+
+def test_a_difference_is_second_minus_first_and_its_interval_holds_for_both_runs_together():
     first, second = run(["v1", "v2"], [9, 1], "a"), run(["v1", "v2"], [6, 4], seed=2)
     each = by_label(compare(first, second))["v2"]
 
     counts = [record.report.observed.counts for record in (first, second)]
     ends = [kt_interval(sum(n.values()), n["v2"], LEVEL / 2) for n in counts]
+    box = ends[1][0] - ends[0][1], ends[1][1] - ends[0][0]
     assert each.difference == pytest.approx(each.second.share - each.first.share)
-    assert each.interval == (ends[1][0] - ends[0][1], ends[1][1] - ends[0][0])
+    assert box[0] < each.interval[0] < each.difference < each.interval[1] < box[1]
     assert each.is_proven
+
+
+def test_both_labels_of_a_pair_differ_by_the_same():
+    shares = by_label(
+        compare(run(["v1", "v2"], [9, 1], "a"), run(["v1", "v2"], [6, 4], seed=2, lost=0.01))
+    )
+
+    low, high = shares["v2"].interval
+    assert shares["v1"].interval == pytest.approx((-high, -low), abs=1e-9)
+
+
+def test_answers_of_one_connection_do_not_count_as_so_many_draws():
+    """A pod is picked for each connection: 30 of 200 are no proof against 50 of 200."""
+    pods = {"1": ["v1"] * 10, "2": ["v2"] * 10}
+    first = kept_run([pods[pod] for pod in "11121111112111211111" * 10], "a")
+    second = kept_run([pods[pod] for pod in "11211211121112111211" * 10])
+
+    each = by_label(compare(first, second))["v2"]
+
+    as_single = difference_interval(kt_sides(200, 30, 30), kt_sides(200, 50, 50), LEVEL)
+    assert (each.first.count, each.second.count) == (300, 500)
+    assert each.interval == pytest.approx(as_single, abs=0.01)
+    assert not each.is_proven
+
+
+def test_means_that_scatter_little_tell_runs_apart_that_single_answers_would_not():
+    first = kept_run(of_counts([1, 2] * 60, 10), "a")
+    second = kept_run(of_counts([2, 3] * 60, 10))
+
+    each = by_label(compare(first, second))["v2"]
+
+    as_single = difference_interval(kt_sides(120, 18, 18), kt_sides(120, 30, 30), LEVEL)
+    assert each.is_proven
+    assert as_single[0] < 0 < each.interval[0] < 0.1 < each.interval[1] < as_single[1]
+
+
+def test_runs_of_several_answers_are_not_compared_without_their_samples():
+    first, second = kept_run(of_counts([1, 2] * 60, 10), "a"), kept_run(of_counts([2, 3] * 60, 10))
+
+    comparison = compare(replace(first, batch=None), second)
+
+    assert all(each.interval is None for each in comparison.shares)
+    assert any("first run are missing" in note for note in comparison.notes)
+
+
+def test_an_unexpected_label_on_a_connection_with_several_answers_counts_once():
+    strange = kept_run([*of_counts([1] * 40, 10), ["v9"] * 10])
+
+    each = by_label(compare(kept_run(of_counts([1] * 40, 10), "a"), strange))["v9"]
+
+    assert each.interval[0] <= 0 < each.interval[1]
+    assert not each.is_proven
+
+
+def test_requests_of_a_measurement_that_never_got_an_answer_could_have_met_any_label():
+    first, second = run(["v1", "v2"], [9, 1], "a"), run(["v1", "v2"], [9, 1], seed=4)
+    asked = replace(
+        second.report,
+        decision=None,
+        samples=replace(
+            second.report.samples,
+            launched=second.report.samples.independent + 30,
+            outcomes={"ok": second.report.samples.independent, "connect_failed": 30},
+        ),
+    )
+
+    all_answered = by_label(compare(first, second))["v2"].interval
+    some_failed = by_label(compare(first, replace(second, report=asked)))["v2"].interval
+
+    assert some_failed[0] < all_answered[0]
+    assert some_failed[1] > all_answered[1] + 0.01
 
 
 def test_two_runs_of_one_service_do_not_differ():
@@ -98,9 +196,12 @@ def test_a_missing_label_could_have_been_any():
     observed, samples = second.report.observed, second.report.samples
     missing = samples.independent - sum(observed.counts.values())
     assert missing > 0
-    most = kt_interval(samples.independent, observed.counts["v2"] + missing, LEVEL / 2)[1]
-    n = first.report.observed.counts
-    assert each.interval[1] == most - kt_interval(sum(n.values()), n["v2"], LEVEL / 2)[0]
+    n, x, before = samples.independent, observed.counts["v2"], first.report.observed.counts
+    one = kt_sides(sum(before.values()), before["v2"], before["v2"])
+    none, all_ = (
+        difference_interval(one, kt_sides(n, count, count), LEVEL) for count in (x, x + missing)
+    )
+    assert each.interval == (none[0], all_[1])
 
 
 def test_dependent_samples_have_no_interval():

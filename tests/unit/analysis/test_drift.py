@@ -12,6 +12,7 @@ from scipy.stats import hypergeom, kstest
 
 from analysis.drift import Drift, Homogeneity, hypergeometric, normal_quantile, uniform
 from analysis.report import ReasonCode, Verdict
+from analysis.rounding import amount
 from analysis.split import Tolerance
 from analysis.verdict import decide
 
@@ -122,7 +123,7 @@ def test_a_share_that_changed_in_mid_run_does_not_pass_and_is_located(run):
     assert change.earliest <= 1500 <= change.latest
     assert change.at == pytest.approx(1500, abs=evidence.drift.width)
     assert (change.before, change.after) == pytest.approx((0.07, 0.125), abs=0.01)
-    assert f"near connection {change.at}" in decision.reasons[0].message
+    assert f"near connection {amount(change.at)}" in decision.reasons[0].message
     assert "Wait" in decision.reasons[0].remedy
 
 

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from analysis.batch import Batch, Outcome
-from analysis.evidence import SLICE, Evidence, weigh
+from analysis.evidence import Evidence
+from analysis.forecast import remaining
 from analysis.policy import Policy
 from analysis.report import ReasonCode
-from analysis.sizing import remaining, required_samples
+from analysis.sizing import required_samples
 from analysis.split import Split, Tolerance
+from analysis.weighing import SLICE, weigh
 
 NINE_ONE = Split.parse("v1=9,v2=1")
 

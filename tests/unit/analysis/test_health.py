@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.batch import ABSENT, Batch, Outcome
-from analysis.evidence import Evidence, weigh
+from analysis.evidence import Evidence
 from analysis.health import (
     HealthEvidence,
     HealthPolicy,
@@ -25,6 +25,7 @@ from analysis.report import ReasonCode, Verdict
 from analysis.split import Split
 from analysis.twosample import BLOCK
 from analysis.verdict import Ended, decide, with_health
+from analysis.weighing import weigh
 
 NINE_ONE = Split.parse("v1=9,v2=1")
 MS = 1_000_000

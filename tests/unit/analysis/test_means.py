@@ -10,16 +10,18 @@ import pytest
 
 from analysis.batch import Outcome
 from analysis.boundaries import Grid, pass_nulls
-from analysis.evidence import Evidence, finish, weigh
+from analysis.evidence import Evidence
 from analysis.intervals import decision_bounds, evidence_of_means, mean_interval
 from analysis.kt import kt_interval
+from analysis.means import MeanScales
 from analysis.policy import Policy
 from analysis.reasons import unlabelled_sentence
 from analysis.report import ReasonCode
 from analysis.sizing import required_samples
 from analysis.split import Band, Split, Tolerance
-from analysis.verdict import decide
-from tests.kept import kept, of_counts
+from analysis.verdict import Ended, decide
+from analysis.weighing import finish, weigh
+from tests.kept import cut, kept, of_counts
 
 NINE_ONE = Split.parse("v1=9,v2=1")
 TWO_POINTS = Tolerance.parse("2pp")
@@ -31,6 +33,54 @@ def judged(connections, planned=10, *, split=NINE_ONE, end=True, **policy: Any):
     evidence = Evidence.start(split, Policy(**asked))
     evidence = weigh(evidence, kept(connections, planned=planned))
     return finish(evidence) if end else evidence
+
+
+def test_evidence_of_fail_does_not_grow_on_means_that_lie_on_the_inner_edge_in_a_long_run():
+    """No bet against an edge wins from a mean on it; what is staked adds up to 1, and no more."""
+    band = TWO_POINTS.bands(NINE_ONE)[1]
+    budget, slice_ = 1_000_000, 20_000
+    scales = MeanScales.of([1], [band], 1.0, budget, inf, 10, None)
+    stakes, kind = scales.start, np.zeros(slice_, dtype=np.intp)
+    hits, lost = np.array([[band.high]]), np.zeros(1)
+    for first in range(0, budget, slice_):
+        n = np.arange(first + 1, first + slice_ + 1)
+        _, failing, _, course = scales.weigh(n, hits, lost, kind, stakes)
+        stakes = course.at(slice_ - 1)
+
+        assert failing.max() <= 1 + 1e-9
+
+
+def test_where_samples_were_cut_does_not_decide_whether_too_many_have_no_label():
+    """A rate is looked at where a label is missing, not where a batch begins."""
+    kept_label = [["v1"] * 4, ["v2"] * 4]
+    connections = [*kept_label * 10, *[[None, None, "v1", "v1"]] * 5, *kept_label * 40]
+    batch = kept(connections, planned=4)
+    policy = Policy(
+        alpha=0.1,
+        beta=0.001,
+        tolerance=Tolerance.parse("8pp"),
+        per_connection=4,
+        max_samples=600,
+        max_unlabelled=0.001,
+    )
+    ends = []
+    for at in ((), (32 * 4,)):
+        evidence = Evidence.start(Split.parse("v1=1,v2=1"), policy)
+        for part in cut(batch, at):
+            evidence = weigh(evidence, part)
+        ends.append((evidence.settled, evidence.judged))
+
+    assert ends[0] == ends[1] == (None, 105)
+
+
+def test_sentences_count_whole_connections_and_labels():
+    few = decide(judged(of_counts(PATTERN * 20, 10)), Ended.SAMPLES)
+    forbidden = decide(
+        judged([["v1"] * 10, [*["v1"] * 7, *["v2"] * 3]], split=Split.parse("v1=1,v2=0"))
+    )
+
+    assert "None among 2 000 labels." in [check.message for check in few.checks]
+    assert "v2 answered 1 of 2 connections" in forbidden.reasons[0].message
 
 
 def groups_of(evidence):

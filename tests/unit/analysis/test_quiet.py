@@ -9,13 +9,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from analysis import evidence as module
+from analysis import weighing as module
 from analysis.batch import Batch
-from analysis.evidence import Evidence, weigh
+from analysis.evidence import Evidence
 from analysis.policy import Policy
 from analysis.quiet import Segments
 from analysis.report import ReasonCode
 from analysis.split import Split, Tolerance
+from analysis.weighing import weigh
 
 ARMS = "abcd"
 

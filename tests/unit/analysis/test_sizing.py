@@ -5,10 +5,12 @@ from random import Random
 import pytest
 
 from analysis.batch import Batch
-from analysis.evidence import Evidence, weigh
+from analysis.evidence import Evidence
+from analysis.forecast import remaining
 from analysis.policy import Policy
-from analysis.sizing import Sizing, remaining, required_samples, tolerable_missing
+from analysis.sizing import Sizing, required_samples, tolerable_missing
 from analysis.split import Split, Tolerance
+from analysis.weighing import weigh
 
 
 def seen(split, counts, policy=None, **batch):
@@ -33,13 +35,25 @@ def test_a_share_of_zero_takes_exactly_the_clean_connections():
     assert required_samples(Split.parse("v1=10,v2=0"), Policy()) == Sizing(459, 459, 459)
 
 
-def test_the_slowest_of_several_arms_sets_the_size():
+def test_several_arms_take_as_long_as_the_slowest_and_a_little_more_where_others_are_as_slow():
     policy = Policy(tolerance=Tolerance.parse("2pp"))
 
-    both = required_samples(Split.parse("a=80,b=15,c=5"), policy)
+    slowest = required_samples(Split.parse("v1=80,v2=20"), policy)
+    one_is_slow = required_samples(Split.parse("a=80,b=15,c=5"), policy)
+    two_are_slow = required_samples(Split.parse("a=2,b=2,c=1"), policy)
 
-    assert both == required_samples(Split.parse("v1=80,v2=20"), policy)
-    assert both.mean > required_samples(Split.parse("v1=95,v2=5"), policy).mean
+    for name in ("mean", "q95", "q99"):
+        assert getattr(slowest, name) <= getattr(one_is_slow, name)
+        assert getattr(one_is_slow, name) == pytest.approx(getattr(slowest, name), rel=0.06)
+    both = required_samples(Split.parse("v1=3,v2=2"), policy)
+    assert two_are_slow.mean > 1.1 * both.mean
+
+
+@pytest.mark.parametrize("split", ["a=1,b=1,c=1", "a=8,b=1,c=1", "a=5,b=3,c=1,d=1,e=0"])
+def test_more_runs_stay_within_more_connections(split):
+    size = required_samples(Split.parse(split), Policy())
+
+    assert size.mean < size.q95 < size.q99
 
 
 def test_the_forecast_starts_below_the_plan_and_falls_to_the_end():

@@ -29,6 +29,9 @@ def test_splits_are_read(text, arms, weights):
         ("v1=0,v2=0", "at least one weight must be above zero"),
         ("", "LABEL=WEIGHT"),
         ("v1=1,", "LABEL=WEIGHT"),
+        ("v1=9 v2=1", "comma"),
+        ("v1=9;v2=1", "comma"),
+        ("v1=99999999999999999999", "at most 15 digits"),
     ],
 )
 def test_splits_that_cannot_be_meant_are_refused(text, message):
@@ -42,7 +45,9 @@ def test_splits_that_cannot_be_meant_are_refused(text, message):
         ((), (), "one weight for each label"),
         (("a",), (1, 2), "one weight for each label"),
         (("a", ""), (1, 2), "must not be empty"),
-        (("a", "b"), (1, -2), "must be >= 0"),
+        (("a", "b"), (1, -2), "whole number >= 0"),
+        (("a", "b"), (0.9, 0.1), "whole number >= 0"),
+        (("a", "b"), (1, float("nan")), "whole number >= 0"),
     ],
 )
 def test_splits_made_by_hand_are_checked_too(arms, weights, message):

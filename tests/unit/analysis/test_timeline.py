@@ -1,10 +1,8 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from analysis import Batch, Evidence, Policy, Split, Tally, Tolerance, Verdict, decide, weigh
-from analysis.batch import COLUMNS, Outcome
+from analysis.batch import Outcome
 from analysis.report import ReasonCode
 from analysis.timeline import (
     MOST_WINDOWS,
@@ -15,10 +13,6 @@ from analysis.timeline import (
 )
 from analysis.verdict import Ended
 from tests.recorded import recorded
-
-
-def first_rows(batch, end):
-    return replace(batch, **{name: getattr(batch, name)[:end] for name in COLUMNS})
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +69,39 @@ def test_the_band_ends_where_the_report_says_and_contains_the_share(expect):
         assert (low[-1], high[-1]) == report.observed.intervals[label]
         assert (low <= share).all()
         assert (share <= high).all()
+
+
+def test_what_came_after_the_decision_is_counted_on_to_the_end():
+    batch, report = recorded(["v1", "v2"], [9, 1], expect=[5, 5], n=3000)
+    timeline = Timeline.of(batch, report)
+    looks, later = timeline.looks, timeline.later
+
+    assert report.verdict is Verdict.FAIL
+    assert (later.judged[0], later.at_s[0]) == (looks.judged[-1], looks.at_s[-1])
+    assert later.counts[:, 0].tolist() == looks.counts[:, -1].tolist()
+    assert later.judged[-1] == len(batch)
+    assert later.counts[:, -1].tolist() == timeline.by_label.sum(axis=1).tolist()
+    low, high = timeline.later_band(1, report)
+    assert high[-1] - low[-1] < high[0] - low[0]
+    assert low[-1] < later.counts[1, -1] / later.judged[-1] < high[-1]
+
+
+def test_after_a_pass_the_share_goes_on_and_its_band_does_not():
+    batch, report = recorded(["v1", "v2"], [9, 1], n=3000)
+    timeline = Timeline.of(batch, report)
+
+    assert report.verdict is Verdict.PASS
+    assert timeline.later.judged[-1] == len(batch)
+    assert timeline.later_band(1, report).shape == (2, 0)
+
+
+def test_what_was_in_flight_at_the_decision_is_not_drawn_as_a_part_of_its_own():
+    batch, report = recorded(["v1", "v2"], [9, 1], n=3000)
+    assert report.decision is not None
+    most = int(report.decision.decided_after * 1.1)
+
+    assert not len(Timeline.of(batch[:most], report).later.judged)
+    assert len(Timeline.of(batch[: most + 1], report).later.judged)
 
 
 def test_the_band_of_a_pass_only_narrows_where_no_share_leaves_it(passed):
@@ -168,7 +195,7 @@ def test_the_band_is_inside_the_tolerance_exactly_while_the_decision_says_so(exp
 
     held = []
     for look, end in enumerate(ends.tolist()):
-        evidence = weigh(Evidence.start(split, policy), first_rows(batch, end))
+        evidence = weigh(Evidence.start(split, policy), batch[:end])
         parts = {
             check.name.removeprefix("share of "): check.verdict is Verdict.PASS
             for check in decide(evidence, Ended.TIME).checks

@@ -1,25 +1,15 @@
 from __future__ import annotations
 
+from math import log
+
 import pytest
 
 from analysis.split import Band
-from analysis.wording import accepted, counted, decimals, ends, interval, quoted
+from analysis.wording import accepted, decimals, interval, odds, quoted
 
 
 def test_an_interval_is_rounded_outwards():
     assert interval(0.4711, 0.3806, 0.5624, 1) == "47.1 % [38.0, 56.3]"
-
-
-def test_ends_that_are_round_stay_round():
-    assert ends(0.08, 0.12, 1) == "[8.0, 12.0]"
-    assert ends(0.1 - 0.02, 0.1 + 0.02, 1) == "[8.0, 12.0]"
-    for tenths in range(1000):
-        share = tenths / 1000
-        assert ends(share, share, 1) == f"[{tenths / 10:.1f}, {tenths / 10:.1f}]"
-
-
-def test_ends_are_clipped_to_shares():
-    assert ends(-0.01, 1.01, 1) == "[0.0, 100.0]"
 
 
 @pytest.mark.parametrize(
@@ -33,9 +23,19 @@ def test_a_band_is_written_with_its_share():
     assert accepted(Band("v2", 0.1, 0.05, 0.9 / 22)) == "10 % [5.0, 14.1]"
 
 
-def test_numbers_agree_with_their_nouns():
-    assert counted(1, "connection") == "1 connection"
-    assert counted(0, "connection") == "0 connections"
+def test_a_band_that_reaches_beyond_all_is_cut_there():
+    assert accepted(Band("v2", 0.0, 0.02, 0.02)) == "0 % [0.0, 2.0]"
+
+
+@pytest.mark.parametrize(
+    ("nats", "told"),
+    [
+        (0.0, "1.0:1"), (log(3.19), "3.1:1"), (-log(0.01), "100:1"), (50.0, "10^21:1"),
+        (-1.1, "1:3.0"), (-50.0, "1:10^21"),
+    ],
+)  # fmt: skip
+def test_evidence_is_told_as_odds_and_never_as_more_than_it_is(nats, told):
+    assert odds(nats) == told
 
 
 def test_labels_are_escaped_and_cut():
