@@ -28,7 +28,7 @@ from sampler.overload import (
 from sampler.pacing import RateCap, poisson_arrivals
 from sampler.plan import Limits, Load, TransportKind
 from sampler.record import Recorder
-from sampler.saturation import HEARTBEAT_S, Delays, Strain, cpu_s
+from sampler.saturation import Gauge
 from sampler.transport.base import Transport, Wiring
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from analysis import Batch
     from sampler.clock import Clock
     from sampler.labels import LabelReader
+    from sampler.saturation import Strain
     from sampler.target import Target
 
 _SHORTEST_TICK_NS = 2 * NS_PER_MS
 _LONGEST_TICK_NS = 50 * NS_PER_MS
 _TICKS_IN_ELAPSED = 20
-_BEAT_NS = round(HEARTBEAT_S * NS_PER_S)
 _PATIENCE_NS = 50 * NS_PER_MS
 _TIMER_NS = NS_PER_MS  # the resolution of the loop's timers; shorter waits would only spin
 
@@ -98,13 +98,7 @@ class Engine:
         self._cap = None if load.max_rate is None else RateCap(load.max_rate, load.concurrency)
         self._watch = OverloadWatch() if load.overload_stop else None
         self._resume_ns = 0
-        self._lag = Delays()
-        self._lags: list[int] = []
-        self._lateness = None if load.rate is None else Delays()
-        self._late = 0
-        self._beat_ns = 0
-        self._heart: asyncio.TimerHandle | None = None
-        self._cpu_s = 0.0
+        self._gauge = Gauge(load, clock)
         self._most = maxsize if limits.max_samples is None else limits.max_samples
         self._arrivals: Iterator[int] = iter(())
         self._due_ns = 0
@@ -112,6 +106,7 @@ class Engine:
         if load.rate is not None:
             self._arrivals = poisson_arrivals(load.rate, np.random.default_rng(seed))
         self._timer: asyncio.TimerHandle | None = None
+        self._opening: asyncio.Future[None] | None = None
         self._ends_ns = None if limits.max_time_s is None else round(limits.max_time_s * NS_PER_S)
         wiring = Wiring(
             target=target,
@@ -140,25 +135,17 @@ class Engine:
             self.is_paused = False
             self.sending_ns = self.elapsed_ns()
             self._shed_what_is_due()
-            self._cpu_s = cpu_s() - self._cpu_s
-            for timer in (self._timer, self._heart):
-                if timer is not None:
-                    timer.cancel()
-            self._timer = self._heart = None
+            self._gauge.stop()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if self._opening is not None:
+                self._opening.cancel()
 
     def strain(self) -> Strain:
         """Say how hard the client had to work; after the last batch."""
-        self._take_lags()
-        sending_s = max(self.sending_ns / NS_PER_S, 1e-9)
-        return Strain(
-            sending_s=sending_s,
-            cpu_share=self._cpu_s / sending_s,
-            lag=self._lag,
-            lateness=self._lateness,
-            launched=self.launched,
-            shed=self.shed,
-            late=self._late,
-            timeout_s=min(self._load.timeout_s, self._load.connect_timeout_s),
+        return self._gauge.strain(
+            sending_ns=self.sending_ns, launched=self.launched, shed=self.shed
         )
 
     def abort(self) -> None:
@@ -177,8 +164,9 @@ class Engine:
         SamplingError
             If the target's name cannot be resolved.
         """
-        await self.transport.open()
         try:
+            if not await self._open():
+                return
             self._start()
             while True:
                 await asyncio.sleep(self._tick_ns() / NS_PER_S)
@@ -192,9 +180,8 @@ class Engine:
                 is_last = self.is_stopping and self.in_flight == 0
                 batch = self.recorder.seal()
                 self._look_for_overload()
-                self._take_lags()
+                self._gauge.take(batch)
                 if batch is not None:
-                    self._take_lateness(batch)
                     yield batch
                 if is_last:
                     return
@@ -202,11 +189,24 @@ class Engine:
             self.abort()
             await self.transport.aclose()
 
+    async def _open(self) -> bool:
+        """Get the transport ready; False if `stop` came first: a name server may be silent."""
+        if self.is_stopping:
+            return False
+        self._opening = asyncio.ensure_future(self.transport.open())
+        try:
+            await asyncio.wait([self._opening])
+        finally:
+            self._opening.cancel()
+        if self._opening.cancelled():
+            return False
+        self._opening.result()
+        return not self.is_stopping
+
     def _start(self) -> None:
         # Resolving the name is not part of the run.
         self._origin_ns = self.recorder.origin_ns = self._clock()
-        self._cpu_s = cpu_s()
-        self._beat()
+        self._gauge.start()
         slots = range(self._load.concurrency)
         if self._load.rate is None:
             launch = self._launcher()
@@ -238,7 +238,10 @@ class Engine:
 
     def _wake(self, act: Callable[[], None]) -> None:
         self._timer = None
-        act()
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - a timer has no caller: `batches` raises it
+            self.transport.failure = error
 
     # Closed workload
 
@@ -375,27 +378,6 @@ class Engine:
     def pauses(self) -> int:
         """Times that the run waited because the target asked for it."""
         return 0 if self._watch is None else self._watch.pauses
-
-    # Strain on the client
-
-    def _beat(self) -> None:
-        """Measure by how much the loop is late; runs while requests are sent."""
-        now = self._clock()
-        if self._heart is not None:
-            self._lags.append(now - self._beat_ns)
-        self._beat_ns = now + _BEAT_NS
-        self._heart = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._beat)
-
-    def _take_lags(self) -> None:
-        if self._lags:
-            self._lag.add(np.array(self._lags, dtype=np.int64))
-            self._lags.clear()
-
-    def _take_lateness(self, batch: Batch) -> None:
-        if self._lateness is not None:
-            lateness = batch.sent_ns - batch.scheduled_ns
-            self._lateness.add(lateness)
-            self._late += int(np.count_nonzero(lateness > self._load.timeout_s * NS_PER_S))
 
 
 def make_transport(wiring: Wiring) -> Transport:

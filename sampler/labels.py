@@ -9,15 +9,21 @@ remembered is parsed properly, and the decoder builds nothing but what the point
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from enum import Enum, unique
+from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from analysis import ABSENT
 from sampler.errors import UsageError
+from sampler.patience import within_patience
+from sampler.redaction import without_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import json
+    from collections.abc import Callable, Iterator, Sequence
 
     Headers = Sequence[tuple[bytes, bytes]]
 
@@ -29,6 +35,11 @@ each time must not grow without bound."""
 MAX_NAME_LENGTH = 200
 """Characters of a name that are kept."""
 
+_SHOWN = 80  # of a body that is no label, and of where a redirect leads
+_MOST_POINTERS, _LONGEST_POINTER, _DEEPEST = 4, 40, 4
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+_NOTHING = object()
+_MARK = b"\xef\xbb\xbf"  # of the order of bytes; a reader of JSON may pass it over (RFC 8259)
 _MEMO_ENTRIES = 1_024
 _MEMO_BODY_BYTES = 4_096
 
@@ -188,10 +199,28 @@ class LabelReader:
             )
         return found
 
-    def describe_missing(self, status: int, body: bytes) -> str:
+    def describe_missing(self, status: int, headers: Headers, body: bytes) -> str:
         """Say of an unlabelled response what it was instead."""
-        start = body[:80].decode("utf-8", "replace")
-        return f"status {status}, nothing at {self.label}; the body starts {start!r}"
+        told = [f"status {status}"]
+        location = _field(headers, b"location")
+        if location and 300 <= status < 400:
+            told.append(f"a redirect to {without_secrets(location)[:_SHOWN]}")
+        told.append(self._why_missing(body))
+        start = body[:_SHOWN].decode("utf-8", "replace")
+        body_told = f"the body starts {start!r}" if body else "the body is empty"
+        return f"{', '.join(told)}; {body_told}"
+
+    def _why_missing(self, body: bytes) -> str:
+        if self.label.kind is not RuleKind.POINTER or not body:
+            return f"nothing at {self.label}"
+        document = _decoded(body.removeprefix(_MARK))
+        if document is _NOTHING:
+            return f"nothing at {self.label} because it is no JSON"
+        value = _walk(document, _pointer_tokens(self.label.argument))
+        if value is not _NOTHING:
+            return f"no name at {self.label} but {_kind_of(value)}"
+        there = ", ".join(islice(_pointers(document), _MOST_POINTERS))
+        return f"nothing at {self.label}" + (f" but something at {there}" if there else "")
 
     def _read_body(self, body: bytes) -> tuple[int, int]:
         label, replica = self._body_extractors
@@ -212,8 +241,10 @@ class LabelReader:
 
 def _compile(expression: str) -> re.Pattern[bytes]:
     try:
-        return re.compile(expression.encode(), re.MULTILINE)
-    except re.error as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # what will mean something else
+            return re.compile(expression.encode(), re.MULTILINE)
+    except (re.error, OverflowError, RecursionError, FutureWarning) as error:
         raise UsageError(
             f"expected a regular expression, got {expression!r}: {error}",
             hint="the first group, if there is one, is the label",
@@ -233,9 +264,10 @@ def _pointer_tokens(pointer: str) -> tuple[str, ...]:
 def _body_extractor(rule: LabelRule) -> Callable[[bytes], str | None]:
     if rule.kind is RuleKind.REGEX:
         pattern = _compile(rule.argument)
+        find = within_patience(pattern.search, rule.argument)
 
         def search(body: bytes) -> str | None:
-            match = pattern.search(body)
+            match = find(body)
             if match is None:
                 return None
             found = match[1] if pattern.groups else match[0]
@@ -249,38 +281,97 @@ def _pointer_extractor(tokens: tuple[str, ...]) -> Callable[[bytes], str | None]
     """Make a reader of one JSON pointer that skips all other members while parsing."""
     import msgspec  # noqa: PLC0415 - needed only when a pointer is read
 
-    decode = msgspec.json.Decoder(_shape(tokens, msgspec)).decode
+    shape, levels = _shape(tokens, msgspec)
+    decode = msgspec.json.Decoder(shape).decode
+    decode_text = msgspec.json.Decoder(str).decode
+    rest = tokens[levels:]
 
-    def point(body: bytes) -> str | None:
+    def part(body: bytes) -> Any:
+        """Find what structures lead to, still as it is spelled; None if it is not there."""
         try:
-            value = decode(body)
+            value = decode(body.removeprefix(_MARK))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
-        for position, token in enumerate(tokens):
-            if isinstance(value, msgspec.Struct):
-                value = getattr(value, "at")  # noqa: B009 - the member that `_shape` defined
-            elif isinstance(value, dict):
-                value = value.get(token)
-            elif isinstance(value, list) and re.fullmatch(r"0|[1-9][0-9]{0,8}", token):
-                value = value[int(token)] if int(token) < len(value) else None
-            else:
-                return None
-            if value is None and position < len(tokens):
-                return None
-        return _name_of(value)
+        while isinstance(value, msgspec.Struct):
+            value = getattr(value, "at")  # noqa: B009 - the member that `_shape` defined
+        return value
+
+    def text(raw: Any) -> str | None:
+        try:
+            name: str = decode_text(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        return name
+
+    def point(body: bytes) -> str | None:
+        raw = part(body)
+        if raw is None:
+            return None
+        name = None if rest else text(raw)
+        return _name_of(_walk(_decoded(raw), rest)) if name is None else name
 
     return point
 
 
-def _shape(tokens: tuple[str, ...], msgspec: Any) -> Any:
+def _shape(tokens: tuple[str, ...], msgspec: Any) -> tuple[Any, int]:
     """Nest one structure with one member per token, as far as structures can express them.
 
     A digit may index an array, and msgspec takes no member name that JSON would escape.
+    Gives the type, and the number of tokens that are in it.
     """
     if not tokens or tokens[0].isdigit() or re.search(r'["\\\x00-\x1f]', tokens[0]):
-        return Any
-    inner = _shape(tokens[1:], msgspec)
-    return msgspec.defstruct("Level", [("at", inner, None)], rename={"at": tokens[0]})
+        return msgspec.Raw, 0
+    inner, levels = _shape(tokens[1:], msgspec)
+    level = msgspec.defstruct("Level", [("at", inner, None)], rename={"at": tokens[0]})
+    return level, levels + 1
+
+
+def _decoded(raw: Any) -> object:
+    """Read a part of a document; numbers keep their spelling, in which 1.1 is not 1.10."""
+    try:
+        return _spelling_decoder().decode(bytes(raw).decode())
+    except (ValueError, RecursionError):
+        return _NOTHING
+
+
+@cache
+def _spelling_decoder() -> json.JSONDecoder:
+    import json  # noqa: PLC0415 - for what is no string alone
+
+    return json.JSONDecoder(parse_int=str, parse_float=str)
+
+
+def _walk(value: object, tokens: Sequence[str]) -> object:
+    """Follow a JSON pointer's tokens from a value (RFC 6901 section 4)."""
+    for token in tokens:
+        if isinstance(value, dict) and token in value:
+            value = value[token]
+        elif isinstance(value, list) and _INDEX.fullmatch(token) and int(token) < len(value):
+            value = value[int(token)]
+        else:
+            return _NOTHING
+    return value
+
+
+def _pointers(value: object, prefix: str = "", depth: int = 0) -> Iterator[str]:
+    """Give the pointers of what would be names, in the order of the document."""
+    if isinstance(value, dict) and depth < _DEEPEST:
+        for name, member in value.items():
+            token = str(name).replace("~", "~0").replace("/", "~1")
+            yield from _pointers(member, f"{prefix}/{token}", depth + 1)
+    elif isinstance(value, list) and value and depth < _DEEPEST:
+        yield from _pointers(value[0], f"{prefix}/0", depth + 1)
+    elif prefix and len(prefix) <= _LONGEST_POINTER and _name_of(value):
+        yield prefix
+
+
+def _kind_of(value: object) -> str:
+    """Say in JSON's words what is no name."""
+    if value is None:
+        return "null"
+    if isinstance(value, dict):
+        return "an object"
+    return "an array" if isinstance(value, list) else "an empty string"
 
 
 def _name_of(value: object) -> str | None:
@@ -289,8 +380,6 @@ def _name_of(value: object) -> str | None:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
-        return str(value)
     return None
 
 
@@ -299,10 +388,12 @@ def _head_extractor(rule: LabelRule) -> Callable[[int, Headers], str | None]:
         return lambda status, _headers: str(status)
     wanted = rule.argument.lower().encode("ascii")
 
-    def find(_status: int, headers: Headers) -> str | None:
-        for name, value in headers:
-            if name.lower() == wanted:
-                return value.decode("latin-1").strip()
-        return None
+    return lambda _status, headers: _field(headers, wanted)
 
-    return find
+
+def _field(headers: Headers, wanted: bytes) -> str | None:
+    """Give the first field of a lower-case name."""
+    for name, value in headers:
+        if name.lower() == wanted:
+            return value.decode("latin-1").strip()
+    return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum, unique
+from math import inf
+from numbers import Integral, Real
 
 from sampler.errors import UsageError
 from sampler.names import Pin  # noqa: TC001 - a stored plan is read by its types
@@ -84,6 +86,12 @@ class ConnectionLife:
         return "reuse" if self.longest is None else f"{self.shortest}:{self.longest}"
 
 
+_KINDS: dict[str, tuple[type, str]] = {
+    "connection": (ConnectionLife, "ConnectionLife.parse('10:30')"),
+    "transport": (TransportKind, "TransportKind.FULL"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """How requests are sent.
@@ -134,34 +142,28 @@ class Load:
     dns_ttl_s: float = 10.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.concurrency <= 10_000:
-            raise UsageError(f"concurrency must lie in [1, 10000], got {self.concurrency}")
-        if self.rate is not None and not 0 < self.rate <= 1e6:
+        for name, (kind, example) in _KINDS.items():
+            if not isinstance(getattr(self, name), kind):
+                raise UsageError(
+                    f"{name} must be a {kind.__name__} such as {example}, "
+                    f"got {getattr(self, name)!r}"
+                )
+        _require_whole("concurrency", self.concurrency, 10_000)
+        _require_whole("max_header_bytes", self.max_header_bytes)
+        _require_whole("max_body_bytes", self.max_body_bytes)
+        _require_positive("timeout_s", self.timeout_s, 3600, "s")
+        _require_positive("connect_timeout_s", self.connect_timeout_s, 3600, "s")
+        for name in ("rate", "max_rate"):
+            if getattr(self, name) is not None:
+                _require_positive(name, getattr(self, name), 1e6, "requests per second")
+        if self.dns_ttl_s != 0:
+            _require_positive("dns_ttl_s", self.dns_ttl_s, 86_400, "s")
+        if self.rate is not None and self.max_rate is not None and self.rate > self.max_rate:
             raise UsageError(
-                f"rate must be above 0 and at most 1000000 requests per second, got {self.rate}"
+                f"a rate of {self.rate:g}/s is above the cap of {self.max_rate:g} requests "
+                "per second",
+                hint=f"if the target can take it, raise the cap: --max-rate {self.rate:g}, or none",
             )
-        if self.max_rate is not None:
-            if not 0 < self.max_rate <= 1e6:
-                raise UsageError(
-                    "max_rate must be above 0 and at most 1000000 requests per second, "
-                    f"got {self.max_rate}"
-                )
-            if self.rate is not None and self.rate > self.max_rate:
-                raise UsageError(
-                    f"a rate of {self.rate:g}/s is above the cap of {self.max_rate:g} requests "
-                    "per second",
-                    hint="if the target can take it, raise the cap: --max-rate "
-                    f"{self.rate:g}, or none",
-                )
-        if not 0 <= self.dns_ttl_s <= 86_400:
-            raise UsageError(f"dns_ttl_s must lie in [0, 86400] s, got {self.dns_ttl_s}")
-        for name in ("connect_timeout_s", "timeout_s"):
-            value = getattr(self, name)
-            if not 0 < value <= 3600:
-                raise UsageError(f"{name} must be above 0 and at most 3600 s, got {value}")
-        for name in ("max_header_bytes", "max_body_bytes"):
-            if not getattr(self, name) >= 1:
-                raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,20 @@ class Limits:
             raise UsageError(
                 "a run must end by itself", hint="give --max-samples, --max-time or both"
             )
-        if self.max_samples is not None and not self.max_samples >= 1:
-            raise UsageError(f"max_samples must be at least 1, got {self.max_samples}")
-        if self.max_time_s is not None and not 0 < self.max_time_s <= 1e6:
-            raise UsageError(f"max_time_s must be above 0 seconds, got {self.max_time_s}")
+        if self.max_samples is not None:
+            _require_whole("max_samples", self.max_samples)
+        if self.max_time_s is not None:
+            _require_positive("max_time_s", self.max_time_s, 1e6, "s")
+
+
+def _require_whole(name: str, value: object, most: float = inf) -> None:
+    number = int(value) if isinstance(value, Integral) else 0
+    if not 1 <= number <= most:
+        at_most = "" if most == inf else f" and at most {most}"
+        raise UsageError(f"{name} must be a whole number of at least 1{at_most}, got {value!r}")
+
+
+def _require_positive(name: str, value: object, most: float, unit: str) -> None:
+    number = float(value) if isinstance(value, Real) else 0.0
+    if not 0 < number <= most:
+        raise UsageError(f"{name} must be above 0 and at most {most:.0f} {unit}, got {value!r}")

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sampler.transport.base import MOST_DRAINING, OWN_FILES
+
 if TYPE_CHECKING:
     from sampler.plan import Limits, Load
 
 TIME_WAIT_S = 60.0
 """Time for which Linux keeps the port of a connection that it closed first [s]."""
-OWN_FILES = 64
-"""Descriptors that are kept for everything but the slots' sockets: the interpreter's, the
-loop's and the run's files, and connections that wait for the server's FIN."""
 
 _IPV4 = Path("/proc/sys/net/ipv4")
 
@@ -59,9 +58,13 @@ class LocalLimits:
 
 
 def raise_file_limit(concurrency: int) -> None:
-    """Raise the soft limit of open files as far as `concurrency` needs it and may."""
+    """Raise the soft limit of open files as far as a run with `concurrency` slots can use it.
+
+    A server that does not close its connections makes as many wait for that as there may be;
+    where the hard limit leaves less than that, the transport keeps fewer.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = files_needed(concurrency)
+    wanted = max(files_needed(concurrency), concurrency + MOST_DRAINING + OWN_FILES)
     if resource.RLIM_INFINITY != soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(most, soft), hard))

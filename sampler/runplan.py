@@ -10,6 +10,7 @@ from analysis import Policy
 from analysis.health import HealthPolicy
 from analysis.policy import MOST_PER_CONNECTION
 from analysis.report import Source
+from sampler.errors import UsageError
 from sampler.labels import LabelRule
 from sampler.plan import Limits, Load
 
@@ -18,12 +19,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from analysis import Split
+    from analysis.report import View
     from sampler.expect.lookout import Watch
     from sampler.target import Target
 
 DEFAULT_LABEL = LabelRule.parse("/label")
 DEFAULT_REPLICA = LabelRule.parse("/host")
 DEFAULT_MAX_TIME_S = 60.0
+"""How long a check sends at most [s]."""
+DEFAULT_SAMPLE_TIME_S = 10.0
+"""How long is sampled without judging [s]."""
+
+
+def draw_seed() -> int:
+    """Draw the seed of a run that was given none."""
+    return secrets.randbits(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,8 @@ class RunPlan:
         Number of replicas of a version, where it is known.
     previous : Split or None
         The split before this one, where it is known.
+    views : tuple of View
+        What else was read of the split: what is declared, what a cluster is configured for.
     watch : Watch or None
         How changes of the expectation are noticed during the run; None looks out for none.
     seed : int
@@ -63,6 +75,11 @@ class RunPlan:
         The command line that repeats the run.
     commit : str
         Git commit that declares what is expected; empty where there is none.
+
+    Raises
+    ------
+    UsageError
+        If no answer can hold a label where it is read.
     """
 
     target: Target
@@ -76,14 +93,20 @@ class RunPlan:
     health: HealthPolicy = field(default_factory=HealthPolicy)
     replica_counts: Mapping[str, int] = field(default_factory=dict)
     previous: Split | None = None
+    views: tuple[View, ...] = ()
     watch: Watch | None = None
-    seed: int = field(default_factory=lambda: secrets.randbits(32))
+    seed: int = field(default_factory=draw_seed)
     out: Path | None = None
     name: str = "run"
     command: str = ""
     commit: str = ""
 
     def __post_init__(self) -> None:
+        if self.target.method == "HEAD" and self.label.reads_body:
+            raise UsageError(
+                f"the label is read from the body ({self.label}), and an answer to HEAD has none",
+                hint="read it with --label header:NAME or status, or ask with GET",
+            )
         # How long connections are at most has to be known before the first answer; what is
         # kept without end is judged by first answers.
         longest = self.load.connection.longest or 1

@@ -7,6 +7,7 @@ says which of them can touch a verdict, and why the others cannot.
 
 from __future__ import annotations
 
+import asyncio
 import resource
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from analysis import Batch
+    from sampler.clock import Clock
+    from sampler.plan import Load
+
 HEARTBEAT_S = 0.01
 """Time between two beats of the event loop [s]."""
 SATURATED_CPU_SHARE = 0.9
@@ -31,6 +36,7 @@ SATURATED_LAG_MS = 100.0
 SHORTEST_S = 0.5
 """Seconds of sending before anything is said: the start of a process is always busy."""
 
+_BEAT_NS = round(HEARTBEAT_S * NS_PER_S)
 _WIDTH = 1.05
 _SHORTEST_NS = 1_000.0
 _LONGEST_NS = 1_000.0 * NS_PER_S
@@ -147,6 +153,76 @@ class Strain:
                 f"made the {timeouts} timeouts"
             )
         return None
+
+
+class Gauge:
+    """Measures the client while it sends: lag of the loop, lateness of launches, CPU time.
+
+    Parameters
+    ----------
+    load : Load
+        Says whether there is a schedule to be late for, and what too late is.
+    clock : Clock
+        Of the samples.
+    """
+
+    __slots__ = ("_beat_ns", "_clock", "_cpu_s", "_heart", "_lag", "_lags", "_late", "_lateness",
+                 "_load")  # fmt: skip
+
+    def __init__(self, load: Load, clock: Clock) -> None:
+        self._load = load
+        self._clock = clock
+        self._lag = Delays()
+        self._lags: list[int] = []
+        self._lateness = None if load.rate is None else Delays()
+        self._late = 0
+        self._beat_ns = 0
+        self._heart: asyncio.TimerHandle | None = None
+        self._cpu_s = 0.0
+
+    def start(self) -> None:
+        """Begin; sending begins, too."""
+        self._cpu_s = -cpu_s()
+        self._beat()
+
+    def stop(self) -> None:
+        """End, once; sending has ended."""
+        if self._heart is not None:
+            self._heart.cancel()
+            self._heart = None
+            self._cpu_s += cpu_s()
+
+    def take(self, batch: Batch | None) -> None:
+        """Take what was measured since the last time, and the next samples."""
+        if self._lags:
+            self._lag.add(np.array(self._lags, dtype=np.int64))
+            self._lags.clear()
+        if batch is not None and self._lateness is not None:
+            lateness = batch.sent_ns - batch.scheduled_ns
+            self._lateness.add(lateness)
+            self._late += int(np.count_nonzero(lateness > self._load.timeout_s * NS_PER_S))
+
+    def strain(self, *, sending_ns: int, launched: int, shed: int) -> Strain:
+        """Say how hard the client had to work; after `stop`."""
+        self.take(None)
+        sending_s = max(sending_ns / NS_PER_S, 1e-9)
+        return Strain(
+            sending_s=sending_s,
+            cpu_share=max(self._cpu_s, 0.0) / sending_s,
+            lag=self._lag,
+            lateness=self._lateness,
+            launched=launched,
+            shed=shed,
+            late=self._late,
+            timeout_s=min(self._load.timeout_s, self._load.connect_timeout_s),
+        )
+
+    def _beat(self) -> None:
+        now = self._clock()
+        if self._heart is not None:
+            self._lags.append(now - self._beat_ns)
+        self._beat_ns = now + _BEAT_NS
+        self._heart = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._beat)
 
 
 _OPEN_TO_DOUBT = frozenset(

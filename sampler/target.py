@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from sampler._version import __version__
 from sampler.errors import UsageError
@@ -14,6 +15,9 @@ USER_AGENT = f"weighbridge/{__version__}"
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 section 5.5
+_HINT = "give it as http://HOST[:PORT][/PATH]"
+_ONE_SLASH = re.compile(r"https?:/(?!/)", re.IGNORECASE)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")  # RFC 3986 section 3.1
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 section 9.2.1
 _OURS = frozenset({"connection", "content-length", "transfer-encoding"})
 
@@ -56,7 +60,9 @@ class Target:
     insecure: bool = False
 
     def __post_init__(self) -> None:
-        if "://" not in self.url:
+        if _ONE_SLASH.match(self.url):
+            raise UsageError(f"expected two slashes in {without_secrets(self.url)!r}", hint=_HINT)
+        if not _SCHEME.match(self.url):
             object.__setattr__(self, "url", f"http://{self.url}")
         _check_url(self.url)
         if not _TOKEN.fullmatch(self.method):
@@ -103,8 +109,12 @@ class Target:
 
     @property
     def host(self) -> str:
-        """Name or address to connect to, without brackets."""
-        return urlsplit(self.url).hostname or ""
+        """Name or address to connect to, without brackets; an address may have a zone.
+
+        In a URL the % before the zone is written %25 (RFC 6874), or as it is, as curl has it.
+        """
+        host = urlsplit(self.url).hostname or ""
+        return host.replace("%25", "%") if ":" in host else host
 
     @property
     def port(self) -> int:
@@ -113,8 +123,8 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """Value of the ``Host`` header (RFC 9110 section 7.2)."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        """Value of the ``Host`` header (RFC 9110 section 7.2); a zone is of this machine only."""
+        host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.is_tls else 80) else f"{host}:{self.port}"
 
     @property
@@ -125,18 +135,19 @@ class Target:
 
 
 def _check_url(url: str) -> None:
-    hint = "give it as http://HOST[:PORT][/PATH]"
+    shown = without_secrets(url)
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise UsageError(f"expected a URL, got {url!r}: {error}", hint=hint) from error
+        reason = without_secrets(str(error))
+        raise UsageError(f"expected a URL, got {shown!r}: {reason}", hint=_HINT) from error
     if parts.scheme not in {"http", "https"}:
-        raise UsageError(f"expected an http or https URL, got {url!r}", hint=hint)
+        raise UsageError(f"expected an http or https URL, got {shown!r}", hint=_HINT)
     if not parts.hostname:
-        raise UsageError(f"expected a URL with a host, got {url!r}", hint=hint)
+        raise UsageError(f"expected a URL with a host, got {shown!r}", hint=_HINT)
     if port == 0:
-        raise UsageError(f"expected a port from 1 to 65535, got {url!r}", hint=hint)
+        raise UsageError(f"expected a port from 1 to 65535, got {shown!r}", hint=_HINT)
     if parts.username is not None or parts.password is not None:
         raise UsageError(
             "credentials in a URL end up in logs and reports",
@@ -144,6 +155,15 @@ def _check_url(url: str) -> None:
         )
     if not url.isascii() or re.search(r"[\x00-\x20\x7f]", url):
         raise UsageError(
-            f"expected a URL of printable ASCII, got {url!r}",
-            hint="percent-encode the path and query, and write the host as punycode",
+            f"expected a URL of printable ASCII, got {shown!r}",
+            hint=f"percent-encode the path and query, and write the host as {_ascii(parts)}",
         )
+
+
+def _ascii(parts: SplitResult) -> str:
+    """Write a host in the letters of DNS (IDNA), if it has such a form."""
+    host = parts.hostname or ""
+    with suppress(UnicodeError):
+        if not host.isascii():
+            return host.encode("idna").decode("ascii")
+    return "punycode"

@@ -3,6 +3,9 @@
 How it works. `ResponseReader` reads one response with llhttp (through httptools) and keeps
 what that leaves to its caller: a HEAD request's answer without a body, a body that ends with
 the connection, interim 1xx answers, packed bodies that nobody asked for, and limits.
+
+What a user agent has to bear with, it bears: folded fields (RFC 9112 section 5.2), lines that
+end with a bare LF (section 2.2), spaces behind a chunk's size. aiohttp bears with the same.
 """
 
 from __future__ import annotations
@@ -18,6 +21,9 @@ from httptools import (
 )
 
 _NO_BODY_STATUSES = frozenset({204, 304})  # RFC 9112 section 6.3
+_SWITCHING = 101
+UPGRADED = "switching protocols, which was not asked for"
+_SHOWN = 40  # bytes of what is no response that are quoted
 
 
 class ProtocolViolation(Exception):  # noqa: N818 - it describes what the peer did
@@ -95,6 +101,7 @@ class ResponseReader:
         "_max_header",
         "_parser",
         "_reason_bytes",
+        "_start",
         "_surplus",
         "head",
     )
@@ -102,6 +109,12 @@ class ResponseReader:
     def __init__(self, *, bodyless: bool, max_header_bytes: int, max_body_bytes: int) -> None:
         self.head: Head | None = None
         self._parser = HttpResponseParser(self)
+        self._parser.set_dangerous_leniencies(
+            lenient_headers=True,
+            lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
+        )
+        self._start = b""
         self._bodyless = bodyless
         self._max_header = max_header_bytes
         self._max_body = max_body_bytes
@@ -126,23 +139,24 @@ class ResponseReader:
         """
         if self.head is None:
             self._head_bytes += len(data)
+            self._start = self._start or data[:_SHOWN]
         else:
             self._idle_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as error:
-            raise ProtocolViolation("switching protocols, which was not asked for") from error
+            raise ProtocolViolation(UPGRADED) from error
         except HttpParserCallbackError as error:
             # A defect of the methods below is not the peer's: it must not pass for an answer.
             raise error.__context__ or error from None
         except HttpParserError as error:
             # Surplus bytes after a complete response spoil the connection, not the response.
             if not self._is_complete:
-                raise ProtocolViolation(f"not an HTTP/1 response: {error}") from error
+                raise self._violation(str(error)) from error
             self._surplus = True
         if self.head is None and self._head_bytes > self._max_header:
             raise LimitExceeded(f"the response header is larger than {self._max_header} bytes")
-        if self._body_bytes > self._max_body:
+        if self._body_bytes > self._max_body or (self._announced or 0) > self._max_body:
             raise LimitExceeded(f"the response body is larger than {self._max_body} bytes")
         if self._idle_bytes > self._max_header:
             raise LimitExceeded(
@@ -150,6 +164,15 @@ class ResponseReader:
                 "body (a chunk's extension or a trailer)"
             )
         return self._response() if self._is_complete else None
+
+    def _violation(self, why: str) -> ProtocolViolation:
+        where = f"; it begins {self._start.decode('latin-1')!r}" if self.head is None else ""
+        return ProtocolViolation(f"not an HTTP/1 response: {why}{where}")
+
+    @property
+    def _announced(self) -> int | None:
+        """Bytes that the body will have by its head."""
+        return None if self.head is None else self.head.body_length
 
     def feed_eof(self) -> Response | None:
         """Take the end of the connection; give the response if that ends it, else None."""
@@ -173,8 +196,11 @@ class ResponseReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep one header field."""
-        if self.head is None:  # a trailer is of no interest
-            self._headers.append((name, value))
+        if self.head is not None:
+            return  # a trailer is of no interest
+        if b"\0" in value:  # RFC 9110 section 5.5
+            raise self._violation(f"the field {name.decode('latin-1')} holds a NUL")
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Make the head, unless it is an interim answer's (RFC 9110 section 15.2)."""
@@ -183,7 +209,13 @@ class ResponseReader:
         self._headers.clear()
         size = self._reason_bytes + sum(len(name) + len(value) + 4 for name, value in headers)
         self._reason_bytes = 0
-        if self._is_complete or status < 200:
+        if self._is_complete:
+            return
+        if status == _SWITCHING:
+            raise ProtocolViolation(UPGRADED)
+        if status < 100:  # RFC 9110 section 15
+            raise self._violation(f"{status:03d} is no status")
+        if status < 200:
             return
         # llhttp has read on into the body by now; what it kept of the head is what counts.
         self._head_bytes = min(self._head_bytes, size + len(b"HTTP/1.1 200 \r\n\r\n"))
@@ -231,17 +263,15 @@ class ResponseReader:
             self._surplus = True
 
     def _is_chunked(self) -> bool:
-        coding = self.head.header(b"transfer-encoding") if self.head is not None else None
-        return coding is not None and coding.lower().rstrip().endswith(b"chunked")
+        headers = () if self.head is None else self.head.headers
+        codings = [value for key, value in headers if key.lower() == b"transfer-encoding"]
+        return bool(codings) and codings[-1].lower().split(b",")[-1].strip() == b"chunked"
 
     def _response(self) -> Response:
         head = self.head
         if head is None:
             raise RuntimeError("a response is complete only after its head")
-        body = bytes(self._body)
-        coding = head.header(b"content-encoding")
-        if coding is not None and body:
-            body = _decompress(coding.strip().lower(), body, self._max_body)
+        body = decompress(head.header(b"content-encoding"), bytes(self._body), self._max_body)
         return Response(head, body, head.keep_alive and not self._surplus)
 
 
@@ -253,9 +283,26 @@ def _content_length(headers: tuple[tuple[bytes, bytes], ...]) -> int | None:
     return None
 
 
-def _decompress(coding: bytes, body: bytes, limit: int) -> bytes:
-    """Undo a content coding that was not asked for; leave an unknown one as it is."""
-    if coding not in {b"gzip", b"x-gzip", b"deflate"}:
+def decompress(coding: bytes | None, body: bytes, limit: int) -> bytes:
+    """Undo a content coding that was not asked for; leave an unknown one as it is.
+
+    Parameters
+    ----------
+    coding : bytes or None
+        Value of ``Content-Encoding``.
+    body : bytes
+    limit : int
+        Most bytes of the plain body.
+
+    Raises
+    ------
+    ProtocolViolation
+        If the body is not what the coding says, or ends too soon.
+    LimitExceeded
+        If the plain body is over the limit.
+    """
+    coding = b"" if coding is None else coding.strip().lower()
+    if not body or coding not in {b"gzip", b"x-gzip", b"deflate"}:
         return body
     # "deflate" means the zlib format (RFC 9110 section 8.4.1.2), but some send it bare.
     bare = coding == b"deflate" and body[0] & 0x0F != zlib.DEFLATED

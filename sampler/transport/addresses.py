@@ -15,8 +15,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+from contextlib import suppress
 from ipaddress import ip_address
 from random import Random
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +39,8 @@ Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 
 _BLOCK = 4_096  # a power of two: the place in a block is a mask away
 _NEVER_NS = sys.maxsize
+LOOKUP_TIMEOUT_S = 30.0
+"""Time that a look-up may take [s]: resolvers ask several servers, some seconds each."""
 
 
 class AddressBook:
@@ -101,7 +105,10 @@ class AddressBook:
             If the name has no address.
         """
         if self._pinned:
-            hosts = await asyncio.gather(*(find(host, self._port) for host in self._pinned))
+            try:
+                hosts = await asyncio.gather(*(find(host, self._port) for host in self._pinned))
+            except OSError as error:  # a zone of an IPv6 address that this machine has not
+                raise _unresolved(", ".join(self._pinned), error) from error
             found = tuple(dict.fromkeys(address for each in hosts for address in each))
         else:
             found = await resolve(self._host, self._port, timeout_s=self._timeout_s)
@@ -120,7 +127,9 @@ class AddressBook:
         firsts = np.array([first for first, _ in self._history])
         layout_of = np.searchsorted(firsts, connections, side="right") - 1
         codes = np.empty(len(connections), dtype=np.int32)
-        for number in np.unique(layout_of):
+        # Subtle: np.unique imports a module when it is first called, for which there may be no
+        # descriptor left.
+        for number in np.flatnonzero(np.bincount(layout_of)).tolist():
             chosen = layout_of == number
             layout = self._history[number][1]
             codes[chosen] = layout[connections[chosen] & (len(layout) - 1)]
@@ -172,15 +181,44 @@ class AddressBook:
 
 
 async def find(host: str, port: int) -> tuple[Address, ...]:
-    """Look a host up, without blocking the loop.
+    """Look a host up, without blocking the loop, or the end of the process.
+
+    A name server that keeps silent holds the resolver for long. The loop's own executor
+    would have its threads waited for at the end; this one is left behind.
 
     Raises
     ------
     OSError
-        If it has no address.
+        If it has no address, cannot be a name, or there was no answer in time.
     """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    answer: asyncio.Future[tuple[Address, ...]] = loop.create_future()
+
+    def settle(found: tuple[Address, ...] | OSError) -> None:
+        if answer.done():
+            return
+        if isinstance(found, OSError):
+            answer.set_exception(found)
+        else:
+            answer.set_result(found)
+
+    def look_up() -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, _ask_resolver(host, port))
+
+    Thread(target=look_up, name=f"look-up of {host}", daemon=True).start()
+    async with asyncio.timeout(LOOKUP_TIMEOUT_S):
+        return await answer
+
+
+def _ask_resolver(host: str, port: int) -> tuple[Address, ...] | OSError:
+    """Ask the resolver; it blocks."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        return error
+    except UnicodeError:  # a part of the name is empty or longer than 63 characters
+        return socket.gaierror(socket.EAI_NONAME, "it is no valid name")
     return tuple(dict.fromkeys((entry[0], entry[4]) for entry in found))
 
 
@@ -198,18 +236,28 @@ async def resolve(host: str, port: int, *, timeout_s: float) -> tuple[Address, .
     """
     try:
         addresses = await find(host, port)
-    except socket.gaierror as error:
-        raise SamplingError(
-            f"the host {host} cannot be resolved: {error.strerror}",
-            hint="check the spelling, and that this machine uses the cluster's DNS"
-            " if it is a Service name; --resolve gives an address by hand",
-        ) from error
+    except OSError as error:
+        raise _unresolved(host, error) from error
     families = tuple(dict.fromkeys(family for family, _ in addresses))
     for family in families if len(families) > 1 else ():
         candidate = next(address for kind, address in addresses if kind == family)
         if await _accepts(family, candidate, timeout_s):
             return _of_family(addresses, family)
     return _of_family(addresses, families[0])
+
+
+def _unresolved(host: str, error: OSError) -> SamplingError:
+    reason = error.strerror or f"no answer of a name server within {LOOKUP_TIMEOUT_S:g} s"
+    if "%" in host:
+        return SamplingError(
+            f"the address {host} cannot be used: {reason}",
+            hint="behind the % stands an interface of this machine: ip link shows them",
+        )
+    return SamplingError(
+        f"the host {host} cannot be resolved: {reason}",
+        hint="check the spelling, and that this machine uses the cluster's DNS"
+        " if it is a Service name; --resolve gives an address by hand",
+    )
 
 
 def _of_family(addresses: Sequence[Address], family: socket.AddressFamily) -> tuple[Address, ...]:

@@ -31,19 +31,42 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import select
 import socket
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from analysis import ABSENT, Outcome
-from sampler.clock import NS_PER_S
+from sampler.clock import NS_PER_MS, NS_PER_S
 from sampler.http1.request import encode
 from sampler.http1.response import LimitExceeded, ProtocolViolation, ResponseReader
 from sampler.lengths import Lengths
 from sampler.overload import THROTTLED
 from sampler.transport.addresses import AddressBook
-from sampler.transport.base import Closing
+from sampler.transport.base import (
+    CLIENT_LIMIT_PAUSE_S,
+    GIVEN_UP,
+    MOST_DRAINING,
+    OWN_FILES,
+    RESETS,
+    Closing,
+    connect_failure,
+    too_late,
+)
+from sampler.transport.connection import (
+    AWAITING,
+    CHUNK,
+    CONNECTING,
+    DRAINING,
+    IDLE,
+    SENDING,
+    Connection,
+    early_end,
+    read_failure,
+    send_failure,
+)
 from sampler.transport.poller import (
     FAILED,
     PEER_CLOSED,
@@ -57,79 +80,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sampler.http1.response import Response
-    from sampler.transport.base import Wiring
+    from sampler.transport.base import Failure, Wiring
 
-_CHUNK = 4_096  # a buffer of this size costs less than a larger one, though it is cut at once
 _INPUT = READABLE | PEER_CLOSED | FAILED
+SPOILT = 0x1_0000
+"""Beside the bits of a readiness mask: the connection must not carry another exchange."""
+_ENDS = PEER_CLOSED | SPOILT
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds (socket(7))
 _DRAIN_GRACE_NS = NS_PER_S
-_MOST_DRAINING = 1_024
 _LAST_FINS_NS = NS_PER_S // 10
-_CLIENT_LIMIT_PAUSE_S = 0.05
+_SHORTEST_SWEEP_NS = NS_PER_MS  # a timer of the loop resolves no less
 
-_OUR_LIMITS = frozenset(
-    {
-        errno.EADDRNOTAVAIL,  # no free local port
-        errno.EMFILE,
-        errno.ENFILE,
-        errno.ENOBUFS,
-        errno.ENOMEM,
-    }
-)
-_RESETS = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
-
-
-# States of a connection: plain integers, because they are compared several times a request.
-_CONNECTING, _SENDING, _AWAITING, _IDLE, _DRAINING = range(5)
-
-# Members of `Closing` as what they are, for the same reason.
+# Members of `Closing` as what they are: they are compared for each connection.
 _BY_SERVER, _RESET = int(Closing.BY_SERVER), int(Closing.RESET)
 
 _MOST_ANSWERS = 1_024
-_LARGEST_ANSWER = 4_096
-
-
-class Connection:
-    """One socket and the exchange that it carries."""
-
-    __slots__ = (
-        "deadline_ns",
-        "fd",
-        "first_byte_ns",
-        "index",
-        "left",
-        "number",
-        "ordinal",
-        "outgoing",
-        "reader",
-        "scheduled_ns",
-        "sent_ns",
-        "slot",
-        "sock",
-        "state",
-    )
-
-    def __init__(self, sock: socket.SocketType, slot: int, number: int, left: int) -> None:
-        self.sock = sock
-        self.fd = sock.fileno()
-        self.slot = slot
-        self.number = number
-        self.left = left  # exchanges that may still start here; negative: without end
-        self.ordinal = -1
-        self.state = _CONNECTING
-        self.reader: ResponseReader | None = None
-        self.outgoing: bytes | memoryview = b""
-        self.index = ABSENT
-        self.scheduled_ns = self.sent_ns = self.first_byte_ns = ABSENT
-        self.deadline_ns = 0
+_LARGEST_ANSWER = CHUNK - 1  # nothing is left unread behind a remembered answer
 
 
 class FastTransport:
     """Carries exchanges over plain TCP.
 
-    Everything that touches an open socket's bytes stays in `_connected`, `_send`, `_read` and
-    `_read_surplus`, because `sampler.transport.tls` puts a layer in their place.
+    Everything that touches an open socket's bytes stays in `_connected`, `_send`,
+    `_fail_sending`, `_read` and `_read_surplus`, because `sampler.transport.tls` puts a layer in
+    their place.
 
     Parameters
     ----------
@@ -158,6 +133,7 @@ class FastTransport:
         self._connect_timeout_ns = round(load.connect_timeout_s * NS_PER_S)
         self._timeout_ns = round(load.timeout_s * NS_PER_S)
         self._first_deadline_ns = min(self._connect_timeout_ns, self._timeout_ns)
+        self._place = f"{wiring.target.host}:{wiring.target.port}"
         life = load.connection
         # Exchanges that a connection may carry, at most; negative is without end.
         self._life = -1 if life.longest is None else life.longest
@@ -166,6 +142,7 @@ class FastTransport:
         self._slots: list[Connection | None] = [None] * load.concurrency
         self._connections: dict[int, Connection] = {}
         self._draining: dict[int, Connection] = {}
+        self._most_draining = MOST_DRAINING
         self._opened = 0
         self._addresses = AddressBook(wiring.target, load, wiring.seed)
         wiring.recorder.remotes = self._addresses
@@ -185,6 +162,10 @@ class FastTransport:
         """
         self._loop = asyncio.get_running_loop()
         await self._addresses.open(self._clock())
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if files != resource.RLIM_INFINITY:
+            spare = files - self._wiring.load.concurrency - OWN_FILES
+            self._most_draining = max(min(MOST_DRAINING, spare), 1)
         use_epoll = self._poller_kind == "epoll" or (
             self._poller_kind == "auto" and hasattr(select, "epoll")
         )
@@ -202,9 +183,8 @@ class FastTransport:
             opened = self._connect(slot)
             if isinstance(opened, OSError):
                 self._pending += 1
-                self._loop.call_soon(
-                    self._guard, self._never_opened, slot, index, scheduled_ns, now, opened
-                )
+                failed = (slot, index, scheduled_ns, now, self._opened - 1, opened)
+                self._loop.call_soon(self._guard, self._never_opened, *failed)
                 return
             conn = opened
             conn.deadline_ns = now + self._first_deadline_ns
@@ -218,8 +198,8 @@ class FastTransport:
         conn.ordinal += 1
         conn.left -= 1
         conn.outgoing = self._keep if conn.left else self._close
-        if conn.state == _IDLE:
-            conn.state = _SENDING
+        if conn.state == IDLE:
+            conn.state = SENDING
             # A failure to send must not be recorded before this call has returned.
             failure = self._send(conn)
             if failure is not None:
@@ -229,8 +209,8 @@ class FastTransport:
     def abort(self) -> None:
         """Give up all exchanges in flight and record them as aborted."""
         for conn in list(self._connections.values()):
-            if conn.state not in {_IDLE, _DRAINING}:
-                self._fail(conn, Outcome.ABORTED, "given up in flight")
+            if conn.state not in {IDLE, DRAINING}:
+                self._fail(conn, *GIVEN_UP)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -284,24 +264,19 @@ class FastTransport:
         return conn
 
     def _never_opened(
-        self, slot: int, index: int, scheduled_ns: int, sent_ns: int, error: OSError
+        self, slot: int, index: int, scheduled_ns: int, sent_ns: int, number: int, error: OSError
     ) -> None:
         self._pending -= 1
-        is_ours = error.errno in _OUR_LIMITS
-        outcome = Outcome.CLIENT_LIMIT if is_ours else Outcome.CONNECT_FAILED
+        outcome, detail = connect_failure(error.errno, self._place)
         self._record(
-            index, scheduled_ns, sent_ns, ABSENT, self._clock(), self._opened - 1, 0,
-            ABSENT, ABSENT, 0, outcome, self._describe_connect(error.errno),
+            index, scheduled_ns, sent_ns, ABSENT, self._clock(), number, 0,
+            ABSENT, ABSENT, 0, outcome, detail,
         )  # fmt: skip
-        if is_ours:
+        if outcome is Outcome.CLIENT_LIMIT:
             # Asking again at once would only spin until a port or a descriptor is free.
-            self._loop.call_later(_CLIENT_LIMIT_PAUSE_S, self._guard, self._on_idle, slot)
+            self._loop.call_later(CLIENT_LIMIT_PAUSE_S, self._guard, self._on_idle, slot)
         else:
             self._on_idle(slot)
-
-    def _describe_connect(self, code: int | None) -> str:
-        target = self._wiring.target
-        return f"connect to {target.host}:{target.port}: {os.strerror(code or errno.EIO)}"
 
     # What happens on a socket
 
@@ -311,12 +286,12 @@ class FastTransport:
             return
         try:
             state = conn.state
-            if state == _AWAITING:
+            if state == AWAITING:
                 if mask & _INPUT:
                     self._read(conn, mask)
-            elif state == _CONNECTING:
+            elif state == CONNECTING:
                 self._connected(conn, mask)
-            elif state == _SENDING:
+            elif state == SENDING:
                 self._go_on_sending(conn, mask)
             elif mask & _INPUT:
                 self._read_surplus(conn, mask)
@@ -327,22 +302,22 @@ class FastTransport:
         if mask & FAILED:
             code = conn.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
-                self._fail(conn, Outcome.CONNECT_FAILED, self._describe_connect(code))
+                self._fail(conn, *connect_failure(code, self._place))
                 return
-        conn.deadline_ns = conn.sent_ns + self._timeout_ns
         self._go_on_sending(conn, mask)
 
     def _go_on_sending(self, conn: Connection, mask: int) -> None:
         failure = self._send(conn)
         if failure is not None:
-            self._fail(conn, *failure)
-        elif conn.state == _AWAITING and mask & _INPUT:
-            # An answer that came before the request was out is not reported a second time.
-            self._read(conn, mask)
+            self._fail_sending(conn, failure)
+        elif mask & _INPUT and conn.state != CONNECTING:
+            # An answer that came before the request was out is not reported a second time. If
+            # the request is still not out, it need not be read, and nothing may follow it.
+            self._read(conn, mask if conn.state == AWAITING else mask | SPOILT)
 
-    def _send(self, conn: Connection) -> tuple[Outcome, str] | None:
+    def _send(self, conn: Connection) -> Failure | None:
         """Send what is left of the request; give the failure, if it is one."""
-        connecting = conn.state == _CONNECTING
+        connecting = conn.state == CONNECTING
         try:
             sent = conn.sock.send(conn.outgoing)
         except BlockingIOError:
@@ -351,29 +326,40 @@ class FastTransport:
                 self._poller.wants_to_write(conn.fd)
             return None
         except OSError as error:
-            if connecting and error.errno not in _RESETS:
-                return Outcome.CONNECT_FAILED, self._describe_connect(error.errno)
-            if conn.ordinal > 0:
-                return Outcome.STALE, "the kept connection was closed as the request was sent"
-            return Outcome.RESET, f"sending the request: {os.strerror(error.errno or 0)}"
+            if connecting and error.errno not in RESETS:
+                return connect_failure(error.errno, self._place)
+            return send_failure(conn, error)
+        if connecting:
+            conn.deadline_ns = conn.sent_ns + self._timeout_ns
         if sent < len(conn.outgoing):
             conn.outgoing = memoryview(conn.outgoing)[sent:]
-            conn.state = _SENDING
+            conn.state = SENDING
             self._poller.wants_to_write(conn.fd)
             return None
-        conn.state = _AWAITING
+        conn.state = AWAITING
         self._poller.wrote(conn.fd)
         return None
+
+    def _fail_sending(self, conn: Connection, failure: Failure) -> None:
+        """Fail, unless the server has answered before it closed: it need not read all."""
+        data = b""
+        if failure[0] is Outcome.RESET:
+            with suppress(OSError):
+                data = conn.sock.recv(self._wiring.load.max_header_bytes)
+        if data and conn.first_byte_ns == ABSENT:
+            conn.first_byte_ns = self._clock()
+        if not data or not self._feed(conn, data, PEER_CLOSED):
+            self._fail(conn, *failure)
 
     def _read(self, conn: Connection, mask: int) -> None:
         while True:
             try:
-                data = conn.sock.recv(_CHUNK)
+                data = conn.sock.recv(CHUNK)
             except BlockingIOError:
                 self._ask_for_more(conn)
                 return
             except OSError as error:
-                self._fail(conn, *_read_failure(conn, error))
+                self._fail(conn, *read_failure(conn, error))
                 return
             if not data:
                 self._read_eof(conn)
@@ -388,15 +374,15 @@ class FastTransport:
                         conn.index, conn.scheduled_ns, conn.sent_ns, now, now, conn.number,
                         conn.ordinal, label, replica, status_and_outcome,
                     ))  # fmt: skip
-                    if keep_alive and conn.left and not mask & PEER_CLOSED:
-                        conn.state = _IDLE  # as in `_settle`, but for the price of its call
+                    if keep_alive and conn.left and not mask & _ENDS:
+                        conn.state = IDLE  # as in `_settle`, but for the price of its call
                         self._on_idle(conn.slot)
                     else:
                         self._settle(conn, mask, keep_alive=keep_alive)
                     return
             if self._feed(conn, data, mask):
                 return
-            if len(data) < _CHUNK and not mask & PEER_CLOSED:
+            if len(data) < CHUNK and not mask & PEER_CLOSED:
                 self._ask_for_more(conn)
                 return
 
@@ -424,7 +410,17 @@ class FastTransport:
             return True
         if response is None:
             return False
+        if len(data) == CHUNK and self._has_more(conn):
+            mask |= SPOILT  # what is left unread must not be taken for the next answer
         self._complete(conn, response, mask, data if is_first else None)
+        return True
+
+    def _has_more(self, conn: Connection) -> bool:
+        """Whether bytes, or the end, lie behind a read that filled its buffer."""
+        try:
+            conn.sock.recv(1, socket.MSG_PEEK)
+        except OSError:  # nothing yet, or a failure, which the next read meets
+            return False
         return True
 
     def _remember(self, data: bytes, response: Response, label: int, replica: int) -> None:
@@ -447,23 +443,19 @@ class FastTransport:
         else:
             if response is not None:
                 self._complete(conn, response, PEER_CLOSED)
-            elif conn.first_byte_ns == ABSENT and conn.ordinal > 0:
-                self._fail(conn, Outcome.STALE, "the kept connection was closed by the server")
-            elif conn.first_byte_ns == ABSENT:
-                self._fail(conn, Outcome.CLOSED, "closed by the server without an answer")
             else:
-                self._fail(conn, Outcome.CLOSED, "closed by the server inside the answer")
+                self._fail(conn, *early_end(conn))
 
     def _read_surplus(self, conn: Connection, mask: int) -> None:
         """Close a connection that has nothing more to say; drop what it says all the same."""
         if not mask & (PEER_CLOSED | FAILED):
             try:
-                data = conn.sock.recv(_CHUNK)
+                data = conn.sock.recv(CHUNK)
             except BlockingIOError:
                 return
             except OSError:
                 data = b""
-            if data and conn.state == _DRAINING:
+            if data and conn.state == DRAINING:
                 return
         self._discard(conn, _BY_SERVER)
 
@@ -482,7 +474,8 @@ class FastTransport:
         outcome, detail = Outcome.OK, None
         if label == ABSENT:
             outcome = Outcome.UNLABELLED
-            detail = self._wiring.reader.describe_missing(head.status, response.body)
+            reader = self._wiring.reader
+            detail = reader.describe_missing(head.status, head.headers, response.body)
         self._record(
             conn.index, conn.scheduled_ns, conn.sent_ns, conn.first_byte_ns, self._clock(),
             conn.number, conn.ordinal, label, replica, head.status, outcome, detail,
@@ -491,14 +484,16 @@ class FastTransport:
 
     def _settle(self, conn: Connection, mask: int, *, keep_alive: bool) -> None:
         """Keep, close or drain a connection whose exchange is complete; free its slot."""
+        if mask & SPOILT:
+            self._poller.wrote(conn.fd)  # what is left of the request, if anything, stays here
         if mask & PEER_CLOSED:
             if conn.left:
                 self._cut(conn)
             self._discard(conn, _BY_SERVER)
         elif not conn.left:
             self._drain(conn)
-        elif keep_alive:
-            conn.state = _IDLE
+        elif keep_alive and not mask & SPOILT:
+            conn.state = IDLE
         else:
             self._cut(conn)
             self._drain(conn)
@@ -521,7 +516,7 @@ class FastTransport:
         self._discard(conn, Closing.BY_SERVER if closed_by_peer else Closing.RESET)
         self._on_idle(conn.slot)
 
-    def _failed_later(self, conn: Connection, failure: tuple[Outcome, str]) -> None:
+    def _failed_later(self, conn: Connection, failure: Failure) -> None:
         self._pending -= 1
         # Subtle: an abort may have come between the failure and this callback.
         if self._connections.get(conn.fd) is conn:
@@ -529,9 +524,9 @@ class FastTransport:
 
     def _drain(self, conn: Connection) -> None:
         """Wait for the server's FIN, beside the slot's next exchange."""
-        if len(self._draining) >= _MOST_DRAINING:
+        if len(self._draining) >= self._most_draining:
             self._discard(next(iter(self._draining.values())), Closing.RESET)
-        conn.state = _DRAINING
+        conn.state = DRAINING
         conn.deadline_ns = self._clock() + _DRAIN_GRACE_NS
         self._slots[conn.slot] = None
         self._draining[conn.fd] = conn
@@ -552,21 +547,12 @@ class FastTransport:
         now = self._clock()
         late = [conn for conn in self._connections.values() if conn.deadline_ns <= now]
         for conn in late:
-            if conn.state == _CONNECTING:
-                limit_s = self._wiring.load.connect_timeout_s
-                self._fail(conn, Outcome.CONNECT_TIMEOUT, f"no connection within {limit_s:g} s")
-            elif conn.state in {_SENDING, _AWAITING}:
-                limit_s = self._wiring.load.timeout_s
-                self._fail(conn, Outcome.TIMEOUT, f"no complete answer within {limit_s:g} s")
-            elif conn.state == _DRAINING:
+            if conn.state in {CONNECTING, SENDING, AWAITING}:
+                is_connected = conn.state != CONNECTING
+                failure = too_late(self._wiring.load, self._place, is_connected=is_connected)
+                self._fail(conn, *failure)
+            elif conn.state == DRAINING:
                 self._discard(conn, Closing.RESET)
         shortest_ns = min(self._connect_timeout_ns, self._timeout_ns, _DRAIN_GRACE_NS)
-        self._sweeper = self._loop.call_later(shortest_ns / NS_PER_S / 20, self._guard, self._sweep)
-
-
-def _read_failure(conn: Connection, error: OSError) -> tuple[Outcome, str]:
-    """Name a failure of recv."""
-    if conn.ordinal > 0 and conn.first_byte_ns == ABSENT:
-        return Outcome.STALE, "the kept connection was reset by the server"
-    where = "inside the answer" if conn.first_byte_ns != ABSENT else "before an answer"
-    return Outcome.RESET, f"{os.strerror(error.errno or 0)} {where}"
+        wait_ns = max(shortest_ns // 20, _SHORTEST_SWEEP_NS)
+        self._sweeper = self._loop.call_later(wait_ns / NS_PER_S, self._guard, self._sweep)

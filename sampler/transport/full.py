@@ -1,4 +1,4 @@
-"""The full transport: exchanges by aiohttp, for what the fast path leaves out (TLS).
+"""The full transport: exchanges by aiohttp, a second client to compare the first with.
 
 How it works. Each slot has a session of its own over a connector that holds one connection,
 so that a connection belongs to a slot. The connector sees each exchange take its connection:
@@ -14,11 +14,11 @@ defect, ends up in `FullTransport.failure` and must end the run.
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import socket
 import ssl
 from dataclasses import dataclass, field
+from io import BytesIO
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -29,12 +29,19 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from yarl import URL
 
 from analysis import ABSENT, Outcome
-from sampler.errors import SamplingError
+from sampler.errors import SamplingError, UsageError
 from sampler.http1.request import header_fields
-from sampler.http1.response import LimitExceeded, ProtocolViolation
+from sampler.http1.response import UPGRADED, LimitExceeded, ProtocolViolation, decompress
 from sampler.lengths import Lengths
 from sampler.overload import THROTTLED
 from sampler.transport.addresses import AddressBook
+from sampler.transport.base import (
+    CLIENT_LIMIT_PAUSE_S,
+    GIVEN_UP,
+    broken,
+    connect_failure,
+    too_late,
+)
 from sampler.transport.trust import client_context, tls_reason
 
 if TYPE_CHECKING:
@@ -48,8 +55,8 @@ if TYPE_CHECKING:
     from sampler.transport.base import Wiring
 
 _NEVER_S = 1e9  # for limits of aiohttp's own that another limit replaces
-_CLIENT_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS})
-_CLIENT_LIMIT_PAUSE_S = 0.05
+_TOO_MANY_FIELDS = "Too many headers received"
+_BAD_STATUS_LINE = "Bad status line:"
 _AUTO_HEADERS = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE, hdrs.USER_AGENT)
 
 
@@ -212,6 +219,11 @@ class FullTransport:
         A defect of the transport, or of aiohttp, that is not an outcome of an exchange. It
         must end the run; the exchange that met it is recorded as aborted.
 
+    Raises
+    ------
+    UsageError
+        If the target's file of authorities cannot be used, or its address has a zone.
+
     Notes
     -----
     The client closes first when a connection has carried its last request: aiohttp does not
@@ -222,6 +234,11 @@ class FullTransport:
 
     def __init__(self, wiring: Wiring) -> None:
         target, load = wiring.target, wiring.load
+        if "%" in target.host:
+            raise UsageError(
+                f"aiohttp cannot connect to {target.host}, an address with a zone",
+                hint="ask it with --transport fast",
+            )
         self.failure: BaseException | None = None
         self.closings: list[int] = []  # aiohttp does not say who closed
         self._wiring = wiring
@@ -280,7 +297,7 @@ class FullTransport:
         for place, exchange, task in in_flight:
             if task is not None:
                 task.cancel()
-            self._finish(place, exchange, _Ending(Outcome.ABORTED, "given up by us in flight"))
+            self._finish(place, exchange, _Ending(*GIVEN_UP))
 
     async def aclose(self) -> None:
         """Close all connections; nothing may be in flight."""
@@ -298,7 +315,7 @@ class FullTransport:
             connector=line,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
-            auto_decompress=True,
+            auto_decompress=False,
             skip_auto_headers=_AUTO_HEADERS,
             # Above the threshold aiohttp would round the instant up to whole seconds.
             timeout=aiohttp.ClientTimeout(
@@ -328,27 +345,34 @@ class FullTransport:
             target.method,
             self._url,
             headers=header_fields(target),
-            data=target.body or None,
+            # As a file: aiohttp sends that in pieces, and may be answered in between.
+            data=BytesIO(target.body) if target.body else None,
             allow_redirects=False,
         )
         try:
             exchange.first_byte_ns = self._wiring.clock()
             exchange.status = response.status
             headers = response.raw_headers
-            if exchange.status == 101:
-                raise ProtocolViolation("switching protocols, which was not asked for")
-            self._check_header(headers)
-            body = await self._read_body(response)
+            self._check_head(exchange.status, headers)
+            packed = await self._read_body(response)
+            coding = next((v for k, v in headers if k.lower() == b"content-encoding"), None)
+            body = decompress(coding, packed, self._load.max_body_bytes)
         finally:
             if place.line.protocol is not None:
                 exchange.line_error = place.line.protocol.exception()
             response.close()  # clears that exception
+            if exchange.status < 200 and place.line.protocol is not None:
+                place.line.protocol.close()  # aiohttp keeps it, as if it had been an answer
         if isinstance(exchange.line_error, aiohttp.ClientOSError):
             # aiohttp takes a reset for the end of a body that ends with its connection.
             raise exchange.line_error
         return headers, body
 
-    def _check_header(self, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+    def _check_head(self, status: int, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+        if status == 101:
+            raise ProtocolViolation(UPGRADED)
+        if status < 100:
+            raise ProtocolViolation(f"not an HTTP/1 response: {status:03d} is no status")
         # aiohttp limits each line, not the header as a whole.
         limit = self._load.max_header_bytes
         if sum(len(name) + len(value) + 4 for name, value in headers) > limit:
@@ -358,6 +382,8 @@ class FullTransport:
         limit = self._load.max_body_bytes
         parts: list[bytes] = []
         size = 0
+        if not response.content.at_eof() and (response.content_length or 0) > limit:
+            raise LimitExceeded(f"the response body is larger than {limit} bytes")
         while part := await response.content.readany():
             size += len(part)
             if size > limit:
@@ -372,7 +398,7 @@ class FullTransport:
         label, replica = reader.codes(status, headers, body)
         if label != ABSENT:
             return _Ending(Outcome.OK, None, label, replica)
-        detail = reader.describe_missing(status, body)
+        detail = reader.describe_missing(status, headers, body)
         return _Ending(Outcome.UNLABELLED, detail, label, replica)
 
     def _translate(self, error: BaseException, line: _Line, exchange: _Exchange) -> _Ending:
@@ -386,26 +412,25 @@ class FullTransport:
             case ProtocolViolation():
                 return _Ending(Outcome.PROTOCOL, str(error))
             case aiohttp.ConnectionTimeoutError():
-                return self._no_connection(Outcome.CONNECT_TIMEOUT, self._too_slow())
+                return _Ending(*too_late(self._load, self._place, is_connected=False))
             case TimeoutError() if not isinstance(error, aiohttp.ClientOSError):
                 if isinstance(exchange.line_error, HttpProcessingError):
                     # aiohttp does not wake the reader of a body whose chunks are malformed.
                     return self._bad_message(exchange.line_error)
-                return _Ending(
-                    Outcome.TIMEOUT, f"no complete answer within {self._load.timeout_s:g} s"
-                )
+                late = too_late(self._load, self._place, is_connected=line.is_connected)
+                return _Ending(*late)
             case aiohttp.ClientConnectorError():
                 return self._connect_error(error)
             case aiohttp.ClientOSError() if isinstance(error.__cause__, ssl.SSLError):
                 # TLS 1.3: a server that wants a certificate says so after the handshake.
-                return self._no_connection(Outcome.CONNECT_FAILED, tls_reason(error.__cause__))
+                return self._refusal(tls_reason(error.__cause__))
             case aiohttp.ServerDisconnectedError() | aiohttp.ClientConnectionResetError():
                 heard = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(
                     error.message, str
                 )
-                return _broken(Outcome.CLOSED, "closed", line, exchange, heard=heard)
+                return _broken("closed", line, exchange, heard=heard)
             case aiohttp.ClientOSError() | ConnectionResetError():
-                return _broken(Outcome.RESET, "reset", line, exchange)
+                return _broken("reset", line, exchange)
             case aiohttp.ClientPayloadError() if isinstance(
                 exchange.line_error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError
             ):
@@ -417,32 +442,35 @@ class FullTransport:
     def _connect_error(self, error: aiohttp.ClientConnectorError) -> _Ending:
         cause = error.os_error
         if isinstance(cause, ssl.SSLError):
-            return self._no_connection(Outcome.CONNECT_FAILED, tls_reason(cause))
-        if cause.errno == errno.ETIMEDOUT:
-            return self._no_connection(Outcome.CONNECT_TIMEOUT, self._too_slow())
-        outcome = Outcome.CLIENT_LIMIT if cause.errno in _CLIENT_LIMITS else Outcome.CONNECT_FAILED
-        reason = str(cause) if cause.errno is None else os.strerror(cause.errno)
-        return self._no_connection(outcome, reason)
+            return self._refusal(tls_reason(cause))
+        if cause.errno is None:
+            return self._refusal(str(cause))
+        outcome, detail = connect_failure(cause.errno, self._place)
+        if outcome is Outcome.RESET and self._context is not None:
+            return self._refusal(os.strerror(cause.errno))  # within the handshake
+        return _Ending(outcome, detail)
 
-    def _no_connection(self, outcome: Outcome, reason: str) -> _Ending:
-        return _Ending(outcome, f"connect to {self._place}: {reason}")
-
-    def _too_slow(self) -> str:
-        return f"no answer within {self._load.connect_timeout_s:g} s"
+    def _refusal(self, reason: str) -> _Ending:
+        return _Ending(Outcome.CONNECT_FAILED, f"connect to {self._place}: {reason}")
 
     def _bad_message(self, error: BaseException) -> _Ending:
         causes = list(_causes(error))
         if any(isinstance(cause, LineTooLong) for cause in causes):
             limit = self._load.max_header_bytes
             return _Ending(Outcome.TOO_LARGE, f"the response header is larger than {limit} bytes")
-        reasons = [str(cause) for cause in causes if isinstance(cause, HttpProcessingError)]
-        reason = (reasons or [str(error)])[-1].strip().partition("\n")[0]
-        return _Ending(Outcome.PROTOCOL, f"not an HTTP/1 response: {reason}")
+        reasons = [cause.message for cause in causes if isinstance(cause, HttpProcessingError)]
+        reason = (reasons or [str(error)])[-1]
+        if reason == _TOO_MANY_FIELDS:
+            return _Ending(Outcome.TOO_LARGE, "the response has more fields than aiohttp takes")
+        # Several lines: a heading, the reason, what came, and a mark below the place.
+        lines = [line.strip() for line in reason.splitlines()]
+        told = [line.rstrip(":") for line in lines if line not in {"", "^", _BAD_STATUS_LINE}]
+        return _Ending(Outcome.PROTOCOL, f"not an HTTP/1 response: {': '.join(told[:2])[:200]}")
 
     def _on_done(self, place: _Slot, exchange: _Exchange, task: asyncio.Task[_Ending]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
-            self._finish(place, exchange, _Ending(Outcome.ABORTED, "given up by us in flight"))
+            self._finish(place, exchange, _Ending(*GIVEN_UP))
             return
         failure = task.exception()
         if failure is not None:
@@ -474,22 +502,23 @@ class FullTransport:
         if ending.outcome is Outcome.CLIENT_LIMIT:
             # Asking again at once would only spin until a port or a descriptor is free.
             loop = asyncio.get_running_loop()
-            loop.call_later(_CLIENT_LIMIT_PAUSE_S, self._wiring.on_idle, exchange.slot)
+            loop.call_later(CLIENT_LIMIT_PAUSE_S, self._free, exchange.slot)
         else:
-            self._wiring.on_idle(exchange.slot)
+            self._free(exchange.slot)
+
+    def _free(self, slot: int) -> None:
+        """Say that a slot is idle; a defect has no caller here, so it is kept for the engine."""
+        try:
+            self._wiring.on_idle(slot)
+        except Exception as error:  # noqa: BLE001 - raised by the engine at its next tick
+            self.failure = self.failure or error
 
 
-def _broken(
-    outcome: Outcome, how: str, line: _Line, exchange: _Exchange, *, heard: bool = False
-) -> _Ending:
-    """Give the outcome of a connection that ended early; `heard` if a part of a head came."""
-    if exchange.first_byte_ns != ABSENT:
-        return _Ending(outcome, f"the peer {how} the connection within the body")
-    if line.is_connected and line.ordinal > 0 and not heard:
-        return _Ending(
-            Outcome.STALE, f"the peer {how} a kept-alive connection before the answer began"
-        )
-    return _Ending(outcome, f"the peer {how} the connection before the head was complete")
+def _broken(how: str, line: _Line, exchange: _Exchange, *, heard: bool = False) -> _Ending:
+    """Name the early end of a connection; `heard` if a part of a head came."""
+    is_kept = line.is_connected and line.ordinal > 0
+    is_answered = heard or exchange.first_byte_ns != ABSENT
+    return _Ending(*broken(how, is_kept=is_kept, is_answered=is_answered))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

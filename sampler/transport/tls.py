@@ -19,21 +19,23 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from analysis import ABSENT, Outcome
-from sampler.transport.fast import (
-    _AWAITING,
-    _CHUNK,
-    _IDLE,
-    _SENDING,
+from sampler.transport.base import connect_failure
+from sampler.transport.connection import (
+    AWAITING,
+    CHUNK,
+    IDLE,
+    SENDING,
     Connection,
-    FastTransport,
-    _read_failure,
+    read_failure,
+    send_failure,
 )
+from sampler.transport.fast import SPOILT, FastTransport
 from sampler.transport.poller import FAILED, PEER_CLOSED, READABLE
 from sampler.transport.trust import client_context, tls_reason
 
 if TYPE_CHECKING:
     from sampler.http1.response import Response
-    from sampler.transport.base import Wiring
+    from sampler.transport.base import Failure, Wiring
 
 _MOST_READS = 16  # of an idle connection's tickets, at a time
 
@@ -109,7 +111,7 @@ class TlsLayer:
         """
         parts: list[bytes] = []
         try:
-            while part := self._tls.read(_CHUNK):
+            while part := self._tls.read(CHUNK):
                 parts.append(part)
             self.is_ended = True
         except ssl.SSLWantReadError:
@@ -145,7 +147,7 @@ class TlsTransport(FastTransport):
     async def aclose(self) -> None:
         """Close all connections, the idle ones with TLS's own goodbye."""
         for conn in self._connections.values():
-            if conn.state == _IDLE:
+            if conn.state == IDLE:
                 layer = self._layers[conn.fd]
                 layer.say_goodbye()
                 with suppress(OSError):
@@ -174,15 +176,15 @@ class TlsTransport(FastTransport):
         try:
             self._shake_hands(conn, layer)
         except ssl.SSLEOFError:
-            self._fail_handshake(conn, "TLS: closed by the server in the handshake")
+            self._fail(conn, *self._refusal("TLS: closed by the server in the handshake"))
         except ssl.SSLError as error:
-            self._fail_handshake(conn, tls_reason(error))
+            self._fail(conn, *self._refusal(tls_reason(error)))
         except OSError as error:
-            self._fail(conn, Outcome.CONNECT_FAILED, self._describe_connect(error.errno))
+            self._fail(conn, *self._handshake_failure(error))
         else:
             if layer.is_ready and not layer.unsent:
                 conn.deadline_ns = conn.sent_ns + self._timeout_ns
-                conn.state = _SENDING
+                conn.state = SENDING
                 # What came with the end of the handshake is not reported a second time.
                 self._go_on_sending(conn, mask | READABLE)
 
@@ -198,15 +200,18 @@ class TlsTransport(FastTransport):
             if is_done:
                 return
             try:
-                layer.receive(conn.sock.recv(_CHUNK))
+                layer.receive(conn.sock.recv(CHUNK))
             except BlockingIOError:
                 return
 
-    def _fail_handshake(self, conn: Connection, reason: str) -> None:
-        target = self._wiring.target
-        self._fail(
-            conn, Outcome.CONNECT_FAILED, f"connect to {target.host}:{target.port}: {reason}"
-        )
+    def _handshake_failure(self, error: OSError) -> Failure:
+        outcome, detail = connect_failure(error.errno, self._place)
+        if outcome is not Outcome.RESET:
+            return outcome, detail
+        return self._refusal(os.strerror(error.errno or errno.EIO))
+
+    def _refusal(self, reason: str) -> Failure:
+        return Outcome.CONNECT_FAILED, f"connect to {self._place}: {reason}"
 
     def _flush(self, conn: Connection, layer: TlsLayer) -> None:
         """Send what is encrypted, as much as the socket takes."""
@@ -223,7 +228,7 @@ class TlsTransport(FastTransport):
 
     # Sending and reading
 
-    def _send(self, conn: Connection) -> tuple[Outcome, str] | None:
+    def _send(self, conn: Connection) -> Failure | None:
         layer = self._layers[conn.fd]
         try:
             if conn.outgoing:
@@ -233,44 +238,40 @@ class TlsTransport(FastTransport):
         except ssl.SSLError as error:
             return self._name_failure(conn, error)
         except OSError as error:
-            return self._name_send_failure(conn, layer, error)
+            return send_failure(conn, error)
         if not layer.unsent:
-            conn.state = _AWAITING
+            conn.state = AWAITING
         return None
 
-    def _name_send_failure(
-        self, conn: Connection, layer: TlsLayer, error: OSError
-    ) -> tuple[Outcome, str]:
-        if conn.ordinal > 0:
-            return Outcome.STALE, "the kept connection was closed as the request was sent"
+    def _fail_sending(self, conn: Connection, failure: Failure) -> None:
         # A server that refuses us after the handshake (TLS 1.3) has said so before it closed.
-        with suppress(OSError):
-            layer.receive(conn.sock.recv(_CHUNK))
-        layer.decrypt()
-        if layer.failure is not None:
-            return self._name_failure(conn, layer.failure)
-        return Outcome.RESET, f"sending the request: {os.strerror(error.errno or errno.EIO)}"
+        layer = self._layers[conn.fd]
+        if failure[0] is Outcome.RESET:
+            with suppress(OSError):
+                layer.receive(conn.sock.recv(self._wiring.load.max_header_bytes))
+                if self._take_plain(conn, layer, PEER_CLOSED):
+                    return
+        self._fail(conn, *failure)
 
-    def _name_failure(self, conn: Connection, error: ssl.SSLError) -> tuple[Outcome, str]:
+    def _name_failure(self, conn: Connection, error: ssl.SSLError) -> Failure:
         if conn.ordinal == 0 and conn.first_byte_ns == ABSENT:
-            target = self._wiring.target
-            where = f"connect to {target.host}:{target.port}"
-            return Outcome.CONNECT_FAILED, f"{where}: {tls_reason(error)}"
+            return self._refusal(tls_reason(error))
         return Outcome.PROTOCOL, tls_reason(error)
 
     def _read(self, conn: Connection, mask: int) -> None:
         layer = self._layers[conn.fd]
         while True:
             try:
-                data = conn.sock.recv(_CHUNK)
+                data = conn.sock.recv(CHUNK)
             except BlockingIOError:
                 return
             except OSError as error:
-                self._fail(conn, *_read_failure(conn, error))
+                self._fail(conn, *read_failure(conn, error))
                 return
             layer.receive(data)
-            ended = self._take_plain(conn, layer, mask)
-            if ended or (len(data) < _CHUNK and not mask & PEER_CLOSED):
+            is_full = len(data) == CHUNK and self._has_more(conn)
+            ended = self._take_plain(conn, layer, mask | SPOILT if is_full else mask)
+            if ended or (len(data) < CHUNK and not mask & PEER_CLOSED):
                 return
 
     def _take_plain(self, conn: Connection, layer: TlsLayer, mask: int) -> bool:
@@ -293,7 +294,7 @@ class TlsTransport(FastTransport):
         return layer.is_ended
 
     def _read_surplus(self, conn: Connection, mask: int) -> None:
-        if conn.state != _IDLE or mask & (PEER_CLOSED | FAILED) or not self._is_quiet(conn):
+        if conn.state != IDLE or mask & (PEER_CLOSED | FAILED) or not self._is_quiet(conn):
             super()._read_surplus(conn, mask)
 
     def _is_quiet(self, conn: Connection) -> bool:
@@ -301,7 +302,7 @@ class TlsTransport(FastTransport):
         layer = self._layers[conn.fd]
         try:
             for _ in range(_MOST_READS):
-                layer.receive(conn.sock.recv(_CHUNK))
+                layer.receive(conn.sock.recv(CHUNK))
                 if layer.decrypt() or layer.is_ended or layer.failure is not None:
                     return False
         except BlockingIOError:

@@ -12,6 +12,8 @@ from sampler.target import Target
 from tests.conformance.driving import LOOPS, TRANSPORTS, Driver, Seen
 from tests.conformance.scripted import ScriptedServer
 
+_MORE_ATTEMPTS = 4
+
 
 @pytest.fixture(params=TRANSPORTS)
 def kind(request):
@@ -31,6 +33,9 @@ def exchange(kind, loop_factory):
 
     The parameters of `Load` have short names here. `url` asks another place than the
     scripted server. `unread` is the number of requests that the server need not have read.
+
+    Deadlines are short here, and a machine may stand still for longer. Exchanges of which the
+    loop slept through a good part of their time are made again, whatever came of them.
     """
 
     def run(
@@ -54,7 +59,7 @@ def exchange(kind, loop_factory):
         replica=None,
         pause=0,
         abort_at=None,
-        around=None,
+        around=nullcontext,
         unread=0,
     ):
         load = Load(
@@ -85,17 +90,25 @@ def exchange(kind, loop_factory):
                     label,
                     replica,
                     pause,
-                    around or nullcontext(),
+                    around(),
                 )
                 if abort_at is not None:
                     server.on_request = lambda request: (
                         driver.abort() if request.number + 1 == abort_at else None
                     )
                 batch, details = await driver.run()
-                return Seen(batch, details, driver.launched, None if url else server)
+                served = None if url else server
+                return Seen(batch, details, driver.launched, served, driver.stood_still_s)
 
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
-            seen = runner.run(main())
+        def attempt():
+            with asyncio.Runner(loop_factory=loop_factory) as runner:
+                return runner.run(main())
+
+        seen = attempt()
+        for _ in range(_MORE_ATTEMPTS):
+            if seen.stood_still_s < min(timeout_s, connect_timeout_s) / 4:
+                break
+            seen = attempt()
         assert sum(seen.outcomes.values()) == len(seen.batch) == seen.launched
         assert seen.batch.first == 0
         if abort_at is None:

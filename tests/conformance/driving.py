@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 TRANSPORTS = ("fast", "fast-loop", "full")
-_TICK_S = 0.05
+_TICK_S = 0.01
 _HUNG_S = 20.0  # a run that takes this long has lost an exchange
 
 
@@ -53,6 +53,7 @@ class Seen:
     details: dict[Outcome, list[str]]
     launched: int
     server: ScriptedServer | None
+    stood_still_s: float
 
     @property
     def outcomes(self) -> dict[Outcome, int]:
@@ -95,6 +96,12 @@ class Driver:
         Turns of the loop between the end of an exchange and the next launch in its slot.
     around
         Entered for the time between opening and closing the transport.
+
+    Attributes
+    ----------
+    stood_still_s
+        Longest time for which the loop, and with it both sides, did nothing at all: the
+        machine had other things to do, and a deadline that passed meanwhile says nothing.
     """
 
     kind: str
@@ -108,6 +115,7 @@ class Driver:
     problems: list[str] = field(default_factory=list)
     launched: int = 0
     ended: int = 0
+    stood_still_s: float = 0.0
     is_stopping: bool = False
     transport: Transport | None = None
     _in_launch: bool = False
@@ -128,6 +136,7 @@ class Driver:
         await transport.open()
         try:
             with self.around:
+                self._looked_s = self._loop.time()
                 for slot in range(self.load.concurrency):
                     self._launch(slot)
                 await self._wait(transport)
@@ -146,6 +155,8 @@ class Driver:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_TICK_S):
                     await self._finished.wait()
+            before_s, self._looked_s = self._looked_s, self._loop.time()
+            self.stood_still_s = max(self.stood_still_s, self._looked_s - before_s - _TICK_S)
             if transport.failure is not None:
                 raise transport.failure
             if self._finished.is_set():

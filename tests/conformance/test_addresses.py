@@ -11,6 +11,7 @@ import pytest
 
 from analysis import Outcome, Tally
 from analysis.tally import addresses_of
+from sampler.errors import SamplingError, UsageError
 from sampler.names import Pin
 from sampler.plan import ConnectionLife, Load
 from sampler.target import Target
@@ -109,11 +110,20 @@ def test_one_address_is_not_worth_a_table(ask):
     assert addresses_of(Tally.of(batch)) == {}
 
 
-def test_an_address_of_ipv6_is_asked(ask):
-    batch = ask("http://[::1]:{port}/", n=2, listen="::1")
+def test_an_address_of_ipv6_is_asked(ask, loopback_6):
+    batch = ask("http://[::1]:{port}/", n=2, listen=loopback_6)
 
     assert batch.outcome.tolist() == [Outcome.OK] * 2
     assert batch.remotes == ("::1",)
+
+
+def test_an_address_with_a_zone_is_asked_or_refused(ask, kind):
+    if kind == "full":  # aiohttp forgets the zone
+        with pytest.raises(UsageError, match="a zone"):
+            ask("http://[fe80::1%25nowhere]:{port}/", n=1)
+    else:
+        with pytest.raises(SamplingError, match="fe80::1%nowhere cannot be used"):
+            ask("http://[fe80::1%25nowhere]:{port}/", n=1)
 
 
 def test_a_name_is_asked_at_the_address_that_is_given_for_it(ask):

@@ -154,6 +154,29 @@ def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_one(exchange,
     assert seen.server.connections == 4
 
 
+@pytest.mark.parametrize("size", [4_096, 8_192])
+def test_an_answer_that_fills_the_buffer_does_not_hide_what_is_behind_it(exchange, answer, size):
+    head = len(answer(fields="X-Pad: \r\n"))
+    wire = answer(fields=f"X-Pad: {'x' * (size - head)}\r\n")
+    assert len(wire) == size
+
+    seen = exchange([wire + answer("stray")], n=4, connection="reuse")
+
+    # aiohttp takes what is behind an answer for an error of the answer.
+    assert set(seen.labels) <= {"v1", None}
+    assert seen.server.connections == 4
+
+
+def test_an_answer_that_fills_the_buffer_is_no_reason_to_leave_its_connection(exchange, answer):
+    head = len(answer(fields="X-Pad: \r\n"))
+    wire = answer(fields=f"X-Pad: {'x' * (4_096 - head)}\r\n")
+
+    seen = exchange([wire], n=4, connection="reuse")
+
+    assert seen.labels == ["v1"] * 4
+    assert seen.server.connections == 1
+
+
 def test_a_connection_is_not_used_again_after_a_timeout(exchange, answer):
     def script(request):
         return [answer()] if request.number != 1 else [Act.SILENCE]

@@ -18,11 +18,10 @@ HALF_A_HEAD = b"HTTP/1.1 200 OK\r\nContent-Le"
 HALF_A_BODY = b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"label": "v1"'
 HALF_A_CHUNK = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{"label": "v1"'
 NO_LAST_CHUNK = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nf\r\n{"label": "v1"}\r\n'
+TWO_CODINGS = HALF_A_CHUNK.replace(b"Transfer", b"Transfer-Encoding: gzip\r\nTransfer")
 OPEN_END = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"label": "v1"}'
 
-# aiohttp says only at the deadline that a later chunk is malformed.
-LONG_ENOUGH_S = 0.5
-
+AT_THE_DEADLINE = "bad chunk, later"  # which is when aiohttp says it
 ENDINGS = {
     "no answer": ([Act.CLOSE], Outcome.CLOSED),
     "half a head, close": ([HALF_A_HEAD, Turns(), Act.CLOSE], Outcome.CLOSED),
@@ -57,7 +56,12 @@ ENDINGS = {
         [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", Act.SILENCE],
         Outcome.PROTOCOL,
     ),
-    "bad chunk, later": ([HALF_A_CHUNK[:-1], Turns(), b"x" * 99, Act.SILENCE], Outcome.PROTOCOL),
+    AT_THE_DEADLINE: ([HALF_A_CHUNK[:-1], Turns(), b"x" * 99, Act.SILENCE], Outcome.PROTOCOL),
+    "switching without a word of what to": (
+        [b"HTTP/1.1 101 Switching Protocols\r\n\r\n", Act.SILENCE],
+        Outcome.PROTOCOL,
+    ),
+    "chunked by a second field, cut": ([TWO_CODINGS, Turns(), Act.CLOSE], Outcome.CLOSED),
     "unasked upgrade": (
         [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"],
         Outcome.PROTOCOL,
@@ -70,19 +74,35 @@ ENDINGS = {
 def test_a_broken_answer_has_its_own_outcome(exchange, name, connection):
     steps, expected = ENDINGS[name]
     is_late = expected is Outcome.TIMEOUT
+    timeout_s = 0.1 if is_late else 0.5 if name == AT_THE_DEADLINE else 5
 
     seen = exchange(
         steps,
         n=2,
         concurrency=2,
         connection=connection,
-        timeout_s=0.1 if is_late else LONG_ENOUGH_S,
+        timeout_s=timeout_s,
         unread=2 if is_late else 0,  # on a busy machine the deadline may come first
     )
 
     assert seen.only() is expected
     assert seen.labels == [None, None]
     assert len(seen.detail) > 10
+
+
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        ([Act.CLOSE], "closed by the server without an answer"),
+        ([HALF_A_HEAD, Turns(), Act.CLOSE], "closed by the server inside the answer"),
+        ([HALF_A_BODY, Turns(), Act.CLOSE], "closed by the server inside the answer"),
+        ([Act.RESET], "reset by the server without an answer"),
+        ([HALF_A_BODY, Turns(), Act.RESET], "reset by the server inside the answer"),
+        ([b"HTTP/1.1 101 X\r\n\r\n"], "switching protocols, which was not asked for"),
+    ],
+)
+def test_a_failure_is_told_in_the_same_words_everywhere(exchange, steps, told):
+    assert exchange(steps).detail == told
 
 
 def test_the_deadline_is_named_in_the_details(exchange):
@@ -157,14 +177,11 @@ def test_a_body_without_end_is_too_large_long_before_the_deadline(exchange):
     assert seen.only() is Outcome.TOO_LARGE
 
 
-def test_a_refused_connection_is_a_failed_connection(exchange):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-
-    seen = exchange(url=f"http://127.0.0.1:{port}/", n=4, concurrency=2)
+def test_a_refused_connection_is_a_failed_connection(exchange, closed_port):
+    seen = exchange(url=f"http://127.0.0.1:{closed_port}/", n=4, concurrency=2)
 
     assert seen.only() is Outcome.CONNECT_FAILED
-    assert seen.detail == f"connect to 127.0.0.1:{port}: Connection refused"
+    assert seen.detail == f"connect to 127.0.0.1:{closed_port}: Connection refused"
     assert sorted(seen.batch.connection) == [0, 1, 2, 3]
     assert (seen.batch.done_ns >= seen.batch.sent_ns).all()
 
@@ -177,8 +194,22 @@ def test_a_connection_that_nobody_takes_times_out(exchange):
     assert "0.2 s" in seen.detail
 
 
+def test_the_shorter_of_the_two_deadlines_is_the_one_that_was_met(exchange):
+    with _full_backlog() as port:
+        seen = exchange(url=f"http://127.0.0.1:{port}/", connect_timeout_s=9, timeout_s=0.2)
+
+    assert seen.only() is Outcome.TIMEOUT
+    assert "0.2 s" in seen.detail
+
+
+def test_connections_that_could_not_be_opened_have_numbers_of_their_own(exchange, answer):
+    seen = exchange([answer()], n=6, concurrency=3, around=_no_more_descriptors, unread=6)
+
+    assert sorted(seen.batch.connection) == list(range(6))
+
+
 def test_running_out_of_file_descriptors_is_a_limit_of_this_machine(exchange, answer):
-    seen = exchange([answer()], n=3, around=_no_more_descriptors(), unread=3)
+    seen = exchange([answer()], n=3, around=_no_more_descriptors, unread=3)
 
     assert seen.only() is Outcome.CLIENT_LIMIT
     assert "Too many open files" in seen.detail

@@ -121,6 +121,12 @@ def test_a_label_is_read_from_a_compressed_body_that_nobody_asked_for(exchange, 
     assert exchange([head.encode() + body], n=2).labels == ["v1"] * 2
 
 
+def test_a_coding_that_nobody_knows_leaves_the_label_in_the_head_readable(exchange):
+    wire = OK + b"Content-Encoding: br\r\nX-Version: v1\r\n" + LENGTH + b"\r\n" + BODY
+
+    assert exchange([wire], label="header:X-Version").labels == ["v1"]
+
+
 def test_a_body_that_is_not_what_its_coding_says_is_a_protocol_error(exchange):
     seen = exchange([OK + b"Content-Encoding: gzip\r\n" + LENGTH + b"\r\n" + BODY])
 

@@ -6,7 +6,7 @@ import pytest
 
 from analysis import Outcome
 from sampler.target import USER_AGENT
-from tests.conformance.scripted import Act
+from tests.conformance.scripted import Act, Turns
 
 
 def test_a_request_carries_our_fields_and_no_others(exchange, answer):
@@ -63,6 +63,38 @@ def test_a_body_is_sent_with_its_length_alone(exchange, answer, body):
         fields = dict(request.fields)
         assert fields["content-length"] == str(len(body))
         assert not {"content-type", "transfer-encoding", "expect"} & set(fields)
+
+
+@pytest.mark.parametrize("connection", ["fresh", "reuse"])
+def test_a_server_may_answer_before_it_has_read_a_large_body(exchange, answer, connection):
+    refusal = answer("v1", status="413 Content Too Large", fields="Connection: close\r\n")
+
+    seen = exchange(
+        greeting=[Turns(), refusal, Turns(60), Act.CLOSE],
+        n=3,
+        method="POST",
+        body=b"x" * 16_000_000,
+        connection=connection,
+        unread=3,
+    )
+
+    assert seen.labels == ["v1"] * 3
+    assert set(seen.batch.status) == {413}
+    assert seen.server.connections == 3
+
+
+def test_a_connection_whose_request_is_not_out_is_not_used_for_the_next_one(exchange, answer):
+    seen = exchange(
+        greeting=[Turns(), answer(), Turns(60), Act.CLOSE],
+        n=3,
+        method="POST",
+        body=b"x" * 16_000_000,
+        connection="reuse",
+        unread=3,
+    )
+
+    assert seen.labels == ["v1"] * 3
+    assert seen.server.connections == 3
 
 
 def test_a_redirect_is_an_answer_and_is_not_followed(exchange, answer):

@@ -54,6 +54,7 @@ def test_the_server_keeps_the_ports_of_fresh_connections(kind, loop_factory):
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         server_side, client_side = runner.run(main())
 
-    # The run does not wait for the FIN of the last connection of a slot when it ends.
-    assert client_side <= 1
+    # When the run ends, it waits for the last FINs no longer than a moment, in which a machine
+    # may stand still. A client that closed first would keep all 20.
+    assert client_side <= 5
     assert server_side >= 19 - client_side

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections import Counter
 from itertools import pairwise
 
@@ -218,6 +219,53 @@ def test_an_unknown_name_ends_the_run_with_a_remedy(names):
         asyncio.run(make_book().open(0))
 
     assert "--resolve" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "."])
+def test_what_cannot_be_a_name_is_a_name_that_cannot_be_resolved(host):
+    with pytest.raises(SamplingError, match="cannot be resolved"):
+        asyncio.run(make_book(f"http://{host}/").open(0))
+
+
+def test_a_pin_to_a_zone_that_is_not_here_says_so():
+    book = make_book(pins=(Pin.parse("shop:80:fe80::1%nowhere"),))
+
+    with pytest.raises(SamplingError, match="nowhere"):
+        asyncio.run(book.open(0))
+
+
+@pytest.fixture
+def silence(monkeypatch):
+    """Make the resolver wait until the test ends."""
+    ended = threading.Event()
+
+    def never(*_arguments, **_options):
+        ended.wait()
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", never)
+    yield
+    ended.set()
+
+
+@pytest.mark.usefixtures("silence")
+def test_a_run_can_be_interrupted_while_the_name_server_is_silent():
+    async def main():
+        weighing = Weighing(RunPlan(Target("http://shop/"), limits=Limits(max_samples=1)))
+        asyncio.get_running_loop().call_later(0.01, weighing.interrupt)
+        return await weighing.run()
+
+    report = asyncio.run(main())
+
+    assert report.samples.launched == 0
+
+
+@pytest.mark.usefixtures("silence")
+def test_a_silent_name_server_is_named_after_a_while(monkeypatch):
+    monkeypatch.setattr(module, "LOOKUP_TIMEOUT_S", 0.01)
+
+    with pytest.raises(SamplingError, match=r"no answer of a name server within 0\.01 s"):
+        asyncio.run(make_book().open(0))
 
 
 def test_a_look_up_that_is_under_way_ends_with_the_run(names, monkeypatch):

@@ -143,6 +143,53 @@ def test_the_time_limit_stops_sending_and_drains_what_is_in_flight(make_engine):
     assert [Outcome(code) for b in batches for code in b.outcome] == [Outcome.OK, Outcome.TIMEOUT]
 
 
+@pytest.mark.parametrize("end", [Engine.stop, Engine.abort])
+def test_a_run_that_is_stopped_while_it_opens_sends_nothing(make_engine, monkeypatch, end):
+    engine, transport, _ = make_engine(Load(concurrency=2), Limits(max_samples=7))
+    opening = asyncio.Event()
+
+    async def never(_self) -> None:
+        opening.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(ManualTransport, "open", never)
+
+    async def act() -> None:
+        await opening.wait()
+        end(engine)
+
+    assert asyncio.run(collect(engine, act)) == []
+    assert engine.launched == 0
+    assert not transport.flying
+
+
+def test_a_run_that_is_stopped_before_it_opens_sends_nothing(make_engine):
+    engine, _, _ = make_engine(Load(concurrency=2), Limits(max_samples=7))
+    engine.stop()
+
+    async def act() -> None:
+        """Do nothing."""
+
+    assert asyncio.run(collect(engine, act)) == []
+    assert engine.launched == 0
+
+
+def test_a_defect_in_a_timer_ends_the_run(make_engine, monkeypatch):
+    engine, _, clock = make_engine(Load(rate=1_000), Limits(max_samples=7))
+
+    def fail(*_arguments):
+        raise ZeroDivisionError("a defect of ours")
+
+    monkeypatch.setattr(ManualTransport, "launch", fail)
+
+    async def act() -> None:
+        await until(lambda: engine._timer is not None)
+        clock.now_ns = 1_000_000_000
+
+    with pytest.raises(ZeroDivisionError, match="a defect of ours"):
+        asyncio.run(collect(engine, act))
+
+
 def test_an_abort_gives_up_what_is_in_flight_and_keeps_its_outcome(make_engine):
     engine, transport, _ = make_engine(Load(concurrency=2), Limits(max_samples=100))
 

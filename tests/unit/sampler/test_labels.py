@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analysis import ABSENT
-from sampler.errors import UsageError
+from sampler import patience
+from sampler.errors import SamplingError, UsageError
 from sampler.labels import (
     MAX_NAME_LENGTH,
     MAX_NAMES,
@@ -101,6 +104,35 @@ def test_a_scalar_is_a_name(value, name):
     assert _read("/label", json.dumps({"label": value}).encode()) == name
 
 
+@pytest.mark.parametrize("text", ["1.10", "1.1", "1E2", "-0.0", "1e400", "1" * 30])
+@pytest.mark.parametrize(
+    "form", ['{"label": %s}', '{"label": %s , "x": 1}', '{"x": [], "label":%s}']
+)
+def test_a_number_is_the_name_that_it_is_spelled_as(text, form):
+    assert _read("/label", (form % text).encode()) == text
+    assert _read("/0/label", f"[{form % text}]".encode()) == text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"label": "\\ud800"}',
+        b'{"label": ["\\ud800"], "list": ["\\ud800"]}',
+        b'{"label": NaN}',
+        b'{"label": 01}',
+        b'{"label": "a\tb"}',
+    ],
+)
+@pytest.mark.parametrize("pointer", ["/label", "/label/0", "/list/0"])
+def test_what_json_does_not_allow_is_no_name(body, pointer):
+    assert _read(pointer, body) is None
+
+
+def test_of_two_members_with_one_name_the_last_one_counts():
+    assert _read("/label", b'{"label": "v1", "label": "v2"}') == "v2"
+    assert _read("/a/b", b'{"a": {"b": "v1"}, "a": {"b": "v2"}}') == "v2"
+
+
 @pytest.mark.parametrize("value", [None, "", [], ["v1"], {}, {"label": "v1"}])
 def test_nothing_and_structures_are_no_name(value):
     assert _read("/label", json.dumps({"label": value}).encode()) is None
@@ -133,6 +165,43 @@ def test_the_status_is_a_name():
 )
 def test_a_regular_expression_gives_its_first_group_or_all_of_its_match(expression, name):
     assert _read(f"regex:{expression}", b"version: v1\nsecond\nblue-77") == name
+
+
+@pytest.fixture
+def no_patience(monkeypatch):
+    monkeypatch.setattr(patience, "LONGEST_SEARCH_S", 0.02)
+    before = signal.getsignal(signal.SIGVTALRM)
+    yield
+    signal.signal(signal.SIGVTALRM, before)
+
+
+@pytest.mark.usefixtures("no_patience")
+def test_an_expression_that_takes_for_ever_ends_the_run_instead_of_hanging_it():
+    reader = LabelReader(LabelRule.parse("regex:(v+)+$"))
+
+    with pytest.raises(SamplingError, match=r"'\(v\+\)\+\$' took more than 0\.02 s") as caught:
+        reader.codes(200, (), b"v" * 60 + b"!")
+
+    assert "exponential" in (caught.value.hint or "")
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
+    with pytest.raises(SamplingError):
+        reader.codes(200, (), b"vv")  # at once: the run has ended
+
+
+@pytest.mark.usefixtures("no_patience")
+def test_a_signal_that_somebody_else_handles_is_left_to_them():
+    def theirs(*_):
+        """Count their time."""
+
+    signal.signal(signal.SIGVTALRM, theirs)
+
+    assert _read(r"regex:v\d", b"v1") == "v1"
+    assert signal.getsignal(signal.SIGVTALRM) is theirs
+
+
+def test_an_expression_is_searched_in_a_thread_too():
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(_read, r"regex:v\d", b"v1").result() == "v1"
 
 
 def test_label_and_replica_may_come_from_different_parts():
@@ -189,12 +258,64 @@ def test_a_long_name_is_cut():
 def test_an_unlabelled_answer_is_described_by_its_status_the_rule_and_its_start():
     reader = LabelReader(LabelRule.parse("/label"))
 
-    text = reader.describe_missing(502, b"<html>\xff" + b"x" * 1_000)
+    text = reader.describe_missing(502, (), b"<html>\xff" + b"x" * 1_000)
 
     assert "502" in text
     assert "/label" in text
     assert "<html>" in text
     assert len(text) < 200
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "status 200, nothing at /label; the body is empty"),
+        (b"v1", "nothing at /label because it is no JSON; the body starts 'v1'"),
+        (b"\xff", "nothing at /label because it is no JSON"),
+        (b'{"label": null}', "no name at /label but null"),
+        (b'{"label": ""}', "no name at /label but an empty string"),
+        (b'{"label": {"of": "v1"}}', "no name at /label but an object"),
+        (b'{"label": ["v1"]}', "no name at /label but an array"),
+        (b"{}", "nothing at /label; the body starts '{}'"),
+        (
+            b'{"version": "v1", "at/x": {"n": 1, "none": null}, "list": [{"a": true}]}',
+            "nothing at /label but something at /version, /at~1x/n, /list/0/a; ",
+        ),
+        (b'[{"label": "v1"}]', "nothing at /label but something at /0/label; "),
+        (b'"v1"', "nothing at /label; the body starts"),
+    ],
+)
+def test_what_is_there_instead_of_a_label_is_told(body, told):
+    reader = LabelReader(LabelRule.parse("/label"))
+
+    assert told in reader.describe_missing(200, (), body)
+
+
+def test_pointers_that_are_told_find_what_they_name():
+    reader = LabelReader(LabelRule.parse("/label"))
+    body = json.dumps({"a~b": {"c/d": [{"e": "found"}]}}).encode()
+
+    told = reader.describe_missing(200, (), body).partition("something at ")[2].partition(";")[0]
+
+    assert _read(told, body) == "found"
+
+
+def test_a_redirect_tells_where_it_leads_without_its_secrets():
+    reader = LabelReader(LabelRule.parse("/label"))
+    headers = ((b"LOCATION", b"https://shop/login?token=abc"),)
+
+    told = reader.describe_missing(302, headers, b"")
+
+    assert told.startswith("status 302, a redirect to https://shop/login?token=***, nothing at")
+    assert "redirect" not in reader.describe_missing(200, headers, b"")
+
+
+def test_describing_a_hostile_body_stays_short():
+    reader = LabelReader(LabelRule.parse("/label"))
+    wide = json.dumps({"x" * 10_000: 1, **{f"m{n}": n for n in range(10_000)}}).encode()
+
+    for body in (wide, b"[" * 500 + b"]" * 500, b"[" * 100_000):
+        assert len(reader.describe_missing(200, (), body)) < 200
 
 
 @pytest.mark.parametrize("kind", RuleKind)

@@ -115,3 +115,27 @@ def test_one_limit_is_enough(values):
     limits = Limits(**values)
 
     assert {name: getattr(limits, name) for name in values} == values
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"connection": "reuse"},
+        {"transport": "full"},
+        {"concurrency": "16"},
+        {"concurrency": 2.5},
+        {"timeout_s": None},
+        {"rate": "5/s"},
+        {"dns_ttl_s": -1.0},
+    ],
+)
+def test_a_value_of_another_kind_is_refused_by_its_name(values):
+    (name,) = values
+    with pytest.raises(UsageError, match=name):
+        Load(**values)
+
+
+@pytest.mark.parametrize("number", [1.5, "9"])
+def test_a_limit_of_another_kind_is_refused_by_its_name(number):
+    with pytest.raises(UsageError, match="max_samples"):
+        Limits(max_samples=number)

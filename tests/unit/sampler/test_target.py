@@ -25,6 +25,9 @@ PRINTABLE = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
         ("http://shop:80", "shop", 80, "shop", "/", False),
         ("http://shop?q=1", "shop", 80, "shop", "/?q=1", False),
         ("http://[::1]:8080/x", "::1", 8080, "[::1]:8080", "/x", False),
+        ("http://[fe80::1%25eth0]:8080/", "fe80::1%eth0", 8080, "[fe80::1]:8080", "/", False),
+        ("http://[fe80::1%eth0]/", "fe80::1%eth0", 80, "[fe80::1]", "/", False),
+        ("shop/?next=http://other/", "shop", 80, "shop", "/?next=http://other/", False),
         ("http://[2001:db8::1]", "2001:db8::1", 80, "[2001:db8::1]", "/", False),
         ("10.0.0.1:30080/label", "10.0.0.1", 30080, "10.0.0.1:30080", "/label", False),
         ("shop", "shop", 80, "shop", "/", False),
@@ -44,6 +47,8 @@ def test_a_url_says_where_to_connect_and_what_to_ask(url, host, port, authority,
         "",
         "http://",
         "http:///path",
+        "http:/shop/",
+        "HTTPS:/shop",
         "ftp://shop/",
         "file:///etc/passwd",
         "http://shop:0/",
@@ -67,11 +72,27 @@ def test_a_url_that_cannot_be_asked_is_refused_with_a_hint(url):
     assert caught.value.exit_code is ExitCode.USAGE
 
 
-def test_a_refused_url_with_credentials_does_not_repeat_them():
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://me:secret@shop/",
+        "http://me:secret@shop:99999/",
+        "ftp://me:secret@shop/",
+        "http://shop/?token=secret&name=é",
+    ],
+)
+def test_a_refused_url_with_credentials_does_not_repeat_them(url):
     with pytest.raises(UsageError) as caught:
-        Target("http://me:secret@shop/")
+        Target(url)
 
     assert "secret" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_host_in_other_letters_is_told_in_those_of_dns():
+    with pytest.raises(UsageError) as caught:
+        Target("http://münchen.example/ä")
+
+    assert "write the host as xn--mnchen-3ya.example" in (caught.value.hint or "")
 
 
 @given(path=st.text(PRINTABLE, max_size=20), query=st.text(PRINTABLE, max_size=20))
