@@ -14,15 +14,14 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, replace
 from math import ceil, inf, log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from analysis import Evidence, weigh
-from analysis.batch import COLUMNS
 from analysis.events import ENDPOINTS, SETTLED, WEIGHT, Event
-from analysis.report import Reason, ReasonCode
 from sampler.clock import NS_PER_S
+from sampler.history import History, Part, Stretch, alike, opened_since, policy_of_stretch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -128,6 +127,14 @@ def _gain(label: str, old: Split, new: Split) -> float:
     return log(shares[0] / shares[1])
 
 
+class _Known(NamedTuple):
+    """What was known after the sample before `end_row`, which was sent at `sent_ns`."""
+
+    sent_ns: int
+    end_row: int
+    evidence: Evidence
+
+
 class Stretches:
     """Judges the samples of a run stretch by stretch.
 
@@ -177,14 +184,15 @@ class Stretches:
         self._remarks = watch.remarks
         self._watcher = watch.watcher
         self._seed = seed
-        self._stretch = 0
         self._pending: deque[Change] = deque()
         self._split = split
         self._next_source = source
         self._why = ""
         self._settling: Settling | None = None
         self._first_connection = 0
-        self._past: deque[tuple[int, Evidence]] = deque([(-1, self.evidence)])
+        self._closed: list[Stretch] = []
+        self._parts: list[Part] = []
+        self._past = deque([_Known(-1, 0, self.evidence)])
         self._settled_ns = -1
         wait_s, age_s = LONGEST_S if watch.settle_s is None else watch.settle_s, watch.age_s
         if age_s is not None and age_s < wait_s:
@@ -201,11 +209,6 @@ class Stretches:
         if self._settling is not None:
             return "the data plane had no time to settle after the last change"
         return ""
-
-    @property
-    def is_uniform(self) -> bool:
-        """Whether all samples of the run are of one split, and none was left out."""
-        return not self._stretch and not self.skipped
 
     def is_sure(self, now_ns: int) -> bool:
         """Whether no news can be under way that would take back what was judged last."""
@@ -265,29 +268,47 @@ class Stretches:
         """Weigh samples, and remember for a moment what was known before them."""
         if not len(part):
             return
-        self.evidence = weigh(self.evidence, self._opened_here(part))
-        last_ns = int(sent_ns[-1])
-        self._past.append((last_ns, self.evidence))
-        while len(self._past) > 1 and self._past[1][0] <= last_ns - 2 * GUARD_S * NS_PER_S:
+        self.evidence = weigh(self.evidence, opened_since(part, self._first_connection))
+        last_ns, end_row = int(sent_ns[-1]), part.first + len(part)
+        self._note(part.first, end_row, int(sent_ns[0]), last_ns)
+        self._past.append(_Known(last_ns, end_row, self.evidence))
+        while len(self._past) > 1 and self._past[1].sent_ns <= last_ns - 2 * GUARD_S * NS_PER_S:
             self._past.popleft()
+
+    def _note(self, first_row: int, end_row: int, first_ns: int, last_ns: int) -> None:
+        """Note which samples were judged."""
+        until_s = last_ns / NS_PER_S
+        last = self._parts[-1] if self._parts else None
+        if (
+            last is not None
+            and last.end_row == first_row
+            and last.first_connection == self._first_connection
+        ):
+            self._parts[-1] = replace(last, end_row=end_row, until_s=until_s)
+        else:
+            self._parts.append(
+                Part(first_row, end_row, first_ns / NS_PER_S, until_s, self._first_connection)
+            )
 
     def _take_back(self, at_ns: int) -> None:
         """Forget what was judged of the last moment before a change."""
-        before = self.evidence.judged
-        while len(self._past) > 1 and self._past[-1][0] > at_ns - GUARD_S * NS_PER_S:
+        before = self._rows()
+        while len(self._past) > 1 and self._past[-1].sent_ns > at_ns - GUARD_S * NS_PER_S:
             self._past.pop()
-        self.evidence = self._past[-1][1]
-        self.skipped += before - self.evidence.judged
+        known = self._past[-1]
+        self.evidence = known.evidence
+        self._parts = [
+            part
+            if part.end_row is None or part.end_row <= known.end_row
+            else replace(part, end_row=known.end_row, until_s=known.sent_ns / NS_PER_S)
+            for part in self._parts
+            if part.first_row < known.end_row
+        ]
+        self.skipped += before - self._rows()
 
-    def _opened_here(self, part: Batch) -> Batch:
-        """Leave out connections that were opened before this stretch: they keep their pods."""
-        if not self._first_connection or not len(part):
-            return part
-        if int(part.connection.min()) >= self._first_connection:
-            return part
-        rows = part.connection >= self._first_connection
-        kept = {name: getattr(part, name)[rows] for name in COLUMNS}
-        return replace(part, **kept)
+    def _rows(self) -> int:
+        """Count the samples of the present stretch that were judged."""
+        return sum((part.end_row or 0) - part.first_row for part in self._parts)
 
     def _turn(self, change: Change) -> None:
         """Close the stretch, and wait until the data plane follows."""
@@ -310,7 +331,7 @@ class Stretches:
         begun_ns = at_ns if series is None else series.begun_ns
         # What the data plane was last seen to follow is what it turns from.
         old = before if series is None or series.old is None else series.old
-        is_told = not _alike(old, after)
+        is_told = not alike(old, after)
         if self._settle_s is not None:
             wait_s = self._settle_s
         elif is_told:
@@ -336,88 +357,47 @@ class Stretches:
             text += f"; the data plane followed {lag_s:.2f} s after the change"
         self.events.append(Event(at_ns / NS_PER_S, SETTLED, text))
         split = self._split
-        is_same = _alike(self.evidence.split, split)
+        is_same = alike(self.evidence.split, split)
         # Connections that were cut in the middle cannot be judged as wholes.
         if is_same and self.evidence.groups is None:
             return
-        if self._stretch + 1 >= MOST_STRETCHES:
+        if len(self._closed) + 1 >= MOST_STRETCHES:
             self._why = f"the split changed {MOST_STRETCHES} times; the last one is {split}"
             return
-        policy = policy_of_stretch(self._policy, self._stretch + 1)
+        policy = policy_of_stretch(self._policy, len(self._closed) + 1)
         try:
             evidence = Evidence.start(split, policy, self._seed)
         except ValueError as error:
             self._why = f"{split} cannot be judged: {error}"
             return
-        self._stretch += 1
         if not is_same:
             self.previous = self.evidence.split
+        self._closed.append(Stretch.of(self.evidence.split, self.source, tuple(self._parts)))
+        self._parts = []
         self.evidence = evidence
-        self._past = deque([(at_ns, evidence)])
+        self._past = deque([_Known(at_ns, 0, evidence)])
         self.source = self._next_source
 
-    def remarks(self) -> list[str]:
-        """Say what this did to the evidence, in sentences for the report."""
-        notes = list(self._remarks)
-        changes = sum(event.at_s >= 0 and event.kind != SETTLED for event in self.events)
-        if changes:
-            notes.append(
-                f"{'1 change was' if changes == 1 else f'{changes} changes were'} seen in the "
-                "cluster during the run"
-            )
-        if self.skipped:
-            notes.append(
-                f"{self.skipped} requests, sent around changes, are not judged: the data plane "
-                "needs time to settle"
-            )
-        if self._stretch:
-            why = "a change cut connections" if self.previous is None else "the split changed"
-            notes.append(
-                f"{why}: the verdict is about what came after, {self.evidence.split} alone, with"
-                f" an error rate of {self.evidence.policy.alpha:.2g} so that all stretches "
-                "together keep the one that was asked for"
-            )
-        if self.lags_s:
-            lags = ", ".join(f"{lag:.2f} s" for lag in self.lags_s)
-            notes.append(f"the data plane followed the API with a lag of {lags}")
-        return notes
+    def history(self, *, is_over: bool = False) -> History:
+        """Give what happened so far, as it is kept.
 
-    def reason(self) -> Reason:
-        """Give the reason of a run that ended while nothing could be judged."""
-        return Reason(
-            ReasonCode.EXPECTATION_MOVED,
-            f"Nothing is claimed: at the end of the run {self.doubt[0].lower() + self.doubt[1:]}.",
-            "Wait until the roll-out is over (kubectl rollout status), or give the run more time "
-            "with --max-time.",
+        Parameters
+        ----------
+        is_over : bool
+            Whether nothing more is judged; else what is judged now has no end.
+        """
+        parts = list(self._parts)
+        if not is_over and not self.doubt:
+            last = parts.pop() if parts else Part(first_connection=self._first_connection)
+            parts.append(replace(last, end_row=None, until_s=None))
+        return History(
+            stretches=(
+                *self._closed,
+                Stretch.of(self.evidence.split, self.source, tuple(parts)),
+            ),
+            events=tuple(self.events),
+            not_judged=self.skipped,
+            lags_s=tuple(self.lags_s),
+            doubt=self.doubt,
+            remarks=self._remarks,
         )
-
-
-def policy_of_stretch(policy: Policy, stretch: int = 0) -> Policy:
-    """Give the policy of a stretch: half of the error rates that are left.
-
-    Parameters
-    ----------
-    policy : Policy
-        Of the whole run.
-    stretch : int
-        From 0.
-
-    Notes
-    -----
-    The rates of all stretches sum to less than those of the run, so that by the union bound
-    any number of them keeps the claims of one.
-    """
-    part = 0.5 ** (stretch + 1)
-    return replace(policy, alpha=policy.alpha * part, beta=policy.beta * part)
-
-
-def _alike(one: Split, other: Split) -> bool:
-    """Whether two splits give each label the same share."""
-    labels = {*one.arms, *other.arms}
-
-    def share(split: Split, label: str) -> tuple[int, int]:
-        return (split.weights[split.arms.index(label)] if label in split.arms else 0, split.total)
-
-    return all(
-        share(one, label)[0] * other.total == share(other, label)[0] * one.total for label in labels
-    )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import kmock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -110,20 +110,16 @@ class FakeCluster:
         """Create an object; watches get an event."""
         self._send("POST", self._path(body), body)
 
-    def delete(self, body: Body) -> None:
-        """Delete an object; watches get an event."""
-        self._send("DELETE", f"{self._path(body)}/{body['metadata']['name']}", None)
-
     @staticmethod
     def _path(body: Body) -> str:
         *group, version, plural = PLURALS[body["kind"]].split("/")
         root = f"/apis/{group[0]}" if group else "/api"
         return f"{root}/{version}/namespaces/{body['metadata']['namespace']}/{plural}"
 
-    def _send(self, method: str, path: str, body: Body | None) -> None:
+    def _send(self, method: str, path: str, body: Body) -> None:
         request = urllib.request.Request(
             self.url + path,
-            data=None if body is None else json.dumps(body).encode(),
+            data=json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
             method=method,
         )
@@ -176,6 +172,22 @@ class FakeCluster:
                 lambda request, plural=plural: forbidden(plural),
             )
 
+    def revoke(self, *tokens: str) -> None:
+        """Accept some tokens no longer."""
+        headers = {f"Bearer {token}" for token in tokens}
+
+        def refuse(_: kmock.Request) -> None:
+            raise kmock.KubernetesError(status=401, reason="Unauthorized", message="Unauthorized")
+
+        self.react(lambda request: request.headers.get("Authorization") in headers, refuse)
+
+    def tokens(self) -> list[str]:
+        """Give the token of each request of weighbridge so far."""
+        return [
+            str(request.headers.get("Authorization")).removeprefix("Bearer ")
+            for request in self.asked()
+        ]
+
     def asked(self) -> list[kmock.Request]:
         """Give the requests of weighbridge so far."""
         return [
@@ -187,6 +199,31 @@ class FakeCluster:
     def kubeconfig(self, folder: Path, user: Mapping[str, Any] | None = None) -> Path:
         """Write a kubeconfig for this server."""
         return write_kubeconfig(folder, self.url, user)
+
+
+class Script:
+    """Does things one after the other, each as soon as so many requests were launched.
+
+    In threads: a client that waits for them would be a saturated one. What a run shows of its
+    progress is what this is called with.
+    """
+
+    def __init__(self, *acts: tuple[int, Callable[[], None]]) -> None:
+        self.acts = list(acts)
+        self.seen: list[Any] = []
+        self.threads: list[threading.Thread] = []
+
+    def __call__(self, progress: Any) -> None:
+        self.seen.append(progress.evidence)
+        is_free = not any(thread.is_alive() for thread in self.threads)
+        if self.acts and is_free and progress.launched >= self.acts[0][0]:
+            self.threads.append(threading.Thread(target=self.acts.pop(0)[1]))
+            self.threads[-1].start()
+
+    def end(self) -> None:
+        """Wait for the last one."""
+        for thread in self.threads:
+            thread.join()
 
 
 def forbidden(plural: str) -> None:

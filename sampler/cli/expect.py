@@ -65,7 +65,9 @@ def command(
     if json_file == "-":
         click.echo(document, nl=False)
     else:
-        click.echo("\n".join(to_text(view, findings, is_lint=is_lint)))
+        # What is refused is said once, at the end.
+        told = [each for each in findings if is_lint or each.message != str(refusal)]
+        click.echo("\n".join(to_text(view, told, is_lint=is_lint)))
     if json_file not in {None, "-"}:
         _write(Path(str(json_file)), document)
     if refusal is not None and not is_lint:
@@ -87,14 +89,9 @@ def _look_at_cluster(
     seen = overview.view
     if overview.refusal is not None and not is_lint and seen.observed is None:
         raise overview.refusal
-    findings = tuple(
-        each
-        for each in dict.fromkeys((*found, *overview.findings))
-        if is_lint or each.code != "not_expected"
-    )
     return (
         View(seen.observed, seen.declared, seen.configured, is_live=True),
-        findings,
+        tuple(dict.fromkeys((*found, *overview.findings))),
         overview.refusal,
     )
 

@@ -159,7 +159,7 @@ def _judged(expected: Expectation) -> dict[str, Any]:
     described = _described(expected)
     numbers = described.pop("numbers")
     bands = Tolerance().bands(expected.split)
-    tolerance = {band.arm: [max(band.low, 0.0), min(band.high, 1.0)] for band in bands}
+    tolerance = {band.arm: band.clipped for band in bands}
     return {**described, "tolerance": tolerance, "numbers": numbers}
 
 
@@ -167,7 +167,7 @@ def _described(expected: Expectation) -> dict[str, Any]:
     split, source = expected.split, expected.source
     return {
         "source": {"kind": source.kind, "name": source.name, "where": source.where},
-        "weights": dict(zip(split.arms, split.weights, strict=True)),
+        "weights": split.weight_of,
         "shares": {arm: split.share(arm) for arm in split.arms},
         "numbers": [
             {

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
 
+from sampler.cli.values import Count
 from sampler.errors import ExpectationError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from analysis.report import View
     from sampler.expect.lookout import Watch
     from sampler.expect.overview import Overview
     from sampler.expect.rules.findings import Finding
@@ -66,7 +67,7 @@ _OPTIONS = (
         help="With which label a version answers, where it is another word: v1.2.3=v1.",
     ),
     click.option(
-        "--step", type=click.IntRange(min=0), default=None, metavar="N",
+        "--step", type=Count(0), default=None, metavar="N",
         help="Of a Rollout: the current step, from 0. Of a Canary: how often it was raised.",
     ),
 )  # fmt: skip
@@ -102,11 +103,14 @@ class ForCheck:
     expected : Expectation
     watch : Watch or None
         How changes are noticed during the run; None without a cluster.
+    views : tuple of View
+        What is declared and configured, where a cluster was asked.
     """
 
     url: str
     expected: Expectation
     watch: Watch | None
+    views: tuple[View, ...] = ()
 
 
 def manifest_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -183,7 +187,9 @@ def overview_of(
     UsageError, ClusterError
         If the cluster cannot be asked.
     """
-    from sampler.expect.overview import look  # noqa: PLC0415 - only who asks a cluster pays
+    import asyncio  # noqa: PLC0415 - only who asks a cluster pays
+
+    from sampler.expect.overview import look  # noqa: PLC0415 - as above
     from sampler.expect.rules.resolve import expect  # noqa: PLC0415
 
     question = question_of(options, url, headers)
@@ -255,13 +261,15 @@ def expectation_for_check(
     from sampler.expect.rules.lint import lint  # noqa: PLC0415
     from sampler.expect.rules.resolve import expect  # noqa: PLC0415
 
-    watch = None
+    watch: Watch | None = None
+    views: tuple[View, ...] = ()
     if options["is_live"]:
         overview, findings = overview_of(options, url, headers)
         expected = overview.expectation()
         url = url or overview.address()
         findings += overview.findings
         watch = overview.watch(settle_s)
+        views = overview.view.beside()
     else:
         given = read(options, url, headers)
         expected = expect(given.inventory, given.question)
@@ -274,7 +282,7 @@ def expectation_for_check(
         if finding.code is FindingCode.UNACHIEVABLE_WEIGHT:
             raise ExpectationError(f"{finding.where}: {finding.message}", hint=finding.remedy)
     _warn(findings)
-    return ForCheck(str(url), expected, watch)
+    return ForCheck(str(url), expected, watch, views)
 
 
 def _warn(findings: Sequence[Finding]) -> None:

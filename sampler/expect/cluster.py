@@ -1,18 +1,17 @@
 """A Kubernetes API server, as a reader: get, list and watch, and nothing else.
 
-Credentials come from the kubeconfig (contexts, certificates, tokens, exec plugins) or, inside
-a pod without one, from its service account; kubernetes-asyncio reads them. Objects stay
-the plain mappings that the server sends.
+Objects stay the plain mappings that the server sends. Credentials that are not accepted any more
+are renewed once for each request (`sampler.expect.credentials`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import ssl
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 from sampler.errors import ClusterError, ExpectationError, UsageError
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from types import TracebackType
 
+    from sampler.expect.credentials import Access
     from sampler.expect.resources import Resource
 
 TIMEOUT_S = 10.0
@@ -29,28 +29,12 @@ TIMEOUT_S = 10.0
 _PAGE = 500
 _MOST_PAGES = 200
 _WATCH_S = 300
-_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_BROKEN = (ValueError, TypeError, KeyError, AttributeError, AssertionError)
-"""What kubernetes-asyncio raises for a kubeconfig that does not have its shape."""
+_SELDOM_S = 2.0
+"""Credentials are renewed no more often than this [s]: streams that fail are many."""
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How to reach a cluster.
-
-    Parameters
-    ----------
-    configuration : kubernetes_asyncio.client.Configuration
-        Server and credentials.
-    namespace : str
-        Of the context, or of the pod.
-    name : str
-        Of the context, for people.
-    """
-
-    configuration: Any
-    namespace: str
-    name: str
+class UnauthorizedError(UsageError):
+    """The server does not accept the credentials."""
 
 
 class ForbiddenError(ExpectationError):
@@ -63,89 +47,6 @@ class GoneError(Exception):
 
 class AbsentError(Exception):
     """The server does not have such a resource."""
-
-
-async def access(context: str | None = None, account: Path = _ACCOUNT) -> Access:
-    """Find out how to reach the cluster.
-
-    Parameters
-    ----------
-    context : str or None
-        Of the kubeconfig; None takes the current one.
-    account : Path
-        Folder of the pod's service account, used where there is no kubeconfig.
-
-    Raises
-    ------
-    UsageError
-        If kubernetes-asyncio is not installed, or no usable credentials are found.
-    """
-    try:
-        from kubernetes_asyncio import client, config  # noqa: PLC0415 - an extra, and heavy
-        from yaml import YAMLError  # type: ignore[import-untyped] # noqa: PLC0415 - comes with it
-    except ImportError as error:
-        raise UsageError(
-            "--cluster needs the package kubernetes-asyncio",
-            hint="pip install 'weighbridge[kubernetes]'",
-        ) from error
-    configuration = client.Configuration()
-    files = _kubeconfigs()
-    if not any(map(os.path.exists, files)):
-        return _in_cluster(config, configuration, account, files, context)
-    try:
-        async with asyncio.timeout(TIMEOUT_S * 3):
-            loader = await config.load_kube_config(
-                config_file=os.pathsep.join(files),
-                context=context,
-                client_configuration=configuration,
-                persist_config=False,
-            )
-    except TimeoutError as error:
-        raise UsageError(
-            f"the kubeconfig's credential plugin did not answer within {TIMEOUT_S * 3:g} s",
-            hint="run it by hand; it must not ask questions: kubectl auth whoami",
-        ) from error
-    except (config.ConfigException, YAMLError, OSError, *_BROKEN) as error:
-        raise UsageError(
-            f"the kubeconfig {os.pathsep.join(files)} cannot be used: {error}",
-            hint="see kubectl config get-contexts, and --context NAME; "
-            "kubectl auth whoami uses the same credentials",
-        ) from error
-    chosen = loader.current_context or {}
-    return Access(
-        configuration,
-        chosen.get("context", {}).get("namespace") or "default",
-        str(chosen.get("name", "")),
-    )
-
-
-def _kubeconfigs() -> list[str]:
-    named = os.environ.get("KUBECONFIG") or "~/.kube/config"
-    return [str(Path(each).expanduser()) for each in named.split(os.pathsep) if each]
-
-
-def _in_cluster(
-    config: Any, configuration: Any, account: Path, files: list[str], context: str | None
-) -> Access:
-    if context is not None:
-        raise UsageError(
-            f"--context {context}: there is no kubeconfig ({files[0] if files else 'KUBECONFIG'})",
-            hint="set KUBECONFIG",
-        )
-    try:
-        config.load_incluster_config(
-            client_configuration=configuration,
-            token_filename=str(account / "token"),
-            cert_filename=str(account / "ca.crt"),
-        )
-        namespace = (account / "namespace").read_text(encoding="utf-8").strip()
-    except (config.ConfigException, OSError) as error:
-        raise UsageError(
-            f"no cluster is known: there is no kubeconfig ({files[0] if files else 'KUBECONFIG'}), "
-            f"and this is no pod with a service account ({error})",
-            hint="set KUBECONFIG, or run in a pod whose account may read: examples/rbac.yaml",
-        ) from error
-    return Access(configuration, namespace or "default", "service account")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,19 +110,29 @@ class Cluster:
         self.access = access
         self._timeout_s = timeout_s
         self._client: Any = None
+        self._clients = AsyncExitStack()
+        self._renewing = asyncio.Lock()
+        self._renewals = 0
+        self._tried_s = -_SELDOM_S
 
     async def __aenter__(self) -> Self:
+        self._connect()
+        return self
+
+    def _connect(self) -> None:
+        """Make a client with the certificates of now; streams of earlier ones stay open."""
         from kubernetes_asyncio.client import ApiClient  # noqa: PLC0415 - an extra, and heavy
 
         try:
-            self._client = ApiClient(self.access.configuration)
+            client = ApiClient(self.access.configuration)
         except (OSError, ssl.SSLError) as error:
             raise UsageError(
                 f"the certificates of {self.access.configuration.host} cannot be used: {error}",
                 hint="see certificate-authority and client-certificate in the kubeconfig",
             ) from error
-        self._client.user_agent = "weighbridge"
-        return self
+        client.user_agent = "weighbridge"
+        self._clients.push_async_callback(client.close)
+        self._client = client
 
     async def __aexit__(
         self,
@@ -229,7 +140,7 @@ class Cluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._client.close()
+        await self._clients.aclose()
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Read a JSON document of the API.
@@ -245,8 +156,39 @@ class Cluster:
         ClusterError
             If the server cannot be reached, takes too long, or gives something else.
         """
-        document: dict[str, Any] = await self._guarded(self._get(path, query or {}), path)
+        document: dict[str, Any] = await self._admitted(
+            lambda: self._guarded(self._get(path, query or {}), path)
+        )
         return document
+
+    async def _admitted(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        """Ask; if the credentials are not accepted, once more with new ones."""
+        if self.access.origin.is_stale():
+            await self._renew(self._renewals)
+        known = self._renewals
+        try:
+            return await ask()
+        except UnauthorizedError:
+            if not await self._renew(known):
+                raise
+        return await ask()
+
+    async def _renew(self, known: int) -> bool:
+        """Renew the credentials, unless somebody did since; say whether there are other ones."""
+        async with self._renewing:
+            if self._renewals != known:
+                return True
+            if monotonic() - self._tried_s < _SELDOM_S:
+                return False
+            self._tried_s = monotonic()
+            before, certificate = self.access.identity(), self.access.certificate()
+            await self.access.origin.renew(self.access.configuration)
+            if self.access.identity() == before:
+                return False
+            if self.access.certificate() != certificate:
+                self._connect()
+            self._renewals += 1
+            return True
 
     async def list(self, resource: Resource, namespace: str) -> Listing:
         """List a resource in a namespace, page by page.
@@ -303,7 +245,7 @@ class Cluster:
             "timeoutSeconds": str(_WATCH_S),
         }
         path = resource.path(namespace)
-        response = await self._guarded(self._open(path, query), path)
+        response = await self._admitted(lambda: self._guarded(self._open(path, query), path))
 
         async def read() -> bytes:
             work = response.content.readline()
@@ -386,7 +328,7 @@ def _refuse(status: int, body: bytes, path: str) -> None:
         message = body[:80].decode("utf-8", "replace")
     match status:
         case 401:
-            raise UsageError(
+            raise UnauthorizedError(
                 f"the API server does not accept these credentials: {message}",
                 hint="see kubectl auth whoami; log in again, or choose another --context",
             )

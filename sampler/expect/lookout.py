@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sampler.clock import Clock
-    from sampler.expect.cluster import Access, Events
+    from sampler.expect.cluster import Events
+    from sampler.expect.credentials import Access
     from sampler.expect.live import Key, State
     from sampler.expect.rules.model import Expectation, Question
 
 GRACE_S = 0.2
 """How long objects may contradict each other before that is reported [s]: they arrive in
 separate streams."""
+PATIENCE_S = 1.0
+"""A stream that ended may take so long to be open again; then what should be is not known [s].
+Credentials that are renewed meanwhile take longer now and then."""
 _RETRY_S = (0.1, 0.5, 1.0, 2.0)
 """Waits between attempts to see again [s]; the last one is repeated."""
 
@@ -184,7 +188,7 @@ class Lookout:
         replaced, self._pods = pods != self._pods, pods
         if expectation is None:
             is_news, self._why = before is not None or why != self._why, why
-            return [Change(at_ns, None, True, why)] if is_news else []
+            return [Change(at_ns, None, is_of_endpoints=True, text=why)] if is_news else []
         self._why = ""
         if before is not None and not replaced and before.split == expectation.split:
             return []
@@ -218,11 +222,18 @@ class Lookout:
 
     async def _open(self, key: Key) -> None:
         """Open the stream of one resource, and list it first if what is known is too old."""
+        why = f"for {PATIENCE_S:g} s no watch could be opened"
+        late = asyncio.get_running_loop().call_later(PATIENCE_S, self._lose, key, why)
         try:
-            self._streams[key] = await self._cluster.watch(*key, self._state.versions[key])
-        except GoneError:
-            await self._list_again(key)
-            self._streams[key] = await self._cluster.watch(*key, self._state.versions[key])
+            try:
+                self._streams[key] = await self._cluster.watch(*key, self._state.versions[key])
+            except GoneError:
+                await self._list_again(key)
+                self._streams[key] = await self._cluster.watch(*key, self._state.versions[key])
+        finally:
+            late.cancel()
+        if self._blind.pop(key, None) is not None:
+            self._touch()  # what was missed is told by the stream
 
     async def _follow(self, key: Key) -> None:
         """Watch one resource until the run is over."""
@@ -264,9 +275,9 @@ class Lookout:
             else:
                 return
 
-    def _lose(self, key: Key, error: Exception) -> None:
+    def _lose(self, key: Key, why: object) -> None:
         if key not in self._blind:
-            self._blind[key] = f"{key[0].plural} in {key[1]} cannot be watched any more: {error}"
+            self._blind[key] = f"{key[0].plural} in {key[1]} cannot be watched any more: {why}"
             self._touch()
 
     async def _list_again(self, key: Key) -> None:

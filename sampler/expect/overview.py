@@ -8,15 +8,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sampler.errors import ExpectationError
-from sampler.expect.cluster import TIMEOUT_S, Cluster, access
+from sampler.expect.cluster import TIMEOUT_S, Cluster
+from sampler.expect.credentials import access
 from sampler.expect.live import changed_at, in_namespace, read, refuse_unreadable, watched
 from sampler.expect.lookout import Lookout, Watch
-from sampler.expect.rules.columns import Columns, columns
+from sampler.expect.rules.columns import Columns, ContradictionError, columns
 from sampler.expect.rules.endpoints import SERVICE_NAME
 from sampler.expect.rules.lint import lint, not_expected
 
 if TYPE_CHECKING:
-    from sampler.expect.cluster import Access
+    from sampler.expect.credentials import Access
     from sampler.expect.live import State
     from sampler.expect.rules.findings import Finding
     from sampler.expect.rules.model import Expectation, Question
@@ -176,7 +177,8 @@ async def look(
     async with Cluster(reached, timeout_s) as cluster:
         state = await read(cluster, question)
     await asyncio.sleep(0)  # lets the connections close
-    view, refusal = Columns(declared=declared), None
+    view = Columns(declared=declared)
+    refusal: ExpectationError | None = None
     if question.service or question.route:
         try:
             refuse_unreadable(state)
@@ -189,7 +191,9 @@ async def look(
         findings += view.observed.findings
     among = None if view.observed is None else _asked(view)
     findings += lint(state.configured(), question, among)
-    if refusal is not None:
+    if isinstance(refusal, ContradictionError):
+        findings.append(refusal.finding)
+    elif refusal is not None:
         findings.append(not_expected(refusal, ""))
     return Overview(reached, state, question, view, tuple(dict.fromkeys(findings)), refusal)
 

@@ -7,6 +7,7 @@ too, with lists inside. Each object keeps its file, and the line of each of its 
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,15 +79,27 @@ def read_manifests(path: str, namespace: str = "") -> tuple[Inventory, tuple[Fin
 
 def _texts(path: str) -> Iterator[tuple[str, str]]:
     if path == "-":
-        yield "stdin", sys.stdin.read()
+        with _readable("stdin"):
+            text = sys.stdin.read()
+        yield "stdin", text
         return
     root = Path(path)
-    for file in [root] if root.is_file() else _files(root):
-        try:
-            yield _shown(file), file.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-            raise ExpectationError(f"{_shown(file)} cannot be read: {reason}") from error
+    with _readable(f"--manifests {path}"):
+        files = [root] if root.is_file() else _files(root)
+    for file in files:
+        with _readable(_shown(file)):
+            text = file.read_text(encoding="utf-8-sig")
+        yield _shown(file), text
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Say what it is that cannot be read, and why."""
+    try:
+        yield
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise ExpectationError(f"{name} cannot be read: {reason}") from error
 
 
 def _files(root: Path) -> list[Path]:

@@ -19,7 +19,7 @@ from sampler.cli.expectation import schema
 from sampler.demo.process import EmbeddedService
 from sampler.errors import ClusterError, UsageError
 from sampler.expect import cluster as cluster_module
-from sampler.expect.cluster import access
+from sampler.expect.credentials import access
 from sampler.expect.overview import look
 from sampler.expect.resources import CONTEXT, EXTENSIONS, PODS, WORKLOADS
 from sampler.expect.rules.model import Question
@@ -270,10 +270,8 @@ def test_what_else_may_not_be_read_is_said_and_not_the_end(reach, asks):
     assert "belongs to an object app, which is not read" in out
 
 
-def test_an_api_server_that_cannot_be_reached_is_code_4(monkeypatch, tmp_path, asks):
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+def test_an_api_server_that_cannot_be_reached_is_code_4(monkeypatch, tmp_path, asks, closed_port):
+    url = f"http://127.0.0.1:{closed_port}"
     monkeypatch.setenv("KUBECONFIG", str(write_kubeconfig(tmp_path, url)))
 
     code, out, err = asks("--service", "app")

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from analysis.report import View
 from sampler.errors import ExpectationError
 from sampler.expect.rules.endpoints import endpoints_of, top_of
 from sampler.expect.rules.findings import Finding, FindingCode
@@ -19,6 +20,22 @@ if TYPE_CHECKING:
     from sampler.expect.rules.objects import Inventory, KubeObject
 
 _PODS = ("replicas", "pod")
+
+
+class ContradictionError(ExpectationError):
+    """Two views of one split do not agree.
+
+    Parameters
+    ----------
+    code : FindingCode
+        Which two.
+    message, hint : str
+        With both places, and what to do.
+    """
+
+    def __init__(self, code: FindingCode, message: str, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.finding = Finding(code, message, hint, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +59,27 @@ class Columns:
     observed: Expectation | None = None
     findings: tuple[Finding, ...] = ()
 
-    def contradiction(self) -> ExpectationError | None:
+    def beside(self) -> tuple[View, ...]:
+        """Give what stands in a report beside the expectation, which is what is observed here."""
+        named = (("declared", self.declared), ("configured", self.configured))
+        return tuple(
+            View(name, each.source, _shares(each)) for name, each in named if each is not None
+        )
+
+    def contradiction(self) -> ContradictionError | None:
         """Give the first contradiction between two of them, with both places."""
         if self.declared and self.configured and _differ(self.declared, self.configured):
-            return ExpectationError(
+            return ContradictionError(
+                FindingCode.DECLARED_DIFFERS,
                 f"declared is {self.declared.split} ({self.declared.source.where}), and the "
                 f"cluster is configured for {self.configured.split} "
                 f"({self.configured.source.where})",
-                hint="apply what was declared, or wait until it is: kubectl diff -f PATH; "
+                "apply what was declared, or wait until it is: kubectl diff -f PATH; "
                 "to weigh what the cluster has, leave --manifests out",
             )
         return None if self.configured is None or self.observed is None else self._missing()
 
-    def _missing(self) -> ExpectationError | None:
+    def _missing(self) -> ContradictionError | None:
         """Say which version should run and does not, or runs and should not."""
         if self.configured is None or self.observed is None:
             return None
@@ -70,9 +95,10 @@ class Columns:
                 else f"{label} is not configured ({where[0]}), and its endpoints are ready "
                 f"({where[1]})"
             )
-            return ExpectationError(
+            return ContradictionError(
+                FindingCode.RUNNING_DIFFERS,
                 said,
-                hint="wait until the roll-out is over: kubectl rollout status; pods that do not "
+                "wait until the roll-out is over: kubectl rollout status; pods that do not "
                 "get ready say why: kubectl get pods, kubectl describe pod",
             )
         return None

@@ -21,6 +21,7 @@ class FindingCode(StrEnum):
 
     AUTOSCALED = "autoscaled"
     BACKEND_MISSING = "backend_missing"
+    DECLARED_DIFFERS = "declared_differs"
     DEFAULT_WEIGHTS = "default_weights"
     DUPLICATE_OBJECT = "duplicate_object"
     FORBIDDEN = "forbidden"
@@ -35,6 +36,7 @@ class FindingCode(StrEnum):
     ROLLOUT_HAS_STEPS = "rollout_has_steps"
     ROUTE_DECIDES = "route_decides"
     ROUTE_NOT_ACCEPTED = "route_not_accepted"
+    RUNNING_DIFFERS = "running_differs"
     SELECTS_NOTHING = "selects_nothing"
     SESSION_AFFINITY = "session_affinity"
     STICKY = "sticky"

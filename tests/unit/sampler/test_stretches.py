@@ -64,7 +64,7 @@ def test_without_news_every_connection_is_judged():
     stretches.weigh(sent((0, 1), mixed(0.1, RATE)))
 
     assert stretches.evidence.judged == RATE
-    assert stretches.is_uniform
+    assert stretches.history().is_uniform
     assert not stretches.doubt
     assert stretches.events == []
 
@@ -149,7 +149,9 @@ def test_while_nobody_knows_what_should_be_nothing_is_judged():
     stretches.look(0)
     stretches.weigh(sent((0.5, 1.5), mixed(0.1, 100)))
     assert (stretches.evidence.judged, stretches.doubt) == (0, "no endpoint is ready")
-    assert stretches.reason().message.endswith("no endpoint is ready.")
+    reason = stretches.history().moved()
+    assert reason is not None
+    assert reason.message.endswith("no endpoint is ready.")
 
     news.pending.append(change(2.0, NINE))
     stretches.look(0)
