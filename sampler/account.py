@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from analysis import Outcome, decide
+from analysis import Outcome, decide, measured
 from analysis.causes import Surroundings
-from analysis.clusters import effective_draws, groups_of, notes_on
+from analysis.clusters import groups_of, notes_on
 from analysis.health import health_of
-from analysis.intervals import kt_interval, shares_with_intervals
 from analysis.pace import pace_of
 from analysis.reasons import SPARE_THE_TARGET
-from analysis.replicas import replica_warnings
+from analysis.replicas import ReplicaCounts, replica_warnings
 from analysis.report import (
     Check,
     Expected,
@@ -23,10 +22,9 @@ from analysis.report import (
     ReasonCode,
     Report,
     Run,
-    Samples,
     Verdict,
 )
-from analysis.tally import addresses_of
+from analysis.rounding import amount
 from analysis.verdict import Ended, decided, with_health
 from sampler._version import __version__
 from sampler.clock import NS_PER_S
@@ -38,12 +36,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from analysis import Decision, Evidence, Tally
-    from analysis.clusters import Clustering, Clusters
+    from analysis.clusters import Clusters
     from analysis.health import HealthEvidence
-    from analysis.replicas import ReplicaCounts
     from sampler.engine import Engine
+    from sampler.history import History
     from sampler.runplan import RunPlan
-    from sampler.stretches import Stretches
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +75,7 @@ class Course:
         The run's folder.
     warnings : list of str
         What this machine's limits may do to the plan.
-    stretches : Stretches or None
+    history : History or None
         What happened to the expectation, where that was watched.
     """
 
@@ -95,7 +92,12 @@ class Course:
     cpu_s: float
     path: Path | None
     warnings: list[str]
-    stretches: Stretches | None = None
+    history: History | None = None
+
+
+def _is_told(course: Course, detail: str) -> bool:
+    """Whether the reason for which nothing could be measured says it already."""
+    return course.unmeasurable is not None and detail in course.unmeasurable.message
 
 
 def write_up(course: Course) -> Report:
@@ -123,7 +125,9 @@ def write_up(course: Course) -> Report:
         reasons=reasons,
         expected=expected_of(course.plan, course.evidence),
         observed=_observed(course),
-        samples=_samples(course, clustering),
+        samples=measured.samples_of(
+            course.tally, course.evidence, clustering, shed=course.engine.shed
+        ),
         decision=None
         if decision is None
         else decided(course.plan.policy, decision.decided_after, checks),
@@ -134,16 +138,16 @@ def write_up(course: Course) -> Report:
         else health_of(course.health, seed=abs(course.plan.seed)),
         groups=groups,
         notes=[*_notes(course, groups), *(() if decision is None else decision.notes)],
-        events=() if course.stretches is None else tuple(course.stretches.events),
+        events=() if course.history is None else course.history.events,
     )
 
 
 def _moved(course: Course) -> Reason | None:
     """Say that nothing could be judged at the end, because the expectation had moved."""
-    stretches, evidence = course.stretches, course.evidence
-    if stretches is None or evidence is None or evidence.settled is not None:
+    history, evidence = course.history, course.evidence
+    if history is None or evidence is None or evidence.settled is not None:
         return None
-    return stretches.reason() if stretches.doubt else None
+    return history.moved()
 
 
 def _final_decision(course: Course) -> Decision | None:
@@ -159,17 +163,23 @@ def _final_decision(course: Course) -> Decision | None:
         ended = Ended.TIME
     else:
         ended = Ended.SAMPLES
-    is_uniform = course.stretches is None or course.stretches.is_uniform
+    is_uniform = course.history is None or course.history.is_uniform
     seen = course.tally if course.plan.load.connection.is_fresh and is_uniform else None
     per_s = course.tally.launched / course.engine.strain().sending_s
     around = Surroundings(
-        course.replicas,
+        _replicas(course),
         course.plan.replica_counts,
         course.plan.previous,
         pace_of(course.health, per_s, course.plan.policy.alpha),
     )
     decision = decide(course.evidence, ended, seen, around)
     return with_health(decision, course.health, course.plan.policy.alpha)
+
+
+def _replicas(course: Course) -> ReplicaCounts:
+    """Give the replicas that answered, if they were the same ones throughout the run."""
+    is_uniform = course.history is None or course.history.is_uniform
+    return course.replicas if is_uniform else ReplicaCounts()
 
 
 def _explain_overload(course: Course) -> Reason:
@@ -197,59 +207,15 @@ def _doubt(course: Course, reason: Reason) -> Reason | None:
 
 def expected_of(plan: RunPlan, evidence: Evidence | None) -> Expected | None:
     """Describe what is expected; None if nothing is judged."""
-    split = plan.split
-    if split is None or evidence is None:
-        return None
-    return Expected(
-        source=plan.source,
-        weights=dict(zip(split.arms, split.weights, strict=True)),
-        shares={arm: split.share(arm) for arm in split.arms},
-        tolerance={band.arm: (max(band.low, 0.0), min(band.high, 1.0)) for band in evidence.bands},
-    )
+    return None if evidence is None else measured.expected_of(evidence, plan.source, plan.views)
 
 
 def _observed(course: Course) -> Observed:
-    replicas: dict[str, dict[str, int]] = {}
-    for (label, replica), n in sorted(course.tally.replicas.items()):
-        replicas.setdefault(label, {})[replica] = n
     if course.evidence is not None:
-        table = shares_with_intervals(course.evidence)
-        return Observed(
-            counts=course.evidence.answers,
-            shares={label: share for label, (share, _, _) in table.items()},
-            intervals={label: (low, high) for label, (_, low, high) in table.items()},
-            replicas=replicas,
-            addresses=addresses_of(course.tally),
-        )
-    counts = dict(course.tally.labels.most_common())
-    n = course.tally.labelled
-    # Without a fresh connection each, samples are dependent and no interval holds.
-    is_independent = course.plan.load.connection.is_fresh and n > 0
-    return Observed(
-        counts=counts,
-        shares={label: count / n for label, count in counts.items()},
-        intervals={
-            label: kt_interval(n, count, course.plan.policy.alpha)
-            for label, count in counts.items()
-        }
-        if is_independent
-        else {},
-        replicas=replicas,
-        addresses=addresses_of(course.tally),
-    )
-
-
-def _samples(course: Course, clustering: Clustering | None) -> Samples:
-    return Samples(
-        launched=course.tally.launched,
-        labelled=course.tally.labelled,
-        independent=course.tally.connections if course.evidence is None else course.evidence.judged,
-        connections=course.tally.connections,
-        shed=course.engine.shed,
-        outcomes={
-            outcome.key: course.tally.outcomes[outcome] for outcome in sorted(course.tally.outcomes)
-        },
-        effective=effective_draws(course.evidence, clustering, course.tally.labelled),
+        return measured.observed_of(course.evidence, course.tally)
+    is_independent = course.plan.load.connection.is_fresh
+    return measured.observed_unjudged(
+        course.tally, course.plan.policy.alpha if is_independent else None
     )
 
 
@@ -316,8 +282,8 @@ def _strain_notes(course: Course) -> list[str]:
 
 def _notes(course: Course, groups: Groups | None) -> list[str]:
     notes = [*course.warnings, *_strain_notes(course)]
-    if course.stretches is not None:
-        notes += course.stretches.remarks()
+    if course.history is not None:
+        notes += course.history.notes(course.plan.policy)
     if course.plan.target.insecure:
         notes.append("--insecure: no certificate was verified; whoever answered was believed")
     remotes = course.engine.recorder.remotes
@@ -328,10 +294,10 @@ def _notes(course: Course, groups: Groups | None) -> list[str]:
         )
     for outcome in sorted(course.tally.outcomes):
         details = course.engine.recorder.details.get(outcome)
-        if details and outcome is not Outcome.OK:
+        if details and outcome is not Outcome.OK and not _is_told(course, details[0]):
             n = course.tally.outcomes[outcome]
-            notes.append(f"{n} times {outcome.key}, for example: {details[0]}")
+            notes.append(f"{amount(n)} times {outcome.key}, for example: {details[0]}")
     if groups is not None:
         notes += notes_on(groups, course.evidence, course.tally.launched)
-    notes += replica_warnings(course.replicas, course.plan.replica_counts, course.plan.policy.alpha)
-    return notes
+    counts, alpha = course.plan.replica_counts, course.plan.policy.alpha
+    return [*notes, *replica_warnings(_replicas(course), counts, alpha)]

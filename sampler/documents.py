@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sampler.errors import UsageError
+from sampler.history import traced
 from sampler.store import StoredRun, read
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from analysis import Batch, Policy, Report
     from analysis.render.html import Drawing, Reading
+    from sampler.history import History
 
 HTML = "report.html"
 SPLIT_SVG = "split.svg"
@@ -39,7 +41,11 @@ def page_of(report: Report) -> str:
     from analysis.render.html import to_html  # noqa: PLC0415 - jinja2, few runs need it
 
     run = _run_of(report)
-    drawings = draw_all(report, None) if run is None else draw_all(report, run.batch, run.policy)
+    drawings = (
+        draw_all(report, None)
+        if run is None
+        else draw_all(report, run.batch, run.policy, run.history)
+    )
     page = to_html(report, drawings)
     if run is not None and _is_its_own(run, report):
         _keep(run, report, page, drawings)
@@ -77,7 +83,12 @@ def _split_png(run: StoredRun, report: Report) -> bytes:
     return to_png(partial(split_over_time, run.batch, report))
 
 
-def draw_all(report: Report, batch: Batch | None, policy: Policy | None = None) -> list[Drawing]:
+def draw_all(
+    report: Report,
+    batch: Batch | None,
+    policy: Policy | None = None,
+    history: History | None = None,
+) -> list[Drawing]:
     """Draw every figure that suits a run, as SVG.
 
     Parameters
@@ -87,6 +98,8 @@ def draw_all(report: Report, batch: Batch | None, policy: Policy | None = None) 
         Its samples; without them only the replicas are drawn.
     policy : Policy or None
         That the run was judged by, its budget included; None takes what the report tells of it.
+    history : History or None
+        What happened to its expectation, where that was watched.
     """
     from analysis.render.html import Drawing  # noqa: PLC0415 - as above
     from sampler.drawing import to_svg  # noqa: PLC0415 - matplotlib
@@ -98,8 +111,13 @@ def draw_all(report: Report, batch: Batch | None, policy: Policy | None = None) 
             to_svg(each.draw, f"figure-{each.name}", each.caption, each.spoken),
             each.reading,
         )
-        for each in _figures(report, batch, policy)
+        for each in _figures(report, batch, policy, history)
     ]
+
+
+def is_drawn(report: Report) -> bool:
+    """Whether there is something to draw: without a single label, figures would be empty."""
+    return report.samples.labelled > 0
 
 
 class _Figure(NamedTuple):
@@ -112,18 +130,23 @@ class _Figure(NamedTuple):
     reading: Reading | None = None
 
 
-def _figures(report: Report, batch: Batch | None, policy: Policy | None) -> Iterator[_Figure]:
+def _figures(
+    report: Report, batch: Batch | None, policy: Policy | None, history: History | None
+) -> Iterator[_Figure]:
+    if not is_drawn(report):
+        return
     if batch is not None and len(batch):
-        yield from _of_samples(report, batch, policy)
+        yield from _of_samples(report, batch, policy, history)
     elif _has_replicas(report):
         yield _replicas(report)
 
 
-def _of_samples(report: Report, batch: Batch, policy: Policy | None) -> Iterator[_Figure]:
+def _of_samples(
+    report: Report, batch: Batch, policy: Policy | None, history: History | None
+) -> Iterator[_Figure]:
     from analysis import figures  # noqa: PLC0415 - matplotlib
     from analysis.render import summary  # noqa: PLC0415 - as above
     from analysis.timeline import Timeline  # noqa: PLC0415 - as above
-    from analysis.trace import asked_of, trace  # noqa: PLC0415 - as above
 
     timeline = Timeline.of(batch, report)
     yield _Figure(
@@ -133,15 +156,14 @@ def _of_samples(report: Report, batch: Batch, policy: Policy | None) -> Iterator
         partial(figures.split_over_time, batch, report, timeline=timeline),
         figures.split_reading(timeline, report),
     )
-    asked = [each for each in (policy, asked_of(report)) if each is not None]
-    traced = next(filter(None, (trace(batch, report, each) for each in asked)), None)
-    if traced is not None:
+    trace = traced(batch, report, policy, history)
+    if trace is not None:
         yield _Figure(
             "evidence",
             "How the evidence grew, and the boundaries at which it decides.",
-            figures.evidence_in_words(traced),
-            partial(figures.evidence_over_connections, traced, report),
-            figures.evidence_reading(traced, report),
+            figures.evidence_in_words(trace),
+            partial(figures.evidence_over_connections, trace, report),
+            figures.evidence_reading(trace, report),
         )
     if _has_replicas(report):
         yield _replicas(report)

@@ -15,23 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis import ABSENT, Evidence, Policy, Tally, decide, finish, weigh
-from analysis.clusters import Clusters, effective_draws, groups_of, notes_on
+from analysis.clusters import Clusters, groups_of, notes_on
 from analysis.health import HealthEvidence, HealthPolicy, health_of
-from analysis.intervals import shares_with_intervals
-from analysis.report import (
-    Expected,
-    Observed,
-    Performance,
-    ReasonCode,
-    Report,
-    Run,
-    Samples,
-    Source,
-)
+from analysis.measured import expected_of, observed_of, samples_of
+from analysis.report import Performance, ReasonCode, Report, Run, Source, Verdict
 from analysis.verdict import Ended, decided, with_health
 from sampler._version import __version__
 from sampler.clock import NS_PER_S
 from sampler.errors import UsageError
+from sampler.history import Retelling
 from sampler.intent import from_document
 from sampler.logs import StoredSamples
 from sampler.store import PLAN, REPORT, StoredRun
@@ -40,8 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from analysis import Batch, Decision, Split
-    from analysis.clusters import Clustering
-    from analysis.report import Groups
+    from analysis.report import Groups, View
+    from sampler.history import History
     from sampler.logs import Quality, Record
 
 RECORDED = "recorded"
@@ -73,6 +65,9 @@ class Judging:
     health : HealthPolicy or None
         How much worse the canary may be; None does not compare it, since foreign logs say
         neither status nor duration.
+    history : History or None
+        What happened to the expectation while the run went on: its last stretch is judged, and
+        `split` is the one of that. None judges every sample.
     """
 
     split: Split
@@ -84,6 +79,7 @@ class Judging:
     run: Path | None = None
     command: str = ""
     health: HealthPolicy | None = None
+    history: History | None = None
 
 
 def judge(record: Record, judging: Judging) -> Report:
@@ -109,13 +105,19 @@ def judge(record: Record, judging: Judging) -> Report:
     original = _original(judging.run)
     # The seed breaks ties of a guard: with that of the run, the verdict is that of the run.
     policy = _matching(judging)
-    evidence = Evidence.start(judging.split, policy, 0 if original is None else original.run.seed)
+    own = {} if judging.run is None else stored_plan(judging.run)
+    seed = own.get("seed", 0) if original is None else original.run.seed
+    history = judging.history
+    told = None if history is None else Retelling(history, policy, seed)
+    evidence = Evidence.start(judging.split, policy, seed) if told is None else told.evidence
     tally, last_ns = Tally(), 0
-    health = None if judging.health is None else HealthEvidence.start(judging.split, judging.health)
+    # As live: the versions that are compared are those of the start.
+    first = judging.split if history is None else history.stretches[0].split
+    health = None if judging.health is None else HealthEvidence.start(first, judging.health)
     clusters = Clusters()
     for recorded in record.batches():
         batch = _as_planned(recorded, policy)
-        evidence = weigh(evidence, batch)
+        evidence = weigh(evidence, batch) if told is None else told.weigh(batch)
         clusters.observe(batch)
         health = None if health is None else health.observe(batch)
         tally += Tally.of(batch)
@@ -128,8 +130,10 @@ def judge(record: Record, judging: Judging) -> Report:
     is_independent = record.quality.repeated == 0
     clustering = None if is_independent else clusters.finish()
     groups = None if clustering is None else groups_of(clustering, evidence)
-    decision = _decide(evidence, tally if is_independent else None)
+    is_uniform = history is None or history.is_uniform
+    decision = _decide(evidence, tally if is_independent and is_uniform else None)
     decision = with_health(decision, health, judging.policy.alpha)
+    decision = _moved(decision, evidence, history)
     if judging.run is None:
         decision = _of_a_log(decision)
     performance = _performance(tally.launched, last_ns, is_independent=is_independent)
@@ -147,14 +151,18 @@ def judge(record: Record, judging: Judging) -> Report:
     return Report(
         verdict=decision.verdict,
         reasons=list(decision.reasons),
-        expected=_expected(evidence, judging.source),
-        observed=_observed(evidence, tally),
-        samples=_samples(evidence, tally, clustering),
+        expected=expected_of(evidence, judging.source, _views(original, judging)),
+        observed=observed_of(evidence, tally),
+        samples=samples_of(tally, evidence, clustering),
         decision=decided(policy, decision.decided_after, decision.checks),
         performance=performance,
         run=replace(run, command=judging.command),
         groups=groups,
-        notes=_notes(record.quality, evidence, groups),
+        notes=[
+            *([] if history is None else history.notes(policy)),
+            *_notes(record.quality, evidence, groups),
+        ],
+        events=() if history is None else history.events,
         health=None if health is None else health_of(health, seed=abs(run.seed)),
     )
 
@@ -192,7 +200,7 @@ def rejudge(
     ValueError
         If the tolerance or the comparison of health does not fit the split.
     """
-    own = _intent_of(run.path)
+    own = stored_plan(run.path)
     stored = stored_expectation(run.path)
     if split is None and stored is None:
         raise UsageError(
@@ -200,8 +208,10 @@ def rejudge(
             hint='give one: rejudge(run, Split.parse("v1=9,v2=1"))',
         )
     source = Source(name="rejudge", where="call")
+    history = None
     if split is None and stored is not None:
         split, source = stored
+        history = run.history
     judging = Judging(
         split=split,  # type: ignore[arg-type]  # one of the two is there
         policy=policy or own.get("policy") or Policy(),
@@ -209,12 +219,13 @@ def rejudge(
         name=run.path.name,
         run=run.path,
         health=health or own.get("health") or HealthPolicy(),
+        history=history,
     )
     return judge(StoredSamples(run.path), judging)
 
 
-def _intent_of(folder: Path) -> dict[str, Any]:
-    """Read what the run set out to do, if that was kept."""
+def stored_plan(folder: Path) -> dict[str, Any]:
+    """Read what the run set out to do, by name as in `sampler.intent`; empty if not kept."""
     try:
         return from_document(json.loads((folder / PLAN).read_text(encoding="utf-8")))
     except (OSError, ValueError, UsageError):
@@ -222,14 +233,17 @@ def _intent_of(folder: Path) -> dict[str, Any]:
 
 
 def stored_expectation(folder: Path) -> tuple[Split, Source] | None:
-    """Read the split that a run was checked for; None if it has no report or was not judged."""
+    """Read the split that a run was checked for; None if it was not, or nothing says so."""
     from analysis import Split  # noqa: PLC0415 - a type elsewhere in this module
 
     original = _original(folder)
-    if original is None or original.expected is None:
+    if original is None:  # the run was killed: its plan is there from the start
+        plan = stored_plan(folder)
+        return None if plan.get("split") is None else (plan["split"], plan["source"])
+    if original.expected is None:
         return None
     weights = original.expected.weights
-    return Split(tuple(weights), tuple(weights.values())), original.expected.source
+    return Split.of(weights), original.expected.source
 
 
 def _as_planned(batch: Batch, policy: Policy) -> Batch:
@@ -241,7 +255,7 @@ def _as_planned(batch: Batch, policy: Policy) -> Batch:
 
 def _matching(judging: Judging) -> Policy:
     """Give the policy, with the answers of a connection that the run was judged with."""
-    own = {} if judging.run is None else _intent_of(judging.run)
+    own = {} if judging.run is None else stored_plan(judging.run)
     if judging.policy.per_connection > 1 or "policy" not in own:
         return judging.policy
     return replace(judging.policy, per_connection=own["policy"].per_connection)
@@ -264,6 +278,24 @@ def _decide(evidence: Evidence, seen: Tally | None) -> Decision:
         else "Look at the columns: no row stands for a connection."
     )
     return replace(decision, reasons=(replace(first, remedy=remedy), *others))
+
+
+def _views(original: Report | None, judging: Judging) -> tuple[View, ...]:
+    """Give what else the run read of the split that is judged."""
+    expected = None if original is None else original.expected
+    if expected is None or expected.weights != judging.split.weight_of:
+        return ()
+    return expected.views
+
+
+def _moved(decision: Decision, evidence: Evidence, history: History | None) -> Decision:
+    """Say so where nothing could be judged at the end, because the expectation had moved."""
+    if history is None or evidence.settled is not None:
+        return decision
+    moved = history.moved()
+    if moved is None or decision.verdict is not Verdict.INCONCLUSIVE:
+        return decision
+    return replace(decision, reasons=(moved, *decision.reasons))
 
 
 def _of_a_log(decision: Decision) -> Decision:
@@ -291,41 +323,6 @@ def _performance(launched: int, last_ns: int, *, is_independent: bool) -> Perfor
         concurrency=1,
         offered_per_s=None,
         connection="fresh" if is_independent else "reuse",
-    )
-
-
-def _expected(evidence: Evidence, source: Source) -> Expected:
-    split = evidence.split
-    return Expected(
-        source=source,
-        weights=dict(zip(split.arms, split.weights, strict=True)),
-        shares={arm: split.share(arm) for arm in split.arms},
-        tolerance={band.arm: (max(band.low, 0.0), min(band.high, 1.0)) for band in evidence.bands},
-    )
-
-
-def _observed(evidence: Evidence, tally: Tally) -> Observed:
-    table = shares_with_intervals(evidence)
-    replicas: dict[str, dict[str, int]] = {}
-    for (label, replica), n in sorted(tally.replicas.items()):
-        replicas.setdefault(label, {})[replica] = n
-    return Observed(
-        counts=evidence.answers,
-        shares={label: share for label, (share, _, _) in table.items()},
-        intervals={label: (low, high) for label, (_, low, high) in table.items()},
-        replicas=replicas,
-    )
-
-
-def _samples(evidence: Evidence, tally: Tally, clustering: Clustering | None) -> Samples:
-    return Samples(
-        launched=tally.launched,
-        labelled=tally.labelled,
-        independent=evidence.judged,
-        connections=tally.connections,
-        shed=0,
-        outcomes={outcome.key: tally.outcomes[outcome] for outcome in sorted(tally.outcomes)},
-        effective=effective_draws(evidence, clustering, tally.labelled),
     )
 
 

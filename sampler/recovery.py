@@ -6,6 +6,9 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from analysis.reasons import interrupted
+from analysis.report import Verdict
+from analysis.rounding import amount
 from sampler.clock import NS_PER_S
 from sampler.columns import to_batch
 from sampler.errors import UsageError
@@ -15,7 +18,7 @@ from sampler.runplan import RunPlan
 from sampler.store import PLAN, REPORT
 
 if TYPE_CHECKING:
-    from analysis import Batch, Report
+    from analysis import Batch, Evidence, Report
     from sampler.store import StoredRun
 
 
@@ -52,7 +55,8 @@ def report_of(run: StoredRun) -> Report:
     weighing = Weighing(RunPlan(**from_document(document)))
     weighing.warnings = []
     batch = to_batch(run.table)
-    report = weighing.replay([batch] if len(batch) else [])
+    batches = [batch] if len(batch) else []
+    report = _undecided(weighing.replay(batches, run.history), weighing.evidence)
     duration_s = _last_instant_ns(batch) / NS_PER_S
     return replace(
         report,
@@ -74,10 +78,22 @@ def report_of(run: StoredRun) -> Report:
     )
 
 
+def _undecided(report: Report, evidence: Evidence | None) -> Report:
+    """Claim nothing, whatever the samples would prove.
+
+    The rules that end a run did not end this one, and what its client and its target suffered
+    is not known.
+    """
+    if evidence is None or report.verdict is not Verdict.FAIL:
+        return report
+    reasons = [interrupted(evidence), *report.reasons]
+    return replace(report, verdict=Verdict.INCONCLUSIVE, reasons=reasons)
+
+
 def _what_is_missing(n: int) -> str:
     return (
-        f"the run was cut off: made again from the {n} samples that it left; what came in its "
-        "last second, what was shed and how busy the client was is not known"
+        f"the run was cut off: made again from the {amount(n)} samples that it left; what came in "
+        "its last second, what was shed and how busy the client was is not known"
     )
 
 

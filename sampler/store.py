@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from analysis import Policy, Report, Tally
     from analysis.trace import Trace
+    from sampler.history import History
 
 SAMPLES = "samples.parquet"
 STREAM = "samples.arrows"
@@ -120,8 +121,15 @@ class RunWriter:
             if expected is not None:
                 self._write_text(EXPECTATION, json.dumps(expected, indent=2) + "\n")
 
+    def expect(self, expected: Mapping[str, Any]) -> None:
+        """Write what is expected anew, because it changed while the run went on."""
+        with self._keeping():
+            self._write_text(EXPECTATION, json.dumps(expected, indent=2) + "\n")
+
     def open_stream(self) -> None:
         """Open the stream now: later there may be no descriptor left for it."""
+        import concurrent.futures.thread  # noqa: PLC0415, F401 - what `flush` is called in
+
         import pyarrow as pa  # noqa: PLC0415 - heavy, and a short run never streams
 
         if self._stream is None:
@@ -152,8 +160,18 @@ class RunWriter:
                 self._streamed += len(batch)
             self._sink.flush()
 
-    def finish(self, report: Report, tally: Tally) -> None:
+    def finish(
+        self, report: Report, tally: Tally, history: Mapping[str, Any] | None = None
+    ) -> None:
         """Write the documents and turn the stream into ``samples.parquet``.
+
+        Parameters
+        ----------
+        report : Report
+        tally : Tally
+            All samples.
+        history : mapping or None
+            What ``expectation.json`` holds besides, where the expectation was watched.
 
         Each file appears whole or not at all, so that a run that is killed here, or finds the
         disk full, is still read from its stream.
@@ -165,7 +183,7 @@ class RunWriter:
             self._write_samples()
             self._write_windows(tally)
             if report.expected is not None:
-                document = json.loads(to_json(report))["expected"]
+                document = json.loads(to_json(report))["expected"] | dict(history or {})
                 self._write_text(EXPECTATION, json.dumps(document, indent=2) + "\n")
             if report.verdict is not None:
                 self._write_text(JUNIT, to_junit(report))
@@ -278,6 +296,19 @@ class StoredRun:
         return plan
 
     @cached_property
+    def history(self) -> History | None:
+        """What happened to the expectation; None of a run that did not watch any.
+
+        Raises
+        ------
+        UsageError
+            If the file cannot be read.
+        """
+        from sampler.history import read_history  # noqa: PLC0415 - few readers ask for it
+
+        return read_history(self.path / EXPECTATION)
+
+    @cached_property
     def table(self) -> pa.Table:
         """All samples, one row each, in send order (an Arrow table).
 
@@ -388,16 +419,15 @@ class StoredRun:
         raise ValueError(f"expected split, evidence, replicas, times or connections, got {name!r}")
 
     def _trace(self) -> Trace:
-        from analysis.trace import asked_of, trace  # noqa: PLC0415 - as matplotlib
+        from sampler.history import traced  # noqa: PLC0415 - as matplotlib
 
-        policy = self.policy or asked_of(self.report)
-        traced = None if policy is None else trace(self.batch, self.report, policy)
-        if traced is None:
+        found = traced(self.batch, self.report, self.policy, self.history)
+        if found is None:
             raise UsageError(
                 f"{self.path} does not hold the plan, the samples and the report of one decision",
                 hint="the evidence can be drawn for runs of weighbridge check",
             )
-        return traced
+        return found
 
     def to_pandas(self) -> pd.DataFrame:
         """All samples as a pandas data frame."""

@@ -6,16 +6,13 @@ documents. Run from the repository: ``.venv/bin/python -m tests.example_reports`
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from sampler.demo.process import EmbeddedService
+from tests.processes import REPOSITORY, WEIGHBRIDGE, completed
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 EXAMPLES = REPOSITORY / "reports" / "example"
 
 # Name, pods of the Service, what is expected of it, further arguments, exit code.
@@ -46,14 +43,8 @@ def _compare(first: str, second: str) -> None:
     folder.mkdir()
     files = [("--json", "json"), ("--markdown", "md"), ("--html", "html")]
     arguments = [part for option, end in files for part in (option, f"compared/comparison.{end}")]
-    subprocess.run(
-        [sys.executable, "-m", "sampler.cli", "report", first, second, *arguments],
-        cwd=EXAMPLES,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
+    command = [*WEIGHBRIDGE, "report", first, second, *arguments]
+    completed(command, EXAMPLES, timeout_s=120).check_returncode()
     print(f"compared: {sorted(path.name for path in folder.iterdir())}")
 
 
@@ -62,16 +53,8 @@ def _run(name: str, url: str, expect: str, more: tuple[str, ...], code: int, fol
     said = ""
     for attempt in range(ATTEMPTS):
         out = Path("reports", str(attempt))
-        done = subprocess.run(
-            [sys.executable, "-m", "sampler.cli", *arguments, "--out", str(out), "--html",
-             "page.html"],
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )  # fmt: skip
+        command = [*WEIGHBRIDGE, *arguments, "--out", str(out), "--html", "page.html"]
+        done = completed(command, folder, timeout_s=120)
         if done.returncode == code:
             (run,) = (folder / out).iterdir()
             return run

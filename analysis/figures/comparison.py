@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from analysis import rounding
 from analysis.comparison import QUANTILES
 from analysis.figures.split import MOST_PANELS, split_over_time
 from analysis.figures.style import FONT, LIGHT, SMALL, Sheet, finish, percent, styled
-from analysis.render import rounding
 from analysis.render.printable import name_of
 from analysis.timeline import ordered_labels
 

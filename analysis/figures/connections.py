@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis import rounding
 from analysis.batch import ABSENT
 from analysis.figures.style import FONT, LIGHT, SMALL, Sheet, boxes, finish, styled
-from analysis.render import rounding
 from analysis.render.printable import name_of
 from analysis.timeline import ordered_labels
 

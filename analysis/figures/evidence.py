@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from math import exp, log
+from math import log
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis import rounding
 from analysis.figures.style import (
     FONT,
     LEFT,
@@ -17,10 +18,10 @@ from analysis.figures.style import (
     finish,
     styled,
 )
-from analysis.render import rounding
 from analysis.render.printable import name_of
 from analysis.report import Verdict
 from analysis.trace import EXACT
+from analysis.wording import odds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,14 +88,14 @@ def evidence_over_connections(traced: Trace, report: Report, theme: Theme = LIGH
 
 def _heading(traced: Trace, report: Report) -> str:
     n = rounding.counted(int(traced.judged[-1]), "connection")
-    told = "" if report.verdict is None else report.verdict.value
+    told = "" if report.verdict is None else f": {report.verdict.value}"
     rough = "" if traced.is_exact else f" (by counts alone after {rounding.amount(EXACT)})"
-    return f"{told} after {n}{rough}"
+    return f"Evidence over {n}{rough}{told}"
 
 
 def _title(where: str, verdict: str, boundary: float) -> str:
     what = "every share is inside" if where == "inside" else "a share is outside"
-    return f"{what}: {verdict} at {rounding.amount(round(exp(boundary)))} to 1"
+    return f"{what}: {verdict} at {odds(boundary)}"
 
 
 def _passing(axes: Axes, traced: Trace, labels: tuple[str, ...], theme: Theme) -> None:
@@ -180,22 +181,18 @@ def _keys(traced: Trace, report: Report, labels: tuple[str, ...], theme: Theme) 
 def evidence_in_words(traced: Trace) -> str:
     """Say how far the evidence came, for who does not see the figure."""
     n = rounding.counted(int(traced.judged[-1]), "connection")
-    least = _odds(float(traced.weakest[-1]))
+    least = odds(float(traced.weakest[-1]))
     told = [
         (
-            f"after {n} the least evidence that every share is inside is {least} to 1, and PASS "
-            f"asks for {_odds(traced.pass_at)}"
+            f"after {n} the least evidence that every share is inside is {least}, and PASS "
+            f"asks for {odds(traced.pass_at)}"
         ),
     ]
     if len(traced.failing):
-        most = _odds(float(traced.failing.max()))
+        most = odds(float(traced.failing.max()))
         told.append(
-            f"the highest evidence that a share is outside is {most} to 1, and FAIL asks for "
-            f"{_odds(traced.fail_at)}"
+            f"the highest evidence that a share is outside is {most}, and FAIL asks for "
+            f"{odds(traced.fail_at)}"
         )
     text = "; ".join(told)
     return f"{text[0].upper()}{text[1:]}."
-
-
-def _odds(nats: float) -> str:
-    return rounding.significant(exp(nats), 2) if nats < _DECADE * 6 else "more than a million"

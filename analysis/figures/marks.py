@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from analysis import rounding
 from analysis.figures.style import LEFT, RIGHT, SMALL, WIDTH
-from analysis.render import rounding
 from analysis.render.printable import cut, visible
 
 if TYPE_CHECKING:

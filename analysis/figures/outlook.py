@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from analysis import rounding
 from analysis.figures.style import FONT, LIGHT, SMALL, Sheet, Theme, finish, percent, styled
 from analysis.outlook import Method, characteristic
-from analysis.render import rounding
 from analysis.render.printable import name_of
+from analysis.wording import decimals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,11 +87,9 @@ def _heading(outlook: Outlook, shown: int) -> str:
 
 def _title(outlook: Outlook, arm: str) -> str:
     band = next(band for band in outlook.bands if band.arm == arm)
-    ends = (max(band.low, 0.0), min(band.high, 1.0))
-    places = rounding.band_decimals(band.expected, ends)
-    accepted = ", ".join(rounding.percent_interval(ends, places))
+    accepted = rounding.bracketed(band.clipped, decimals(band))
     share = rounding.exact_percent(band.expected)
-    return f"{name_of(arm, _NAME_ROOM)}: expected {share} %, accepted [{accepted}]"
+    return f"{name_of(arm, _NAME_ROOM)}: expected {share} %, accepted {accepted}"
 
 
 def _chances(axes: Axes, curve: tuple[Prospect, ...], position: int, theme: Theme) -> None:
@@ -130,7 +129,7 @@ def _mean(axes: Axes, curve: tuple[Prospect, ...], position: int, theme: Theme) 
 def _landmarks(axes: Axes, outlook: Outlook, arm: str, theme: Theme) -> None:
     band = next(band for band in outlook.bands if band.arm == arm)
     found = next(each for each in outlook.distinctions if each.arm == arm)
-    axes.axvspan(max(band.low, 0.0), min(band.high, 1.0), color=theme.accepted, lw=0, zorder=0)
+    axes.axvspan(*band.clipped, color=theme.accepted, lw=0, zorder=0)
     axes.axvline(band.expected, color=theme.ink, lw=0.9, ls=(0, (4, 3)))
     for share in (found.below, found.above):
         if share is not None:

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from math import exp, inf, log
+from math import floor, inf, log10
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis import rounding
 from analysis.batch import ABSENT
 from analysis.figures.response import MOST_LINES, limits_ms
-from analysis.figures.split import MOST_PANELS
-from analysis.render import rounding
+from analysis.figures.split import MILLISECONDS_BELOW_S, MOST_PANELS
 from analysis.render.html import Reading, Row
 from analysis.render.printable import name_of
 from analysis.timeline import ordered_labels
+from analysis.wording import odds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analysis.batch import Batch
     from analysis.report import Report
-    from analysis.timeline import Timeline
+    from analysis.timeline import Looks, Timeline
     from analysis.trace import Trace
 
 _NAME_ROOM = 24
 _TIMES = 81
 _MOST_ROWS = 12
-_MOST_NATS = 14.0  # more than a million to one says no more
 
 
 def split_reading(timeline: Timeline, report: Report) -> Reading:
@@ -41,21 +41,20 @@ def split_reading(timeline: Timeline, report: Report) -> Reading:
     """
     middle = (timeline.edges_s[:-1] + timeline.edges_s[1:]) / 2
     heads = [
-        f"{float(at):.2f} s: {rounding.counted(int(n), 'request')}, {failed} failed, "
+        f"{_moment(float(at), timeline)}: {rounding.counted(int(n), 'request')}, {failed} failed, "
         f"{unlabelled} unlabelled"
         for at, n, failed, unlabelled in zip(
             middle, timeline.launched, timeline.failed, timeline.unlabelled, strict=True
         )
     ]
-    look = np.searchsorted(timeline.looks.at_s, middle, side="right") - 1
     rows = [
-        Row(position, tuple(_windows(timeline, position, report, look)))
+        Row(position, tuple(_windows(timeline, position, report, middle)))
         for position in range(min(len(timeline.labels), MOST_PANELS))
     ]
     end = float(timeline.edges_s[-1])
     return Reading(
         "panel-0",
-        "losses",
+        "losses" if timeline.has_losses else f"panel-{len(rows) - 1}",
         "Read at a time",
         tuple((middle / end).tolist()),
         tuple(heads),
@@ -63,24 +62,44 @@ def split_reading(timeline: Timeline, report: Report) -> Reading:
     )
 
 
+def _moment(at_s: float, timeline: Timeline) -> str:
+    """Write the middle of a window, so that two neighbours differ."""
+    in_milliseconds = timeline.edges_s[-1] < MILLISECONDS_BELOW_S
+    per_s, unit = (1e3, "ms") if in_milliseconds else (1.0, "s")
+    places = max(1 - floor(log10(timeline.width_s * per_s)), 0)
+    return f"{at_s * per_s:.{places}f} {unit}"
+
+
 def _windows(
-    timeline: Timeline, position: int, report: Report, look: NDArray[np.intp]
+    timeline: Timeline, position: int, report: Report, at_s: NDArray[np.float64]
 ) -> list[str]:
     name = name_of(timeline.labels[position], _NAME_ROOM)
-    labelled, looks = timeline.by_label.sum(axis=0), timeline.looks
-    ends = timeline.band(position, report) if len(looks.judged) else np.empty((2, 0))
+    labelled = timeline.by_label.sum(axis=0)
+    known = [
+        (timeline.looks, timeline.band(position, report)),
+        (timeline.later, timeline.later_band(position, report)),
+    ]
     texts = []
-    for window, at in enumerate(look.tolist()):
+    for window, at in enumerate(at_s.tolist()):
         count, n = int(timeline.by_label[position][window]), int(labelled[window])
         share = f"{100 * count / n:.1f} %" if n else "nothing"
-        text = f"{name}: {share} ({count} of {n})"
-        if at >= 0:
-            known = max(int(looks.judged[at] - looks.missing[at]), 1)
-            low, high = rounding.percent_interval((ends[0, at], ends[1, at]), 1)
-            so_far = 100 * int(looks.counts[position, at]) / known
-            text += f", so far {so_far:.1f} % [{low}, {high}]"
-        texts.append(text)
+        so_far = [text for looks, ends in known if (text := _so_far(looks, ends, position, at))]
+        texts.append(", ".join([f"{name}: {share} ({count} of {n})", *so_far[-1:]]))
     return texts
+
+
+def _so_far(looks: Looks, ends: NDArray[np.float64], position: int, at_s: float) -> str:
+    """Say what was known of a label at a time; empty before the first of these looks."""
+    look = int(np.searchsorted(looks.at_s, at_s, side="right")) - 1
+    if look < 0:
+        return ""
+    known = int(looks.judged[look] - looks.missing[look])
+    if not known:
+        return "so far nothing"
+    text = f"so far {rounding.percent(int(looks.counts[position, look]) / known, 1)} %"
+    if not ends.shape[1]:
+        return text
+    return f"{text} {rounding.bracketed((ends[0, look], ends[1, look]), 1)}"
 
 
 def times_reading(batch: Batch, report: Report) -> Reading | None:
@@ -131,7 +150,7 @@ def evidence_reading(traced: Trace, report: Report) -> Reading:
         name = name_of(arm, _NAME_ROOM)
         low, high = traced.passing[row], traced.passing[row + half]
         texts = [
-            f"{name}: not too low {odds_of(a)}, not too high {odds_of(b)}"
+            f"{name}: not too low {odds(a)}, not too high {odds(b)}"
             for a, b in zip(low.tolist(), high.tolist(), strict=True)
         ]
         rows.append(Row(labels.index(arm), tuple(texts)))
@@ -145,17 +164,6 @@ def evidence_reading(traced: Trace, report: Report) -> Reading:
 def _verdicts(traced: Trace) -> tuple[str, ...]:
     failing = traced.failing.tolist() or [-inf] * len(traced.judged)
     return tuple(
-        f"inside {odds_of(least)}" + ("" if against == -inf else f", outside {odds_of(against)}")
+        f"inside {odds(least)}" + ("" if against == -inf else f", outside {odds(against)}")
         for least, against in zip(traced.weakest.tolist(), failing, strict=True)
     )
-
-
-def odds_of(nats: float) -> str:
-    """Write log evidence as odds for people: ``12 to 1``, ``1 to 3.1``."""
-    if nats >= _MOST_NATS:
-        return f"10^{int(nats / log(10))} to 1"
-    if nats >= 0:
-        return f"{rounding.significant(exp(nats), 2)} to 1"
-    if nats <= -_MOST_NATS:
-        return "1 to a million or more"
-    return f"1 to {rounding.significant(exp(-nats), 2)}"

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis import rounding
 from analysis.figures.style import FONT, LIGHT, Sheet, boxes, finish, styled
-from analysis.render import rounding
 from analysis.render.printable import name_of
+from analysis.render.table import replicas_of
+from analysis.report import labels_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +94,7 @@ def shares_by_replica(report: Report, theme: Theme = LIGHT) -> Figure:
 
 def even_rows(report: Report) -> list[Row]:
     """Compare each replica with an even share; by label, the largest first."""
-    replicas = {label: pods for label, pods in report.observed.replicas.items() if pods}
+    replicas = replicas_of(report)
     every = sum(map(len, replicas.values()))
     rows = []
     for label, pods in replicas.items():
@@ -176,12 +178,9 @@ def _draw(axes: Axes, rows: Sequence[Row], report: Report, theme: Theme) -> None
 
 def _colours(report: Report, theme: Theme) -> dict[str, str]:
     """Colour of each label, as in the other figures: expected ones first."""
-    expected = [] if report.expected is None else list(report.expected.weights)
-    counts = report.observed.counts
-    others = sorted(set(counts).difference(expected), key=lambda each: (-counts[each], each))
-    late = sorted(set(report.observed.replicas).difference(expected, others))
-    order = [*expected, *others, *late]
-    return {label: theme.colour(position) for position, label in enumerate(order)}
+    order = labels_in_order(report.expected, report.observed.counts)
+    late = sorted(set(report.observed.replicas).difference(order))
+    return {label: theme.colour(position) for position, label in enumerate([*order, *late])}
 
 
 def _spread(rows: Sequence[Row], height: float) -> list[int]:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis import rounding
 from analysis.batch import ABSENT
 from analysis.figures.style import FONT, LIGHT, LINE_STYLES, SMALL, Sheet, finish, percent, styled
-from analysis.render import rounding
 from analysis.render.printable import name_of
 from analysis.timeline import log_histogram, ordered_labels, quantiles
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis import rounding
 from analysis.figures.marks import draw_events, height_of
 from analysis.figures.style import FONT, LEFT, LIGHT, SMALL, Sheet, boxes, finish, percent, styled
-from analysis.render import rounding
-from analysis.render.printable import name_of
+from analysis.render import table
+from analysis.render.printable import cells, name_of
 from analysis.report import Verdict
 from analysis.timeline import Timeline
 
@@ -21,12 +22,20 @@ if TYPE_CHECKING:
     from analysis.batch import Batch
     from analysis.figures.style import Theme
     from analysis.report import Report
+    from analysis.timeline import Looks
 
 MOST_PANELS = 12
 """Labels with a panel of their own; the others are counted in one line."""
 
-_NAME_ROOM = 26
-_HEAD, _GAP, _STRIP, _FOOT = 0.30, 0.30, 0.42, 1.02
+MILLISECONDS_BELOW_S = 1.0
+"""Length of a run [s] below which its time is told in milliseconds."""
+
+_TITLE_ROOM = 62
+_LEAST_NAME, _MOST_NAME = 16, 32
+_HEAD, _GAP, _STRIP, _FOOT = 0.30, 0.30, 0.42, 0.42
+_ROW = 0.18
+_LATER = 2.0
+"""Times as many connections as were judged from which a title says what all of them showed."""
 
 
 def split_over_time(
@@ -49,17 +58,23 @@ def split_over_time(
     -------
     Figure
         For each of at most `MOST_PANELS` labels: the share in windows that adapt to the number
-        of samples, the share so far with its anytime-valid interval, the expected share and
-        the accepted band, and the moment of the decision; below, the share of requests
-        that failed or carried no label. Times are those of sending.
+        of samples, the share so far with its anytime-valid interval, thinner where it goes on
+        after the decision, the expected share and the accepted band, and the moment of the
+        decision; below, the share of requests that failed or carried no label, if any did.
+        Times are those of sending.
     """
     timeline = timeline or Timeline.of(batch, report)
     panels = timeline.labels[:MOST_PANELS]
     height = 1.15 if len(panels) <= 3 else 0.62
     end_s = float(timeline.edges_s[-1])
     above, below = height_of(report.events, end_s)
-    total = _HEAD + above + len(panels) * (height + _GAP) + _GAP + _STRIP + _FOOT + below
+    has_strip = timeline.has_losses or not panels
+    losses = _GAP + _STRIP if has_strip else _GAP - 0.08
     with styled(theme):
+        keys = _keys(timeline, report, theme)
+        foot = _HEAD + above + len(panels) * (height + _GAP) + losses
+        words = foot + _FOOT + -(-len(keys) // 2) * _ROW + 0.06
+        total = words + below
         sheet = Sheet(total)
         sheet.text(0.08, 0.06, _heading(timeline, report), fontsize=FONT, weight="bold")
         top = _HEAD + above
@@ -72,17 +87,16 @@ def split_over_time(
             sheet.text(LEFT, top - 0.22, title, fontsize=SMALL, gid=f"name-{position}")
             axes.append(panel)
             top += height
-        strip = sheet.axes(top + _GAP, _STRIP, share=axes[0] if axes else None)
-        sheet.text(LEFT, top + 0.08, _losses(timeline), fontsize=SMALL)
-        _strip(strip, timeline, theme)
-        for each in axes:
+        if has_strip:
+            axes.append(_strip(sheet, top, axes[0] if axes else None, timeline, theme))
+        for each in axes[:-1]:
             each.tick_params(labelbottom=False)
-        _mark_decision([*axes, strip], timeline, report, theme)
-        strip.set_xlim(0.0, timeline.edges_s[-1])
-        strip.set_xlabel("sent, seconds since the run began")
-        words = total - below + 0.02
-        draw_events(sheet, [*axes, strip], report.events, end_s, (_HEAD - 0.02, words), theme)
-        sheet.legend(total - below - 0.60, _keys(timeline, report, theme), columns=2)
+        _mark_decision(axes, timeline, report, theme)
+        _time_axis(axes[-1], end_s)
+        losses_at = top + 0.08 if has_strip else foot + 0.24
+        sheet.text(LEFT, losses_at, _losses(timeline), fontsize=SMALL)
+        draw_events(sheet, axes, report.events, end_s, (_HEAD - 0.02, words), theme)
+        sheet.legend(foot + _FOOT, keys, columns=2)
         return finish(sheet.figure)
 
 
@@ -96,21 +110,46 @@ def _heading(timeline: Timeline, report: Report) -> str:
 
 
 def _title(timeline: Timeline, position: int, report: Report) -> str:
+    label = timeline.labels[position]
+    told, more = _told(timeline, position, report), _of_all(timeline, position)
+    if len(told) + len(more) + min(cells(name_of(label, _MOST_NAME)), _LEAST_NAME) <= _TITLE_ROOM:
+        told += more
+    room = min(max(_TITLE_ROOM - len(told), _LEAST_NAME), _MOST_NAME)
+    return name_of(label, room) + told
+
+
+def _told(timeline: Timeline, position: int, report: Report) -> str:
     label, observed = timeline.labels[position], report.observed
-    name = name_of(label, _NAME_ROOM)
-    if label not in observed.shares:
-        return f"{name}: never seen"
+    if label not in observed.shares or not any(observed.counts.values()):
+        return ": never seen"
     ends = observed.intervals.get(label)
-    places = max(rounding.share_decimals(ends, sum(observed.counts.values())), 1)
-    text = f"{name}: {rounding.percent(observed.shares[label], places)} %"
+    places = max(table.places_of(report, label, sum(observed.counts.values())), 1)
+    text = f": {rounding.percent(observed.shares[label], places)} %"
     if ends is not None:
-        text += f" [{', '.join(rounding.percent_interval(ends, places))}]"
+        text += f" {rounding.bracketed(ends, places)}"
     if report.expected is None:
         return text
     share = report.expected.shares.get(label)
     if share is None:
         return f"{text}, not expected"
     return f"{text}, expected {rounding.exact_percent(share)} %"
+
+
+def _of_all(timeline: Timeline, position: int) -> str:
+    """Say what all connections showed, where the decision fell on few of them."""
+    later, judged = timeline.later, timeline.looks.judged
+    if not len(later.judged) or later.judged[-1] < _LATER * judged[-1]:
+        return ""
+    share = float(_so_far(later, position)[-1])
+    return f"; {rounding.percent(share, 1)} % of all {rounding.amount(int(later.judged[-1]))}"
+
+
+def _so_far(looks: Looks, position: int) -> NDArray[np.float64]:
+    """Share of one label among the labelled connections, at each look; NaN before there is one."""
+    labelled = looks.judged - looks.missing
+    shares = np.full(len(labelled), np.nan)
+    np.divide(looks.counts[position], labelled, out=shares, where=labelled > 0)
+    return shares
 
 
 def _panel(axes: Axes, timeline: Timeline, position: int, report: Report, theme: Theme) -> None:
@@ -126,18 +165,37 @@ def _panel(axes: Axes, timeline: Timeline, position: int, report: Report, theme:
         seen.append(np.array([low, high]))
     if len(looks.judged):
         ends = timeline.band(position, report)
-        axes.fill_between(
-            looks.at_s, ends[0], ends[1], color=colour, alpha=0.25, lw=0, gid=f"band-{position}"
-        )
-        so_far = looks.counts[position] / np.maximum(looks.judged - looks.missing, 1)
-        axes.plot(looks.at_s, so_far, color=colour, lw=1.6, gid=f"share-{position}")
+        _course(axes, looks, ends, position, colour)
         seen.append(ends[:, -1])
+    if len(timeline.later.judged):
+        later = timeline.later_band(position, report)
+        _course(axes, timeline.later, later, position, colour, is_late=True)
     middle = (timeline.edges_s[:-1] + timeline.edges_s[1:]) / 2
     axes.plot(
         middle, shares, ls="none", marker="o", ms=2.4, mew=0, color=theme.ink,
         gid=f"windows-{position}",
     )  # fmt: skip
     _scale(axes, np.concatenate(seen))
+
+
+def _course(
+    axes: Axes,
+    looks: Looks,
+    ends: NDArray[np.float64],
+    position: int,
+    colour: str,
+    *,
+    is_late: bool = False,
+) -> None:
+    """Draw the share so far and its interval, where there is one; what came too late is thinner."""
+    prefix, width, alpha = ("later-", 0.9, 0.12) if is_late else ("", 1.6, 0.25)
+    if ends.shape[1]:
+        axes.fill_between(
+            looks.at_s, ends[0], ends[1], color=colour, alpha=alpha, lw=0,
+            gid=f"{prefix}band-{position}",
+        )  # fmt: skip
+    share = _so_far(looks, position)
+    axes.plot(looks.at_s, share, color=colour, lw=width, gid=f"{prefix}share-{position}")
 
 
 def _scale(axes: Axes, seen: NDArray[np.float64]) -> None:
@@ -161,9 +219,10 @@ def _losses(timeline: Timeline) -> str:
     return f"of {rounding.counted(launched, 'request')}: {failed} failed, {unlabelled} unlabelled"
 
 
-def _strip(axes: Axes, timeline: Timeline, theme: Theme) -> None:
+def _strip(sheet: Sheet, top: float, share: Axes | None, timeline: Timeline, theme: Theme) -> Axes:
     from matplotlib.ticker import FuncFormatter  # noqa: PLC0415 - heavy
 
+    axes = sheet.axes(top + _GAP, _STRIP, share=share)
     axes.set_gid("losses")
     launched = np.maximum(timeline.launched, 1)
     failed, unlabelled = timeline.failed / launched, timeline.unlabelled / launched
@@ -178,7 +237,19 @@ def _strip(axes: Axes, timeline: Timeline, theme: Theme) -> None:
     top = max(float((failed + unlabelled).max(initial=0.0)), 0.01)
     axes.set_ylim(0.0, top * 1.1)
     axes.set_yticks([0.0, top])
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.2g} %"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
+    return axes
+
+
+def _time_axis(axes: Axes, end_s: float) -> None:
+    from matplotlib.ticker import FuncFormatter  # noqa: PLC0415 - heavy
+
+    axes.set_xlim(0.0, end_s)
+    in_milliseconds = end_s < MILLISECONDS_BELOW_S
+    per_s = 1e3 if in_milliseconds else 1.0
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * per_s:.6g}"))
+    unit = "milliseconds" if in_milliseconds else "seconds"
+    axes.set_xlabel(f"sent, {unit} since the run began")
 
 
 def _mark_decision(axes: list[Axes], timeline: Timeline, report: Report, theme: Theme) -> None:
@@ -194,10 +265,9 @@ def _keys(timeline: Timeline, report: Report, theme: Theme) -> list[Any]:
     from matplotlib.lines import Line2D  # noqa: PLC0415 - heavy
     from matplotlib.patches import Patch  # noqa: PLC0415
 
-    width = rounding.duration(timeline.width_s)
     keys: list[Any] = [
         Line2D([], [], ls="none", marker="o", ms=3, mew=0, color=theme.ink,
-               label=f"share in windows of {width}"),
+               label=f"share in windows of {_width(timeline)}"),
     ]  # fmt: skip
     colour = theme.colour(0)
     if len(timeline.looks.judged):
@@ -205,6 +275,8 @@ def _keys(timeline: Timeline, report: Report, theme: Theme) -> list[Any]:
             Line2D([], [], color=colour, lw=1.6, label="share so far"),
             Patch(color=colour, alpha=0.25, lw=0, label=_level(report)),
         ]
+    if len(timeline.later.judged):
+        keys.append(Line2D([], [], color=colour, lw=0.9, label="thin: after the decision"))
     if report.expected is not None:
         keys += [
             Line2D([], [], color=theme.ink, lw=0.9, ls=(0, (4, 3)), label="expected"),
@@ -213,6 +285,12 @@ def _keys(timeline: Timeline, report: Report, theme: Theme) -> list[Any]:
     if report.verdict in {Verdict.PASS, Verdict.FAIL} and len(timeline.looks.at_s):
         keys.append(Line2D([], [], color=theme.ink, lw=1.0, ls=":", label="decided"))
     return keys
+
+
+def _width(timeline: Timeline) -> str:
+    if timeline.edges_s[-1] < MILLISECONDS_BELOW_S:
+        return f"{rounding.significant(1e3 * timeline.width_s, 2)} ms"
+    return rounding.duration(timeline.width_s)
 
 
 def _level(report: Report) -> str:

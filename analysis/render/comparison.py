@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from analysis import rounding
 from analysis.comparison import QUANTILES
-from analysis.render import rounding
 from analysis.render.html import render_page
 from analysis.render.markdown import LARGEST, code, escape
 from analysis.render.printable import cells, name_of, pad, sentence, visible, wrap
@@ -213,7 +213,7 @@ def _share(share: ComparedShare) -> str:
     places = max(rounding.share_decimals(share.interval, share.count), 1)
     text = f"{rounding.percent(share.share, places)} %"
     if share.interval is not None:
-        text += f" [{', '.join(rounding.percent_interval(share.interval, places))}]"
+        text += f" {rounding.bracketed(share.interval, places)}"
     if share.expected is not None:
         text += f" ({rounding.exact_percent(share.expected)} %)"
     return text
@@ -265,7 +265,9 @@ def _ms_in_both(each: TimesDifference, name: str) -> tuple[str, str, str]:
 
 def _outcomes(comparison: Comparison) -> Table:
     one, other = comparison.runs
-    names = sorted({*one.outcomes, *other.outcomes}, key=lambda name: -one.outcomes.get(name, 0))
+    names = sorted(
+        {*one.outcomes, *other.outcomes}, key=lambda name: (-one.outcomes.get(name, 0), name)
+    )
     rows: list[tuple[str, ...]] = [
         (name_of(name, _LABEL_ROOM), _part(one, name), _part(other, name)) for name in names
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING
 
-from analysis.render import rounding
+from analysis import rounding
 from analysis.render.printable import name_of
 from analysis.wording import odds
 
@@ -36,9 +36,9 @@ class HealthTable:
 
 
 def table(report: Report) -> HealthTable | None:
-    """Compare canary and stable version in a table; None where there are no two."""
+    """Compare canary and stable version in a table; None where no two have answered."""
     health = report.health
-    if health is None:
+    if health is None or not (health.canary.responses or health.stable.responses):
         return None
     canary, stable, errors, times = health.canary, health.stable, health.errors, health.times
     rows = [
@@ -74,8 +74,7 @@ def _range(health: Health, name: str) -> str:
     ends = health.times.differences_s.get(name)
     if ends is None:
         return ""
-    low, high = (f"{'-' if end < 0 else '+'}{_milliseconds(abs(end))}" for end in ends)
-    return f"[{low}, {high}] ms, {100 * health.times.confidence:g} %"
+    return f"{_difference(ends)} ms, {100 * health.times.confidence:g} %"
 
 
 def _of_limit(evidence: float, limit: float | None, beyond: float | None) -> str:
@@ -162,10 +161,16 @@ def _quantile(health: Health, name: str, where: str) -> str:
     difference = health.times.differences_s.get(name)
     shown = ""
     if difference is not None:
-        low, high = (f"{'-' if end < 0 else '+'}{_milliseconds(abs(end))}" for end in difference)
-        shown = f" (difference [{low}, {high}] ms)"
+        shown = f" (difference {_difference(difference)} ms)"
     label = name_of(health.stable.label, _LABEL_ROOM)
     return f"{canary} ms {where}, {label} {stable} ms{shown}"
+
+
+def _difference(ends: tuple[float, float]) -> str:
+    """Write an interval of seconds in milliseconds: ``[-0.11, +0.04]``."""
+    places = rounding.decimals(500 * (ends[1] - ends[0]))
+    low, high = (f"{1e3 * end:+.{places}f}" for end in ends)
+    return f"[{low}, {high}]"
 
 
 def _milliseconds(seconds: float) -> str:

@@ -11,19 +11,22 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from analysis.render import health, rounding, summary, table
-from analysis.render.printable import name_of, sentence, visible
+from analysis import rounding
+from analysis.render import health, summary, table
+from analysis.render.printable import hold, name_of, sentence, visible
 from analysis.report import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jinja2 import Template
+    from markupsafe import Markup
 
     from analysis.report import Report
 
@@ -35,6 +38,8 @@ _LONGEST_COMMAND = 4000
 _LABEL_ROOM = 32
 _MOST_EVENTS = 200
 _PLACES = 4
+_OPTION = re.compile(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*")
+_MOST_IN_SIGHT = 24
 # What would end the block of JSON, or begin markup in it.
 _UNSAFE = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
 
@@ -130,20 +135,25 @@ def to_html(report: Report, drawings: Sequence[Drawing] = ()) -> str:
         sign=_SIGNS[report.verdict],
         kind=_CLASSES[report.verdict],
         why=summary.why(report),
+        subject=summary.subject(report),
         others=summary.other_reasons(report),
         remedies=summary.remedies(report),
         notes=[sentence(note) for note in report.notes],
         rows=rows,
+        views=table.view_names(report),
         positions=positions,
         hidden=summary.hidden_rows(report),
         facts=summary.facts(report),
         health=health.table(report),
         events=_events(report),
         hidden_events=max(len(report.events) - _MOST_EVENTS, 0),
-        checks=summary.checks(report),
+        checks=_checks(report),
         replicas=_replicas(report),
         hidden_replicas=_hidden_replicas(report),
+        is_long=sum(map(len, report.observed.replicas.values())) > _MOST_IN_SIGHT,
         outcomes=_outcomes(report),
+        launched=f"{rounding.counted(report.samples.launched, 'request')} on "
+        f"{rounding.counted(report.samples.connections, 'connection')}",
         provenance=summary.provenance(report),
         command=visible(report.run.command[:_LONGEST_COMMAND]),
     )
@@ -185,17 +195,30 @@ def render_page(
 
 @cache
 def _template(name: str) -> Template:
-    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - few runs need it
+    from jinja2 import Environment, FunctionLoader, StrictUndefined  # noqa: PLC0415 - as above
 
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(_text),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return environment.from_string(_text(name))
+    environment.filters["prose"] = _prose
+    return environment.get_template(name)
 
 
 @cache
 def _text(name: str) -> str:
     return files("analysis.render").joinpath(name).read_text(encoding="utf-8")
+
+
+def _prose(text: str) -> Markup:
+    """Set a sentence: numbers stay whole at the end of a line, options can be told apart."""
+    from markupsafe import Markup, escape  # noqa: PLC0415 - few runs need it
+
+    # The text is escaped first; what is added holds letters and hyphens only.
+    return Markup(_OPTION.sub(r"<code>\g<0></code>", str(escape(hold(text)))))  # noqa: S704
 
 
 def _readings(drawings: Sequence[Drawing], versions: Sequence[tuple[int, str]]) -> str:
@@ -207,8 +230,11 @@ def _readings(drawings: Sequence[Drawing], versions: Sequence[tuple[int, str]]) 
             "last": drawing.reading.last,
             "title": drawing.reading.title,
             "at": [round(place, _PLACES) for place in drawing.reading.at],
-            "heads": drawing.reading.heads,
-            "rows": [{"version": row.version, "texts": row.texts} for row in drawing.reading.rows],
+            "heads": list(map(hold, drawing.reading.heads)),
+            "rows": [
+                {"version": row.version, "texts": list(map(hold, row.texts))}
+                for row in drawing.reading.rows
+            ],
         }
         for drawing in drawings
         if drawing.reading is not None
@@ -224,9 +250,18 @@ def _events(report: Report) -> list[tuple[str, str, str]]:
     ]
 
 
+def _checks(report: Report) -> list[tuple[str, Verdict, str]]:
+    """Give the checks; what was said before is not said again."""
+    said, rows = {summary.why(report)}, []
+    for name, verdict, message in summary.checks(report):
+        rows.append((name, verdict, "As said above." if message in said else message))
+        said.add(message)
+    return rows
+
+
 def _replicas(report: Report) -> list[tuple[str, str, str, str]]:
     rows = []
-    for label, pods in report.observed.replicas.items():
+    for label, pods in table.replicas_of(report).items():
         n = max(sum(pods.values()), 1)
         for replica, count in sorted(pods.items(), key=lambda item: -item[1]):
             share = f"{100 * count / n:.1f} %"

@@ -118,13 +118,16 @@ def _result(report: Report, check: Check) -> Failure | Error:
         result = Failure(message, "fail")
     else:
         result = Error(message, "inconclusive" if report.verdict is not None else "not judged")
-    result.text = _explanation(report, message)
+    result.text = _explanation(report, check, message)
     return result
 
 
-def _explanation(report: Report, message: str) -> str:
+def _explanation(report: Report, check: Check, message: str) -> str:
     """Say what is wrong and what to do; GitLab shows the content, not the attribute."""
     lines = [message]
+    if report.verdict is Verdict.FAIL and check.verdict is not Verdict.FAIL and report.reasons:
+        # What to do is about another part, which decided before this one was settled.
+        return f"{message}\nNot settled when the run ended: {sentence(report.reasons[0].message)}"
     for reason in report.reasons:
         why = sentence(reason.message)
         if why not in lines:

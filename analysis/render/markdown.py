@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from analysis.render import summary
 from analysis.render.printable import visible
-from analysis.render.table import Mark
+from analysis.render.table import Mark, view_names
 from analysis.report import Verdict
 
 if TYPE_CHECKING:
@@ -82,11 +82,12 @@ def code(text: str) -> str:
 def _parts(report: Report) -> Iterator[list[str]]:
     sign = "" if report.verdict is None else f"{_SIGNS[report.verdict]} "
     yield [f"### {sign}{summary.tag(report)}", "", escape(summary.why(report))]
+    yield [code(summary.subject(report))]
     yield [f"- {escape(text)}" for text in summary.other_reasons(report)]
     yield [f"→ **{escape(text)}**  " for text in summary.remedies(report)]
     yield list(_table(report))
-    yield [f"- {escape(fact)}" for fact in summary.facts(report)]
-    yield [f"- {escape(visible(note[:1000]))}" for note in report.notes[:_LONGEST_NOTES]]
+    notes = (visible(note[:1000]) for note in report.notes[:_LONGEST_NOTES])
+    yield [f"- {escape(told)}" for told in (*summary.facts(report), *notes)]
     yield list(_provenance(report))
 
 
@@ -94,14 +95,16 @@ def _table(report: Report) -> Iterator[str]:
     rows = summary.rows(report)
     if not rows:
         return
-    yield "| label | count | share | interval | expected | accepted | |"
-    yield "| :-- | --: | --: | :-- | --: | :-- | :-- |"
+    views = [escape(name) for name in view_names(report)]
+    yield f"| {' | '.join(['label', *views, 'count'])} | share | interval | expected | accepted | |"
+    yield f"| :-- |{' --: |' * len(views)} --: | --: | :-- | --: | :-- | :-- |"
     for row in rows:
         mark = "" if row.mark is Mark.NONE else row.mark.value
-        numbers = (row.count, row.share, escape(row.interval), row.expected, escape(row.accepted))
+        shares = (*row.views, row.count, row.share)
+        numbers = (*shares, escape(row.interval), row.expected, escape(row.accepted))
         yield f"| {code(row.label)} | {' | '.join(numbers)} | {mark} |"
     if hidden := summary.hidden_rows(report):
-        yield f"| and {hidden} more | | | | | | |"
+        yield f"| and {hidden} more |{' |' * len(views)} | | | | | |"
 
 
 def _provenance(report: Report) -> Iterator[str]:

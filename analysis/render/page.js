@@ -84,7 +84,9 @@
       radio.addEventListener("change", () => choose(version));
       const label = make("label", { for: `version-${number}` });
       label.append(make("bdi", {}, text));
-      group.append(radio, label);
+      const choice = make("span", {});
+      choice.append(radio, label);
+      group.append(choice);
     });
     figures.before(group);
   }

@@ -6,9 +6,10 @@ import json
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from analysis import rounding
 from analysis.outlook import FOUND, Method
-from analysis.render import rounding
 from analysis.render.printable import cells, name_of, pad
+from analysis.wording import accepted, decimals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,11 +57,9 @@ def plan_to_json(outlook: Outlook, rate: float | None = None) -> str:
     document = {
         "schema": PLAN_SCHEMA,
         "expected": {
-            "weights": dict(zip(split.arms, split.weights, strict=True)),
+            "weights": split.weight_of,
             "shares": {arm: split.share(arm) for arm in split.arms},
-            "tolerance": {
-                band.arm: [max(band.low, 0.0), min(band.high, 1.0)] for band in outlook.bands
-            },
+            "tolerance": {band.arm: band.clipped for band in outlook.bands},
         },
         "alpha": outlook.policy.alpha,
         "beta": outlook.policy.beta,
@@ -125,16 +124,14 @@ def _apart(outlook: Outlook) -> Iterator[str]:
 
 
 def _told_apart(found: Distinction, band: Band) -> str:
-    places = _places(band)
+    places = decimals(band)
     sides = []
     if found.below is not None:
         # Rounded away from the band: what is printed is told apart, too.
         sides.append(f"{rounding.percent_interval((found.below, 1.0), places)[0]} % or less")
     if found.above is not None:
         sides.append(f"{rounding.percent_interval((0.0, found.above), places)[1]} % or more")
-    accepted = rounding.percent_interval((max(band.low, 0.0), min(band.high, 1.0)), places)
-    arm = name_of(band.arm, _LABEL_ROOM)
-    expected = f"{rounding.exact_percent(band.expected)} % [{', '.join(accepted)}]"
+    arm, expected = name_of(band.arm, _LABEL_ROOM), accepted(band)
     if not sides:
         return f"{arm}, expected at {expected}: within this budget no share is told apart."
     return (
@@ -148,7 +145,7 @@ def _table(outlook: Outlook) -> Iterator[str]:
     rows = [_HEADER]
     shown = outlook.prospects[:_SEVERAL]
     for prospect in shown:
-        share = rounding.percent(prospect.share, _places(bands[prospect.arm]))
+        share = rounding.percent(prospect.share, decimals(bands[prospect.arm]))
         rows.append(
             (
                 f"{name_of(prospect.arm, _LABEL_ROOM)} {share} %",
@@ -175,10 +172,6 @@ def _table(outlook: Outlook) -> Iterator[str]:
             yield "By closed form: chances within 10 points, means within 15 %; see --exact."
     else:
         yield "Exact for independent connections that all carry a label."
-
-
-def _places(band: Band) -> int:
-    return rounding.band_decimals(band.expected, (max(band.low, 0.0), min(band.high, 1.0)))
 
 
 def _chance(chance: float) -> str:

@@ -128,10 +128,19 @@ def pad(text: str, room: int, *, right: bool = False) -> str:
     return blanks + text if right else text + blanks
 
 
-# A blank that holds a number and its unit, the groups of a number, or an interval together.
-_HELD = re.compile(r"(?<=\d) (?=%|pp\b|s\b|ms\b|\d{3}\b)|(?<=[\d.],) (?=[\d.]+\])|(?<=%) (?=\[\d)")
+# A blank within a number and its unit, the groups of a number, an interval, or ``alpha = 0.01``.
+_HELD = re.compile(
+    r"(?<=\d) (?=%|pp\b|s\b|ms\b|\d{3}\b)|(?<=[\d.],) (?=[+-]?[\d.]+\])"
+    r"|(?<=%) (?=\[\d)|(?<=pp) (?=\[[+-]?\d)"
+    r"|(?<=\w) (?==)|(?<==) (?=[\d-])"
+)
 HOLD = "\N{NO-BREAK SPACE}"
 """A blank at which `wrap` does not break; it prints as a blank."""
+
+
+def hold(text: str) -> str:
+    """Keep a number with its unit, its groups, and an interval together, by blanks that hold."""
+    return _HELD.sub(HOLD, text)
 
 
 def wrap(text: str, room: int, *, taken: int = 0) -> list[str]:
@@ -143,7 +152,7 @@ def wrap(text: str, room: int, *, taken: int = 0) -> list[str]:
     lines: list[str] = []
     line = ""
     left = room - taken
-    for word in _HELD.sub(HOLD, text).split(" "):
+    for word in hold(text).split(" "):
         if line and cells(line) + 1 + cells(word) <= left:
             line += f" {word}"
             continue

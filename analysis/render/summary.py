@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from analysis.render import health, rounding, table
+from analysis import rounding
+from analysis.render import health, table
 from analysis.render.printable import name_of, sentence, visible
 from analysis.render.text import (
     decision_in_words,
@@ -33,6 +34,8 @@ class Row:
         Ready to show, but not escaped for any markup; empty where there is nothing to say.
     mark : Mark
         What became of it.
+    views : tuple of str
+        Its share in each view of the expectation, as `table.view_names` calls them.
     """
 
     label: str
@@ -42,6 +45,7 @@ class Row:
     expected: str
     accepted: str
     mark: table.Mark
+    views: tuple[str, ...] = ()
 
 
 def tag(report: Report) -> str:
@@ -54,6 +58,11 @@ def tag(report: Report) -> str:
 def why(report: Report) -> str:
     """Give the sentence that stands behind the verdict."""
     return headline(report)
+
+
+def subject(report: Report) -> str:
+    """Say what was asked, and when: of many reports, this one."""
+    return f"{sentence(report.run.target)}, {visible(report.run.started_at)}"
 
 
 def rows(report: Report) -> list[Row]:
@@ -76,17 +85,14 @@ def _row(report: Report, label: str) -> Row:
         label=name_of(label, LABEL_ROOM),
         count=rounding.amount(observed.counts.get(label, 0)),
         share=f"{rounding.percent(table.share_of(report, label), places)} %",
-        interval="" if ends is None else _ends(ends, places),
+        interval="" if ends is None else rounding.bracketed(ends, places),
         expected="" if share is None else f"{rounding.exact_percent(share)} %",
         accepted=""
         if share is None or band is None
-        else _ends(band, rounding.band_decimals(share, band)),
+        else rounding.bracketed(band, rounding.band_decimals(share, band)),
         mark=table.mark_of(report, label),
+        views=tuple(table.views_of(report, label)),
     )
-
-
-def _ends(interval: tuple[float, float], places: int) -> str:
-    return f"[{', '.join(rounding.percent_interval(interval, places))}]"
 
 
 def in_words(report: Report) -> str:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import Enum, unique
 from typing import TYPE_CHECKING
 
-from analysis.render import rounding
+from analysis import rounding
 from analysis.render.printable import cells, name_of, pad
-from analysis.report import Verdict
+from analysis.report import Verdict, labels_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,14 +102,14 @@ def lines(report: Report, room: int) -> list[Line]:
     Returns
     -------
     list of Line
-        Empty if no label was seen or expected.
+        Empty if no label was seen.
     """
     every = labels_of(report)
     if not every:
         return []
     marks = {label: mark_of(report, label) for label in every}
     shown = _choose(report, every, marks)
-    columns = [_counts(report, shown), _shares(report, shown)]
+    columns = [*_views(report, shown), _counts(report, shown), _shares(report, shown)]
     if report.expected is not None:
         columns.append(_expectations(report.expected, shown))
     taken = sum(len(_GAP) + cells(column[0]) for column in columns)
@@ -126,11 +126,21 @@ def lines(report: Report, room: int) -> list[Line]:
 
 
 def labels_of(report: Report) -> list[str]:
-    """Give the labels, the expected ones as declared, then the others by count."""
-    expected = list(report.expected.weights) if report.expected is not None else []
-    counts = report.observed.counts
-    others = sorted(set(counts).difference(expected), key=lambda label: (-counts[label], label))
-    return expected + others
+    """Give all labels of a report, in the order of its documents.
+
+    None at all if no answer carried one: there is nothing to compare with the expectation.
+    """
+    if not any(report.observed.counts.values()):
+        return []
+    return labels_in_order(report.expected, report.observed.counts)
+
+
+def replicas_of(report: Report) -> dict[str, dict[str, int]]:
+    """Give samples by label and replica, the labels in the order of the documents."""
+    observed = report.observed
+    every = labels_in_order(report.expected, observed.counts)
+    late = sorted(set(observed.replicas).difference(every))
+    return {label: pods for label in (*every, *late) if (pods := observed.replicas.get(label))}
 
 
 def shown_labels(report: Report) -> list[str]:
@@ -173,6 +183,28 @@ def _column(heading: str, values: Sequence[str], *, right: bool = False) -> list
 def _aligned(values: Sequence[str]) -> list[str]:
     widest = max(map(len, values))
     return [value.rjust(widest) for value in values]
+
+
+def views_of(report: Report, label: str) -> list[str]:
+    """Give the share of a label in each view of the expectation, ready to show."""
+    views = () if report.expected is None else report.expected.views
+    return [
+        f"{rounding.exact_percent(view.shares[label])} %" if label in view.shares else ""
+        for view in views
+    ]
+
+
+def view_names(report: Report) -> list[str]:
+    """Give the heading of each view: what is declared, what is configured."""
+    return [] if report.expected is None else [name_of(e.name, 16) for e in report.expected.views]
+
+
+def _views(report: Report, shown: Sequence[str]) -> list[list[str]]:
+    shares = [views_of(report, label) for label in shown]
+    return [
+        _column(name, [each[place] for each in shares], right=True)
+        for place, name in enumerate(view_names(report))
+    ]
 
 
 def _counts(report: Report, shown: Sequence[str]) -> list[str]:

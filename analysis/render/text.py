@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analysis.render import health, rounding, table
+from analysis import rounding
+from analysis.render import health, table
 from analysis.render.printable import HOLD, cells, name_of, pad, sentence, visible, wrap
 from analysis.report import Verdict
 
@@ -133,7 +134,7 @@ def _share_in_words(report: Report, label: str, n: int) -> str:
     text = f"{name_of(label, _HEADLINE_LABEL_ROOM)} {share} %"
     if interval is None:
         return text
-    return f"{text} [{', '.join(rounding.percent_interval(interval, places))}]"
+    return f"{text} {rounding.bracketed(interval, places)}"
 
 
 def _table(report: Report, paint: _Paint, room: int) -> Iterator[str]:
@@ -163,7 +164,9 @@ def decision_in_words(report: Report) -> str:
         worth = f" ({draws})" if draws else ""
         return f"{launched} on {connections}{worth}, {took}; not judged"
     verb = "undecided" if report.verdict is Verdict.INCONCLUSIVE else "decided"
-    draws = draws_in_words(report)
+    effective = report.samples.effective
+    is_one_each = effective is not None and round(effective) == decision.decided_after
+    draws = "" if is_one_each else draws_in_words(report)
     return (
         f"{verb} after {rounding.counted(decision.decided_after, 'connection')}"
         f"{f' ({draws})' if draws else ''}, {took}; "
@@ -236,7 +239,7 @@ def losses_in_words(report: Report) -> str:
 
 
 def _replicas(report: Report) -> str:
-    known = {label: pods for label, pods in report.observed.replicas.items() if pods}
+    known = table.replicas_of(report)
     parts = [
         f"{name_of(label, _HEADLINE_LABEL_ROOM)} from {_spread(list(pods.values()))}"
         for label, pods in list(known.items())[: table.MOST_ROWS]

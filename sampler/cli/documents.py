@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from sampler.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,19 +53,37 @@ def document_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def documents_of(options: Mapping[str, Any]) -> dict[str, str | None]:
-    """Give the file of each document that the options name; the slowest comes last.
+def documents_of(options: Mapping[str, Any]) -> dict[str, str]:
+    """Give the file of each document that the options ask for; the slowest comes last.
 
     Raises
     ------
     UsageError
-        If a forge is to be told something, and its environment is not there.
+        If one of them could not be written, or a forge is to be told something and its
+        environment is not there: before anything is measured.
     """
     from sampler.cli import forge  # noqa: PLC0415 - heavy imports wait for a command
 
-    files = {name: options[option] for name, option in _NAMES.items()}
-    if options["annotations"] is not None:
+    files = {
+        name: options[option] for name, option in _NAMES.items() if options.get(option) is not None
+    }
+    if "annotations" in files:
         forge.require_gitlab()
-    # Its file is not named on the command line, but by the environment.
-    files["github"] = forge.step_summary() if options["github"] else None
+    if options.get("github"):
+        # Its file is not named on the command line, but by the environment.
+        files["github"] = forge.step_summary()
+    _require_writable(files)
     return files
+
+
+def _require_writable(documents: Mapping[str, str]) -> None:
+    if sum(file == "-" for file in documents.values()) > 1:
+        raise UsageError("only one document can go to stdout", hint="give the others a file")
+    for name, file in documents.items():
+        path = Path(file)
+        if file == "-" or (path.parent.is_dir() and not path.is_dir()):
+            continue
+        raise UsageError(
+            f"--{name} {file}: expected a file in an existing folder",
+            hint="name a file in it" if path.is_dir() else f"make it first: mkdir -p {path.parent}",
+        )

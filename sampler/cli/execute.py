@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import select
+import shutil
 import signal
 import sys
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,17 +17,19 @@ import click
 
 from analysis.render import to_dotenv, to_json, to_junit, to_markdown, to_metrics, to_text
 from analysis.report import ReasonCode, Verdict
+from analysis.rounding import amount, counted
 from sampler.cli.progress import ProgressLine
 from sampler.errors import ExitCode, UsageError
 from sampler.gate import Weighing
 from sampler.plan import TransportKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from analysis import Report
     from sampler.runplan import RunPlan
 
+_GROUPED = 1000
 _SIGNAL_EXITS = {
     signal.SIGINT: ExitCode.INTERRUPTED,
     signal.SIGTERM: ExitCode.TERMINATED,
@@ -50,23 +54,21 @@ _RENDERERS: dict[str, Callable[[Report], str]] = {
 }
 
 
-def execute(plan: RunPlan, documents: Mapping[str, str | None]) -> ExitCode:
+def execute(plan: RunPlan, documents: Mapping[str, str]) -> ExitCode:
     """Run a plan, print its report, write its documents.
 
     Parameters
     ----------
     plan : RunPlan
         What to do.
-    documents : mapping of str to (str or None)
-        File of each document ("json", "junit") that was asked for; "-" is stdout.
+    documents : mapping of str to str
+        File of each document that was asked for, of `sampler.cli.documents`; "-" is stdout.
 
     Returns
     -------
     ExitCode
         Of the verdict, or of the signal that ended the run.
     """
-    wanted = {name: file for name, file in documents.items() if file is not None}
-    check_writable(wanted)
     click.echo(_announce(plan), err=True)
     if plan.target.insecure:
         click.echo(
@@ -75,8 +77,8 @@ def execute(plan: RunPlan, documents: Mapping[str, str | None]) -> ExitCode:
         )
     received: list[signal.Signals] = []
     # The page is drawn from the run on disk; everything else for stdout is told at once.
-    is_told_late = wanted.get("html") == "-"
-    told = {} if is_told_late else {name: file for name, file in wanted.items() if file == "-"}
+    is_told_late = documents.get("html") == "-"
+    told = {} if is_told_late else {name: file for name, file in documents.items() if file == "-"}
 
     def tell(report: Report) -> None:
         if not is_told_late:
@@ -84,39 +86,26 @@ def execute(plan: RunPlan, documents: Mapping[str, str | None]) -> ExitCode:
 
     report = _loop_runner(plan)(_weigh(plan, received, tell))
     if is_told_late:
-        _print(report, wanted)
+        _print(report, documents)
     else:
-        write_files(_renderers(report, wanted), {n: wanted[n] for n in wanted if n not in told})
+        later = {name: file for name, file in documents.items() if name not in told}
+        write_files(_renderers(report, documents), later)
     if received:
         return _SIGNAL_EXITS[received[0]]
     return exit_code(report)
 
 
-def show(report: Report, documents: Mapping[str, str | None]) -> None:
-    """Print a report that was made before, and write its documents.
+def show(report: Report, documents: Mapping[str, str]) -> None:
+    """Print a report that was made before, and write its documents, as `execute` does.
 
     Raises
     ------
     UsageError
         If a document cannot be written, or the run was not judged and JUnit is asked for.
     """
-    wanted = {name: file for name, file in documents.items() if file is not None}
-    if "junit" in wanted and report.verdict is None:
+    if "junit" in documents and report.verdict is None:
         raise UsageError("--junit: this run measured without judging, so there are no cases")
-    check_writable(wanted)
-    _print(report, wanted)
-
-
-def publish(make: Callable[[], Report], documents: Mapping[str, str | None]) -> ExitCode:
-    """Make a report without sending anything, print it, write its documents.
-
-    Parameters are those of `execute`, with what makes the report in place of a plan.
-    """
-    wanted = {name: file for name, file in documents.items() if file is not None}
-    check_writable(wanted)
-    report = make()
-    _print(report, wanted)
-    return exit_code(report)
+    _print(report, documents)
 
 
 def exit_code(report: Report) -> ExitCode:
@@ -137,31 +126,38 @@ def exit_code(report: Report) -> ExitCode:
 async def _weigh(
     plan: RunPlan, received: list[signal.Signals], tell: Callable[[Report], None]
 ) -> Report:
-    loop = asyncio.get_running_loop()
-    with ProgressLine(plan) as line:
+
+    def interrupt(signum: signal.Signals) -> None:
+        received.append(signum)
+        # Subtle: the loop calls this, so not before the first await, where `weighing` is there.
+        weighing.interrupt()
+        if len(received) == 1:
+            click.echo(
+                f"{signum.name}: stopping, waiting for what is in flight (once more gives it up)",
+                err=True,
+            )
+
+    # A signal is heard from here on: making a run ready takes a while on a busy machine.
+    with ProgressLine(plan) as line, _heard(interrupt):
         weighing = Weighing(plan, line.show)
         for warning in weighing.warnings:
             click.echo(f"warning: {warning}", err=True)
+        # What is imported by now stays: no collection during the run looks at it again.
+        gc.freeze()
+        return await weighing.run(partial(_tell_after, line, tell))
 
-        def interrupt(signum: signal.Signals) -> None:
-            received.append(signum)
-            weighing.interrupt()
-            if len(received) == 1:
-                click.echo(
-                    f"{signum.name}: stopping, waiting for what is in flight "
-                    "(once more gives it up)",
-                    err=True,
-                )
 
+@contextmanager
+def _heard(act: Callable[[signal.Signals], None]) -> Iterator[None]:
+    """Let the running loop call `act` for each signal that ends a run."""
+    loop = asyncio.get_running_loop()
+    for signum in _SIGNAL_EXITS:
+        loop.add_signal_handler(signum, act, signum)
+    try:
+        yield
+    finally:
         for signum in _SIGNAL_EXITS:
-            loop.add_signal_handler(signum, interrupt, signum)
-        try:
-            # What is imported by now stays: no collection during the run looks at it again.
-            gc.freeze()
-            return await weighing.run(partial(_tell_after, line, tell))
-        finally:
-            for signum in _SIGNAL_EXITS:
-                loop.remove_signal_handler(signum)
+            loop.remove_signal_handler(signum)
 
 
 def _tell_after(line: ProgressLine, tell: Callable[[Report], None], report: Report) -> None:
@@ -188,20 +184,24 @@ def _loop_runner(plan: RunPlan) -> Callable[..., Report]:
 def _announce(plan: RunPlan) -> str:
     """Say what will be sent before anything is sent."""
     load, limits = plan.load, plan.limits
-    pace = "as answers come" if load.rate is None else f"{load.rate:g} arrivals/s"
+    pace = "as answers come" if load.rate is None else f"arrivals at {_per_second(load.rate)}"
     connection = {"fresh": "a fresh connection each", "reuse": "connections reused"}.get(
         str(load.connection), f"{load.connection} requests per connection"
     )
     ends = [] if plan.split is None else ["decided"]
     if limits.max_samples is not None:
-        ends.append(f"{limits.max_samples} requests")
+        ends.append(counted(limits.max_samples, "request"))
     if limits.max_time_s is not None:
         ends.append(f"{limits.max_time_s:g} s")
-    cap = "no cap on the rate" if load.max_rate is None else f"at most {load.max_rate:g}/s"
+    cap = "no cap on the rate" if load.max_rate is None else f"at most {_per_second(load.max_rate)}"
     return (
         f"{plan.target.method} {plan.target.shown}: {pace}, {cap}, at most {load.concurrency} in "
         f"flight, {connection}, until {' or '.join(ends)}{_missing_limit(plan)}"
     )
+
+
+def _per_second(rate: float) -> str:
+    return f"{amount(rate) if rate >= _GROUPED else f'{rate:g}'}/s"
 
 
 def _missing_limit(plan: RunPlan) -> str:
@@ -214,19 +214,6 @@ def _missing_limit(plan: RunPlan) -> str:
     if limit >= plan.policy.max_unlabelled:
         return ""
     return f"; PASS needs less than {limit * 100:.2g} % without a label"
-
-
-def check_writable(documents: Mapping[str, str]) -> None:
-    """Refuse a document that cannot be written before anything is measured for it."""
-    if sum(file == "-" for file in documents.values()) > 1:
-        raise UsageError("only one document can go to stdout", hint="give the others a file")
-    for name, file in documents.items():
-        parent = Path(file).parent
-        if file != "-" and (not parent.is_dir() or Path(file).is_dir()):
-            raise UsageError(
-                f"--{name} {file}: expected a file in an existing folder",
-                hint=f"make it first: mkdir -p {parent}",
-            )
 
 
 def _print(report: Report, documents: Mapping[str, str]) -> None:
@@ -261,7 +248,7 @@ def write_out(
     Parameters
     ----------
     tell : callable
-        Gives the text; takes ``colour``.
+        Gives the text; takes ``colour`` and ``width``.
     renderers : mapping of str to callable
         Give each document by its name.
     documents : mapping of str to str
@@ -269,7 +256,7 @@ def write_out(
     """
     to_stdout = "-" in documents.values()
     stream = sys.stderr if to_stdout else sys.stdout
-    click.echo(tell(colour=wants_colour(stream)), file=stream)
+    click.echo(tell(colour=wants_colour(stream), width=width_of(stream)), file=stream)
     write_files(renderers, documents)
 
 
@@ -291,6 +278,12 @@ def write_files(renderers: Mapping[str, Callable[[], str]], documents: Mapping[s
                 stream.write(text)
         except OSError as error:
             raise UsageError(f"--{name} {file}: {error.strerror}") from error
+
+
+def width_of(stream: object) -> int:
+    """Give the cells of a line: those of a terminal, and at most 100, which read well."""
+    is_terminal = bool(getattr(stream, "isatty", lambda: False)())
+    return min(100, shutil.get_terminal_size().columns) if is_terminal else 100
 
 
 def wants_colour(stream: object) -> bool:

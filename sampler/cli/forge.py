@@ -15,7 +15,7 @@ from urllib.parse import quote
 from analysis.render import to_markdown
 from analysis.render.annotations import to_github_annotations, to_gitlab_annotations
 from analysis.render.printable import visible
-from sampler.documents import SPLIT_PNG
+from sampler.documents import SPLIT_PNG, is_drawn
 from sampler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -86,9 +86,10 @@ def gitlab_links(report: Report, documents: Mapping[str, str]) -> str:
 def attachment(report: Report, documents: Mapping[str, str]) -> str:
     """Give the figure that a failed case shows, relative to the project; empty without one.
 
-    The figure is drawn with the page, so there is one only where a page was asked for.
+    The figure is drawn with the page, so there is one only where a page was asked for, and
+    there is something to draw.
     """
-    if "html" not in documents or report.run.path is None:
+    if "html" not in documents or report.run.path is None or not is_drawn(report):
         return ""
     path = _in_project(Path(report.run.path) / SPLIT_PNG)
     return "" if path is None or _NOT_IN_A_MARKER & set(path) else path

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from sampler.cli.documents import document_options, documents_of
 from sampler.cli.logs import log_options, make_reading
-from sampler.cli.options import Factor, Share, command_line
+from sampler.cli.options import command_line
 from sampler.cli.policy import make_policy, make_split, policy_options
 from sampler.cli.sections import SectionedCommand
+from sampler.cli.values import Count, Factor, Share
 from sampler.errors import UsageError
 
 if TYPE_CHECKING:
-    from analysis import Report, Split
+    from analysis import Policy, Split
     from analysis.report import Source
 
 
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     "leaves them out. Default: assume nothing, each counts as the worst.",
 )  # fmt: skip
 @click.option(
-    "--per-connection", type=click.IntRange(1, 1_000_000), default=1, metavar="N",
+    "--per-connection", type=Count(1, 1_000_000), default=1, metavar="N",
     help="Requests that each connection of a log was meant to carry: judges the mean of their "
     "answers. Default: 1, the first answer; for the folder of a check, as it was judged.",
 )  # fmt: skip
@@ -60,37 +62,57 @@ def command(ctx: click.Context, /, file: str, **options: Any) -> None:
 
     Logs are CSV, JSON lines or Parquet, what k6, vegeta or hey wrote, or access logs of Envoy,
     nginx or Traefik, gzipped or not. Sends nothing. Rows are judged in the order in which the
-    requests were sent, after every connection, until one suffices. Exit codes are those of
+    requests were sent, after every connection, until one suffices. The folder of a check is
+    judged as it was: what is not given here is what was given there. Exit codes are those of
     check: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 2 an unreadable log.
     """
-    from sampler.cli.execute import publish  # noqa: PLC0415 - heavy imports wait for a command
-    from sampler.judging import Judging, judge  # noqa: PLC0415
+    from sampler.cli.execute import exit_code, show  # noqa: PLC0415 - heavy imports wait for a command
+    from sampler.judging import Judging, judge, stored_plan  # noqa: PLC0415
     from sampler.logs import StoredSamples, open_record  # noqa: PLC0415
+    from sampler.store import read  # noqa: PLC0415
 
     reading = make_reading(options)
     record = open_record(file, reading)
     folder = record.folder if isinstance(record, StoredSamples) else None
     split, source = _expectation(options["expect"], folder)
+    is_own = options["expect"] is None and folder is not None
+    own = {} if folder is None else stored_plan(folder)
     judging = Judging(
         split,
-        make_policy(
-            split,
-            options,
-            max_unlabelled=options["max_unlabelled"],
-            missing_ratio=options["missing_ratio"] or inf,
-            per_connection=options["per_connection"],
-        ),
+        _policy(ctx, split, own.get("policy")),
         source,
         name="stdin" if file == "-" else Path(file).name,
         max_bad=options["max_bad_lines"],
         run=folder,
         command=command_line(sys.argv[1:]),
+        health=own.get("health") if is_own else None,
+        history=read(folder).history if is_own and folder is not None else None,
     )
 
-    def make() -> Report:
-        return judge(record, judging)
+    documents = documents_of(options)
+    report = judge(record, judging)
+    show(report, documents)
+    ctx.exit(exit_code(report))
 
-    ctx.exit(publish(make, documents_of(options)))
+
+def _policy(ctx: click.Context, split: Split, own: Policy | None) -> Policy:
+    """Make the policy of the options; what was not given is that of the run, if there is one."""
+    left = [
+        name
+        for name in ctx.params
+        if own is not None
+        and hasattr(own, name)
+        and ctx.get_parameter_source(name) is ParameterSource.DEFAULT
+    ]
+    options = ctx.params | {name: getattr(own, name) for name in left}
+    return make_policy(
+        split,
+        options,
+        tolerance=options["tolerance"] if "tolerance" in left else None,
+        max_unlabelled=options["max_unlabelled"],
+        missing_ratio=options["missing_ratio"] or inf,
+        per_connection=options["per_connection"],
+    )
 
 
 def _expectation(text: str | None, folder: Path | None) -> tuple[Split, Source]:

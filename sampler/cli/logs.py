@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sampler.cli.options import Share
+from sampler.cli.values import Count, Share
 from sampler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ _OPTIONS = (
         help="k6: the metric whose points are the requests. Default: http_req_duration.",
     ),
     click.option(
-        "--reorder", type=click.IntRange(min=0), default=None, metavar="N",
+        "--reorder", type=Count(0), default=None, metavar="N",
         help="Sort rows by time as long as none stands more than N rows too late. Default: 65536.",
     ),
     click.option(

@@ -7,8 +7,10 @@ from contextlib import ExitStack
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
+from analysis.forecast import remaining
 from analysis.intervals import shares_with_intervals
-from analysis.sizing import remaining
+from analysis.render.printable import name_of
+from analysis.rounding import amount, bracketed, counted, percent, significant
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _REFRESH_S = 0.1
 _MOST_LABELS = 4
+_LABEL_ROOM = 20
 
 
 class ProgressLine:
@@ -75,25 +78,32 @@ class ProgressLine:
 
 
 def describe(progress: Progress) -> str:
-    """Say in one line how a run stands."""
+    """Say in one line how a run stands; what a narrow terminal cuts off comes last."""
     rate = progress.launched / max(progress.elapsed_s, 1e-9)
-    parts = [f"{progress.launched} requests", f"{rate:,.0f}/s"]
-    unlabelled = progress.tally.launched - progress.tally.labelled
-    if progress.evidence is not None and progress.evidence.judged:
-        table = shares_with_intervals(progress.evidence)
-        shown = sorted(table.items(), key=lambda item: item[1][0])[:_MOST_LABELS]
+    evidence, tally = progress.evidence, progress.tally
+    parts = [f"{counted(progress.launched, 'request')}{_outlook(progress)}"]
+    if tally.launched > tally.labelled:
+        parts.append(f"{amount(tally.launched - tally.labelled)} without a label")
+    if evidence is not None and evidence.judged:
+        table = shares_with_intervals(evidence)
+        shown = sorted(table.items(), key=lambda item: item[1][0])
         parts += [
-            f"{label!s:.20} {share:.1%} [{low:.1%}, {high:.1%}]"
-            for label, (share, low, high) in shown
+            f"{name_of(label, _LABEL_ROOM)} {percent(share, 1)} % {bracketed((low, high), 1)}"
+            for label, (share, low, high) in shown[:_MOST_LABELS]
         ]
-        needed = remaining(progress.evidence)
-        if progress.is_draining:
-            parts.append("waiting for what is in flight")
-        elif needed is not None:
-            parts.append(f"about {needed} more needed")
-    elif progress.tally.labelled:
-        common = progress.tally.labels.most_common(_MOST_LABELS)
-        parts += [f"{label!s:.20} {n / progress.tally.labelled:.1%}" for label, n in common]
-    if unlabelled:
-        parts.append(f"{unlabelled} without a label")
+    elif tally.labelled:
+        common = tally.labels.most_common(_MOST_LABELS)
+        parts += [
+            f"{name_of(label, _LABEL_ROOM)} {percent(n / tally.labelled, 1)} %"
+            for label, n in common
+        ]
+    parts.append(f"{amount(round(rate))}/s")
     return " · ".join(parts)
+
+
+def _outlook(progress: Progress) -> str:
+    """Say what is still to come, as far as it is known."""
+    if progress.is_draining:
+        return ", waiting for what is in flight"
+    needed = None if progress.evidence is None else remaining(progress.evidence)
+    return "" if needed is None else f", about {significant(needed, 2)} more needed"

@@ -57,24 +57,22 @@ def command(ctx: click.Context, /, run: Path, other: Path | None, **options: Any
     ctx.exit(ExitCode.PASS)
 
 
-def _compare(run: Path, other: Path, documents: Mapping[str, str | None]) -> None:
+def _compare(run: Path, other: Path, documents: Mapping[str, str]) -> None:
     from analysis.render.comparison import (  # noqa: PLC0415 - as above
         to_comparison_json,
         to_comparison_markdown,
         to_comparison_text,
     )
-    from sampler.cli.execute import check_writable, write_out  # noqa: PLC0415
+    from sampler.cli.execute import write_out  # noqa: PLC0415
     from sampler.comparing import compare_folders, comparison_page  # noqa: PLC0415
 
-    wanted = {name: file for name, file in documents.items() if file is not None}
-    for name in wanted:
+    for name in documents:
         if name not in _OF_TWO:
             raise UsageError(
                 f"--{name} judges one run, and two are compared here",
                 hint="leave it out, or name one run; a comparison has "
                 + ", ".join(f"--{each}" for each in _OF_TWO),
             )
-    check_writable(wanted)
     pair = compare_folders(run, other)
     comparison = pair.comparison
     renderers = {
@@ -82,4 +80,4 @@ def _compare(run: Path, other: Path, documents: Mapping[str, str | None]) -> Non
         "markdown": partial(to_comparison_markdown, comparison),
         "html": partial(comparison_page, pair),
     }
-    write_out(partial(to_comparison_text, comparison), renderers, wanted)
+    write_out(partial(to_comparison_text, comparison), renderers, documents)

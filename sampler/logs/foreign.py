@@ -42,6 +42,11 @@ _LOOKS = (
     ),
     ("nginx", re.compile(r'\S+ - .* \[\d\d/\w{3}/\d{4}:.*\] "|\{.*"msec":|\d+\.\d{3} \d+\.\d{3} ')),
 )
+# What vegeta writes besides JSON: its own gob, and a CSV without a header.
+_OTHER_VEGETA = (
+    ("gob", re.compile(r"[^{]{0,40}Result.{0,200}Timestamp.{0,20}Latency", re.DOTALL)),
+    ("CSV", re.compile(r"\d{19},\d{1,3},\d+,\d+,\d+,")),
+)
 _GENERATORS = frozenset({"k6", "vegeta", "hey"})
 # They draw for each request and keep the connections to their clients.
 _BY_REQUEST = frozenset({"envoy", "nginx", "traefik"})
@@ -110,6 +115,12 @@ class ForeignLog:
         for kind, look in _LOOKS:
             if look.match(source.first):
                 return kind
+        for encoding, look in _OTHER_VEGETA:
+            if look.match(source.first):
+                raise UsageError(
+                    f"{self.path} is a log of vegeta in its {encoding}, which is not read",
+                    hint="vegeta encode --to json FILE",
+                )
         if source.first.startswith("{"):
             return "jsonl"
         suffix = Path(self.path.removesuffix(".gz")).suffix.lower()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import sys
 import zlib
 from contextlib import ExitStack, contextmanager
@@ -19,7 +20,10 @@ LONGEST_LINE = 1_000_000
 """Bytes of a line that are looked at; no tool writes a longer one."""
 _BLOCK = 1 << 18
 _GZIP = b"\x1f\x8b"  # RFC 1952 section 2.3.1
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_WIDE = {
+    "UTF-32": re.compile(rb"\xff\xfe\0\0|\0\0\xfe\xff"),
+    "UTF-16": re.compile(rb"\xff\xfe|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]"),
+}
 _PARQUET = b"PAR1"
 _HEAD = 1 << 16
 
@@ -121,13 +125,14 @@ def opened(path: str) -> Iterator[Source]:
 
 
 def _unzipped(file: io.BufferedReader, path: str) -> io.BufferedReader:
-    start = file.peek(2)[:2]
-    if start in _UTF_16:
-        raise UsageError(
-            f"{path} is UTF-16, as PowerShell writes it; a log is UTF-8",
-            hint="convert it: iconv -f UTF-16 -t UTF-8",
-        )
-    if start != _GZIP:
+    start = file.peek(4)[:4]
+    for encoding, look in _WIDE.items():
+        if look.match(start):
+            raise UsageError(
+                f"{path} is {encoding}, as PowerShell may write it; a log is UTF-8",
+                hint=f"convert it: iconv -f {encoding} -t UTF-8",
+            )
+    if not start.startswith(_GZIP):
         return file
     return io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=cast("BinaryIO", file))))
 

@@ -12,6 +12,7 @@ from sampler.columns import FORMAT, to_batch
 from sampler.errors import UsageError
 from sampler.logs.reading import Quality
 from sampler.logs.rows import Names
+from sampler.logs.tables import unreadable_parquet
 from sampler.store import SAMPLES, STREAM, record_batches
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def is_ours(path: Path) -> bool:
     try:
         metadata = pq.read_schema(path).metadata or {}
     except (OSError, pa.ArrowInvalid) as error:
-        raise UsageError(f"{path} cannot be read as Parquet: {error}") from error
+        raise unreadable_parquet(path, error) from error
     return path.name == SAMPLES and metadata.get(b"format") == FORMAT.encode()
 
 

@@ -25,6 +25,7 @@ _DELIMITERS = (",", "\t", ";", "|")
 _PARQUET_ROWS = 4096
 _STATUS_DIGITS = 3  # RFC 9110 section 15
 _MISSING = object()
+_NUMBER = re.compile(r"-?\d+(?:\.\d*)?")
 
 
 def text_of(value: object) -> str | None:
@@ -122,8 +123,11 @@ class CsvTable:
             raise UsageError(f"{source.path} is empty", hint="is it the right file?")
         self._header_line = lines[at].removeprefix("\ufeff")
         self._delimiter = max(_DELIMITERS, key=self._header_line.count)
+        _, *others = self._header_line.split(self._delimiter)
+        # Some write a blank after each delimiter; it is no part of what follows.
+        self._has_blanks = bool(others) and all(each.startswith(" ") for each in others)
         try:
-            self.header = _cells(self._header_line, self._delimiter)
+            self.header = _cells(self._header_line, self._delimiter, has_blanks=self._has_blanks)
         except csv.Error as error:
             raise UsageError(
                 f"{source.path}: its header cannot be read: {error}", hint="is it the right file?"
@@ -138,25 +142,27 @@ class CsvTable:
                     continue  # logs are concatenated, with their headers
                 if '"' in line or "\0" in line or len(line) >= LONGEST_LINE:
                     try:
-                        cells = _cells(line, delimiter)
+                        cells = _cells(line, delimiter, has_blanks=self._has_blanks)
                     except csv.Error as error:
                         yield number, str(error)
                         continue
                 else:
                     cells = line.split(delimiter)
+                    if self._has_blanks:
+                        cells = [cell.lstrip(" ") for cell in cells]
                 if len(cells) != width:
                     yield number, f"expected {width} columns, got {len(cells)}"
                 else:
                     yield number, cells
 
 
-def _cells(line: str, delimiter: str) -> list[str]:
+def _cells(line: str, delimiter: str, *, has_blanks: bool) -> list[str]:
     if len(line) >= LONGEST_LINE:
         raise csv.Error("the line is too long")
     if "\0" in line:
         raise csv.Error("it holds a NUL")
     # One line at a time: a quote that is never closed spoils its own line only.
-    return next(csv.reader((line,), delimiter=delimiter, strict=True))
+    return next(csv.reader((line,), delimiter=delimiter, skipinitialspace=has_blanks, strict=True))
 
 
 def json_rows(source: Source, reading: Reading) -> Rows:
@@ -200,6 +206,12 @@ def objects(source: Source) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """Yield the number and the JSON object of each line that is not empty, or what is wrong."""
     import msgspec  # noqa: PLC0415 - needed only where JSON is read
 
+    start = source.first[:64].strip()
+    if start[:1] == "[" or start == "{":
+        raise UsageError(
+            f"{source.path} is one JSON document over its lines, and a log is one object a line",
+            hint=f"jq -c '{'.[]' if start[0] == '[' else '.'}' FILE | weighbridge judge - ...",
+        )
     decode = msgspec.json.Decoder(dict[str, Any]).decode
     for number, line in source.lines():
         if not line:
@@ -276,7 +288,15 @@ def parquet_rows(path: str, reading: Reading) -> Rows:
                     except (ValueError, OverflowError) as error:
                         yield number, str(error)
     except (OSError, pa.ArrowInvalid) as error:
-        raise UsageError(f"{path} cannot be read as Parquet: {error}") from error
+        raise unreadable_parquet(path, error) from error
+
+
+def unreadable_parquet(path: object, error: Exception) -> UsageError:
+    """Say that a file is no Parquet, or not all of one."""
+    return UsageError(
+        f"{path} cannot be read as Parquet: {error}",
+        hint="is the file complete? its contents are listed at its end, which is written last",
+    )
 
 
 def _values(column: pa.Array) -> list[Any]:
@@ -316,11 +336,19 @@ def _position(
 ) -> int | None:
     if name is None:
         return None
-    if name in header:
+    if (count := list(header).count(name)) > 1:
+        raise UsageError(
+            f"{where} has {count} columns {name!r}: which one is meant cannot be said",
+            hint="rename or remove the others",
+        )
+    if count:
         return list(header).index(name)
     otherwise = f"; {option} none if there is none" if optional else ""
+    is_data = any(_NUMBER.fullmatch(each) for each in header)
     raise UsageError(
         f"{where} has no column {name!r}; it has {', '.join(map(repr, header[:20]))}",
-        hint=f"name the right one with {option}{otherwise}; or is it the log of a tool? see "
+        hint="its first line looks like data, and has to name the columns: time,label,connection"
+        if is_data
+        else f"name the right one with {option}{otherwise}; or is it the log of a tool? see "
         "--format",
     )

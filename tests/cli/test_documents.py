@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
 from sampler import store
+from sampler.demo.pods import Faults
 from sampler.demo.process import EmbeddedService
 from sampler.errors import UsageError
-
-
-def only_run(folder):
-    (run,) = (path for path in Path(folder, "reports").iterdir() if path.is_dir())
-    return run
+from tests.processes import only_run
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +35,23 @@ def test_a_check_writes_every_document_that_is_asked_for(weighbridge, service, t
     assert (run / "report.html").read_text() == page
     assert (run / "split.svg").read_text().startswith("<svg")
     assert (run / "split.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_where_nothing_answered_with_a_label_nothing_is_drawn(weighbridge, tmp_path):
+    with EmbeddedService({"v1": 1}, {"v1": Faults(html=True)}) as broken:
+        done = weighbridge(
+            "check", broken.url, "--expect", "v1=9,v2=1", "--html", "p.html", "--junit", "j.xml"
+        )
+
+    assert done.returncode == 4, done.stderr
+    told = " ".join(done.stdout.split())
+    assert "ended as unlabelled (status 200" in told
+    assert "times unlabelled, for example" not in told
+    page = (tmp_path / "p.html").read_text()
+    assert "<figure>" not in page
+    assert "Canary against stable" not in page
+    assert "ATTACHMENT" not in (tmp_path / "j.xml").read_text()
+    assert not (only_run(tmp_path) / "split.png").exists()
 
 
 def test_a_run_keeps_its_summary_and_metrics_and_draws_nothing_unasked(
@@ -117,7 +130,7 @@ def test_a_stored_run_draws_its_evidence_with_and_without_its_plan(weighbridge, 
     drawn.append(store.read(folder).figure("evidence"))
 
     for figure in drawn:
-        assert figure.texts[0].get_text().startswith("PASS after ")
+        assert figure.texts[0].get_text().endswith(": PASS")
 
 
 def test_a_measurement_has_no_evidence_to_draw(weighbridge, service, tmp_path):

@@ -13,6 +13,7 @@ import pytest
 
 from analysis.render import schema
 from sampler.cli.entry import main
+from sampler.demo.pods import Faults
 from sampler.demo.process import EmbeddedService
 from tests.recordings.make import HERE as RECORDINGS
 
@@ -72,7 +73,7 @@ def test_other_names_of_columns_and_no_connection_column(weighbridge, tmp_path):
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
-    assert "of 3899 connections" in done.stdout.splitlines()[0]
+    assert "of 3 899 connections" in done.stdout.splitlines()[0]
 
 
 def test_only_the_first_row_of_each_connection_is_judged(weighbridge, tmp_path):
@@ -187,7 +188,7 @@ def test_json_lines_and_parquet_stop_where_the_csv_does(weighbridge, tmp_path):
             "--max-samples", "20000",
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        assert "of 2038 connections" in done.stdout
+        assert "of 2 038 connections" in done.stdout
 
 
 def test_a_run_that_was_written_is_judged_as_it_was_live(weighbridge, tmp_path):
@@ -208,6 +209,35 @@ def test_a_run_that_was_written_is_judged_as_it_was_live(weighbridge, tmp_path):
     assert report_of(file)["decision"] == before["decision"]
     assert other.returncode == 1
     assert ET.parse(tmp_path / "j.xml").getroot().get("failures") == "0"
+
+    (folder / "report.json").unlink()  # as a run that was killed leaves it
+    killed = report_of(weighbridge("judge", str(folder), "--json", "-"))
+    assert (killed["verdict"], killed["decision"]) == (before["verdict"], before["decision"])
+    assert killed["expected"]["weights"] == before["expected"]["weights"]
+
+
+def test_a_run_is_judged_by_its_own_tolerance_and_limits_where_no_others_are_given(
+    weighbridge, tmp_path
+):
+    asked = ("--tolerance", "v2=1pp,v1=2pp", "--alpha", "0.05", "--max-samples", "400",
+             "--max-error-ratio", "2")  # fmt: skip
+    with EmbeddedService({"v1": 9, "v2": 1}, {"v2": Faults(error=1.0)}, seed=5) as service:
+        live = weighbridge(
+            "check", service.url, "--expect", "v1=9,v2=1", *asked,
+            "--label", "/label", "--out", str(tmp_path), "--json", "-",
+        )  # fmt: skip
+    (folder,) = tmp_path.glob("*-check")
+
+    again = report_of(weighbridge("judge", str(folder), "--json", "-"))
+    wider = report_of(
+        weighbridge("judge", str(folder), "--alpha", "0.01", "--max-samples", "90", "--json", "-")
+    )
+
+    before = json.loads(live.stdout)
+    for part in ("verdict", "reasons", "decision", "expected"):
+        assert again[part] == before[part]
+    assert before["decision"]["tolerance"] == "v2=1pp,v1=2pp"
+    assert (wider["decision"]["alpha"], wider["decision"]["tolerance"]) == (0.01, "v2=1pp,v1=2pp")
 
 
 def test_the_page_of_a_run_is_not_replaced_by_that_of_another_judgement(weighbridge, tmp_path):

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from sampler.cli.options import command_line
 from sampler.demo.process import EmbeddedService
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.processes import WEIGHBRIDGE, only_run, surroundings
 
 
 @pytest.mark.parametrize(
@@ -47,11 +45,11 @@ def test_a_secret_header_reaches_the_target_and_no_document(weighbridge, tmp_pat
 def test_a_terminal_that_cannot_spell_the_marks_still_gets_the_verdict(tmp_path):
     with EmbeddedService({"v1": 1}) as service:
         done = subprocess.run(
-            [sys.executable, "-m", "sampler.cli", "check", service.url, "--expect", "v1=1"],
+            [*WEIGHBRIDGE, "check", service.url, "--expect", "v1=1"],
             capture_output=True,
             check=False,
             cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONIOENCODING": "ascii"},
+            env=surroundings(PYTHONIOENCODING="ascii"),
             timeout=30,
         )
 
@@ -64,19 +62,17 @@ def test_stdout_that_nobody_reads_is_no_traceback(tmp_path):
         reader, writer = os.pipe()
         os.close(reader)
         process = subprocess.run(
-            [
-                sys.executable, "-m", "sampler.cli", "check", service.url,
-                "--expect", "v1=1", "--json", "-",
-            ],
+            [*WEIGHBRIDGE, "check", service.url, "--expect", "v1=1", "--json", "-"],
             stdout=writer,
             stderr=subprocess.PIPE,
             check=False,
             cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+            env=surroundings(),
             timeout=30,
         )  # fmt: skip
         os.close(writer)
 
+    assert process.returncode == 128 + signal.SIGPIPE  # not 1, which would be a FAIL
     assert b"Traceback" not in process.stderr
-    (run,) = (tmp_path / "reports").iterdir()
+    run = only_run(tmp_path)
     assert json.loads((run / "report.json").read_text())["verdict"] == "PASS"

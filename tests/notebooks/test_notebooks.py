@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import subprocess
 import sys
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.processes import REPOSITORY, completed
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
 FOLDER = REPOSITORY / "notebooks"
 NAMES = sorted(path.name for path in FOLDER.glob("*.ipynb"))
 MEGABYTE = 1_000_000
@@ -43,15 +45,7 @@ def shape(cell: dict[str, Any]) -> list[object]:
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     # In a process of its own: what a kernel's client warns of is not ours.
-    return subprocess.run(
-        [sys.executable, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=REPOSITORY,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        timeout=280,
-    )
+    return completed([sys.executable, *arguments], REPOSITORY, timeout_s=280)
 
 
 def test_there_are_six_of_them():

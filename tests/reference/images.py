@@ -66,6 +66,7 @@ def _drawings() -> Iterator[tuple[str, Callable[..., Figure]]]:
         traced = trace.trace(batch, report, Policy())
         if traced is not None:
             yield f"evidence-{name}", partial(figures.evidence_over_connections, traced, report)
+    yield "split-failed", partial(figures.split_over_time, *failed)
     yield "connections", partial(figures.connections, *sticky)
 
 

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.text import Text
 from scipy.stats import binom
 
-from analysis import Batch, Verdict
+from analysis import Batch, Outcome, Verdict
 from analysis.comparison import RunRecord, compare
 from analysis.figures import (
     DARK,
@@ -97,6 +97,60 @@ def test_the_marks_of_the_split_stand_where_the_numbers_are(run):
     assert drawn["decision-1"].get_xdata()[0] == decided_s
     band = drawn["band-1"].get_paths()[0].vertices
     assert report.observed.intervals["v2"][1] in band[:, 1]
+
+
+def test_an_early_fail_shows_what_came_of_all_that_was_sent():
+    batch, report = recorded(["v1", "v2"], [9, 1], expect=[5, 5], n=3000)
+    share = np.mean(batch.label == 1)
+
+    figure = split_over_time(batch, report)
+
+    drawn = artists(figure)
+    assert drawn["later-share-1"].get_ydata()[-1] == pytest.approx(share)
+    assert drawn["later-share-1"].get_xdata()[-1] == batch.sent_ns[-1] / 1e9
+    assert len(drawn["later-band-1"].get_paths())
+    assert any(text.endswith(f"; {100 * share:.1f} % of all 3 000") for text in texts(figure))
+    assert "thin: after the decision" in texts(figure)
+    assert overlaps(figure) == ([], [])
+
+
+def test_a_run_without_losses_says_so_and_draws_no_empty_panel():
+    batch, report = recorded(["v1", "v2"], [9, 1])
+
+    figure = split_over_time(batch, report)
+
+    assert "losses" not in artists(figure)
+    assert "all 1 500 requests gave a label" in texts(figure)
+    assert artists(figure)["panel-1"].get_xlabel().startswith("sent, ")
+
+
+def test_a_run_of_less_than_a_second_is_told_in_milliseconds():
+    batch, report = recorded(["v1", "v2"], [9, 1])
+    short = replace(batch, sent_ns=batch.sent_ns // 10)
+
+    figure = split_over_time(short, report)
+
+    figure.draw_without_rendering()
+    assert "sent, milliseconds since the run began" in texts(figure)
+    ticks = artists(figure)["panel-1"].get_xticklabels()
+    assert "150" in [tick.get_text() for tick in ticks]
+    assert any(re.fullmatch(r"share in windows of \d+\.?\d* ms", text) for text in texts(figure))
+
+
+def test_before_the_first_label_there_is_no_share():
+    batch, report = recorded(["v1", "v2"], [9, 1], n=60)
+    silent = np.arange(60) < 5
+    lost = replace(
+        batch,
+        label=np.where(silent, -1, batch.label).astype(np.int32),
+        outcome=np.where(silent, Outcome.TIMEOUT, batch.outcome).astype(np.uint8),
+    )
+
+    drawn = artists(split_over_time(lost, report))
+
+    shares = drawn["share-1"].get_ydata()
+    assert np.isnan(shares[0])
+    assert np.isfinite(shares[-1])
 
 
 def test_an_undecided_run_has_no_moment_of_decision():
@@ -248,7 +302,7 @@ def test_a_run_that_was_not_decided_shows_evidence_and_no_moment():
     figure = evidence_over_connections(traced(batch, report), report)
 
     assert not any("decided" in gid for gid in artists(figure))
-    assert "INCONCLUSIVE after 60 connections" in texts(figure)
+    assert "Evidence over 60 connections: INCONCLUSIVE" in texts(figure)
 
 
 def test_a_comparison_draws_both_runs_and_their_difference_in_place(run):

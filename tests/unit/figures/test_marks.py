@@ -43,7 +43,7 @@ def test_the_split_marks_each_event_in_each_panel_and_tells_some(count):
     figure = split_over_time(batch, replace(report, events=shown))
 
     lines = [each for each in figure.findobj() if (each.get_gid() or "").startswith("event_")]
-    assert len(lines) == 3 * count
+    assert len(lines) == 2 * count
     texts = [text.get_text() for text in figure.texts]
     assert sum("v2 gets" in text for text in texts) == min(count, MOST_TOLD)
     assert (f"and {count - MOST_TOLD} more events" in texts) is (count > MOST_TOLD)

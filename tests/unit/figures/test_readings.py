@@ -7,7 +7,6 @@ import re
 import pytest
 
 from analysis.figures import evidence_reading, split_reading, times_reading
-from analysis.figures.readings import odds_of
 from analysis.timeline import Timeline
 from tests.recorded import recorded, traced
 
@@ -52,6 +51,21 @@ def test_windows_are_told_with_their_counts(run):
     assert told[1] - 0.1 <= high <= told[1]
 
 
+def test_after_an_early_fail_the_share_so_far_is_that_of_all_until_then():
+    batch, report = recorded(["v1", "v2"], [9, 1], expect=[5, 5], n=3000)
+    timeline = Timeline.of(batch, report)
+
+    reading = split_reading(timeline, report)
+
+    later = timeline.later
+    share = 100 * later.counts[1, -2] / later.judged[-2]
+    told = re.search(r"so far ([\d.]+) % \[", reading.rows[1].texts[-1])
+    assert told is not None
+    assert float(told[1]) == pytest.approx(share, abs=0.3)
+    assert reading.last == "panel-1"
+    assert len(set(reading.heads)) == len(reading.heads)
+
+
 def test_the_last_look_of_the_evidence_tells_the_decision():
     batch, report = recorded(["v1", "v2"], [9, 1])
     reading = evidence_reading(traced(batch, report), report)
@@ -61,7 +75,7 @@ def test_the_last_look_of_the_evidence_tells_the_decision():
     assert reading.rows[0].texts[-1].startswith("inside 10")
     assert reading.rows[1].version == 1
     assert re.fullmatch(
-        r"v2: not too low [\d ^.]+ to 1, not too high [\d ^.]+ to 1", reading.rows[1].texts[-1]
+        r"v2: not too low [\d^.]+:1, not too high [\d^.]+:1", reading.rows[1].texts[-1]
     )
 
 
@@ -71,11 +85,3 @@ def test_all_answers_have_come_at_the_end_of_the_axis(run):
     assert reading is not None
     assert [row.texts[-1] for row in reading.rows] == ["v1: 100.0 % within", "v2: 100.0 % within"]
     assert reading.rows[0].texts[0] == "v1: 0.0 % within"
-
-
-@pytest.mark.parametrize(
-    ("nats", "told"),
-    [(0.0, "1.0 to 1"), (4.61, "100 to 1"), (-1.1, "1 to 3.0"), (50.0, "10^21 to 1")],
-)
-def test_evidence_is_told_as_odds(nats, told):
-    assert odds_of(nats) == told

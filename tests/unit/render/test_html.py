@@ -66,7 +66,47 @@ class Page(HTMLParser):
 
     @property
     def text(self):
-        return " ".join(self.texts)
+        return " ".join(" ".join(self.texts).split())  # blanks that hold are blanks
+
+
+def test_options_in_a_sentence_are_set_as_code_and_labels_stay_text(reports):
+    reason = Reason(ReasonCode.LOOKS_LIKE, "a <b>--x</b>", "Raise --max-samples, or a--b.")
+    text = to_html(replace(reports["failed"], reasons=[reason]))
+
+    assert "<li>Raise <code>--max-samples</code>, or a--b.</li>" in text
+    assert "a &lt;b&gt;<code>--x</code>&lt;/b&gt;" in text
+
+
+def test_a_number_is_not_parted_from_its_unit_at_the_end_of_a_line(reports):
+    reason = Reason(ReasonCode.LOOKS_LIKE, "v2 10.1 % [8.8, 12.0] of 2 038 connections", "")
+
+    assert "v2 10.1\xa0%\xa0[8.8,\xa012.0] of 2\xa0038 connections" in to_html(
+        replace(reports["failed"], reasons=[reason])
+    )
+
+
+def test_many_replicas_scroll_in_a_part_of_the_page(reports):
+    def page(n):
+        pods = {f"app-{number}": 1 for number in range(n)}
+        observed = replace(reports["passed"].observed, replicas={"v1": pods})
+        return to_html(replace(reports["passed"], observed=observed))
+
+    assert 'class="scroll tall"' in page(200)
+    assert 'class="scroll tall"' not in page(10)
+
+
+def test_what_the_heading_says_is_not_said_again_by_the_checks(reports):
+    report, said = reports["failed"], reports["failed"].reasons[0].message
+    checks = [
+        Check("split", Verdict.FAIL, said),
+        Check("share of v2", Verdict.FAIL, said),
+        Check("unlabelled", Verdict.PASS, "0 of 291 connections gave no label."),
+    ]
+
+    page = Page(to_html(replace(report, decision=replace(report.decision, checks=checks))))
+
+    assert page.texts.count("As said above.") == 2
+    assert "0 of 291 connections gave no label." in page.text
 
 
 def poisoned(right, label):
@@ -126,7 +166,7 @@ def test_the_page_compares_canary_and_stable_where_there_are_two(reports):
     for text in (
         "12 (1.9 %)",
         "200 ms",
-        "[-10.0, +30.0] ms, 95 %",
+        "[-10, +30] ms, 95 %",
         "worse: 10^13:1; beyond 2 times: 1.6:1",
     ):
         assert text in page.texts, text

@@ -80,6 +80,22 @@ def test_a_fail_is_a_failure_that_says_why_and_what_to_do(reports):
     assert case.find("error") is None
 
 
+def test_what_to_do_stands_at_the_part_that_failed_and_not_at_one_left_open(reports):
+    report = reports["failed"]
+    checks = [
+        Check("share of v2", Verdict.INCONCLUSIVE, "9 % so far"),
+        Check("response times", Verdict.FAIL, "slow"),
+    ]
+    decided = replace(report, decision=replace(report.decision, checks=checks))
+
+    undecided, failed = (case[0].text for case in _cases(decided))
+
+    assert undecided.splitlines() == [
+        "9 % so far", f"Not settled when the run ended: {report.reasons[0].message}",
+    ]  # fmt: skip
+    assert report.reasons[0].remedy in failed
+
+
 def test_an_undecided_check_is_an_error_and_not_a_skip(reports):
     (case,) = _cases(reports["undecided"])
 

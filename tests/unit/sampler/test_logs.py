@@ -328,3 +328,47 @@ def test_options_that_the_log_has_no_use_for_are_refused(tmp_path, reading):
 
     with pytest.raises(UsageError):
         list(ForeignLog(str(path), Reading(**reading)).batches())
+
+
+def test_a_blank_after_each_delimiter_is_no_part_of_what_follows(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text('time, label, connection\n1, v1, a\n2, "v,2", b\n3,v1,c\n', encoding="utf-8")
+
+    log, batches = read(path)
+
+    assert labels_of(batches) == ["v1", "v,2", "v1"]
+    assert log.quality.bad == 0
+
+
+# How encoding/gob begins: the type that is sent, its name and its fields.
+GOB = (
+    b"\x7f\x03\x01\x01\x06Result\x01\xff\x80\x00\x01\x0c\x01\x06Attack\x01\x0c\x00\x01\x03Seq\x01\x06"
+    b"\x00\x01\x04Code\x01\x06\x00\x01\tTimestamp\x01\xff\x82\x00\x01\x07Latency\x01\x04\x00"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words", "hint"),
+    [
+        ("a.csv", b"1.5,v1,c1\n2.5,v2,c2\n", "no column 'time'", "has to name the columns"),
+        ("a.csv", b"time,label,label\n1,v1,v2\n", "2 columns 'label'", "rename"),
+        ("a.csv", "time,label\n1,v1\n".encode("utf-16-le"), "is UTF-16", "iconv -f UTF-16"),
+        ("a.csv", "time,label\n1,v1\n".encode("utf-16-be"), "is UTF-16", "iconv -f UTF-16"),
+        ("a.csv", "time,label\n1,v1\n".encode("utf-32"), "is UTF-32", "iconv -f UTF-32"),
+        ("a.json", b'[{"time": 1, "label": "v1"}]', "one object a line", "jq -c '.[]'"),
+        ("a.json", b'{\n "time": 1,\n "label": "v1"\n}\n', "one object a line", "jq -c '.'"),
+        ("a.parquet", b"PAR1 and no end", "cannot be read as Parquet", "complete"),
+        (
+            "hits.csv", b"1700000000000000000,200,1234567,0,15,,eyJ9,,0,GET,http://x/,\n",
+            "vegeta in its CSV", "vegeta encode --to json",
+        ),
+        ("hits.bin", GOB, "vegeta in its gob", "vegeta encode --to json"),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_form_is_refused_with_what_to_do(tmp_path, name, content, words, hint):
+    path = tmp_path / name
+    path.write_bytes(content)
+
+    with pytest.raises(UsageError, match=words) as caught:
+        read(path)
+    assert hint in str(caught.value.hint)
