@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from sampler.errors import SamplingError, UsageError, WeighbridgeError
     from sampler.gate import check, sample
     from sampler.judging import rejudge
-    from sampler.plan import Limits, Load
+    from sampler.plan import ConnectionLife, Limits, Load, TransportKind
     from sampler.store import read
     from sampler.target import Target
 
 _HOMES = {
+    "ConnectionLife": "sampler.plan",
     "Limits": "sampler.plan",
     "Load": "sampler.plan",
     "SamplingError": "sampler.errors",
     "Target": "sampler.target",
+    "TransportKind": "sampler.plan",
     "UsageError": "sampler.errors",
     "WeighbridgeError": "sampler.errors",
     "check": "sampler.gate",
@@ -33,10 +35,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "ConnectionLife",
     "Limits",
     "Load",
     "SamplingError",
     "Target",
+    "TransportKind",
     "UsageError",
     "WeighbridgeError",
     "__version__",
@@ -49,7 +53,13 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     # Lazily: `weighbridge --help` must not wait for NumPy.
+    if name == "store":
+        return import_module("sampler.store")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

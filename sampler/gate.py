@@ -6,48 +6,48 @@
 
 Everything that is measured goes to the tally and to the disk; the evidence takes the samples
 in the order in which they were sent, and stops at the one on which the verdict fell.
+`Weighing.run` is that loop; `check` and `sample` are its doors for programs.
 """
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from math import inf
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from analysis import Evidence, Outcome, Policy, Tally, decide, finish, weigh
+from analysis import Evidence, Policy, Split, Tally, decide, finish, weigh
 from analysis.clusters import Clusters
 from analysis.health import HealthEvidence, HealthPolicy
-from analysis.reasons import interrupted
 from analysis.replicas import ReplicaCounts
-from analysis.report import Reason, ReasonCode, Report, Verdict
-from analysis.sizing import required_samples
 from sampler.account import Course, expected_of, write_up
 from sampler.clock import NS_PER_S, run_clock
 from sampler.engine import Engine
-from sampler.intent import PARTS, to_document
+from sampler.history import Retelling
+from sampler.keeping import Keeping
 from sampler.labels import LabelReader, LabelRule
 from sampler.plan import Limits, Load
-from sampler.preflight import LocalLimits, files_needed, raise_file_limit, warnings
-from sampler.runplan import DEFAULT_LABEL, DEFAULT_MAX_TIME_S, DEFAULT_REPLICA, RunPlan
+from sampler.preflight import LocalLimits, raise_file_limit, warnings
+from sampler.runplan import (
+    DEFAULT_LABEL,
+    DEFAULT_MAX_TIME_S,
+    DEFAULT_REPLICA,
+    DEFAULT_SAMPLE_TIME_S,
+    RunPlan,
+    draw_seed,
+)
 from sampler.saturation import cpu_s
-from sampler.store import FLUSH_NS, RunWriter
+from sampler.stopping import Stopping
 from sampler.stretches import Stretches
+from sampler.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Mapping
 
-    from analysis import Batch, Decision, Split
-    from sampler.target import Target
-
-_EXPLAINING_SAMPLES = 200
-_USUAL_RATE = 10_000  # of one process without a cap, with fresh connections [1/s]
-_LONGEST_EXPLANATION_NS = NS_PER_S
+    from analysis import Batch, Decision
+    from analysis.report import Report
+    from sampler.history import History
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,33 +101,28 @@ class Weighing:
     def __init__(self, plan: RunPlan, observe: Callable[[Progress], None] | None = None) -> None:
         self.plan = plan
         self.tally = Tally()
-        self.evidence = (
-            None if plan.split is None else Evidence.start(plan.split, plan.policy, plan.seed)
-        )
-        self.stretches: Stretches | None = None
-        if plan.watch is not None and plan.split is not None:
-            self.stretches = Stretches(plan.split, plan.policy, plan.watch, plan.seed, plan.source)
-            self.evidence = self.stretches.evidence
-        self.health = None if plan.split is None else HealthEvidence.start(plan.split, plan.health)
         self.replicas = ReplicaCounts()
         self.clusters = None if plan.load.connection.is_fresh else Clusters()
+        self.evidence: Evidence | None = None
+        self.stretches: Stretches | Retelling | None = None
+        self.health: HealthEvidence | None = None
+        if plan.split is not None:
+            self._expect(plan.split)
         self._observe = observe
         self._interruptions = 0
-        self._reader = LabelReader(plan.label, plan.replica)
+        self._told = 0
         self._decision: Decision | None = None
-        self._decided_ns: int | None = None
-        self._unmeasurable: Reason | None = None
         self._started_at = datetime.now(UTC)
         self._cpu_s = cpu_s()
-        self._writer = (
-            None if plan.out is None else RunWriter(plan.out, plan.name, self._started_at)
-        )
-        self._engine = Engine(plan.target, plan.load, self._limits(), self._reader, seed=plan.seed)
+        limits, reader = self._limits(), LabelReader(plan.label, plan.replica)
+        self._engine = Engine(plan.target, plan.load, limits, reader, seed=plan.seed)
+        self._stopping = Stopping(plan, self._engine)
+        self._keeping = Keeping(plan, self._started_at)
         raise_file_limit(plan.load.concurrency)
         self.warnings = warnings(
             LocalLimits.here(),
             plan.load,
-            self._limits(),
+            limits,
             keeps_time_wait=self._engine.transport.name == "full",
         )
 
@@ -155,72 +150,64 @@ class Weighing:
         StorageError
             If the run cannot be written any more.
         """
-        self._begin()
+        self._keeping.begin(expected_of(self.plan, self.evidence), self._history())
         async with self._watching(), aclosing(self._engine.batches()) as batches:
-            await self._consume(batches)
-        self._weigh_rest()
-        report = write_up(self._course())
+            async for batch in batches:
+                await self._keeping.write(batch, self._engine.elapsed_ns)
+                self._take(batch)
+                self._keep_news()
+                self._stopping.look(self.tally, self._decision, self.health)
+                self._show()
+        if not self._interruptions:
+            self._stopping.end(self.tally)
+        report = self._report()
         try:
             if on_report is not None:
                 on_report(report)
         finally:
-            if self._writer is not None:
-                self._writer.finish(report, self.tally)
+            self._keeping.finish(report, self.tally, self._history(is_over=True))
         return report
 
-    def replay(self, batches: Iterable[Batch]) -> Report:
+    def replay(self, batches: Iterable[Batch], history: History | None = None) -> Report:
         """Report on the samples that a run left when it was cut off; nothing is sent.
 
-        The verdict is INCONCLUSIVE, whatever the samples would prove: the rules that end a
-        run did not end this one, and what its client and its target suffered is not known.
+        No verdict has fallen: the rules that end a run did not end this one.
+
+        Parameters
+        ----------
+        batches : iterable of Batch
+            In send order.
+        history : History or None
+            What happened to the expectation, where that was watched.
         """
+        if history is not None:
+            self.stretches = Retelling(history, self.plan.policy, self.plan.seed)
+            self.evidence = self.stretches.evidence
         for batch in batches:
-            self._look_aside(batch)
-            self.tally += Tally.of(batch)
-            self._weigh(batch)
+            self._take(batch)
         self._interruptions = 1
-        self._weigh_rest()
-        if self.evidence is None:
-            return write_up(self._course())
-        self.evidence = replace(self.evidence, settled=None)
-        report = write_up(self._course())
-        if report.verdict is Verdict.FAIL:
-            why = interrupted(self.evidence)
-            report = replace(report, verdict=Verdict.INCONCLUSIVE, reasons=[why, *report.reasons])
-        return report
+        return self._report(is_whole=False)
 
-    def _begin(self) -> None:
-        """Write down what is about to be done; a killed run is read with its help."""
-        if self._writer is None:
-            return
-        plan, expected = self.plan, expected_of(self.plan, self.evidence)
-        document = to_document(
-            started_at=self._started_at.isoformat(timespec="milliseconds"),
-            target=plan.target,
-            label=plan.label,
-            replica=plan.replica,
-            values={name: getattr(plan, name) for name in PARTS},
-        )
-        self._writer.begin(document, None if expected is None else msgspec.to_builtins(expected))
-        is_short_of_files = LocalLimits.here().files < files_needed(plan.load.concurrency)
-        if is_short_of_files or self._lasts_s() * NS_PER_S >= FLUSH_NS:
-            # What a stream imports would stall the run in its midst, and show as slow answers.
-            self._writer.open_stream()
+    def _expect(self, split: Split) -> None:
+        """Begin to weigh: against one split, or against what a cluster says at any time."""
+        plan = self.plan
+        self.health = HealthEvidence.start(split, plan.health)
+        if plan.watch is None:
+            self.evidence = Evidence.start(split, plan.policy, plan.seed)
+        else:
+            self.stretches = Stretches(split, plan.policy, plan.watch, plan.seed, plan.source)
+            self.evidence = self.stretches.evidence
 
-    async def _consume(self, batches: AsyncIterator[Batch]) -> None:
-        async for batch in batches:
-            self.tally += Tally.of(batch)
-            if self._writer is not None:
-                self._writer.write(batch)
-                if self._writer.is_due(self._engine.elapsed_ns()):
-                    # In a thread: sending goes on while the disk is written.
-                    await asyncio.to_thread(self._writer.flush, self._engine.elapsed_ns())
-            self._weigh(batch)
-            self._look_aside(batch)
-            self._stop_when_decided()
-            self._judge_preflight()
-            if self._observe is not None:
-                self._observe(self._progress())
+    def _history(self, *, is_over: bool = False) -> History | None:
+        return None if self.stretches is None else self.stretches.history(is_over=is_over)
+
+    def _keep_news(self) -> None:
+        """Write down what happened to the expectation, in case that this run is killed."""
+        stretches = self.stretches
+        if isinstance(stretches, Stretches) and len(stretches.events) > self._told:
+            self._told = len(stretches.events)
+            expected = expected_of(self._plan_in_force(), self.evidence)
+            self._keeping.expect(expected, stretches.history())
 
     def _limits(self) -> Limits:
         limits = self.plan.limits
@@ -232,137 +219,95 @@ class Weighing:
         longest = self.plan.load.connection.longest or 1
         return replace(limits, max_samples=self.evidence.budget * longest)
 
-    def _weigh_rest(self) -> None:
-        """Judge what is left when no more samples come: connections that were cut short."""
-        if self.stretches is not None:
-            self.stretches.finish()
-        if self.evidence is not None:
-            self.evidence = finish(self.evidence)
-
-    def _lasts_s(self) -> float:
-        """Guess how long the run will last, from what it needs and how fast it may send [s]."""
-        plan, limits = self.plan, self.plan.limits
-        needed = inf if limits.max_samples is None else float(limits.max_samples)
-        if plan.split is not None:
-            needed = min(needed, required_samples(plan.split, plan.policy).mean)
-        rate = min(plan.load.rate or inf, plan.load.max_rate or _USUAL_RATE)
-        return min(needed / rate, inf if limits.max_time_s is None else limits.max_time_s)
-
-    def _weigh(self, batch: Batch) -> None:
-        if self.evidence is None or (self._decision is not None and self._decision.is_final):
-            return
-        if self.stretches is None:
-            self.evidence = weigh(self.evidence, batch)
-        else:
-            self._weigh_stretches(self.stretches, batch)
-            if not self.stretches.is_sure(self._engine.elapsed_ns()):
-                return
-        self._decision = decide(self.evidence)
-
     def _watching(self) -> AbstractAsyncContextManager[object]:
         """Look out for changes of the expectation, if that was asked for."""
         return nullcontext() if self.plan.watch is None else self.plan.watch.watcher
 
-    def _weigh_stretches(self, stretches: Stretches, batch: Batch) -> None:
-        """Judge a batch of a run whose expectation may change (`sampler.stretches`)."""
-        # Watchers know the clock; samples know the start of the run.
-        stretches.look(run_clock() - self._engine.elapsed_ns())
-        self.evidence = stretches.weigh(batch)
-        if stretches.previous is not None:
-            self.plan = replace(
-                self.plan,
-                split=self.evidence.split,
-                source=stretches.source,
-                previous=stretches.previous,
-            )
-
-    def _look_aside(self, batch: Batch) -> None:
-        """Look at what is not the split: health, and replicas inside a version."""
+    def _take(self, batch: Batch) -> None:
+        """Count a batch, weigh it, and look at what is not the split."""
+        self.tally += Tally.of(batch)
+        self._weigh(batch)
         self.replicas.observe(batch)
         if self.clusters is not None:
             self.clusters.observe(batch)
         if self.health is not None:
             self.health = self.health.observe(batch)
-            if self.health.exceeded(self.plan.policy.alpha):
-                self._engine.stop()
 
-    def _stop_when_decided(self) -> None:
-        """Stop sending once the verdict has fallen, and a FAIL can be explained.
-
-        A gross departure is proven by a handful of connections, which say little about what
-        the split is instead; a few more requests tell. They do not touch the verdict.
-        """
-        if self._decision is None or not self._decision.is_final:
+    def _weigh(self, batch: Batch) -> None:
+        if self.evidence is None or self._is_decided:
             return
-        elapsed_ns = self._engine.elapsed_ns()
-        if self._decided_ns is None:
-            self._decided_ns = elapsed_ns
-        if (
-            self._decision.verdict is not Verdict.FAIL
-            or self.tally.launched >= _EXPLAINING_SAMPLES
-            or elapsed_ns - self._decided_ns >= _LONGEST_EXPLANATION_NS
-        ):
-            self._engine.stop()
+        if self.stretches is None:
+            self.evidence = weigh(self.evidence, batch)
+        else:
+            # Watchers know the clock; samples know the start of the run.
+            elapsed_ns = self._engine.elapsed_ns()
+            self.stretches.look(run_clock() - elapsed_ns)
+            self.evidence = self.stretches.weigh(batch)
+            if not self.stretches.is_sure(elapsed_ns):
+                return
+        self._decision = decide(self.evidence)
 
-    def _judge_preflight(self) -> None:
-        """End a run whose first requests, one of each slot, gave no label at all."""
-        if self.tally.labelled or self._unmeasurable is not None:
+    @property
+    def _is_decided(self) -> bool:
+        return self._decision is not None and self._decision.is_final
+
+    def _show(self) -> None:
+        if self._observe is None:
             return
-        if self._engine.is_paused or self._engine.overload is not None:
-            return  # what was asked too early says nothing about the labels
-        if self.tally.launched >= self.plan.load.concurrency or (
-            self._engine.is_stopping and self._engine.in_flight == 0 and self.tally.launched
-        ):
-            is_ours = self.tally.outcomes[Outcome.CLIENT_LIMIT] == self.tally.launched
-            if not (is_ours and self.evidence is not None):  # else the verdict's reason says it
-                self._unmeasurable = self._explain_nothing_labelled()
-            self._engine.stop()
-
-    def _explain_nothing_labelled(self) -> Reason:
-        outcome, n = self.tally.outcomes.most_common(1)[0]
-        details = self._engine.recorder.details.get(outcome, [outcome.key])
-        return Reason(
-            ReasonCode.UNMEASURABLE,
-            f"nothing could be measured: of the first {self.tally.launched} requests to "
-            f"{self.plan.target.shown} none gave a label, "
-            f"{n} ended as {outcome.key} ({details[0]})",
-            _remedy_for(outcome, self.plan)
-            if "certificate: " not in details[0]
-            else "trust the authority that signed it with --cacert FILE, or ask under the name "
-            "that the certificate carries; --insecure accepts any certificate",
-        )
-
-    def _progress(self) -> Progress:
-        return Progress(
+        progress = Progress(
             tally=self.tally,
             evidence=self.evidence,
             launched=self._engine.launched,
             elapsed_s=self._engine.elapsed_ns() / NS_PER_S,
             is_draining=self._engine.is_stopping,
         )
+        self._observe(progress)
+
+    def _report(self, *, is_whole: bool = True) -> Report:
+        """Judge what is left when no more samples come, and write the account."""
+        if self.stretches is not None:
+            self.stretches.finish()
+        if self.evidence is not None:
+            self.evidence = finish(self.evidence)
+            if not is_whole:
+                self.evidence = replace(self.evidence, settled=None)
+        return write_up(self._course())
 
     def _course(self) -> Course:
         return Course(
-            plan=self.plan,
+            plan=self._plan_in_force(),
             engine=self._engine,
             tally=self.tally,
             evidence=self.evidence,
             health=self.health,
             replicas=self.replicas,
             clusters=self.clusters,
-            unmeasurable=self._unmeasurable,
+            unmeasurable=self._stopping.unmeasurable,
             interruptions=self._interruptions,
             started_at=self._started_at,
             cpu_s=self._cpu_s,
-            path=None if self._writer is None else self._writer.path,
+            path=self._keeping.path,
             warnings=self.warnings,
-            stretches=self.stretches,
+            history=self._history(is_over=True),
+        )
+
+    def _plan_in_force(self) -> RunPlan:
+        """Give the plan with the split of the last stretch, which the verdict is about."""
+        stretches = self.stretches
+        if stretches is None or stretches.previous is None:
+            return self.plan
+        return replace(
+            self.plan,
+            split=stretches.evidence.split,
+            source=stretches.source,
+            previous=stretches.previous,
+            views=(),  # they were about the start
         )
 
 
 async def check(
-    target: Target,
-    split: Split,
+    target: Target | str,
+    split: Split | Mapping[str, int] | str,
     *,
     policy: Policy | None = None,
     health: HealthPolicy | None = None,
@@ -371,17 +316,18 @@ async def check(
     label: str = str(DEFAULT_LABEL),
     replica: str | None = str(DEFAULT_REPLICA),
     seed: int | None = None,
-    out: Path | None = None,
+    out: Path | str | None = None,
     name: str = "check",
 ) -> Report:
     """Sample `target` until it is decided whether `split` holds.
 
     Parameters
     ----------
-    target : Target
-        What is asked.
-    split : Split
-        The expected split.
+    target : Target or str
+        What is asked; a URL is asked with GET.
+    split : Split or mapping of str to int or str
+        The expected split, or weights by label, ``{"v1": 9, "v2": 1}``, also as ``--expect``
+        takes them: ``"v1=9,v2=1"``.
     policy : Policy or None
         Tolerance and error rates; None takes the defaults.
     health : HealthPolicy or None
@@ -395,7 +341,7 @@ async def check(
         pointer, ``header:NAME``, ``regex:EXPR`` or ``status``; no replica if None.
     seed : int or None
         Of every random choice of the run; None draws one.
-    out : Path or None
+    out : Path or str or None
         Folder in which the run is written; None writes nothing.
     name : str, default "check"
         Last part of the run's id.
@@ -413,66 +359,54 @@ async def check(
         If the parts do not fit together.
     """
     plan = RunPlan(
-        target,
+        _target(target),
         load or Load(),
         limits or Limits(max_time_s=DEFAULT_MAX_TIME_S),
-        split=split,
+        label=LabelRule.parse(label),
+        replica=None if replica is None else LabelRule.parse(replica),
+        split=_split(split),
         policy=policy or Policy(),
         health=health or HealthPolicy(),
-        out=out,
+        seed=draw_seed() if seed is None else seed,
+        out=None if out is None else Path(out),
         name=name,
-        **_names_and_chance(label, replica, seed),
     )
     return await Weighing(plan).run()
 
 
 async def sample(
-    target: Target,
-    limits: Limits,
+    target: Target | str,
+    limits: Limits | None = None,
     *,
     load: Load | None = None,
     label: str = str(DEFAULT_LABEL),
     replica: str | None = str(DEFAULT_REPLICA),
     seed: int | None = None,
-    out: Path | None = None,
+    out: Path | str | None = None,
     name: str = "sample",
 ) -> Report:
-    """Sample `target` until `limits` end it, without judging.
+    """Sample `target` until `limits` end it, after ten seconds if there are none; judge nothing.
 
     Parameters are those of `check`; the report has no verdict.
     """
-    chosen = _names_and_chance(label, replica, seed)
-    plan = RunPlan(target, load or Load(), limits, out=out, name=name, **chosen)
+    plan = RunPlan(
+        _target(target),
+        load or Load(),
+        limits or Limits(max_time_s=DEFAULT_SAMPLE_TIME_S),
+        label=LabelRule.parse(label),
+        replica=None if replica is None else LabelRule.parse(replica),
+        seed=draw_seed() if seed is None else seed,
+        out=None if out is None else Path(out),
+        name=name,
+    )
     return await Weighing(plan).run()
 
 
-def _names_and_chance(label: str, replica: str | None, seed: int | None) -> dict[str, Any]:
-    """Read what a plan takes in another form than a caller gives it."""
-    rules: dict[str, Any] = {
-        "label": LabelRule.parse(label),
-        "replica": None if replica is None else LabelRule.parse(replica),
-    }
-    return rules if seed is None else rules | {"seed": seed}
+def _target(given: Target | str) -> Target:
+    return Target(given) if isinstance(given, str) else given
 
 
-def _remedy_for(outcome: Outcome, plan: RunPlan) -> str:
-    """Say what to do about a target that gives nothing but `outcome`."""
-    match outcome:
-        case Outcome.CONNECT_FAILED | Outcome.CONNECT_TIMEOUT:
-            return (
-                "check host and port, that the Service has ready endpoints, and that this "
-                "machine may reach it: curl -v " + plan.target.shown
-            )
-        case Outcome.TIMEOUT:
-            return "see whether the target answers at all; a slow one needs a larger --timeout"
-        case Outcome.UNLABELLED | Outcome.OK:
-            return (
-                f"look at the answer with: curl -i {plan.target.shown} and say where its version "
-                "is with --label (/pointer, header:NAME, regex:EXPR or status)"
-            )
-        case Outcome.CLIENT_LIMIT:
-            return "this machine has run out of ports or file descriptors: see ulimit -n and ss -s"
-        case Outcome.PROTOCOL | Outcome.TOO_LARGE:
-            return "the target must speak HTTP/1; is this the right port, and not https?"
-        case Outcome.RESET | Outcome.CLOSED | Outcome.STALE | Outcome.ABORTED:
-            return "the target breaks connections off: see its logs, and whether it expects https"
+def _split(given: Split | Mapping[str, int] | str) -> Split:
+    if isinstance(given, Split):
+        return given
+    return Split.parse(given) if isinstance(given, str) else Split.of(given)

@@ -16,10 +16,6 @@ from sampler.cli.manifests import (
     refuse_cluster_options,
 )
 from sampler.cli.options import (
-    Duration,
-    Factor,
-    Settle,
-    Share,
     command_line,
     load_options,
     make_load,
@@ -30,6 +26,7 @@ from sampler.cli.options import (
 )
 from sampler.cli.policy import judging_options, make_policy, make_split
 from sampler.cli.sections import SectionedCommand
+from sampler.cli.values import Count, Duration, Factor, Settle, Share
 from sampler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +34,7 @@ if TYPE_CHECKING:
 
     from analysis import Split
     from analysis.health import HealthPolicy
-    from analysis.report import Source
+    from analysis.report import Source, View
     from sampler.expect.lookout import Watch
     from sampler.expect.rules.model import Expectation
 
@@ -61,7 +58,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @judging_options
 @click.option(
-    "--max-samples", type=click.IntRange(min=1), default=None, metavar="N",
+    "--max-samples", type=Count(), default=None, metavar="N",
     help="End undecided after so many requests. Default: what 99 % of right splits need.",
 )  # fmt: skip
 @click.option(
@@ -86,7 +83,7 @@ if TYPE_CHECKING:
     help="Fail if the canary is proven to take more than X times as long as the stable version.",
 )  # fmt: skip
 @click.option(
-    "--error-status", type=click.IntRange(100, 599), default=500, show_default=True, metavar="N",
+    "--error-status", type=Count(100, 599), default=500, show_default=True, metavar="N",
     help="Statuses from N on are errors; they need a label to be counted.",
 )  # fmt: skip
 @click.option(
@@ -123,7 +120,7 @@ def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
     """
     from sampler.cli.execute import execute  # noqa: PLC0415 - heavy imports wait for a command
     from sampler.plan import Limits  # noqa: PLC0415
-    from sampler.runplan import RunPlan  # noqa: PLC0415
+    from sampler.runplan import RunPlan, draw_seed  # noqa: PLC0415
 
     expectation = _expectation(url, options)
     url, split = expectation.url, expectation.split
@@ -143,6 +140,7 @@ def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
         ),
         source=expectation.source,
         watch=expectation.watch,
+        views=expectation.views,
         health=_health(split, options),
         replica_counts=_replica_counts(split, options["replicas"]) or expectation.replicas,
         previous=None
@@ -152,7 +150,7 @@ def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
         name=options["name"] or "check",
         command=command_line(sys.argv[1:]),
         commit=_commit(options["manifests"]),
-        **({} if options["seed"] is None else {"seed": options["seed"]}),
+        seed=draw_seed() if options["seed"] is None else options["seed"],
     )
     ctx.exit(execute(plan, documents_of(options)))
 
@@ -165,6 +163,7 @@ class _Expected:
     split: Split
     source: Source
     watch: Watch | None = None
+    views: tuple[View, ...] = ()
     replicas: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -190,7 +189,9 @@ def _expectation(url: str | None, options: dict[str, Any]) -> _Expected:
         given = expectation_for_check(options, url, options["headers"], options["settle"])
         expected = given.expected
         replicas = {} if options["is_live"] else _declared_replicas(expected)
-        return _Expected(given.url, expected.split, expected.source, given.watch, replicas)
+        return _Expected(
+            given.url, expected.split, expected.source, given.watch, given.views, replicas
+        )
     if options["service"] or options["route"]:
         raise UsageError(
             "--service and --route name objects of --manifests or --cluster, not of --expect",
@@ -225,7 +226,10 @@ def _replica_counts(split: Split, text: str | None) -> dict[str, int]:
     counts = make_split(text, "--replicas")
     unknown = [label for label in counts.arms if label not in split.arms]
     if unknown:
-        raise UsageError(f"--replicas {text}: {unknown[0]!r} is not among --expect {split}")
+        raise UsageError(
+            f"--replicas {text}: {unknown[0]!r} is not among --expect {split}",
+            hint="name labels that are expected",
+        )
     return {label: n for label, n in zip(counts.arms, counts.weights, strict=True) if n}
 
 

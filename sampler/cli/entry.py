@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
 import traceback
 from importlib import import_module
@@ -17,6 +19,8 @@ from sampler.errors import ExitCode, WeighbridgeError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_COMPLETE = "_WEIGHBRIDGE_COMPLETE"
+_DISK_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 _COMMANDS = {
     "check": "Sample until it is decided whether the split holds.",
     "sample": "Measure only, and write a run.",
@@ -41,6 +45,17 @@ class _Commands(click.Group):
         command: click.Command = import_module(f"sampler.cli.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; of a name that is none, say which one may have been meant."""
+        if args[0] not in _COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches  # noqa: PLC0415 - for a slip alone
+
+            near = get_close_matches(args[0], _COMMANDS, 1) or [", ".join(_COMMANDS)]
+            ctx.fail(f"expected a command such as {near[0]}, got {args[0]!r}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
@@ -51,8 +66,9 @@ class _Commands(click.Group):
     name="weighbridge",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 PASS, 1 FAIL, 2 usage, 3 INCONCLUSIVE, 4 could not measure, "
-    "70 a bug, 130/143 interrupted. Shell completion: "
-    'eval "$(_WEIGHBRIDGE_COMPLETE=bash_source weighbridge)" (zsh_source, fish_source).',
+    "70 a bug, 130/143 interrupted.\n\n"
+    "\b\nShell completion, for bash (zsh_source and fish_source for others):\n"
+    '  eval "$(_WEIGHBRIDGE_COMPLETE=bash_source weighbridge)"',
 )
 @click.version_option(__version__, prog_name="weighbridge")
 def weighbridge() -> None:
@@ -82,28 +98,50 @@ def main(argv: Sequence[str] | None = None) -> int:
             prog_name="weighbridge",
             standalone_mode=False,
         )
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except click.exceptions.Abort:
-        return ExitCode.INTERRUPTED
-    except WeighbridgeError as error:
-        click.echo(f"weighbridge: {error}", err=True)
-        if error.hint:
-            click.echo(f"  → {error.hint}", err=True)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # Nobody reads any more; keep the interpreter from complaining about it at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + 13
-    except Exception:  # noqa: BLE001 - the one place where a bug becomes an exit code
-        traceback.print_exc()
-        click.echo(
-            f"weighbridge: this is a bug in weighbridge {__version__}, not in your service\n"
-            "  → please report it with the lines above and the command line",
-            err=True,
-        )
-        return ExitCode.BUG
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every end has its exit code
+        return _end(error)
+    except SystemExit as ended:
+        # click makes 1 of a pipe that nobody reads any more, and of nothing else that gets here
+        # but shell completion; with us, 1 is a verdict.
+        if ended.code != 1 or _COMPLETE in os.environ:
+            raise
+        return _end(BrokenPipeError())
     return returned if isinstance(returned, int) else ExitCode.PASS
+
+
+def _end(error: BaseException) -> int:
+    """Say on stderr why the command ended; give its exit code."""
+    match error:
+        case click.ClickException():
+            error.show()
+            return error.exit_code
+        case KeyboardInterrupt() | click.exceptions.Abort():
+            click.echo("weighbridge: interrupted", err=True)
+            return ExitCode.INTERRUPTED
+        case WeighbridgeError():
+            _say(str(error), error.hint)
+            return error.exit_code
+        case BrokenPipeError():
+            _forget_output()
+            return 128 + signal.SIGPIPE
+        case OSError() if error.errno in _DISK_TROUBLE:
+            _forget_output()
+            _say(f"the output cannot be written: {error.strerror}", "free some space")
+            return ExitCode.UNMEASURABLE
+    traceback.print_exception(error)
+    _say(
+        f"this is a bug in weighbridge {__version__}, not in your service",
+        "please report it with the lines above and the command line",
+    )
+    return ExitCode.BUG
+
+
+def _say(problem: str, hint: str | None) -> None:
+    click.echo(f"weighbridge: {problem}", err=True)
+    if hint:
+        click.echo(f"  → {hint}", err=True)
+
+
+def _forget_output() -> None:
+    """Keep the interpreter from writing, at its exit, what nobody can take any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,149 +2,26 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-import tomllib
+from contextlib import contextmanager
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sampler.cli.configuration import load_config
+from sampler.cli.values import Count, Duration, Rate, RateCap
 from sampler.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sampler.labels import LabelRule
     from sampler.plan import Load
     from sampler.target import Target
 
 _SECRET_OPTIONS = frozenset({"--header", "--body"})
-_UNITS_S = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only in newer releases
-    """Seconds, or a number with a unit: ``500ms``, ``30s``, ``5m``."""
-
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Give the seconds."""
-        if isinstance(value, int | float):
-            return float(value)
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|)", str(value))
-        if match is None:
-            self.fail(f"expected a duration such as 500ms, 30s or 5m, got {value!r}", param, ctx)
-        return float(match[1]) * _UNITS_S[match[2]]
-
-
-class Settle(click.ParamType):  # type: ignore[type-arg]  # generic only in newer releases
-    """A duration, or None for ``auto``."""
-
-    name = "settle"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float | None:
-        """Give the seconds, or None."""
-        return None if value == "auto" else Duration().convert(value, param, ctx)
-
-
-class Share(click.ParamType):  # type: ignore[type-arg]  # generic only in newer releases
-    """A share: ``5%`` or ``0.05``."""
-
-    name = "share"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Give the share in [0, 1]."""
-        if isinstance(value, int | float):
-            return float(value)
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", str(value))
-        if match is None:
-            self.fail(f"expected a share such as 5% or 0.05, got {value!r}", param, ctx)
-        return float(match[1]) / (100 if match[2] else 1)
-
-
-class Factor(click.ParamType):  # type: ignore[type-arg]  # generic only in newer releases
-    """A factor of at least 1: ``1.5`` or ``1.5x``."""
-
-    name = "factor"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Give the factor."""
-        if isinstance(value, int | float):
-            return float(value)
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)x?", str(value))
-        if match is None or float(match[1]) < 1:
-            self.fail(f"expected a factor of at least 1 such as 1.5, got {value!r}", param, ctx)
-        return float(match[1])
-
-
-class Rate(click.ParamType):  # type: ignore[type-arg]  # generic only in newer releases
-    """Requests per second: ``200`` or ``200/s``."""
-
-    name = "rate"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Give the rate [1/s]."""
-        if isinstance(value, int | float):
-            return float(value)
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/s)?", str(value))
-        if match is None:
-            self.fail(f"expected requests per second such as 200/s, got {value!r}", param, ctx)
-        return float(match[1])
-
-
-class RateCapParam(Rate):
-    """A rate that may be lifted: ``2000/s``, ``0`` or ``none``."""
-
-    name = "max-rate"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Give the cap [1/s]; infinity if it is lifted."""
-        if str(value).strip() == "none":
-            return inf
-        return super().convert(value, param, ctx) or inf
-
-
-def _load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
-    """Take defaults from the command's table of a TOML file; the command line wins."""
-    if path is None:
-        return
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as a configuration: {error}") from error
-    command = ctx.info_name or ""
-    table = document.get(command, {})
-    if not isinstance(table, dict):
-        raise UsageError(f"{path}: expected a table [{command}], got {table!r}")
-    names = {
-        option.lstrip("-"): parameter.name
-        for parameter in ctx.command.params
-        for option in parameter.opts
-        if parameter.name and parameter.name != "config"
-    }
-    unknown = sorted(set(table) - set(names))
-    if unknown:
-        raise UsageError(
-            f"{path}: [{command}] has no option {unknown[0]!r}",
-            hint=f"the names are those of the command line: {', '.join(sorted(names))}",
-        )
-    ctx.default_map = {names[key]: value for key, value in table.items()}
-
-
 _TARGET_OPTIONS = (
     click.option("--method", default="GET", show_default=True, help="HTTP method."),
     click.option(
@@ -176,15 +53,15 @@ _TARGET_OPTIONS = (
 
 _LOAD_OPTIONS = (
     click.option(
-        "--concurrency", "-c", type=int, default=16, show_default=True, metavar="N",
-        help="Most requests in flight at once.",
+        "--concurrency", "-c", type=Count(1, 10_000), default=16, show_default=True,
+        metavar="N", help="Most requests in flight at once.",
     ),
     click.option(
         "--rate", type=Rate(), default=None, metavar="R/s",
         help="Open workload: Poisson arrivals at this rate. Default: closed workload.",
     ),
     click.option(
-        "--max-rate", type=RateCapParam(), default="2000/s", show_default=True, metavar="R/s",
+        "--max-rate", type=RateCap(), default="2000/s", show_default=True, metavar="R/s",
         help="Hard cap on requests per second, for the target's sake; 0 or none lifts it.",
     ),
     click.option(
@@ -201,11 +78,12 @@ _LOAD_OPTIONS = (
         show_default=True, help="fast: our own HTTP/1.1; full: aiohttp.",
     ),
     click.option(
-        "--timeout", type=Duration(), default="5s", show_default=True, metavar="TIME",
+        "--timeout", type=Duration(3600), default="5s", show_default=True, metavar="TIME",
         help="For a whole exchange, its connection included.",
     ),
     click.option(
-        "--connect-timeout", type=Duration(), default="2s", show_default=True, metavar="TIME",
+        "--connect-timeout", type=Duration(3600), default="2s", show_default=True,
+        metavar="TIME",
         help="For the connection alone.",
     ),
     click.option(
@@ -214,7 +92,8 @@ _LOAD_OPTIONS = (
         "may be given several times.",
     ),
     click.option(
-        "--dns-ttl", type=Duration(), default="10s", show_default=True, metavar="TIME",
+        "--dns-ttl", type=Duration(86_400, is_positive=False), default="10s",
+        show_default=True, metavar="TIME",
         help="Look the name up again for a new connection after this time; 0 looks up once.",
     ),
 )  # fmt: skip
@@ -232,7 +111,7 @@ _RUN_OPTIONS = (
     ),
     click.option(
         "--config", type=click.Path(path_type=Path, dir_okay=False), is_eager=True,
-        expose_value=False, callback=_load_config, metavar="FILE",
+        expose_value=False, callback=load_config, metavar="FILE",
         help="Take options from a table of the command's name in a TOML file (weighbridge.toml).",
     ),
 )  # fmt: skip
@@ -288,11 +167,13 @@ def make_rules(options: dict[str, Any]) -> tuple[LabelRule, LabelRule | None]:
     """Make the rules for label and replica."""
     from sampler.labels import LabelRule  # noqa: PLC0415 - as above
 
-    replica = options["replica"]
-    return (
-        LabelRule.parse(options["label"]),
-        None if replica in {"", "none"} else LabelRule.parse(replica),
-    )
+    label, replica = options["label"], options["replica"]
+    with naming("--label", label):
+        label_rule = LabelRule.parse(label)
+    if replica in {"", "none"}:
+        return label_rule, None
+    with naming("--replica", replica):
+        return label_rule, LabelRule.parse(replica)
 
 
 def make_load(options: dict[str, Any]) -> Load:
@@ -300,10 +181,12 @@ def make_load(options: dict[str, Any]) -> Load:
     from sampler.names import Pin  # noqa: PLC0415 - as above
     from sampler.plan import ConnectionLife, Load, TransportKind  # noqa: PLC0415
 
+    with naming("--connection", options["connection"]):
+        life = ConnectionLife.parse(options["connection"])
     return Load(
         concurrency=options["concurrency"],
         rate=options["rate"],
-        connection=ConnectionLife.parse(options["connection"]),
+        connection=life,
         transport=TransportKind(options["transport"]),
         connect_timeout_s=options["connect_timeout"],
         timeout_s=options["timeout"],
@@ -312,6 +195,15 @@ def make_load(options: dict[str, Any]) -> Load:
         pins=tuple(Pin.parse(text) for text in options["pins"]),
         dns_ttl_s=options["dns_ttl"],
     )
+
+
+@contextmanager
+def naming(option: str, text: str) -> Iterator[None]:
+    """Say of an error which option it is about."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{option} {shlex.quote(text)}: {error}", hint=error.hint) from error
 
 
 def command_line(arguments: Sequence[str]) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sampler.cli.options import Rate
 from sampler.cli.policy import make_policy, make_split, policy_options
+from sampler.cli.values import Rate
 from sampler.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sampler.cli.options import Share
+from sampler.cli.values import Chance, Count, Share
 from sampler.errors import ExpectationError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from analysis import Policy, Split
+    from analysis import Policy, Split, Tolerance
 
 _JUDGING_OPTIONS = (
     click.option(
@@ -22,11 +23,11 @@ _JUDGING_OPTIONS = (
         "for the others.",
     ),
     click.option(
-        "--alpha", type=float, default=0.01, show_default=True,
+        "--alpha", type=Chance(), default=0.01, show_default=True, metavar="CHANCE",
         help="Chance of failing a right split.",
     ),
     click.option(
-        "--beta", type=float, default=0.01, show_default=True,
+        "--beta", type=Chance(), default=0.01, show_default=True, metavar="CHANCE",
         help="Chance of passing a wrong split.",
     ),
     click.option(
@@ -37,7 +38,7 @@ _JUDGING_OPTIONS = (
 )  # fmt: skip
 
 _MAX_SAMPLES = click.option(
-    "--max-samples", type=click.IntRange(min=1), default=None, metavar="N",
+    "--max-samples", type=Count(), default=None, metavar="N",
     help="End undecided after so many connections. Default: what 99 % of right splits need.",
 )  # fmt: skip
 
@@ -63,26 +64,35 @@ def make_split(text: str, option: str = "--expect", example: str = "v1=9,v2=1") 
         return Split.parse(text)
     except ValueError as error:
         raise ExpectationError(
-            f"{option} {text}: {error}", hint=f"write it as {example}"
+            f"{option} {quote(text)}: {error}", hint=f"write it as {example}"
         ) from error
 
 
-def make_policy(split: Split, options: dict[str, Any], **more: Any) -> Policy:
-    """Make the policy from the options added here, and others by name."""
-    from analysis import Policy, Tolerance  # noqa: PLC0415 - as above
+def _make_tolerance(text: str) -> Tolerance:
+    from analysis import Tolerance  # noqa: PLC0415 - as above
 
     try:
-        tolerance = Tolerance.parse(options["tolerance"])
+        return Tolerance.parse(text)
     except ValueError as error:
         raise UsageError(
-            f"--tolerance {options['tolerance']}: {error}",
+            f"--tolerance {text}: {error}",
             hint="write it as 4pp or 10%, with two sides as -2pp+4pp, by label as v2=2pp,v1=4pp",
         ) from error
+
+
+def make_policy(
+    split: Split, options: Mapping[str, Any], tolerance: Tolerance | None = None, **more: Any
+) -> Policy:
+    """Make the policy from the options added here, and others by name."""
+    from analysis import Policy  # noqa: PLC0415 - as above
+
+    if tolerance is None:
+        tolerance = _make_tolerance(options["tolerance"])
     try:
         tolerance.bands(split)
     except ValueError as error:
         raise UsageError(
-            f"--tolerance {options['tolerance']}: {error}",
+            f"--tolerance {tolerance}: {error}",
             hint="give a smaller one, in percentage points (4pp) or of the share (10%), and name "
             "labels that are expected",
         ) from error
@@ -96,4 +106,6 @@ def make_policy(split: Split, options: dict[str, Any], **more: Any) -> Policy:
             **more,
         )
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        # It begins with the name of a field, which is that of its option.
+        name, _, problem = str(error).partition(" ")
+        raise UsageError(f"--{name.replace('_', '-')} {problem}") from error

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from sampler.cli.documents import documents_of
 from sampler.cli.options import (
-    Duration,
     command_line,
     load_options,
     make_load,
@@ -18,6 +18,7 @@ from sampler.cli.options import (
     target_options,
 )
 from sampler.cli.sections import SectionedCommand
+from sampler.cli.values import Count, Duration
 
 
 @click.command(
@@ -28,7 +29,7 @@ from sampler.cli.sections import SectionedCommand
 )
 @click.argument("url")
 @click.option(
-    "--max-samples", type=click.IntRange(min=1), default=None, metavar="N",
+    "--max-samples", type=Count(), default=None, metavar="N",
     help="End after so many requests.",
 )  # fmt: skip
 @click.option(
@@ -43,7 +44,7 @@ def command(ctx: click.Context, /, url: str, **options: Any) -> None:
     """Sample URL for a while and write what was measured; nothing is judged."""
     from sampler.cli.execute import execute  # noqa: PLC0415 - heavy imports wait for a command
     from sampler.plan import Limits  # noqa: PLC0415
-    from sampler.runplan import RunPlan  # noqa: PLC0415
+    from sampler.runplan import RunPlan, draw_seed  # noqa: PLC0415
 
     label, replica = make_rules(options)
     plan = RunPlan(
@@ -55,6 +56,6 @@ def command(ctx: click.Context, /, url: str, **options: Any) -> None:
         out=options["out"],
         name=options["name"] or "sample",
         command=command_line(sys.argv[1:]),
-        **({} if options["seed"] is None else {"seed": options["seed"]}),
+        seed=draw_seed() if options["seed"] is None else options["seed"],
     )
-    ctx.exit(execute(plan, {"json": options["json_file"]}))
+    ctx.exit(execute(plan, documents_of(options)))

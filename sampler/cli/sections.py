@@ -51,7 +51,8 @@ class SectionedCommand(click.Command):
         section_of = {name: title for title, names in SECTIONS.items() for name in names}
         records: dict[str, list[tuple[str, str]]] = {title: [] for title in (*SECTIONS, OTHERS)}
         for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
+            # The usage line names the arguments, and the text above explains them.
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
             if record is not None:
                 records[section_of.get(param.name or "", OTHERS)].append(record)
         for title, rows in records.items():

@@ -203,7 +203,10 @@ def pods_of(
     faults = faults or {}
     unknown = sorted(set(faults) - set(weights))
     if unknown:
-        raise UsageError(f"faults name the label {unknown[0]!r}, which has no pods")
+        raise UsageError(
+            f"faults name the label {unknown[0]!r}, which has no pods",
+            hint=f"name one of {', '.join(weights)}",
+        )
     for label, replicas in weights.items():
         if not 0 <= replicas <= MAX_PODS:
             raise UsageError(f"expected 0 to {MAX_PODS} pods of {label!r}, got {replicas}")

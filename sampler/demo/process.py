@@ -85,19 +85,24 @@ class EmbeddedService:
         return self._process.pid
 
     def configure(
-        self, weights: Mapping[str, int], faults: Mapping[str, Faults] | None = None
+        self,
+        weights: Mapping[str, int],
+        faults: Mapping[str, Faults] | None = None,
+        *,
+        seed: int | None = None,
     ) -> None:
         """Replace the pods; in force for new connections when this returns.
 
         A pod that keeps its name and label keeps its connections and takes over its new
         faults. Idle connections of removed pods are closed, the others after their request.
+        With `seed`, picks and fates begin anew from it; without, they go on.
 
         Raises
         ------
         UsageError
             If weights or faults are out of range.
         """
-        self._ask(_settings(weights, faults))
+        self._ask({**_settings(weights, faults), "seed": seed})
 
     def counts(self) -> Counts:
         """Return what was counted so far; every request that a client sent before is in."""

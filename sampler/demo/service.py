@@ -9,6 +9,7 @@ one answer line for each, and ends with it; see `Control`.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -57,9 +58,9 @@ class Balancer:
 
     def __init__(self, service: Service, loop: Loop) -> None:
         self._loop = loop
-        self._picks = Random(service.seed)
-        fates = Random(None if service.seed is None else f"fates of {service.seed}")
-        self._shared = Shared(loop, fates)
+        self._picks = Random()
+        self._shared = Shared(loop, Random())
+        self.reseed(service.seed)
         self._backends: dict[tuple[str, str], Backend] = {}
         self._ready: list[Backend] = []
         self._counts: dict[tuple[str, str], dict[Fate, int]] = {}
@@ -84,9 +85,13 @@ class Balancer:
         try:
             listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
         except OSError as error:
+            is_about_the_port = error.errno in {errno.EADDRINUSE, errno.EACCES}
+            why = str(error.strerror).partition(" (while")[0]  # Python repeats the address there
             raise UsageError(
-                f"cannot listen on {host} port {port}: {error.strerror}",
-                hint="choose another port, or 0 for any that is free",
+                f"cannot listen on {host} port {port}: {why}",
+                hint="choose another port, or 0 for any that is free"
+                if is_about_the_port
+                else "choose an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all",
             ) from error
         listener.setblocking(False)
         # Accepted sockets inherit it: answers to pipelined requests must not wait for ACKs.
@@ -105,6 +110,11 @@ class Balancer:
             return
         backend = self._ready[int(self._picks.random() * len(self._ready))]
         Connection(self._shared, sock, backend).read()
+
+    def reseed(self, seed: int | None) -> None:
+        """Draw picks and fates from the beginning of a seed, or from the system's entropy."""
+        self._picks.seed(seed)
+        self._shared.fates.seed(None if seed is None else f"fates of {seed}")
 
     def replace(self, pods: Iterable[Pod]) -> None:
         """Make `pods` the ready ones.
@@ -184,8 +194,9 @@ class Balancer:
 class Control:
     """Obeys commands, one JSON object a line, and answers each with one.
 
-    ``{"pods": {LABEL: N}, "faults": {LABEL: {…}}}`` replaces the pods, ``{"counts": true}``
-    asks for the counts, ``{"reset_counts": true}`` starts them anew. What is refused is
+    ``{"pods": {LABEL: N}, "faults": {LABEL: {…}}}`` replaces the pods, and with ``"seed": N``
+    begins that seed's picks; ``{"counts": true}`` asks for the counts,
+    ``{"reset_counts": true}`` starts them anew. What is refused is
     answered with ``{"error": TEXT}``. The end of the input stops the loop.
 
     Parameters
@@ -238,6 +249,8 @@ class Control:
     def _obey(self, command: dict[str, Any]) -> dict[str, object]:
         if "pods" in command:
             self._balancer.replace(_pods(command))
+            if command.get("seed") is not None:
+                self._balancer.reseed(command["seed"])
             return {"pods": True}
         if "counts" in command:
             return {"counts": counts_to_json(self._balancer.counts)}

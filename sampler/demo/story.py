@@ -100,7 +100,7 @@ async def tell(out: Path, *, seed: int, concurrency: int) -> AsyncIterator[tuple
     """
     with EmbeddedService(STAGES[0].running, seed=seed) as service:
         for stage in STAGES:
-            service.configure(stage.running)
+            service.configure(stage.running, seed=seed)
             plan = RunPlan(
                 Target(service.url),
                 Load(concurrency=concurrency, max_rate=None),  # the Service is our own

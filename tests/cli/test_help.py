@@ -35,3 +35,9 @@ def test_the_help_shows_the_sections_in_their_order(weighbridge):
     places = [shown.index(f"{title}:") for title in ("What is expected", "When to end", OTHERS)]
     assert places == sorted(places)
     assert "--max-samples" in shown[places[1] : places[2]]
+
+
+def test_arguments_stand_in_the_usage_and_not_among_the_options(weighbridge):
+    shown = weighbridge("check", "--help").stdout
+
+    assert shown.count("[URL]") == 1

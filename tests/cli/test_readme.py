@@ -19,8 +19,9 @@ COMMANDS = re.findall(r"^\$ weighbridge (.*?) +# exit (\d+)$", README, re.MULTIL
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def service():
+    """The Service of the README: from its seed, each command meets the same draws of pods."""
     with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as running:
         yield running
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 
+import sampler
 from analysis import Split, Verdict
 from sampler import Limits, Target, UsageError, check, read, sample
 from sampler.demo.process import EmbeddedService
+from tests.processes import completed
 
 SPLIT = Split.parse("v1=9,v2=1")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def target():
     with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as service:
         yield Target(service.url)
@@ -58,3 +61,39 @@ def test_without_limits_a_check_stops_by_itself(target):
     report = asyncio.run(check(target, Split.parse("v1=1,v2=9")))
 
     assert report.verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("split", ["v1=1,v2=9", {"v1": 1, "v2": 9}])
+def test_a_check_takes_a_url_weights_and_a_folder_as_they_come_to_hand(target, split, tmp_path):
+    report = asyncio.run(check(target.url, split, out=str(tmp_path / "runs")))
+
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert report.expected is not None
+    assert report.expected.weights == {"v1": 1, "v2": 9}
+    assert report.verdict is Verdict.FAIL
+    assert str(report) == f"FAIL: {report.reasons[0].message}"
+    assert read(folder).report == report
+
+
+def test_a_sample_takes_a_url(target):
+    report = asyncio.run(sample(target.url, Limits(max_samples=5)))
+
+    assert report.samples.launched == 5
+    assert str(report).startswith("not judged: {'v1': ")
+
+
+def test_without_limits_a_sample_stops_by_itself(target, monkeypatch):
+    monkeypatch.setattr("sampler.gate.DEFAULT_SAMPLE_TIME_S", 0.1)
+
+    assert asyncio.run(sample(target)).samples.launched > 0
+
+
+def test_everything_public_is_there_and_shown_to_who_looks():
+    assert {"check", "sample", "read", "Load", "Target", "ConnectionLife"} <= set(dir(sampler))
+    assert [name for name in dir(sampler) if not hasattr(sampler, name)] == []
+
+
+def test_the_store_is_there_once_the_package_is_imported(tmp_path):
+    python = [sys.executable, "-c", "import sampler; print(sampler.store.read is sampler.read)"]
+
+    assert completed(python, tmp_path).stdout == "True\n"

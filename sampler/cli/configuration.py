@@ -1,0 +1,106 @@
+"""``--config``: options from the command's own table of a TOML file; the command line wins."""
+
+from __future__ import annotations
+
+import tomllib
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sampler.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
+    """Take defaults from the table of the command's name, checked as if they had been typed.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read, or holds a name or a value that the command does not take.
+    """
+    if path is None:
+        return
+    command = ctx.info_name or ""
+    table = _table(path, command, _command_names(ctx))
+    params = {
+        _config_name(param): param
+        for param in ctx.command.params
+        if param.name and param.name != "config"
+    }
+    defaults: dict[str, Any] = {}
+    for key, value in table.items():
+        where = f"{path}: [{command}] {key}"
+        if key not in params:
+            near = get_close_matches(key, params)
+            raise UsageError(
+                f"{where}: {command} has no option of this name",
+                hint=f"is {' or '.join(near)} meant?"
+                if near
+                else f"the names are those of weighbridge {command} --help, without the dashes",
+            )
+        param = params[key]
+        try:
+            defaults[param.name or ""] = typed = _as_typed(param, value)
+            param.type_cast_value(ctx, typed)
+        except click.BadParameter as error:
+            raise UsageError(f"{where} = {_in_toml(value)}: {error.message}") from error
+    ctx.default_map = defaults
+
+
+def _table(path: Path, command: str, commands: list[str]) -> dict[str, Any]:
+    """Read one table, and refuse what no command would read."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"--config {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"--config {path} is no TOML: {error}") from error
+    for name, table in document.items():
+        if not isinstance(table, dict):
+            raise UsageError(
+                f"{path}: {name!r} stands outside of a table", hint=f"put it under [{command}]"
+            )
+        if name not in commands:
+            raise UsageError(
+                f"{path}: there is no command {name!r}",
+                hint=f"the tables are named after the commands, as [{command}]",
+            )
+    found: dict[str, Any] = document.get(command, {})
+    return found
+
+
+def _command_names(ctx: click.Context) -> list[str]:
+    root = ctx.find_root()
+    if isinstance(root.command, click.Group):
+        return root.command.list_commands(root)
+    return [ctx.info_name or ""]
+
+
+def _config_name(param: click.Parameter) -> str:
+    return max(param.opts, key=len).lstrip("-")
+
+
+def _as_typed(param: click.Parameter, value: object) -> object:
+    """Give a value as it would have been typed, so that it is held to the same rules."""
+    if isinstance(param, click.Option) and param.is_flag:
+        if not isinstance(value, bool):
+            raise click.BadParameter("expected true or false")
+        return value
+    if param.multiple:
+        values = value if isinstance(value, list) else [value]
+        return [_as_text(each) for each in values]
+    return _as_text(value)
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise click.BadParameter("expected a text or a number")
+    return str(value)
+
+
+def _in_toml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value)

@@ -1,0 +1,168 @@
+"""Values of options: how they are written, and what is said of one that is not."""
+
+from __future__ import annotations
+
+import re
+from math import inf
+from typing import Any
+
+import click
+
+_DECIMAL = r"((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e-?[0-9]{1,2})?)"
+_UNITS_S = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_MOST_PER_S = 1_000_000
+
+
+class _Number(click.ParamType):  # type: ignore[type-arg]  # generic only in newer releases
+    """A number in a form and a range of its own.
+
+    Attributes
+    ----------
+    expected : str
+        The form and the range, as an error states them.
+    """
+
+    name = "number"
+    expected = "a number"
+
+    def read(self, text: str) -> float | None:
+        """Give the number; None if `text` is none, or out of range."""
+        raise NotImplementedError
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Give the number."""
+        number = self.read(str(value))
+        if number is None:
+            self.fail(f"expected {self.expected}, got {str(value)!r}", param, ctx)
+        return number
+
+
+class Count(_Number):
+    """A whole number.
+
+    Parameters
+    ----------
+    least, most : int
+        Ends of the range; without `most` it has none.
+    """
+
+    name = "count"
+
+    def __init__(self, least: int = 1, most: int | None = None) -> None:
+        self._least = least
+        self._most = most
+        span = f"of at least {least}" if most is None else f"from {least} to {most}"
+        self.expected = f"a whole number {span}"
+
+    def read(self, text: str) -> int | None:
+        """Give the number."""
+        if not re.fullmatch(r"[0-9]{1,15}", text) or int(text) < self._least:
+            return None
+        return int(text) if self._most is None or int(text) <= self._most else None
+
+
+class Duration(_Number):
+    """Seconds, or a number with a unit: ``500ms``, ``30s``, ``5m``.
+
+    Parameters
+    ----------
+    longest_s : float
+        Largest value [s].
+    is_positive : bool
+        Whether 0 is refused.
+    """
+
+    name = "duration"
+
+    def __init__(self, longest_s: float = 1e6, *, is_positive: bool = True) -> None:
+        self._longest_s = longest_s
+        self._is_positive = is_positive
+        above = "above 0 and " if is_positive else ""
+        self.expected = f"a duration such as 500ms, 30s or 5m, {above}at most {longest_s:.0f}s"
+
+    def read(self, text: str) -> float | None:
+        """Give the seconds."""
+        match = re.fullmatch(_DECIMAL + r"(ms|s|m|h|)", text)
+        if match is None:
+            return None
+        seconds = float(match[1]) * _UNITS_S[match[2]]
+        is_low = self._is_positive and not seconds
+        return None if is_low or seconds > self._longest_s else seconds
+
+
+class Settle(Duration):
+    """A duration, or None for ``auto``."""
+
+    name = "settle"
+
+    def __init__(self) -> None:
+        super().__init__(is_positive=False)
+        self.expected = f"auto or {self.expected}"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
+        """Give the seconds, or None."""
+        return None if value == "auto" else super().convert(value, param, ctx)
+
+
+class Share(_Number):
+    """A share: ``5%`` or ``0.05``."""
+
+    name = "share"
+    expected = "a share of at most 100%, such as 5% or 0.05"
+
+    def read(self, text: str) -> float | None:
+        """Give the share in [0, 1]."""
+        match = re.fullmatch(_DECIMAL + r"(%?)", text)
+        if match is None:
+            return None
+        share = float(match[1]) / (100 if match[2] else 1)
+        return share if share <= 1 else None
+
+
+class Chance(Share):
+    """An error rate: ``0.01`` or ``1%``."""
+
+    name = "chance"
+    expected = "a chance above 0 and below 0.5, such as 0.01"
+
+    def read(self, text: str) -> float | None:
+        """Give the chance in (0, 0.5)."""
+        chance = super().read(text)
+        return chance if chance is not None and 0 < chance < 0.5 else None
+
+
+class Factor(_Number):
+    """A factor of at least 1: ``1.5`` or ``1.5x``."""
+
+    name = "factor"
+    expected = "a factor of at least 1, such as 1.5"
+
+    def read(self, text: str) -> float | None:
+        """Give the factor."""
+        match = re.fullmatch(_DECIMAL + "x?", text)
+        return None if match is None or float(match[1]) < 1 else float(match[1])
+
+
+class Rate(_Number):
+    """Requests per second: ``200`` or ``200/s``."""
+
+    name = "rate"
+    expected = f"requests per second such as 200/s, above 0 and at most {_MOST_PER_S}/s"
+
+    def read(self, text: str) -> float | None:
+        """Give the rate [1/s]."""
+        match = re.fullmatch(_DECIMAL + "(?:/s)?", text)
+        return None if match is None or not 0 < float(match[1]) <= _MOST_PER_S else float(match[1])
+
+
+class RateCap(Rate):
+    """A rate that may be lifted: ``2000/s``, ``0`` or ``none``."""
+
+    name = "max-rate"
+    expected = f"{Rate.expected}, or none"
+
+    def read(self, text: str) -> float | None:
+        """Give the cap [1/s]; infinity if it is lifted."""
+        return inf if text in {"none", "0", "0/s"} else super().read(text)

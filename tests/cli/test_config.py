@@ -1,0 +1,96 @@
+"""``--config weighbridge.toml``: the same names, held to the same rules as what is typed."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from sampler.cli.entry import main
+from sampler.demo.process import EmbeddedService
+from tests.processes import only_run
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
+URL = "http://127.0.0.1:9/"
+
+
+@pytest.fixture
+def configured(weighbridge, tmp_path):
+    """Run ``check`` with a file."""
+
+    def run(text, *arguments, url=URL):
+        (tmp_path / "weighbridge.toml").write_text(text, encoding="utf-8")
+        return weighbridge("check", url, "--config", "weighbridge.toml", *arguments)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[check]\nconcurency = 4\n", "concurrency"),
+        ("[chekc]\nconcurrency = 4\n", "chekc"),
+        ("concurrency = 4\n", "[check]"),
+        ("[check]\nconcurrency = 0\n", "concurrency = 0"),
+        ("[check]\nconcurrency = 2.5\n", "concurrency = 2.5"),
+        ("[check]\nconcurrency = true\n", "concurrency = true"),
+        ("[check]\ntimeout = -1\n", "timeout = -1"),
+        ("[check]\ntimeout = nan\n", "timeout = nan"),
+        ("[check]\ntimeout = true\n", "timeout = true"),
+        ("[check]\nmax-rate = inf\n", "max-rate = inf"),
+        ("[check]\nmax-slowdown = 0.5\n", "max-slowdown = 0.5"),
+        ("[check]\nmax-unlabelled = 5\n", "max-unlabelled = 5"),
+        ("[check]\ninsecure = 'yes'\n", "insecure = 'yes'"),
+        ("[check]\nexpect = ['v1=9', 'v2=1']\n", "expect"),
+        ("[check]\nheader = [1979-05-27]\n", "header"),
+        ("[check]\nlabel = {pointer = '/label'}\n", "label"),
+        ("[check]\nconfig = 'other.toml'\n", "config"),
+        ("[check\n", "TOML"),
+    ],
+)
+def test_what_the_command_line_would_refuse_is_refused_with_its_place(
+    capsys, tmp_path, text, named
+):
+    config = tmp_path / "weighbridge.toml"
+    config.write_text(text, encoding="utf-8")
+
+    code = main(["check", URL, "--config", str(config), "--expect", "v1=9,v2=1"])
+
+    said = " ".join(capsys.readouterr().err.split())
+    assert code == 2, said
+    assert "weighbridge.toml" in said
+    assert named in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("header", ['"X-Asked: yes"', '["X-Asked: yes", "X-More: too"]'])
+def test_a_repeatable_option_takes_one_value_or_a_list(configured, header, tmp_path):
+    with EmbeddedService({"v1": 1}) as service:
+        done = configured(
+            f"[check]\nheader = {header}\nexpect = 'v1=1'\nmax-samples = 5\ntimeout = 4\n",
+            url=service.url,
+        )
+
+    run = only_run(tmp_path)
+    asked = json.loads((run / "plan.json").read_text())
+    assert done.returncode == 3, done.stderr
+    assert asked["target"]["headers"][0] == "X-Asked"
+    assert asked["load"]["timeout_s"] == 4
+
+
+def test_tables_of_other_commands_may_stand_beside(configured):
+    done = configured("[sample]\nmax-time = '1s'\n[check]\nexpect = 'v1=x'\n")
+
+    assert done.returncode == 2
+    assert "v1=x" in done.stderr
+
+
+def test_the_file_on_the_page_about_it_can_be_used(configured):
+    (text,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+    with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as service:
+        done = configured(text, "--label", "/label", "--max-samples", "5", url=service.url)
+
+    assert done.returncode == 3, done.stderr

@@ -1,0 +1,28 @@
+"""The Python of the page on the library runs, one block after the other, against a real Service."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from analysis import Verdict
+from sampler.demo.process import EmbeddedService
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "library.md"
+URL = "http://127.0.0.1:8080/"
+
+
+def test_the_page_runs_from_its_first_block_to_its_last(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, object] = {}
+
+    with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as service:
+        for block in blocks:
+            exec(compile(block.replace(URL, service.url), str(PAGE), "exec"), names)
+
+    assert len(blocks) == 4
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{Verdict.PASS}: v2 received ")
+    assert last.startswith(f"{Verdict.PASS} Counter(")
+    assert len(list((tmp_path / "reports").iterdir())) == 1
