@@ -542,10 +542,17 @@ class FastTransport:
             conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         conn.sock.close()
 
+    def _late(self) -> list[Connection]:
+        now = self._clock()
+        return [conn for conn in self._connections.values() if conn.deadline_ns <= now]
+
     def _sweep(self) -> None:
         """End what is past its deadline, and come back a few times within each timeout."""
-        now = self._clock()
-        late = [conn for conn in self._connections.values() if conn.deadline_ns <= now]
+        late = self._late()
+        if late:
+            # If this process stood still, answers that came in time have not been read yet.
+            self._poller.catch_up()
+            late = self._late()
         for conn in late:
             if conn.state in {CONNECTING, SENDING, AWAITING}:
                 is_connected = conn.state != CONNECTING

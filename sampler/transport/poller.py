@@ -22,6 +22,7 @@ PEER_CLOSED = 0x2000
 
 _ROUNDS = 16
 _EVENTS = 256
+_MOST_SERVED = 64  # times _EVENTS are more than may be in flight
 
 
 class Poller(Protocol):
@@ -38,6 +39,9 @@ class Poller(Protocol):
 
     def forget(self, fd: int) -> None:
         """Stop reporting `fd`; called before it is closed."""
+
+    def catch_up(self) -> None:
+        """Report all that is ready now, where the loop runs its timers first."""
 
     def close(self) -> None:
         """Release what the poller holds."""
@@ -80,12 +84,19 @@ class EpollPoller:
     def forget(self, fd: int) -> None:
         """Do nothing: the kernel forgets a descriptor that is closed."""
 
+    def catch_up(self) -> None:
+        """Report all that is ready now, in bounded time."""
+        for _ in range(_MOST_SERVED):
+            if not self._serve():
+                return
+
     def close(self) -> None:
         """Close the epoll instance."""
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
-    def _serve(self) -> None:
+    def _serve(self) -> bool:
+        """Report what is ready; give whether more may be."""
         # A few rounds before going back to the loop: answers arrive while others are served.
         # A few only: the loop's timers wait meanwhile, and what is left is reported again.
         poll, on_ready = self._epoll.poll, self._on_ready
@@ -94,11 +105,12 @@ class EpollPoller:
             events = poll(0, left)
             left -= len(events)
             if not events:
-                return
+                return False
             for fd, mask in events:
                 on_ready(fd, mask)
             if left <= 0:
-                return
+                break
+        return True
 
 
 class LoopPoller:
@@ -138,6 +150,9 @@ class LoopPoller:
         if self._writing.pop(fd, None) is not None:
             self._loop.remove_writer(fd)
             self._loop.remove_reader(fd)
+
+    def catch_up(self) -> None:
+        """Do nothing: selector loops serve sockets before timers."""
 
     def close(self) -> None:
         """Take everything out of the loop."""
