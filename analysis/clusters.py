@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.groups import Assembly
+from analysis.groups import PATIENCE_NS, Assembly
 from analysis.report import Groups
 from analysis.rounding import amount, counted
 
@@ -269,8 +269,9 @@ def notes_on(groups: Groups, evidence: Evidence | None, launched: int) -> list[s
             )
         else:
             notes.append(
-                f"{groups.short} connections ended before their planned number of requests, which "
-                "may depend on the version that answers: from connection "
+                f"{groups.short} connections ended, or stood idle for {PATIENCE_NS / 1e9:g} s, "
+                "before their planned number of requests, which may depend on the version that "
+                "answers: from connection "
                 f"{first_from + 1} on, the first answer of each was judged"
             )
     return [*notes, *_picks_in_words(groups)]

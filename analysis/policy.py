@@ -56,6 +56,10 @@ class Policy:
     per_connection: int = 1
 
     def __post_init__(self) -> None:
+        if not isinstance(self.tolerance, Tolerance):
+            raise ValueError(  # noqa: TRY004 - as for every other field
+                f"tolerance must be made by Tolerance.parse('4pp'), got {self.tolerance!r}"
+            )
         for name in ("alpha", "beta"):
             value = getattr(self, name)
             if not 0 < value < 0.5:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
@@ -72,6 +73,11 @@ class Target:
             raise UsageError(
                 f"{what} may change the state of the target with every one of many requests",
                 hint="if that is meant, say so with --allow-unsafe",
+            )
+        if isinstance(self.headers, (str, Mapping)):
+            raise UsageError(
+                f"expected pairs of a header's name and value, got {type(self.headers).__name__}",
+                hint='write headers=(("X-Canary", "always"),), or tuple(headers.items())',
             )
         for name, value in self.headers:
             if not _TOKEN.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):

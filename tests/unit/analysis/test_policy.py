@@ -31,3 +31,8 @@ def test_the_default_policy_is_strict():
 
     assert (policy.alpha, policy.beta, policy.inner) == (0.01, 0.01, 1.0)
     assert str(policy.tolerance) == "auto"
+
+
+def test_a_tolerance_that_is_still_text_is_refused_where_it_is_given():
+    with pytest.raises(ValueError, match=r"Tolerance\.parse\('4pp'\), got '3pp'"):
+        Policy(tolerance="3pp")  # type: ignore[arg-type]

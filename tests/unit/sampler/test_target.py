@@ -174,3 +174,12 @@ def test_ordinary_headers_are_kept_in_order():
     headers = (("Host", "a"), ("Cookie", "b=c; d=é"), ("X", ""), ("X", "\t"))
 
     assert Target("shop", headers=headers).headers == headers
+
+
+@pytest.mark.parametrize("headers", [{"X-Canary": "always"}, "X-Canary: always"])
+def test_headers_of_another_shape_are_refused_with_the_right_one(headers):
+    with pytest.raises(UsageError, match="pairs of a header's name and value") as told:
+        Target("http://app/", headers=headers)
+
+    assert told.value.hint is not None
+    assert "headers.items()" in str(told.value.hint)
