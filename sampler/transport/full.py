@@ -17,6 +17,7 @@ import asyncio
 import os
 import socket
 import ssl
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import count
@@ -45,7 +46,7 @@ from sampler.transport.base import (
 from sampler.transport.trust import client_context, tls_reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from sampler.transport.base import Wiring
 
 _NEVER_S = 1e9  # for limits of aiohttp's own that another limit replaces
+_STALL_S = 0.05
 _TOO_MANY_FIELDS = "Too many headers received"
 _BAD_STATUS_LINE = "Bad status line:"
 _AUTO_HEADERS = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE, hdrs.USER_AGENT)
@@ -205,6 +207,32 @@ class _Slot:
     task: asyncio.Task[_Ending] | None = field(default=None)
 
 
+@asynccontextmanager
+async def _within(seconds: float) -> AsyncIterator[None]:
+    """End what takes longer by a `TimeoutError`, but for what came while this process stood still.
+
+    A timer that is late by more than a stall says that nothing was read meanwhile: what came in
+    time gets the moment that reading it takes.
+    """
+    loop = asyncio.get_running_loop()
+    due_s = loop.time() + seconds
+
+    def expire() -> None:
+        now_s = loop.time()
+        if now_s - due_s <= _STALL_S:
+            limit.reschedule(now_s)
+        else:
+            timers.append(loop.call_later(_STALL_S, limit.reschedule, now_s))
+
+    timers = [loop.call_at(due_s, expire)]
+    try:
+        async with asyncio.timeout(None) as limit:
+            yield
+    finally:
+        for timer in timers:
+            timer.cancel()
+
+
 class FullTransport:
     """Carries exchanges over aiohttp; implements `sampler.transport.base.Transport`.
 
@@ -329,7 +357,7 @@ class FullTransport:
 
     async def _carry(self, place: _Slot, exchange: _Exchange) -> _Ending:
         try:
-            async with asyncio.timeout(self._load.timeout_s):
+            async with _within(self._load.timeout_s):
                 headers, body = await self._ask(place, exchange)
         except (aiohttp.ClientError, OSError, LimitExceeded, ProtocolViolation) as error:
             exchange.done_ns = self._wiring.clock()

@@ -18,8 +18,9 @@ ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\nConnection: close\r\n\r\n{"l
 TIMEOUT_S = 1.0
 
 
+@pytest.mark.parametrize("kind", ["fast", "full"])
 @pytest.mark.parametrize("loop_factory", LOOPS.values(), ids=LOOPS)
-def test_an_answer_that_came_while_we_stood_still_is_no_timeout(loop_factory):
+def test_an_answer_that_came_while_we_stood_still_is_no_timeout(kind, loop_factory):
     stalled, answered = threading.Event(), threading.Event()
     bell, ringer = socket.socketpair()
 
@@ -46,7 +47,7 @@ def test_an_answer_that_came_while_we_stood_still_is_no_timeout(loop_factory):
             server = threading.Thread(target=serve, args=(listener,))
             server.start()
             target = Target(f"http://127.0.0.1:{listener.getsockname()[1]}/")
-            batch, _ = await Driver("fast", target, Load(1, timeout_s=TIMEOUT_S), 1).run()
+            batch, _ = await Driver(kind, target, Load(1, timeout_s=TIMEOUT_S), 1).run()
             server.join()
             asyncio.get_running_loop().remove_reader(bell)
             return batch
