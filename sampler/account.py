@@ -94,6 +94,11 @@ class Course:
     warnings: list[str]
     history: History | None = None
 
+    @property
+    def is_uniform(self) -> bool:
+        """Whether one split was expected throughout, and every sample was judged."""
+        return self.history is None or self.history.is_uniform
+
 
 def _is_told(course: Course, detail: str) -> bool:
     """Whether the reason for which nothing could be measured says it already."""
@@ -163,8 +168,7 @@ def _final_decision(course: Course) -> Decision | None:
         ended = Ended.TIME
     else:
         ended = Ended.SAMPLES
-    is_uniform = course.history is None or course.history.is_uniform
-    seen = course.tally if course.plan.load.connection.is_fresh and is_uniform else None
+    seen = course.tally if course.plan.load.connection.is_fresh and course.is_uniform else None
     per_s = course.tally.launched / course.engine.strain().sending_s
     around = Surroundings(
         _replicas(course),
@@ -178,8 +182,7 @@ def _final_decision(course: Course) -> Decision | None:
 
 def _replicas(course: Course) -> ReplicaCounts:
     """Give the replicas that answered, if they were the same ones throughout the run."""
-    is_uniform = course.history is None or course.history.is_uniform
-    return course.replicas if is_uniform else ReplicaCounts()
+    return course.replicas if course.is_uniform else ReplicaCounts()
 
 
 def _explain_overload(course: Course) -> Reason:

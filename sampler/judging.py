@@ -104,8 +104,8 @@ def judge(record: Record, judging: Judging) -> Report:
     """
     original = _original(judging.run)
     # The seed breaks ties of a guard: with that of the run, the verdict is that of the run.
-    policy = _matching(judging)
     own = {} if judging.run is None else stored_plan(judging.run)
+    policy = _matching(judging.policy, own.get("policy"))
     seed = own.get("seed", 0) if original is None else original.run.seed
     history = judging.history
     told = None if history is None else Retelling(history, policy, seed)
@@ -253,12 +253,11 @@ def _as_planned(batch: Batch, policy: Policy) -> Batch:
     return replace(batch, planned=np.full(len(batch), policy.per_connection, dtype=np.int32))
 
 
-def _matching(judging: Judging) -> Policy:
+def _matching(policy: Policy, own: Policy | None) -> Policy:
     """Give the policy, with the answers of a connection that the run was judged with."""
-    own = {} if judging.run is None else stored_plan(judging.run)
-    if judging.policy.per_connection > 1 or "policy" not in own:
-        return judging.policy
-    return replace(judging.policy, per_connection=own["policy"].per_connection)
+    if policy.per_connection > 1 or own is None:
+        return policy
+    return replace(policy, per_connection=own.per_connection)
 
 
 def _original(folder: Path | None) -> Report | None:

@@ -12,10 +12,19 @@ from typing import TYPE_CHECKING, Any, Self
 
 import kmock
 
+from analysis import Policy, Tolerance
+from sampler.expect.overview import look
+from sampler.expect.rules.model import Question
+from sampler.gate import Weighing
+from sampler.plan import Limits, Load
+from sampler.runplan import RunPlan
+from sampler.target import Target
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
     from types import TracebackType
+
 
 NAMESPACE = "shop"
 PLURALS = {
@@ -224,6 +233,30 @@ class Script:
         """Wait for the last one."""
         for thread in self.threads:
             thread.join()
+
+
+def weigh(url, script, *, settle_s=0.3, tolerance="9pp", max_time_s=30.0, out=None):
+    """Weigh what the cluster says of `app` at `url`, slowly enough for things to happen."""
+    overview = asyncio.run(look(Question(service="app", namespace=NAMESPACE)))
+    expected = overview.expectation()
+    plan = RunPlan(
+        Target(url),
+        Load(max_rate=1000.0, concurrency=8),
+        Limits(max_time_s=max_time_s),
+        split=expected.split,
+        # So that no verdict is a matter of luck.
+        policy=Policy(
+            alpha=1e-4, beta=1e-4, tolerance=Tolerance.parse(tolerance), max_samples=20_000
+        ),
+        source=expected.source,
+        watch=overview.watch(settle_s),
+        seed=4,
+        out=out,
+    )
+    try:
+        return asyncio.run(Weighing(plan, script).run())
+    finally:
+        script.end()
 
 
 def forbidden(plural: str) -> None:

@@ -8,15 +8,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from analysis import Policy, Tolerance
+from analysis import Policy
 from analysis.report import ReasonCode, Source, Verdict
-from sampler import Load, Target
+from sampler import Target
 from sampler.demo.process import EmbeddedService
 from sampler.errors import ExpectationError
 from sampler.expect.overview import look
 from sampler.expect.rules.model import Question
 from sampler.gate import Weighing
-from sampler.plan import Limits
 from sampler.runplan import RunPlan
 from sampler.stretches import Stretches
 from tests.clusters import (
@@ -28,33 +27,11 @@ from tests.clusters import (
     endpoint_slice,
     names,
     pod,
+    weigh,
 )
 
 NINE_TO_ONE = {"v1": 9, "v2": 1}
 QUESTION = Question(service="app", namespace="shop")
-
-
-def weigh(service, script, *, settle_s=0.3, tolerance="9pp", max_time_s=30.0):
-    """Weigh what the cluster says through `service`, slowly enough for things to happen."""
-    overview = asyncio.run(look(QUESTION))
-    expected = overview.expectation()
-    plan = RunPlan(
-        Target(service.url),
-        Load(max_rate=1000.0, concurrency=8),
-        Limits(max_time_s=max_time_s),
-        split=expected.split,
-        # So that no verdict is a matter of luck.
-        policy=Policy(
-            alpha=1e-4, beta=1e-4, tolerance=Tolerance.parse(tolerance), max_samples=20_000
-        ),
-        source=expected.source,
-        watch=overview.watch(settle_s),
-        seed=4,
-    )
-    try:
-        return asyncio.run(Weighing(plan, script).run())
-    finally:
-        script.end()
 
 
 def scaled(stable, new):
@@ -78,7 +55,7 @@ def test_after_a_change_the_new_split_alone_is_judged(reach):
                 cluster.change(body)
             service.configure({"v1": 2, "v2": 2})
 
-        report = weigh(service, Script((100, promote)))
+        report = weigh(service.url, Script((100, promote)))
 
     assert report.verdict is Verdict.PASS, report.reasons
     assert report.expected.weights == {"v1": 2, "v2": 2}
@@ -102,7 +79,7 @@ def test_a_data_plane_that_does_not_follow_fails(reach):
             for body in scaled(2, 2):
                 cluster.change(body)
 
-        report = weigh(service, Script((100, promote)))
+        report = weigh(service.url, Script((100, promote)))
 
     assert report.verdict is Verdict.FAIL, report.reasons
     assert report.expected is not None
@@ -121,7 +98,7 @@ def test_auto_waits_until_the_answers_follow_and_tells_the_lag(reach):
                 cluster.change(body)
 
         script = Script((100, promise), (500, lambda: service.configure({"v1": 1, "v2": 9})))
-        report = weigh(service, script, settle_s=None)
+        report = weigh(service.url, script, settle_s=None)
 
     assert report.verdict is Verdict.PASS, report.reasons
     changed = next(event for event in report.events if event.kind == "endpoints")
@@ -141,7 +118,7 @@ def test_a_replaced_pod_holds_the_judging_and_keeps_the_evidence(reach):
             cluster.change(endpoint_slice(map(endpoint, fresh)))
 
         script = Script((300, replace))
-        report = weigh(service, script, tolerance="4pp")
+        report = weigh(service.url, script, tolerance="4pp")
 
     assert report.verdict is Verdict.PASS, report.reasons
     assert "pods were replaced; the split stays v1=9,v2=1" in report.events[0].text
@@ -159,7 +136,7 @@ def test_a_canary_that_loses_its_pods_is_not_taken_for_right(reach):
             cluster.change(endpoint_slice(map(endpoint, names("v1", 9))))
             service.configure({"v1": 9})
 
-        report = weigh(service, Script((100, crash)), max_time_s=1.2)
+        report = weigh(service.url, Script((100, crash)), max_time_s=1.2)
 
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.reasons[0].code is ReasonCode.EXPECTATION_MOVED, (report.reasons, report.events)
@@ -190,7 +167,7 @@ def test_an_expired_watch_is_listed_again_and_what_was_missed_is_found(reach):
             cluster.say("EndpointSlice", gone)
             service.configure({"v1": 2, "v2": 2})
 
-        report = weigh(service, Script((100, expire)))
+        report = weigh(service.url, Script((100, expire)))
         lists = [
             request
             for request in cluster.asked()
@@ -210,7 +187,7 @@ def test_a_watch_that_is_forbidden_later_ends_undecided(reach):
             cluster.forbid("EndpointSlice")
             cluster.say("EndpointSlice", ...)
 
-        report = weigh(service, Script((100, forbid)), max_time_s=1.2)
+        report = weigh(service.url, Script((100, forbid)), max_time_s=1.2)
 
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.reasons[0].code is ReasonCode.EXPECTATION_MOVED, (report.reasons, report.events)
@@ -220,7 +197,7 @@ def test_a_watch_that_is_forbidden_later_ends_undecided(reach):
 def test_an_api_server_that_goes_away_ends_undecided(reach):
     with FakeCluster(canary(9, 1)) as cluster, EmbeddedService(NINE_TO_ONE, seed=5) as service:
         reach(cluster)
-        report = weigh(service, Script((100, cluster.go_away)), max_time_s=1.2)
+        report = weigh(service.url, Script((100, cluster.go_away)), max_time_s=1.2)
 
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.reasons[0].code is ReasonCode.EXPECTATION_MOVED, (report.reasons, report.events)

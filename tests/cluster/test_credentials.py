@@ -14,9 +14,7 @@ import pytest
 import trustme
 from kubernetes_asyncio.client import Configuration
 
-from analysis import Policy, Tolerance
 from analysis.report import ReasonCode, Verdict
-from sampler import Load, Target
 from sampler.demo.process import EmbeddedService
 from sampler.errors import UsageError
 from sampler.expect import cluster as cluster_module
@@ -26,9 +24,6 @@ from sampler.expect.credentials import Access, access
 from sampler.expect.lookout import Lookout
 from sampler.expect.overview import look
 from sampler.expect.rules.model import Question
-from sampler.gate import Weighing
-from sampler.plan import Limits
-from sampler.runplan import RunPlan
 from tests.clusters import (
     FakeCluster,
     Script,
@@ -38,6 +33,7 @@ from tests.clusters import (
     endpoint_slice,
     names,
     pod,
+    weigh,
     write_kubeconfig,
 )
 
@@ -318,25 +314,6 @@ def test_an_issuer_is_asked_with_the_refresh_token_that_it_gave_last(reach, issu
 
         assert cluster.tokens() == [jwt("id-1"), jwt("id-1"), jwt("id-2")]
     assert used == ["r0", "r1"]
-
-
-def weigh(url, script, max_time_s=30.0):
-    overview = asyncio.run(look(Question(service="app", namespace="shop")))
-    expected = overview.expectation()
-    plan = RunPlan(
-        Target(url),
-        Load(max_rate=1000.0, concurrency=8),
-        Limits(max_time_s=max_time_s),
-        split=expected.split,
-        policy=Policy(alpha=1e-4, beta=1e-4, tolerance=Tolerance.parse("9pp"), max_samples=20_000),
-        source=expected.source,
-        watch=overview.watch(0.3),
-        seed=4,
-    )
-    try:
-        return asyncio.run(Weighing(plan, script).run())
-    finally:
-        script.end()
 
 
 def test_a_run_outlives_its_token_and_sees_what_changes_afterwards(reach, tmp_path):

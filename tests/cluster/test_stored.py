@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 from math import log
@@ -11,16 +10,12 @@ import pytest
 
 from analysis import Policy, Tolerance
 from analysis.report import ReasonCode, Verdict
-from sampler import Load, Target, read, rejudge
+from sampler import read, rejudge
 from sampler.cli import main
 from sampler.demo.process import EmbeddedService
 from sampler.documents import draw_all
-from sampler.expect.overview import look
 from sampler.expect.rules.model import Question
-from sampler.gate import Weighing
-from sampler.plan import Limits
 from sampler.recovery import report_of
-from sampler.runplan import RunPlan
 from sampler.store import EXPECTATION, METRICS, REPORT
 from tests.clusters import (
     FakeCluster,
@@ -31,6 +26,7 @@ from tests.clusters import (
     endpoint_slice,
     names,
     pod,
+    weigh,
 )
 
 QUESTION = Question(service="app", namespace="shop")
@@ -38,26 +34,10 @@ POLICY = Policy(alpha=1e-4, beta=1e-4, tolerance=Tolerance.parse("9pp"), max_sam
 ASKED = ("--tolerance", "9pp", "--alpha", "1e-4", "--beta", "1e-4", "--max-samples", "20000")
 
 
-def weigh(url, folder, act=None, max_time_s=30.0):
-    """Weigh what the cluster says at `url`, slowly; do something after a hundred requests."""
-    overview = asyncio.run(look(QUESTION))
-    expected = overview.expectation()
-    plan = RunPlan(
-        Target(url),
-        Load(max_rate=1000.0, concurrency=8),
-        Limits(max_time_s=max_time_s),
-        split=expected.split,
-        policy=POLICY,
-        source=expected.source,
-        watch=overview.watch(0.3),
-        seed=4,
-        out=folder,
-    )
+def weigh_and_keep(url, folder, act=None, max_time_s=30.0):
+    """Weigh what the cluster says at `url`; do something after a hundred requests."""
     script = Script() if act is None else Script((100, act))
-    try:
-        report = asyncio.run(Weighing(plan, script).run())
-    finally:
-        script.end()
+    report = weigh(url, script, max_time_s=max_time_s, out=folder)
     (path,) = folder.iterdir()
     return report, read(path)
 
@@ -79,7 +59,7 @@ def moved(tmp_path_factory):
         patch.setenv("KUBECONFIG", str(cluster.kubeconfig(tmp_path_factory.mktemp("kube"))))
         with EmbeddedService({"v1": 9, "v2": 1}, seed=5) as service:
             folder = tmp_path_factory.mktemp("runs")
-            yield weigh(service.url, folder, lambda: promote(cluster, service))
+            yield weigh_and_keep(service.url, folder, lambda: promote(cluster, service))
 
 
 def test_a_run_in_which_endpoints_moved_is_judged_as_it_was(moved):
@@ -154,7 +134,7 @@ def test_a_run_without_changes_keeps_half_of_its_error_rates(reach, tmp_path):
         EmbeddedService({"v1": 9, "v2": 1}, seed=5) as service,
     ):
         reach(cluster)
-        report, run = weigh(service.url, tmp_path / "runs")
+        report, run = weigh_and_keep(service.url, tmp_path / "runs")
 
     again = rejudge(run)
 
@@ -174,7 +154,7 @@ def test_a_run_that_ended_in_doubt_stays_undecided(reach, tmp_path):
         def crash():
             cluster.change(endpoint_slice(map(endpoint, names("v1", 9))))
 
-        report, run = weigh(service.url, tmp_path / "runs", crash, max_time_s=1.2)
+        report, run = weigh_and_keep(service.url, tmp_path / "runs", crash, max_time_s=1.2)
 
     again = rejudge(run)
 
@@ -211,7 +191,7 @@ def test_a_killed_run_of_an_unmoved_cluster_has_its_expectation_from_the_start(r
             (path,) = (tmp_path / "runs").iterdir()
             kept.append(json.loads((path / EXPECTATION).read_text("utf-8")))
 
-        weigh(service.url, tmp_path / "runs", look_at_disk)
+        weigh_and_keep(service.url, tmp_path / "runs", look_at_disk)
 
     (document,) = kept
     assert document["stretches"][0]["judged"] == [
