@@ -6,15 +6,15 @@ on, `Report` is what is rendered.
 
 from __future__ import annotations
 
-from analysis.batch import ABSENT, Batch, Outcome
-from analysis.evidence import Evidence
-from analysis.judging import judge, verdict_of
-from analysis.policy import Policy
-from analysis.report import Report, Verdict
-from analysis.split import Band, Split, Tolerance
-from analysis.tally import Tally
-from analysis.verdict import Decision, decide
-from analysis.weighing import finish, weigh
+from analysis.data.batch import ABSENT, Batch, Outcome
+from analysis.data.policy import Policy
+from analysis.data.report import Report, Verdict
+from analysis.data.split import Band, Split, Tolerance
+from analysis.data.tally import Tally
+from analysis.evidence.fold import finish, weigh
+from analysis.evidence.state import Evidence
+from analysis.verdict.decision import Decision, decide
+from analysis.verdict.judging import judge, verdict_of
 
 __all__ = [
     "ABSENT",

@@ -20,7 +20,7 @@ from analysis import Split, Verdict
 from sampler import Limits, Load, Target, check, sample
 from sampler.demo.pods import Faults
 from sampler.demo.process import EmbeddedService
-from sampler.plan import ConnectionLife
+from sampler.plan.load import ConnectionLife
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

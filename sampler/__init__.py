@@ -9,29 +9,29 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from sampler._version import __version__
+from sampler.base.version import __version__
 
 if TYPE_CHECKING:
-    from sampler.errors import SamplingError, UsageError, WeighbridgeError
-    from sampler.gate import check, sample
-    from sampler.judging import rejudge
-    from sampler.plan import ConnectionLife, Limits, Load, TransportKind
-    from sampler.store import read
-    from sampler.target import Target
+    from sampler.base.errors import SamplingError, UsageError, WeighbridgeError
+    from sampler.plan.load import ConnectionLife, Limits, Load, TransportKind
+    from sampler.plan.target import Target
+    from sampler.run.gate import check, sample
+    from sampler.run.judging import rejudge
+    from sampler.store.store import read
 
 _HOMES = {
-    "ConnectionLife": "sampler.plan",
-    "Limits": "sampler.plan",
-    "Load": "sampler.plan",
-    "SamplingError": "sampler.errors",
-    "Target": "sampler.target",
-    "TransportKind": "sampler.plan",
-    "UsageError": "sampler.errors",
-    "WeighbridgeError": "sampler.errors",
-    "check": "sampler.gate",
+    "ConnectionLife": "sampler.plan.load",
+    "Limits": "sampler.plan.load",
+    "Load": "sampler.plan.load",
+    "SamplingError": "sampler.base.errors",
+    "Target": "sampler.plan.target",
+    "TransportKind": "sampler.plan.load",
+    "UsageError": "sampler.base.errors",
+    "WeighbridgeError": "sampler.base.errors",
+    "check": "sampler.run.gate",
     "read": "sampler.store",
-    "rejudge": "sampler.judging",
-    "sample": "sampler.gate",
+    "rejudge": "sampler.run.judging",
+    "sample": "sampler.run.gate",
 }
 
 __all__ = [

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Self
 import kmock
 
 from analysis import Policy, Tolerance
-from sampler.expect.overview import look
+from sampler.expect.cluster.overview import look
 from sampler.expect.rules.model import Question
-from sampler.gate import Weighing
-from sampler.plan import Limits, Load
-from sampler.runplan import RunPlan
-from sampler.target import Target
+from sampler.plan.load import Limits, Load
+from sampler.plan.run import RunPlan
+from sampler.plan.target import Target
+from sampler.run.gate import Weighing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

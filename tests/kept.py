@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from analysis.batch import ABSENT, Batch, Outcome
+from analysis.data.batch import ABSENT, Batch, Outcome
 
 
 def kept(connections, *, planned=None, in_flight=1, outcomes=None, gap_ns=1_000_000):

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis import Batch, Evidence, Outcome, Policy, Split, Tally, Verdict, decide, weigh
-from analysis.measured import expected_of, observed_of, samples_of
-from analysis.report import Performance, Report, Run, Source
-from analysis.trace import Trace, trace
-from analysis.verdict import decided
+from analysis.data.report import Performance, Report, Run, Source
+from analysis.review.trace import Trace, trace
+from analysis.verdict.decision import decided
+from analysis.verdict.sections import expected_of, observed_of, samples_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analysis import rounding
-from analysis.comparison import QUANTILES
 from analysis.figures.split import MOST_PANELS, split_over_time
 from analysis.figures.style import FONT, LIGHT, SMALL, Sheet, finish, percent, styled
 from analysis.render.printable import name_of
-from analysis.timeline import ordered_labels
+from analysis.review.comparison import QUANTILES
+from analysis.review.timeline import ordered_labels
+from analysis.text import rounding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.comparison import Comparison, LabelDifference, RunRecord, TimesDifference
     from analysis.figures.style import Theme
+    from analysis.review.comparison import Comparison, LabelDifference, RunRecord, TimesDifference
 
 MOST_ROWS = 24
 """Labels that are drawn; the others are counted in the heading."""

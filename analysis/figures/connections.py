@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis import rounding
-from analysis.batch import ABSENT
+from analysis.data.batch import ABSENT
 from analysis.figures.style import FONT, LIGHT, SMALL, Sheet, boxes, finish, styled
 from analysis.render.printable import name_of
-from analysis.timeline import ordered_labels
+from analysis.review.timeline import ordered_labels
+from analysis.text import rounding
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from analysis.batch import Batch
+    from analysis.data.batch import Batch
+    from analysis.data.report import Report
     from analysis.figures.style import Theme
-    from analysis.report import Report
 
 MOST_ROWS = 40
 """Connections drawn, spread evenly over the run."""
@@ -116,7 +116,7 @@ def rasterise(batch: Batch, rows: NDArray[np.int64]) -> Raster:
     batch : Batch
         All samples.
     rows : (codes + 1,) int
-        Position of each label code, from `analysis.timeline.ordered_labels`.
+        Position of each label code, from `analysis.review.timeline.ordered_labels`.
     """
     if not len(batch):
         return Raster(np.full((0, 0), _EMPTY, dtype=np.int64), 0, 0, 0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis import rounding
+from analysis.data.report import Verdict
 from analysis.figures.style import (
     FONT,
     LEFT,
@@ -19,17 +19,17 @@ from analysis.figures.style import (
     styled,
 )
 from analysis.render.printable import name_of
-from analysis.report import Verdict
-from analysis.trace import EXACT
-from analysis.wording import odds
+from analysis.review.trace import EXACT
+from analysis.text import rounding
+from analysis.text.wording import odds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from analysis.data.report import Report
     from analysis.figures.style import Theme
-    from analysis.report import Report
-    from analysis.trace import Trace
+    from analysis.review.trace import Trace
 
 _PASS_HEIGHT, _FAIL_HEIGHT = 1.7, 1.0
 _HEAD, _GAP, _FOOT = 0.30, 0.34, 0.62
@@ -46,7 +46,7 @@ def evidence_over_connections(traced: Trace, report: Report, theme: Theme = LIGH
     Parameters
     ----------
     traced : Trace
-        Of `analysis.trace.trace`.
+        Of `analysis.review.trace.trace`.
     report : Report
         Of the same run, which has been judged.
     theme : Theme, default LIGHT

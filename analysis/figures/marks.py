@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from analysis import rounding
 from analysis.figures.style import LEFT, RIGHT, SMALL, WIDTH
 from analysis.render.printable import cut, visible
+from analysis.text import rounding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
 
-    from analysis.events import Event
+    from analysis.data.events import Event
     from analysis.figures.style import Sheet, Theme
 
 MOST_TOLD = 5

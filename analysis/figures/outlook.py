@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analysis import rounding
 from analysis.figures.style import FONT, LIGHT, SMALL, Sheet, Theme, finish, percent, styled
-from analysis.outlook import Method, characteristic
+from analysis.planning.outlook import Method, characteristic
 from analysis.render.printable import name_of
-from analysis.wording import decimals
+from analysis.text import rounding
+from analysis.text.wording import decimals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.outlook import Outlook, Prospect
+    from analysis.planning.outlook import Outlook, Prospect
 
 MOST_PANELS = 6
 """Versions that have panels of their own."""
@@ -29,7 +29,7 @@ def operating_characteristic(outlook: Outlook, theme: Theme = LIGHT) -> Figure:
     Parameters
     ----------
     outlook : Outlook
-        From `analysis.outlook.foresee`.
+        From `analysis.planning.outlook.foresee`.
     theme : Theme, default LIGHT
 
     Returns

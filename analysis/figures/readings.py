@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis import rounding
-from analysis.batch import ABSENT
+from analysis.data.batch import ABSENT
 from analysis.figures.response import MOST_LINES, limits_ms
 from analysis.figures.split import MILLISECONDS_BELOW_S, MOST_PANELS
 from analysis.render.html import Reading, Row
 from analysis.render.printable import name_of
-from analysis.timeline import ordered_labels
-from analysis.wording import odds
+from analysis.review.timeline import ordered_labels
+from analysis.text import rounding
+from analysis.text.wording import odds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from analysis.batch import Batch
-    from analysis.report import Report
-    from analysis.timeline import Looks, Timeline
-    from analysis.trace import Trace
+    from analysis.data.batch import Batch
+    from analysis.data.report import Report
+    from analysis.review.timeline import Looks, Timeline
+    from analysis.review.trace import Trace
 
 _NAME_ROOM = 24
 _TIMES = 81

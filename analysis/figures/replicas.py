@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis import rounding
+from analysis.data.report import labels_in_order
 from analysis.figures.style import FONT, LIGHT, Sheet, boxes, finish, styled
 from analysis.render.printable import name_of
 from analysis.render.table import replicas_of
-from analysis.report import labels_in_order
+from analysis.text import rounding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from analysis.data.report import Report
     from analysis.figures.style import Theme
-    from analysis.report import Report
 
 MOST_ROWS = 1000
 """Replicas drawn; the others are counted in the heading."""

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis import rounding
-from analysis.batch import ABSENT
+from analysis.data.batch import ABSENT
 from analysis.figures.style import FONT, LIGHT, LINE_STYLES, SMALL, Sheet, finish, percent, styled
 from analysis.render.printable import name_of
-from analysis.timeline import log_histogram, ordered_labels, quantiles
+from analysis.review.timeline import log_histogram, ordered_labels, quantiles
+from analysis.text import rounding
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
     from numpy.typing import NDArray
 
-    from analysis.batch import Batch
+    from analysis.data.batch import Batch
+    from analysis.data.report import Report
     from analysis.figures.style import Theme
-    from analysis.report import Report
 
 MOST_LINES = 12
 """Labels with a line; the others are counted in the heading."""

@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis import rounding
+from analysis.data.report import Verdict
 from analysis.figures.marks import draw_events, height_of
 from analysis.figures.style import FONT, LEFT, LIGHT, SMALL, Sheet, boxes, finish, percent, styled
 from analysis.render import table
 from analysis.render.printable import cells, name_of
-from analysis.report import Verdict
-from analysis.timeline import Timeline
+from analysis.review.timeline import Timeline
+from analysis.text import rounding
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from analysis.batch import Batch
+    from analysis.data.batch import Batch
+    from analysis.data.report import Report
     from analysis.figures.style import Theme
-    from analysis.report import Report
-    from analysis.timeline import Looks
+    from analysis.review.timeline import Looks
 
 MOST_PANELS = 12
 """Labels with a panel of their own; the others are counted in one line."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from analysis.data.report import Verdict
 from analysis.render import summary
-from analysis.report import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from analysis.report import Report
+    from analysis.data.report import Report
 
 _LEVELS = {Verdict.PASS: "notice", Verdict.FAIL: "error", Verdict.INCONCLUSIVE: "warning"}
 

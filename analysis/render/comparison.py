@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from analysis import rounding
-from analysis.comparison import QUANTILES
 from analysis.render.html import render_page
 from analysis.render.markdown import LARGEST, code, escape
 from analysis.render.printable import cells, name_of, pad, sentence, visible, wrap
+from analysis.review.comparison import QUANTILES
+from analysis.text import rounding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from analysis.comparison import (
+    from analysis.render.html import Drawing
+    from analysis.review.comparison import (
         ComparedRun,
         ComparedShare,
         Comparison,
         LabelDifference,
         TimesDifference,
     )
-    from analysis.render.html import Drawing
 
 MOST_ROWS = 40
 """Labels in a table; the others are counted."""
@@ -81,7 +81,7 @@ def headline(comparison: Comparison) -> str:
 
 
 def to_comparison_json(comparison: Comparison) -> str:
-    """Render as JSON: the fields of `analysis.comparison.Comparison`, ``schema`` first."""
+    """Render as JSON: the fields of `analysis.review.comparison.Comparison`, ``schema`` first."""
     document = {"schema": comparison.schema} | msgspec.to_builtins(comparison)
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"

@@ -1,6 +1,6 @@
 r"""The report as JSON, and back: the document ``weighbridge.report/1``.
 
-How it works. The classes of `analysis.report` mirror the document, so msgspec turns one
+How it works. The classes of `analysis.data.report` mirror the document, so msgspec turns one
 into the other and checks every type on the way back. The text itself is made by the
 standard library: a label may hold a lone surrogate (a response may say ``"\ud800"``), which
 has no UTF-8 form, and only there can it be written as the escape that it came from.
@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from analysis.report import SCHEMA, Report
+from analysis.data.report import SCHEMA, Report
 
 _FAMILY, _, _VERSION = SCHEMA.partition("/")
 _JUDGED = ("verdict", "expected", "decision")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from analysis.report import Report
+    from analysis.data.report import Report
 
 _LONGEST = 200
 

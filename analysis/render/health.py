@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING
 
-from analysis import rounding
 from analysis.render.printable import name_of
-from analysis.wording import odds
+from analysis.text import rounding
+from analysis.text.wording import odds
 
 if TYPE_CHECKING:
-    from analysis.report import Health, HealthArm, Report
+    from analysis.data.report import Health, HealthArm, Report
 
 _LABEL_ROOM = 24
 _LEVEL = 0.01

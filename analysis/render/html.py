@@ -17,10 +17,10 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from analysis import rounding
+from analysis.data.report import Verdict
 from analysis.render import health, summary, table
 from analysis.render.printable import hold, name_of, sentence, visible
-from analysis.report import Verdict
+from analysis.text import rounding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
     from markupsafe import Markup
 
-    from analysis.report import Report
+    from analysis.data.report import Report
 
 _SIGNS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?", None: "·"}
 _CLASSES = {
@@ -183,7 +183,7 @@ def render_page(
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return _template(template).render(
         # The first three are ours, the same in each page; the last ones are made by our own
-        # code from escaped texts: sampler.drawing, and `_readings`.
+        # code from escaped texts: sampler.show.drawing, and `_readings`.
         style=Markup(_text("page.css")),  # noqa: S704
         script=Markup(script),  # noqa: S704
         digest=Markup(digest),  # noqa: S704

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from analysis.data.report import Check, Verdict
 from analysis.render.printable import sentence, visible
 from analysis.render.text import to_text
-from analysis.report import Check, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from junitparser import Error, Failure, TestCase
 
-    from analysis.report import Report
+    from analysis.data.report import Report
 
 SUITE = "weighbridge"
 """Name of the suite, and class name of its cases."""

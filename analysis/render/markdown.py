@@ -10,15 +10,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from analysis.data.report import Verdict
 from analysis.render import summary
 from analysis.render.printable import visible
 from analysis.render.table import Mark, view_names
-from analysis.report import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from analysis.report import Report
+    from analysis.data.report import Report
 
 LARGEST = 1_000_000
 """Bytes of a document, at most: GitHub takes 1 MiB (1 048 576) for each step."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from analysis.data.report import Verdict
 from analysis.render.printable import visible
-from analysis.report import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from analysis.report import Report
+    from analysis.data.report import Report
 
 _CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3, None: None}
 _LONGEST_LABEL = 100

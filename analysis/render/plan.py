@@ -6,16 +6,16 @@ import json
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from analysis import rounding
-from analysis.outlook import FOUND, Method
+from analysis.planning.outlook import FOUND, Method
 from analysis.render.printable import cells, name_of, pad
-from analysis.wording import accepted, decimals
+from analysis.text import rounding
+from analysis.text.wording import accepted, decimals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from analysis.outlook import Distinction, Outlook, Prospect
-    from analysis.split import Band
+    from analysis.data.split import Band
+    from analysis.planning.outlook import Distinction, Outlook, Prospect
 
 PLAN_SCHEMA = "weighbridge.plan/1"
 

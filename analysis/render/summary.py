@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from analysis import rounding
 from analysis.render import health, table
 from analysis.render.printable import name_of, sentence, visible
 from analysis.render.text import (
@@ -15,9 +14,10 @@ from analysis.render.text import (
     losses_in_words,
     terms_in_words,
 )
+from analysis.text import rounding
 
 if TYPE_CHECKING:
-    from analysis.report import Report, Verdict
+    from analysis.data.report import Report, Verdict
 
 MOST_REPLICAS = 400
 """Replicas in a table; the others are counted."""

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from enum import Enum, unique
 from typing import TYPE_CHECKING
 
-from analysis import rounding
+from analysis.data.report import Verdict, labels_in_order
 from analysis.render.printable import cells, name_of, pad
-from analysis.report import Verdict, labels_in_order
+from analysis.text import rounding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from analysis.report import Expected, Report
+    from analysis.data.report import Expected, Report
 
 MOST_ROWS = 20
 """Labels shown; the others are counted in one line."""

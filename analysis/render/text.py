@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analysis import rounding
+from analysis.data.report import Verdict
 from analysis.render import health, table
 from analysis.render.printable import HOLD, cells, name_of, pad, sentence, visible, wrap
-from analysis.report import Verdict
+from analysis.text import rounding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from analysis.report import Report
+    from analysis.data.report import Report
 
 _GUTTER = 6
 _ARROW = "    →"

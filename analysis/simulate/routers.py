@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from analysis.batch import ABSENT
+from analysis.data.batch import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

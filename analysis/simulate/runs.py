@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.batch import ABSENT, COLUMNS, Batch, Outcome
+from analysis.data.batch import ABSENT, COLUMNS, Batch, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

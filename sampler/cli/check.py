@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sampler.base.errors import UsageError
 from sampler.cli.documents import document_options, documents_of
 from sampler.cli.manifests import (
     expectation_for_check,
@@ -27,15 +28,14 @@ from sampler.cli.options import (
 from sampler.cli.policy import judging_options, make_policy, make_split
 from sampler.cli.sections import SectionedCommand
 from sampler.cli.values import Count, Duration, Factor, Settle, Share
-from sampler.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from analysis import Split
-    from analysis.health import HealthPolicy
-    from analysis.report import Source, View
-    from sampler.expect.lookout import Watch
+    from analysis.data.report import Source, View
+    from analysis.versions.health import HealthPolicy
+    from sampler.expect.cluster.watch import Watch
     from sampler.expect.rules.model import Expectation
 
 
@@ -119,8 +119,8 @@ def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
     told otherwise, because a Service picks a pod for each connection.
     """
     from sampler.cli.execute import execute  # noqa: PLC0415 - heavy imports wait for a command
-    from sampler.plan import Limits  # noqa: PLC0415
-    from sampler.runplan import RunPlan, draw_seed  # noqa: PLC0415
+    from sampler.plan.load import Limits  # noqa: PLC0415
+    from sampler.plan.run import RunPlan, draw_seed  # noqa: PLC0415
 
     expectation = _expectation(url, options)
     url, split = expectation.url, expectation.split
@@ -169,7 +169,7 @@ class _Expected:
 
 def _expectation(url: str | None, options: dict[str, Any]) -> _Expected:
     """Give what should be: from the command line, from manifests or from a cluster."""
-    from analysis.report import Source  # noqa: PLC0415 - as above
+    from analysis.data.report import Source  # noqa: PLC0415 - as above
 
     is_read = options["is_live"] or options["manifests"] is not None
     if (options["expect"] is not None) == is_read:
@@ -204,7 +204,7 @@ def _commit(manifests: str | None) -> str:
     """Name the commit that declares what is expected, or that the check is a part of."""
     from pathlib import Path  # noqa: PLC0415 - as above
 
-    from sampler.repository import commit_of  # noqa: PLC0415
+    from sampler.base.repository import commit_of  # noqa: PLC0415
 
     return commit_of(Path() if manifests in {None, "-"} else Path(str(manifests)))
 
@@ -234,7 +234,7 @@ def _replica_counts(split: Split, text: str | None) -> dict[str, int]:
 
 
 def _health(split: Split, options: dict[str, Any]) -> HealthPolicy:
-    from analysis.health import HealthPolicy, compared_arms  # noqa: PLC0415 - as above
+    from analysis.versions.health import HealthPolicy, compared_arms  # noqa: PLC0415 - as above
 
     try:
         policy = HealthPolicy(

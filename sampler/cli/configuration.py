@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sampler.errors import UsageError
+from sampler.base.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from sampler.base.errors import ExitCode, UsageError
 from sampler.cli.values import Count, Duration, Share
-from sampler.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from sampler.demo.pods import Faults, Service

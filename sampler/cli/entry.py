@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sampler._version import __version__
-from sampler.errors import ExitCode, WeighbridgeError
+from sampler.base.errors import ExitCode, WeighbridgeError
+from sampler.base.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from analysis.data.report import ReasonCode, Verdict
 from analysis.render import to_dotenv, to_json, to_junit, to_markdown, to_metrics, to_text
-from analysis.report import ReasonCode, Verdict
-from analysis.rounding import amount, counted
+from analysis.text.rounding import amount, counted
+from sampler.base.errors import ExitCode, UsageError
 from sampler.cli.progress import ProgressLine
-from sampler.errors import ExitCode, UsageError
-from sampler.gate import Weighing
-from sampler.plan import TransportKind
+from sampler.plan.load import TransportKind
+from sampler.run.gate import Weighing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from analysis import Report
-    from sampler.runplan import RunPlan
+    from sampler.plan.run import RunPlan
 
 _GROUPED = 1000
 _SIGNAL_EXITS = {
@@ -37,7 +37,7 @@ _SIGNAL_EXITS = {
 
 
 def _to_page(report: Report) -> str:
-    from sampler.documents import page_of  # noqa: PLC0415 - matplotlib and jinja2, if asked for
+    from sampler.show.documents import page_of  # noqa: PLC0415 - matplotlib and jinja2, if asked for
 
     return page_of(report)
 
@@ -208,7 +208,7 @@ def _missing_limit(plan: RunPlan) -> str:
     """Say at which rate of missing labels PASS ends, if it does before the run fails of it."""
     if plan.split is None:
         return ""
-    from analysis.sizing import tolerable_missing  # noqa: PLC0415 - only for a check
+    from analysis.bets.sizing import tolerable_missing  # noqa: PLC0415 - only for a check
 
     limit = tolerable_missing(plan.split, plan.policy)
     if limit >= plan.policy.max_unlabelled:

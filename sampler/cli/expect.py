@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sampler.base.errors import ExitCode, ExpectationError, UsageError
 from sampler.cli.expectation import View, to_document, to_text
 from sampler.cli.manifests import manifest_options, overview_of, read, refuse_cluster_options
-from sampler.errors import ExitCode, ExpectationError, UsageError
 
 if TYPE_CHECKING:
     from sampler.cli.manifests import Read
@@ -98,8 +98,8 @@ def _look_at_cluster(
 
 def _look(given: Read, *, is_lint: bool) -> tuple[Expectation | None, tuple[Finding, ...]]:
     """Give the expectation, if one was asked for, and all findings."""
-    from sampler.expect.rules.lint import lint, not_expected  # noqa: PLC0415 - heavy imports wait
-    from sampler.expect.rules.resolve import expect  # noqa: PLC0415
+    from sampler.expect.lint import lint, not_expected  # noqa: PLC0415 - heavy imports wait
+    from sampler.expect.resolve import expect  # noqa: PLC0415
 
     question = given.question
     expected = None

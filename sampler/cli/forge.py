@@ -15,8 +15,8 @@ from urllib.parse import quote
 from analysis.render import to_markdown
 from analysis.render.annotations import to_github_annotations, to_gitlab_annotations
 from analysis.render.printable import visible
-from sampler.documents import SPLIT_PNG, is_drawn
-from sampler.errors import UsageError
+from sampler.base.errors import UsageError
+from sampler.show.documents import SPLIT_PNG, is_drawn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

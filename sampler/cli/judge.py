@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from sampler.base.errors import UsageError
 from sampler.cli.documents import document_options, documents_of
 from sampler.cli.logs import log_options, make_reading
 from sampler.cli.options import command_line
 from sampler.cli.policy import make_policy, make_split, policy_options
 from sampler.cli.sections import SectionedCommand
 from sampler.cli.values import Count, Factor, Share
-from sampler.errors import UsageError
 
 if TYPE_CHECKING:
     from analysis import Policy, Split
-    from analysis.report import Source
+    from analysis.data.report import Source
 
 
 @click.command(
@@ -67,9 +67,9 @@ def command(ctx: click.Context, /, file: str, **options: Any) -> None:
     check: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 2 an unreadable log.
     """
     from sampler.cli.execute import exit_code, show  # noqa: PLC0415 - heavy imports wait for a command
-    from sampler.judging import Judging, judge, stored_plan  # noqa: PLC0415
     from sampler.logs import StoredSamples, open_record  # noqa: PLC0415
-    from sampler.store import read  # noqa: PLC0415
+    from sampler.run.judging import Judging, judge, stored_plan  # noqa: PLC0415
+    from sampler.store.store import read  # noqa: PLC0415
 
     reading = make_reading(options)
     record = open_record(file, reading)
@@ -116,8 +116,8 @@ def _policy(ctx: click.Context, split: Split, own: Policy | None) -> Policy:
 
 
 def _expectation(text: str | None, folder: Path | None) -> tuple[Split, Source]:
-    from analysis.report import Source  # noqa: PLC0415 - as above
-    from sampler.judging import stored_expectation  # noqa: PLC0415
+    from analysis.data.report import Source  # noqa: PLC0415 - as above
+    from sampler.run.judging import stored_expectation  # noqa: PLC0415
 
     if text is not None:
         return make_split(text), Source()

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sampler.base.errors import UsageError
 from sampler.cli.values import Count, Share
-from sampler.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,7 @@ def make_reading(options: dict[str, Any]) -> Reading:
     UsageError
         If they contradict each other.
     """
-    from sampler.labels import LabelRule  # noqa: PLC0415 - heavy imports wait for a command
+    from sampler.labels.rule import LabelRule  # noqa: PLC0415 - heavy imports wait for a command
     from sampler.logs import Reading  # noqa: PLC0415
 
     given = {

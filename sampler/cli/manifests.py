@@ -8,15 +8,15 @@ from urllib.parse import urlsplit
 
 import click
 
+from sampler.base.errors import ExpectationError, UsageError
 from sampler.cli.values import Count
-from sampler.errors import ExpectationError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from analysis.report import View
-    from sampler.expect.lookout import Watch
-    from sampler.expect.overview import Overview
+    from analysis.data.report import View
+    from sampler.expect.cluster.overview import Overview
+    from sampler.expect.cluster.watch import Watch
     from sampler.expect.rules.findings import Finding
     from sampler.expect.rules.model import Expectation, Question
     from sampler.expect.rules.objects import Inventory
@@ -137,7 +137,7 @@ def read(options: dict[str, Any], url: str | None = None, headers: Sequence[str]
     ExpectationError
         If they cannot be read.
     """
-    from sampler.expect.sources import read_manifests  # noqa: PLC0415 - only who reads them pays
+    from sampler.expect.manifests import read_manifests  # noqa: PLC0415 - only who reads them pays
 
     question = question_of(options, url, headers)
     inventory, findings = read_manifests(options["manifests"], options["namespace"])
@@ -189,8 +189,8 @@ def overview_of(
     """
     import asyncio  # noqa: PLC0415 - only who asks a cluster pays
 
-    from sampler.expect.overview import look  # noqa: PLC0415 - as above
-    from sampler.expect.rules.resolve import expect  # noqa: PLC0415
+    from sampler.expect.cluster.overview import look  # noqa: PLC0415 - as above
+    from sampler.expect.resolve import expect  # noqa: PLC0415
 
     question = question_of(options, url, headers)
     declared = None
@@ -257,9 +257,9 @@ def expectation_for_check(
         If there is none, if what was read contradicts itself, or if pods alone can never
         make it: to test that would be in vain.
     """
+    from sampler.expect.lint import lint  # noqa: PLC0415
+    from sampler.expect.resolve import expect  # noqa: PLC0415
     from sampler.expect.rules.findings import FindingCode  # noqa: PLC0415 - as above
-    from sampler.expect.rules.lint import lint  # noqa: PLC0415
-    from sampler.expect.rules.resolve import expect  # noqa: PLC0415
 
     watch: Watch | None = None
     views: tuple[View, ...] = ()

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sampler.base.errors import UsageError
 from sampler.cli.configuration import load_config
 from sampler.cli.values import Count, Duration, Rate, RateCap
-from sampler.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from sampler.labels import LabelRule
-    from sampler.plan import Load
-    from sampler.target import Target
+    from sampler.labels.rule import LabelRule
+    from sampler.plan.load import Load
+    from sampler.plan.target import Target
 
 _SECRET_OPTIONS = frozenset({"--header", "--body"})
 _TARGET_OPTIONS = (
@@ -144,7 +144,7 @@ def _apply(options: tuple[Callable[..., Any], ...], function: Callable[..., Any]
 
 def make_target(url: str, options: dict[str, Any]) -> Target:
     """Make the target from the options that `target_options` added."""
-    from sampler.target import Target  # noqa: PLC0415 - heavy imports wait until a command runs
+    from sampler.plan.target import Target  # noqa: PLC0415 - heavy imports wait until a command runs
 
     headers = []
     for text in options["headers"]:
@@ -165,7 +165,7 @@ def make_target(url: str, options: dict[str, Any]) -> Target:
 
 def make_rules(options: dict[str, Any]) -> tuple[LabelRule, LabelRule | None]:
     """Make the rules for label and replica."""
-    from sampler.labels import LabelRule  # noqa: PLC0415 - as above
+    from sampler.labels.rule import LabelRule  # noqa: PLC0415 - as above
 
     label, replica = options["label"], options["replica"]
     with naming("--label", label):
@@ -178,8 +178,8 @@ def make_rules(options: dict[str, Any]) -> tuple[LabelRule, LabelRule | None]:
 
 def make_load(options: dict[str, Any]) -> Load:
     """Make the load from the options that `load_options` added."""
-    from sampler.names import Pin  # noqa: PLC0415 - as above
-    from sampler.plan import ConnectionLife, Load, TransportKind  # noqa: PLC0415
+    from sampler.plan.load import ConnectionLife, Load, TransportKind  # noqa: PLC0415
+    from sampler.plan.pins import Pin  # noqa: PLC0415 - as above
 
     with naming("--connection", options["connection"]):
         life = ConnectionLife.parse(options["connection"])
@@ -211,7 +211,7 @@ def command_line(arguments: Sequence[str]) -> str:
 
     Values of headers and bodies, and secrets in URLs, are left out: the line goes into reports.
     """
-    from sampler.redaction import without_secrets  # noqa: PLC0415 - as the commands
+    from sampler.base.redaction import without_secrets  # noqa: PLC0415 - as the commands
 
     shown: list[str] = []
     is_secret = False

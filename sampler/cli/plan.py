@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sampler.base.errors import ExitCode, UsageError
 from sampler.cli.policy import make_policy, make_split, policy_options
 from sampler.cli.values import Rate
-from sampler.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from analysis.outlook import Outlook
+    from analysis.planning.outlook import Outlook
 
 _FIGURES = (".svg", ".png")
 
@@ -50,7 +50,7 @@ def command(ctx: click.Context, /, expect: str, **options: Any) -> None:
     Sends nothing. The table gives, for some true shares, the chances of the verdicts and the
     average number of connections, if connections are independent and all carry a label.
     """
-    from analysis.outlook import foresee  # noqa: PLC0415 - heavy imports wait for a command
+    from analysis.planning.outlook import foresee  # noqa: PLC0415 - heavy imports wait for a command
     from analysis.render.plan import plan_to_json, plan_to_text  # noqa: PLC0415
 
     rate, file = options["rate"], options["json_file"]
@@ -90,7 +90,7 @@ def _draw(outlook: Outlook, path: Path) -> None:
         characteristic_in_words,
         operating_characteristic,
     )
-    from sampler.drawing import to_png, to_svg  # noqa: PLC0415
+    from sampler.show.drawing import to_png, to_svg  # noqa: PLC0415
 
     draw = partial(operating_characteristic, outlook)
     title = "What becomes of a check, by the true share"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sampler.base.errors import ExpectationError, UsageError
 from sampler.cli.values import Chance, Count, Share
-from sampler.errors import ExpectationError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

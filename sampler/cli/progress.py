@@ -7,18 +7,18 @@ from contextlib import ExitStack
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
-from analysis.forecast import remaining
-from analysis.intervals import shares_with_intervals
+from analysis.evidence.intervals import shares_with_intervals
+from analysis.planning.forecast import remaining
 from analysis.render.printable import name_of
-from analysis.rounding import amount, bracketed, counted, percent, significant
+from analysis.text.rounding import amount, bracketed, counted, percent, significant
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from rich.live import Live
 
-    from sampler.gate import Progress
-    from sampler.runplan import RunPlan
+    from sampler.plan.run import RunPlan
+    from sampler.run.gate import Progress
 
 _REFRESH_S = 0.1
 _MOST_LABELS = 4

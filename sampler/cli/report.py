@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sampler.base.errors import ExitCode, UsageError
 from sampler.cli.documents import document_options, documents_of
-from sampler.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,9 +49,9 @@ def command(ctx: click.Context, /, run: Path, other: Path | None, **options: Any
         _compare(run, other, documents_of(options))
         ctx.exit(ExitCode.PASS)
     from sampler.cli.execute import show  # noqa: PLC0415 - heavy imports wait for a command
-    from sampler.documents import located  # noqa: PLC0415
-    from sampler.recovery import report_of  # noqa: PLC0415
-    from sampler.store import read  # noqa: PLC0415
+    from sampler.run.recovery import report_of  # noqa: PLC0415
+    from sampler.show.documents import located  # noqa: PLC0415
+    from sampler.store.store import read  # noqa: PLC0415
 
     show(located(report_of(read(run)), run), documents_of(options))
     ctx.exit(ExitCode.PASS)
@@ -64,7 +64,7 @@ def _compare(run: Path, other: Path, documents: Mapping[str, str]) -> None:
         to_comparison_text,
     )
     from sampler.cli.execute import write_out  # noqa: PLC0415
-    from sampler.comparing import compare_folders, comparison_page  # noqa: PLC0415
+    from sampler.show.comparing import compare_folders, comparison_page  # noqa: PLC0415
 
     for name in documents:
         if name not in _OF_TWO:

@@ -43,8 +43,8 @@ from sampler.cli.values import Count, Duration
 def command(ctx: click.Context, /, url: str, **options: Any) -> None:
     """Sample URL for a while and write what was measured; nothing is judged."""
     from sampler.cli.execute import execute  # noqa: PLC0415 - heavy imports wait for a command
-    from sampler.plan import Limits  # noqa: PLC0415
-    from sampler.runplan import RunPlan, draw_seed  # noqa: PLC0415
+    from sampler.plan.load import Limits  # noqa: PLC0415
+    from sampler.plan.run import RunPlan, draw_seed  # noqa: PLC0415
 
     label, replica = make_rules(options)
     plan = RunPlan(

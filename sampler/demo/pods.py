@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from enum import Enum, unique
 from typing import TYPE_CHECKING, Any
 
-from sampler.errors import UsageError
+from sampler.base.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,8 +11,8 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
+from sampler.base.errors import UsageError, WeighbridgeError
 from sampler.demo.pods import Counts, Faults, counts_from_json, faults_to_json, pods_of
-from sampler.errors import UsageError, WeighbridgeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

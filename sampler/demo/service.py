@@ -22,6 +22,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from sampler.base.errors import UsageError
 from sampler.demo.connection import RESET_ON_CLOSE, Backend, Connection, Shared
 from sampler.demo.loop import READ, Loop
 from sampler.demo.pods import (
@@ -33,7 +34,6 @@ from sampler.demo.pods import (
     counts_to_json,
     pods_of,
 )
-from sampler.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

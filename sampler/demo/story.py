@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from analysis import Split
-from analysis.report import Source, Verdict
+from analysis.data.report import Source, Verdict
 from sampler.demo.process import EmbeddedService
-from sampler.gate import Weighing
-from sampler.plan import Load
-from sampler.runplan import RunPlan
-from sampler.target import Target
+from sampler.plan.load import Load
+from sampler.plan.run import RunPlan
+from sampler.plan.target import Target
+from sampler.run.gate import Weighing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -16,9 +16,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analysis.batch import Outcome
-from sampler.clock import NS_PER_S
-from sampler.errors import UsageError
+from analysis.data.batch import Outcome
+from sampler.base.clock import NS_PER_S
+from sampler.base.errors import UsageError
 from sampler.logs.instants import Instants
 from sampler.logs.reading import DEFAULT, UNLABELLED
 from sampler.logs.source import LONGEST_LINE

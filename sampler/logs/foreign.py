@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sampler.errors import UsageError
+from sampler.base.errors import UsageError
 from sampler.logs.access import envoy_rows, nginx_rows, traefik_rows
 from sampler.logs.generators import hey_rows, k6_rows, vegeta_rows
 from sampler.logs.instants import check_unit
@@ -19,7 +19,7 @@ from sampler.logs.tables import csv_rows, json_rows, parquet_rows
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from analysis.batch import Batch
+    from analysis.data.batch import Batch
     from sampler.logs.reading import Rows
     from sampler.logs.source import Source
 

@@ -11,9 +11,9 @@ import re
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
-from analysis.batch import ABSENT, Outcome
-from sampler.errors import UsageError
-from sampler.labels import LabelReader, LabelRule
+from analysis.data.batch import ABSENT, Outcome
+from sampler.base.errors import UsageError
+from sampler.labels.rule import LabelReader, LabelRule
 from sampler.logs.instants import Instants
 from sampler.logs.reading import UNLABELLED
 from sampler.logs.tables import CsvTable, finder, is_missing, name_of, objects, status_of, text_of

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from math import isfinite
 from typing import Final
 
-from sampler.clock import NS_PER_S
-from sampler.errors import UsageError
+from sampler.base.clock import NS_PER_S
+from sampler.base.errors import UsageError
 
 UNITS: Final = {"s": NS_PER_S, "ms": 1_000_000, "us": 1_000, "ns": 1}
 """Nanoseconds in each unit of a whole number."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from analysis.batch import Outcome
-from sampler.errors import UsageError
+from analysis.data.batch import Outcome
+from sampler.base.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TypeAlias
 
-    from analysis.batch import Batch
-    from sampler.labels import LabelRule
+    from analysis.data.batch import Batch
+    from sampler.labels.rule import LabelRule
 
 NONE = "none"
 """Column name that stands for "there is no such column"."""

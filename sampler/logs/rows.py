@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.batch import ABSENT, Batch
-from sampler.errors import UsageError
+from analysis.data.batch import ABSENT, Batch
+from sampler.base.errors import UsageError
 from sampler.logs.reading import MOST_LABELS, OK, REMEMBERED, UNLABELLED
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from sampler.errors import UsageError
+from sampler.base.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.batch import ABSENT, Batch
-from sampler.columns import FORMAT, to_batch
-from sampler.errors import UsageError
+from analysis.data.batch import ABSENT, Batch
+from sampler.base.errors import UsageError
 from sampler.logs.reading import Quality
 from sampler.logs.rows import Names
 from sampler.logs.tables import unreadable_parquet
-from sampler.store import SAMPLES, STREAM, record_batches
+from sampler.store.arrow import FORMAT, to_batch
+from sampler.store.store import SAMPLES, STREAM, record_batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

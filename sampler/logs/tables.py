@@ -7,8 +7,8 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from sampler.errors import UsageError
-from sampler.labels import MAX_NAME_LENGTH
+from sampler.base.errors import UsageError
+from sampler.labels.rule import MAX_NAME_LENGTH
 from sampler.logs.instants import Instants, Nanoseconds
 from sampler.logs.reading import DEFAULT, UNLABELLED
 from sampler.logs.source import LONGEST_LINE

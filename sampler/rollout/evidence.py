@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from math import gcd
 from typing import TYPE_CHECKING, ClassVar
 
+from analysis.data.report import Verdict
 from analysis.render import from_json
-from analysis.report import Verdict
-from sampler.errors import ExitCode, UsageError, WeighbridgeError
+from sampler.base.errors import ExitCode, UsageError, WeighbridgeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

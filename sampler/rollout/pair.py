@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import TYPE_CHECKING
 
-from sampler.errors import ExpectationError
+from sampler.base.errors import ExpectationError
 from sampler.expect.rules.objects import selects
 from sampler.expect.rules.versions import VersionRule
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sampler.errors import UsageError
+from sampler.base.errors import UsageError
 from sampler.expect.rules.versions import LABELS, tag_of
 from sampler.rollout.differences import Difference, differences, leaves
 from sampler.rollout.pair import Pair, Side, State

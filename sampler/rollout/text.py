@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
-from sampler.errors import UsageError
+from sampler.base.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

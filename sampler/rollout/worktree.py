@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sampler.errors import ExpectationError, UsageError
-from sampler.expect.sources import read_manifests
-from sampler.repository import Repository
+from sampler.base.errors import ExpectationError, UsageError
+from sampler.base.repository import Repository
+from sampler.expect.manifests import read_manifests
 from sampler.rollout.pair import find_pair
 from sampler.rollout.text import Change, ManifestFile, change
 

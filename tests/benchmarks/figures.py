@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis import Batch, Evidence, Policy, Split, Tally, Tolerance, Verdict
+from analysis.data.report import Decided, Performance, Reason, ReasonCode, Report, Run, Source
 from analysis.figures import (
     connections,
     evidence_over_connections,
@@ -25,11 +26,10 @@ from analysis.figures import (
     shares_by_replica,
     split_over_time,
 )
-from analysis.measured import expected_of, observed_unjudged, samples_of
-from analysis.report import Decided, Performance, Reason, ReasonCode, Report, Run, Source
-from analysis.trace import Trace, trace
-from sampler._version import __version__
-from sampler.drawing import to_svg
+from analysis.review.trace import Trace, trace
+from analysis.verdict.sections import expected_of, observed_unjudged, samples_of
+from sampler.base.version import __version__
+from sampler.show.drawing import to_svg
 from tests.benchmarks.provenance import paragraph, provenance, spread, write
 
 if TYPE_CHECKING:

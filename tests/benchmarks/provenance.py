@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sampler._version import __version__
+from sampler.base.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

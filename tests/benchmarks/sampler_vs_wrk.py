@@ -28,7 +28,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sampler.errors import ExitCode
+from sampler.base.errors import ExitCode
 from tests.benchmarks.peers import PEERS, path_of_peer
 from tests.benchmarks.provenance import REPOSITORY, paragraph, provenance, spread, write
 from tests.network.cluster import Cluster

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from sampler.engine import Engine
-from sampler.labels import LabelReader, LabelRule
-from sampler.plan import ConnectionLife, Limits, Load, TransportKind
-from sampler.target import Target
-from sampler.transport import fast
-from sampler.transport.poller import LoopPoller
+from sampler.engine.engine import Engine
+from sampler.exchange.transport import fast
+from sampler.exchange.transport.poller import LoopPoller
+from sampler.labels.rule import LabelReader, LabelRule
+from sampler.plan.load import ConnectionLife, Limits, Load, TransportKind
+from sampler.plan.target import Target
 from tests.benchmarks.provenance import REPOSITORY, paragraph, provenance, spread, write
 from tests.network.cluster import Cluster
 

@@ -1,8 +1,8 @@
 """What judging costs a sample, by versions, size of the batches and answers of a connection.
 
-Processor time of `weigh`, of the canary's health, and of `Tally.of`, the best of some rounds; the
-long way is `weigh` without `analysis.quiet`, connection by connection. Nothing is decided in
-these runs, as in nearly all of every run.
+Processor time of `weigh`, of the canary's health, and of `Tally.of`, the best of some rounds;
+the long way is `weigh` without `analysis.evidence.quiet`, connection by connection. Nothing is
+decided in these runs, as in nearly all of every run.
 
 Run from the repository: ``.venv/bin/python -m tests.benchmarks.verdict_path``.
 """
@@ -17,8 +17,8 @@ from unittest import mock
 import numpy as np
 
 from analysis import Batch, Evidence, Policy, Split, Tally, Tolerance, weigh
-from analysis.health import HealthEvidence, HealthPolicy
 from analysis.simulate import RandomPerConnection, RandomPerRequest, simulate
+from analysis.versions.health import HealthEvidence, HealthPolicy
 from tests.benchmarks.provenance import paragraph, provenance, write
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _fresh(name: str, size: int) -> dict[str, Any]:
         return Evidence.start(split, POLICY)
 
     short = _best(weigh, start, made)
-    with mock.patch("analysis.weighing._weigh_quietly", return_value=None):
+    with mock.patch("analysis.evidence.fold._weigh_quietly", return_value=None):
         long = _best(weigh, start, made)
     health = _best(
         HealthEvidence.observe, lambda: HealthEvidence.start(split, HealthPolicy()), made

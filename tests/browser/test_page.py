@@ -10,12 +10,12 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from analysis import Policy
-from analysis.comparison import RunRecord, compare
-from analysis.events import Event
+from analysis.data.events import Event
+from analysis.data.report import Health, HealthArm, HealthErrors, HealthTimes
 from analysis.render.html import to_html
-from analysis.report import Health, HealthArm, HealthErrors, HealthTimes
-from sampler.comparing import Pair, comparison_page
-from sampler.documents import draw_all
+from analysis.review.comparison import RunRecord, compare
+from sampler.show.comparing import Pair, comparison_page
+from sampler.show.documents import draw_all
 from tests.recorded import recorded
 from tests.requirements import allow_missing, path_of
 

@@ -24,10 +24,10 @@ import numpy as np
 from scipy.special import betaln
 from scipy.stats import binom, norm
 
-from analysis.lattice import Boundaries, characteristics, follow
-from analysis.policy import Policy
-from analysis.sizing import divergence
-from analysis.split import Band
+from analysis.bets.sizing import divergence
+from analysis.data.policy import Policy
+from analysis.data.split import Band
+from analysis.planning.exact import Boundaries, characteristics, follow
 from tests.benchmarks.provenance import provenance
 from tests.calibration.optimum import optimum
 

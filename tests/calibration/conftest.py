@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from analysis.batch import ABSENT, Batch, Outcome
-from analysis.evidence import Evidence
-from analysis.weighing import weigh
+from analysis.data.batch import ABSENT, Batch, Outcome
+from analysis.evidence.fold import weigh
+from analysis.evidence.state import Evidence
 
 STEP = 512
 

@@ -1,7 +1,8 @@
 """How wide the intervals of differences are: ``python -m tests.calibration.differences``.
 
-Widths of `analysis.difference` over those of a box of two intervals at half of the level, for
-some pairs of runs, and over those of a normal approximation, which holds for one fixed look only.
+Widths of `analysis.review.difference` over those of a box of two intervals at half of the level,
+for some pairs of runs, and over those of a normal approximation, which holds for one fixed look
+only.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from math import sqrt
 
 from scipy.stats import norm
 
-from analysis.difference import difference_interval
-from analysis.kt import kt_interval, kt_sides
+from analysis.bets.kt import kt_interval, kt_sides
+from analysis.review.difference import difference_interval
 
 LEVEL = 0.01
 PAIRS = (

@@ -1,10 +1,11 @@
 """Many runs at once: the decision rules on whole arrays, for calibration on a large scale.
 
-The rules are typed anew: PASS by the counts that decide (`analysis.lattice`), FAIL by stakes that
-are multiplied connection by connection, in as many runs as there are. `analysis.weighing` weighs
-one run at a time and is some ten times slower; the calibration holds both against each other on
-the same draws. The guards, which turn a PASS into INCONCLUSIVE, and early ends without a verdict
-are left out: what passes or fails here is at least what passes or fails there.
+The rules are typed anew: PASS by the counts that decide (`analysis.planning.exact`), FAIL by stakes
+that are multiplied connection by connection, in as many runs as there are.
+`analysis.evidence.fold` weighs one run at a time and is some ten times slower; the calibration
+holds both against each other on the same draws. The guards, which turn a PASS into INCONCLUSIVE,
+and early ends without a verdict are left out: what passes or fails here is at least what passes or
+fails there.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.boundaries import Side, fail_nulls, is_certain, pass_nulls
-from analysis.evidence import Evidence
-from analysis.lattice import boundaries
-from analysis.split import tested_arms as arms_under_test
+from analysis.bets.hypotheses import Side, fail_nulls, is_certain, pass_nulls
+from analysis.data.split import tested_arms as arms_under_test
+from analysis.evidence.state import Evidence
+from analysis.planning.exact import boundaries
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from analysis.boundaries import Null
-    from analysis.policy import Policy
-    from analysis.split import Split
+    from analysis.bets.hypotheses import Null
+    from analysis.data.policy import Policy
+    from analysis.data.split import Split
 
 ABSENT = -1
 _DROP_EVERY = 64

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import binom
 
-from analysis.batch import Batch
-from analysis.evidence import Evidence
-from analysis.policy import Policy
-from analysis.report import ReasonCode
-from analysis.split import Split
-from analysis.weighing import weigh
+from analysis.data.batch import Batch
+from analysis.data.policy import Policy
+from analysis.data.report import ReasonCode
+from analysis.data.split import Split
+from analysis.evidence.fold import weigh
+from analysis.evidence.state import Evidence
 from tests.benchmarks.provenance import provenance
 from tests.calibration import twins
 from tests.calibration.flock import Flock

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.boundaries import fail_nulls, is_certain
-from analysis.evidence import Evidence
-from analysis.split import tested_arms as arms_under_test
+from analysis.bets.hypotheses import fail_nulls, is_certain
+from analysis.data.split import tested_arms as arms_under_test
+from analysis.evidence.state import Evidence
 from tests.calibration.flock import Ends
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from analysis.policy import Policy
-    from analysis.split import Split
+    from analysis.data.policy import Policy
+    from analysis.data.split import Split
 
 _CEILING = 1e150
 _DROP_EVERY = 32

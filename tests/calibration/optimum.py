@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.sizing import divergence
+from analysis.bets.sizing import divergence
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from analysis.split import Band
+    from analysis.data.split import Band
 
 REACH = 9.0
 """Standard deviations of the counts on either side of the drift that are followed."""

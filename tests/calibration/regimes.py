@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.boundaries import is_certain
-from analysis.outlook import true_shares
+from analysis.bets.hypotheses import is_certain
+from analysis.data.split import Split, Tolerance
+from analysis.data.split import tested_arms as arms_under_test
+from analysis.planning.outlook import true_shares
 from analysis.simulate import (
     Affinity,
     Drifting,
@@ -22,8 +24,6 @@ from analysis.simulate import (
     SmoothRoundRobin,
     simulate,
 )
-from analysis.split import Split, Tolerance
-from analysis.split import tested_arms as arms_under_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable

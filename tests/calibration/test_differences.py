@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from analysis.difference import difference_interval
-from analysis.kt import kt_sides
+from analysis.bets.kt import kt_sides
+from analysis.review.difference import difference_interval
 
 LEVEL = 0.05
 LOOKS = [20, 60, 150, 400, 1000, 2500]

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from analysis.policy import Policy
-from analysis.report import ReasonCode
-from analysis.split import Split, Tolerance
+from analysis.data.policy import Policy
+from analysis.data.report import ReasonCode
+from analysis.data.split import Split, Tolerance
 
 PASS, FAIL = ReasonCode.WITHIN_TOLERANCE, ReasonCode.OUTSIDE_TOLERANCE
 NINE_ONE = Split.parse("v1=9,v2=1")

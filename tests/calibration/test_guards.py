@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency
 
-from analysis.drift import Drift
-from analysis.policy import Policy
-from analysis.report import ReasonCode
-from analysis.split import Split, Tolerance
+from analysis.data.policy import Policy
+from analysis.data.report import ReasonCode
+from analysis.data.split import Split, Tolerance
+from analysis.guards.drift import Drift
 
 NINE_ONE = Split.parse("v1=9,v2=1")
 PASS = ReasonCode.WITHIN_TOLERANCE

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu, norm
 
-from analysis.health import CONFIDENCE, Failures, Times
-from analysis.replicas import (
+from analysis.versions.health import CONFIDENCE, Failures, Times
+from analysis.versions.replicas import (
     ReplicaCounts,
     replica_warnings,
     requests_to_see_all,
     uniformity_log_evidence,
 )
-from analysis.twosample import BLOCK, histogram, quantile_difference_s
+from analysis.versions.twosample import BLOCK, histogram, quantile_difference_s
 
 ALPHA = 0.05
 THRESHOLD = -np.log(ALPHA)

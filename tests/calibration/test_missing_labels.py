@@ -11,10 +11,10 @@ from math import inf, log
 import numpy as np
 import pytest
 
-from analysis.boundaries import clean_connections, clean_null
-from analysis.policy import Policy
-from analysis.report import ReasonCode
-from analysis.split import Split, Tolerance
+from analysis.bets.hypotheses import clean_connections, clean_null
+from analysis.data.policy import Policy
+from analysis.data.report import ReasonCode
+from analysis.data.split import Split, Tolerance
 
 PASS, FAIL = ReasonCode.WITHIN_TOLERANCE, ReasonCode.OUTSIDE_TOLERANCE
 EVEN = Split.parse("v1=1,v2=1")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.policy import Policy
-from analysis.sizing import required_samples
-from analysis.split import Split
+from analysis.bets.sizing import required_samples
+from analysis.data.policy import Policy
+from analysis.data.split import Split
 from tests.calibration.flock import Flock
 
 RUNS = 300

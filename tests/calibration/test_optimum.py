@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from analysis.lattice import characteristics
-from analysis.policy import Policy
-from analysis.split import Band
+from analysis.data.policy import Policy
+from analysis.data.split import Band
+from analysis.planning.exact import characteristics
 from tests.calibration.optimum import optimum
 
 

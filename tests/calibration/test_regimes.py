@@ -11,11 +11,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.evidence import Evidence
-from analysis.policy import Policy
+from analysis.data.policy import Policy
+from analysis.data.split import Split
+from analysis.evidence.fold import weigh
+from analysis.evidence.state import Evidence
 from analysis.simulate import RandomPerRequest, RoundRobin
-from analysis.split import Split
-from analysis.weighing import weigh
 from tests.calibration import twins
 from tests.calibration.comparison import compare
 from tests.calibration.flock import ABSENT, Flock

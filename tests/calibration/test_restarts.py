@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.policy import Policy
-from analysis.split import Split, Tolerance
+from analysis.data.policy import Policy
+from analysis.data.split import Split, Tolerance
 from tests.calibration.flock import Flock
 
 RUNS = 300

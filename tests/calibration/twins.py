@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import binom, chi2
 
-from analysis.batch import Batch
-from analysis.evidence import Evidence
-from analysis.policy import Policy
-from analysis.report import ReasonCode
+from analysis.data.batch import Batch
+from analysis.data.policy import Policy
+from analysis.data.report import ReasonCode
+from analysis.data.split import Split, Tolerance
+from analysis.evidence.fold import weigh
+from analysis.evidence.state import Evidence
 from analysis.simulate import (
     MissingLabels,
     Outage,
@@ -20,8 +22,6 @@ from analysis.simulate import (
     by_completion,
     simulate,
 )
-from analysis.split import Split, Tolerance
-from analysis.weighing import weigh
 from tests.calibration.flock import ABSENT, Flock
 from tests.calibration.mean_flock import MeanFlock
 

@@ -7,10 +7,10 @@ import shutil
 
 import pytest
 
-from sampler import store
+from sampler.base.errors import UsageError
 from sampler.demo.pods import Faults
 from sampler.demo.process import EmbeddedService
-from sampler.errors import UsageError
+from sampler.store import store
 from tests.processes import only_run
 
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from sampler.base.errors import ExitCode
 from sampler.cli import entry
-from sampler.errors import ExitCode
 from tests.processes import WEIGHBRIDGE, surroundings
 
 

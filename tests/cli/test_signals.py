@@ -15,7 +15,7 @@ from sampler import read
 from sampler.cli.entry import main
 from sampler.demo.pods import Faults
 from sampler.demo.process import EmbeddedService
-from sampler.gate import Weighing
+from sampler.run.gate import Weighing
 from tests.processes import only_run, started
 
 if TYPE_CHECKING:

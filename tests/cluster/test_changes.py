@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 import pytest
 
 from analysis import Policy
-from analysis.report import ReasonCode, Source, Verdict
+from analysis.data.report import ReasonCode, Source, Verdict
 from sampler import Target
+from sampler.base.errors import ExpectationError
 from sampler.demo.process import EmbeddedService
-from sampler.errors import ExpectationError
-from sampler.expect.overview import look
+from sampler.expect.cluster.overview import look
 from sampler.expect.rules.model import Question
-from sampler.gate import Weighing
-from sampler.runplan import RunPlan
-from sampler.stretches import Stretches
+from sampler.plan.run import RunPlan
+from sampler.run.changes import Stretches
+from sampler.run.gate import Weighing
 from tests.clusters import (
     FakeCluster,
     Script,

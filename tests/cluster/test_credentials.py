@@ -14,15 +14,15 @@ import pytest
 import trustme
 from kubernetes_asyncio.client import Configuration
 
-from analysis.report import ReasonCode, Verdict
+from analysis.data.report import ReasonCode, Verdict
+from sampler.base.errors import UsageError
 from sampler.demo.process import EmbeddedService
-from sampler.errors import UsageError
-from sampler.expect import cluster as cluster_module
-from sampler.expect import lookout as lookout_module
-from sampler.expect.cluster import Cluster, UnauthorizedError
-from sampler.expect.credentials import Access, access
-from sampler.expect.lookout import Lookout
-from sampler.expect.overview import look
+from sampler.expect.cluster import api as cluster_module
+from sampler.expect.cluster import watch as lookout_module
+from sampler.expect.cluster.api import Cluster, UnauthorizedError
+from sampler.expect.cluster.credentials import Access, access
+from sampler.expect.cluster.overview import look
+from sampler.expect.cluster.watch import Lookout
 from sampler.expect.rules.model import Question
 from tests.clusters import (
     FakeCluster,

@@ -14,14 +14,14 @@ import pytest
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
+from sampler.base.errors import ClusterError, UsageError
 from sampler.cli import main
 from sampler.cli.expectation import schema
 from sampler.demo.process import EmbeddedService
-from sampler.errors import ClusterError, UsageError
-from sampler.expect import cluster as cluster_module
-from sampler.expect.credentials import access
-from sampler.expect.overview import look
-from sampler.expect.resources import CONTEXT, EXTENSIONS, PODS, WORKLOADS
+from sampler.expect.cluster import api as cluster_module
+from sampler.expect.cluster.credentials import access
+from sampler.expect.cluster.overview import look
+from sampler.expect.cluster.resources import CONTEXT, EXTENSIONS, PODS, WORKLOADS
 from sampler.expect.rules.model import Question
 from tests.clusters import (
     NAMESPACE,

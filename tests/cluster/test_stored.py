@@ -9,14 +9,14 @@ from math import log
 import pytest
 
 from analysis import Policy, Tolerance
-from analysis.report import ReasonCode, Verdict
+from analysis.data.report import ReasonCode, Verdict
 from sampler import read, rejudge
 from sampler.cli import main
 from sampler.demo.process import EmbeddedService
-from sampler.documents import draw_all
 from sampler.expect.rules.model import Question
-from sampler.recovery import report_of
-from sampler.store import EXPECTATION, METRICS, REPORT
+from sampler.run.recovery import report_of
+from sampler.show.documents import draw_all
+from sampler.store.store import EXPECTATION, METRICS, REPORT
 from tests.clusters import (
     FakeCluster,
     Script,

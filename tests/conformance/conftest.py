@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack, nullcontext
 
 import pytest
 
-from sampler.plan import ConnectionLife, Load
-from sampler.target import Target
+from sampler.plan.load import ConnectionLife, Load
+from sampler.plan.target import Target
 from tests.conformance.driving import LOOPS, TRANSPORTS, Driver, Seen
 from tests.conformance.scripted import ScriptedServer
 

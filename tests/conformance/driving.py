@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from analysis import ABSENT, Outcome
-from sampler.clock import run_clock
-from sampler.labels import LabelReader, LabelRule
-from sampler.record import Recorder
-from sampler.transport.base import Wiring
-from sampler.transport.fast import FastTransport
-from sampler.transport.full import FullTransport
-from sampler.transport.tls import TlsTransport
+from sampler.base.clock import run_clock
+from sampler.exchange.record import Recorder
+from sampler.exchange.transport.base import Wiring
+from sampler.exchange.transport.fast import FastTransport
+from sampler.exchange.transport.full import FullTransport
+from sampler.exchange.transport.tls import TlsTransport
+from sampler.labels.rule import LabelReader, LabelRule
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from analysis import Batch
-    from sampler.plan import Load
-    from sampler.target import Target
-    from sampler.transport.base import Transport
+    from sampler.exchange.transport.base import Transport
+    from sampler.plan.load import Load
+    from sampler.plan.target import Target
     from tests.conformance.scripted import ScriptedServer
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}

@@ -10,12 +10,12 @@ from collections import Counter
 import pytest
 
 from analysis import Outcome, Tally
-from analysis.tally import addresses_of
-from sampler.errors import SamplingError, UsageError
-from sampler.names import Pin
-from sampler.plan import ConnectionLife, Load
-from sampler.target import Target
-from sampler.transport import addresses as module
+from analysis.data.tally import addresses_of
+from sampler.base.errors import SamplingError, UsageError
+from sampler.exchange.transport import addresses as module
+from sampler.plan.load import ConnectionLife, Load
+from sampler.plan.pins import Pin
+from sampler.plan.target import Target
 from tests.conformance.driving import Driver
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"label": "v1"}'

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from analysis import ABSENT, Outcome
-from sampler.errors import SamplingError
+from sampler.base.errors import SamplingError
 from tests.conformance.scripted import Act, Drip, Turns
 
 HALF_A_HEAD = b"HTTP/1.1 200 OK\r\nContent-Le"

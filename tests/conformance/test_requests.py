@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from analysis import Outcome
-from sampler.target import USER_AGENT
+from sampler.plan.target import USER_AGENT
 from tests.conformance.scripted import Act, Turns
 
 

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from analysis import Outcome
-from sampler.plan import Load
-from sampler.target import Target
+from sampler.plan.load import Load
+from sampler.plan.target import Target
 from tests.conformance.driving import LOOPS, Driver
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\nConnection: close\r\n\r\n{"label": "v1"}'

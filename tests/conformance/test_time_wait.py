@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sampler.plan import Load
-from sampler.target import Target
+from sampler.plan.load import Load
+from sampler.plan.target import Target
 from tests.conformance.driving import Driver
 
 ANSWER = b'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 15\r\n\r\n{"label": "v1"}'

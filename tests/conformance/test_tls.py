@@ -13,9 +13,9 @@ import pytest
 import trustme
 
 from analysis import ABSENT, Outcome
-from sampler.errors import UsageError
-from sampler.plan import ConnectionLife, Load
-from sampler.target import Target
+from sampler.base.errors import UsageError
+from sampler.plan.load import ConnectionLife, Load
+from sampler.plan.target import Target
 from tests.conformance.driving import Driver
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"label": "v1"}'

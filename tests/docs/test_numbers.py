@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from analysis import Policy, Split
-from analysis.outlook import foresee
+from analysis.planning.outlook import foresee
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 README = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())

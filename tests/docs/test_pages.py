@@ -170,8 +170,10 @@ def test_every_test_and_module_behind_a_claim_exists():
     assert len(rows) > 10
 
     for *_, modules, tests in rows:
-        for name in re.findall(r"`(\w+)`", modules):
-            assert (REPOSITORY / "analysis" / f"{name}.py").exists(), name
+        for name in re.findall(r"`(\w+(?:\.\w+)*)`", modules):
+            path = Path("analysis", *name.split("."))
+            path = Path(*name.split(".")) if name.startswith("sampler.") else path
+            assert (REPOSITORY / path).with_suffix(".py").exists(), name
         for name in re.findall(r"`(\w+(?:/\w+)+)`", tests):
             assert (REPOSITORY / "tests" / f"{name}.py").exists(), name
 

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sampler.http1.response import LimitExceeded, ProtocolViolation, ResponseReader
+from sampler.exchange.http1.response import LimitExceeded, ProtocolViolation, ResponseReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

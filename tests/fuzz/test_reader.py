@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from sampler.http1.response import LimitExceeded, ResponseReader
+from sampler.exchange.http1.response import LimitExceeded, ResponseReader
 from tests.fuzz.reading import CORPUS, PIECE, Broken, check, read
 from tests.fuzz.run import fuzz
 

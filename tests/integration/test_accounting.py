@@ -9,10 +9,10 @@ import pytest
 from analysis import Policy, Report, Split
 from sampler.demo.pods import Fate, Faults
 from sampler.demo.process import EmbeddedService
-from sampler.gate import Weighing
-from sampler.plan import ConnectionLife, Limits, Load, TransportKind
-from sampler.runplan import RunPlan
-from sampler.target import Target
+from sampler.plan.load import ConnectionLife, Limits, Load, TransportKind
+from sampler.plan.run import RunPlan
+from sampler.plan.target import Target
+from sampler.run.gate import Weighing
 
 NINE_TO_ONE = Split(("v1", "v2"), (9, 1))
 TRANSPORTS = [TransportKind.FAST, TransportKind.FULL]

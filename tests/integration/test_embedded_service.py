@@ -15,11 +15,11 @@ from random import Random
 
 import pytest
 
+from sampler.base.errors import UsageError, WeighbridgeError
 from sampler.demo.loop import Loop
 from sampler.demo.pods import Fate, Faults, Service, counts_from_json, pods_of
 from sampler.demo.process import EmbeddedService
 from sampler.demo.service import Balancer, Control
-from sampler.errors import UsageError, WeighbridgeError
 
 ROOT = Path(__file__).parents[2]
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

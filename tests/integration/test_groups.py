@@ -9,12 +9,12 @@ import pytest
 
 from analysis import Policy, Split, Tolerance
 from sampler.demo.process import EmbeddedService
-from sampler.gate import Weighing
-from sampler.judging import rejudge
-from sampler.plan import ConnectionLife, Limits, Load, TransportKind
-from sampler.runplan import RunPlan
-from sampler.store import read
-from sampler.target import Target
+from sampler.plan.load import ConnectionLife, Limits, Load, TransportKind
+from sampler.plan.run import RunPlan
+from sampler.plan.target import Target
+from sampler.run.gate import Weighing
+from sampler.run.judging import rejudge
+from sampler.store.store import read
 
 EVEN = Split.parse("v1=1,v2=1")
 WIDE = Policy(tolerance=Tolerance.parse("30pp"))

@@ -83,7 +83,7 @@ def test_a_sample_takes_a_url(target):
 
 
 def test_without_limits_a_sample_stops_by_itself(target, monkeypatch):
-    monkeypatch.setattr("sampler.gate.DEFAULT_SAMPLE_TIME_S", 0.1)
+    monkeypatch.setattr("sampler.run.gate.DEFAULT_SAMPLE_TIME_S", 0.1)
 
     assert asyncio.run(sample(target)).samples.launched > 0
 
@@ -94,6 +94,10 @@ def test_everything_public_is_there_and_shown_to_who_looks():
 
 
 def test_the_store_is_there_once_the_package_is_imported(tmp_path):
-    python = [sys.executable, "-c", "import sampler; print(sampler.store.read is sampler.read)"]
+    python = [
+        sys.executable,
+        "-c",
+        "import sampler; print(sampler.store.read is sampler.read)",
+    ]
 
     assert completed(python, tmp_path).stdout == "True\n"

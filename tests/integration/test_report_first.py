@@ -7,12 +7,12 @@ import pytest
 
 from analysis import Split
 from sampler.demo.process import EmbeddedService
-from sampler.gate import Weighing
-from sampler.keeping import Keeping
-from sampler.plan import Limits, Load
-from sampler.runplan import RunPlan
-from sampler.store import REPORT, SAMPLES, read
-from sampler.target import Target
+from sampler.plan.load import Limits, Load
+from sampler.plan.run import RunPlan
+from sampler.plan.target import Target
+from sampler.run.gate import Weighing
+from sampler.store.keeping import Keeping
+from sampler.store.store import REPORT, SAMPLES, read
 
 WEIGHTS = {"v1": 9, "v2": 1}
 

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from sampler.errors import UsageError
-from sampler.repository import Repository, commit_of
+from sampler.base.errors import UsageError
+from sampler.base.repository import Repository, commit_of
 from tests.requirements import allow_missing, path_of
 
 pytestmark = pytest.mark.skipif(

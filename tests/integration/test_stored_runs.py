@@ -21,13 +21,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis import Split, Tally
-from analysis.batch import COLUMNS, Outcome
+from analysis.data.batch import COLUMNS, Outcome
 from sampler import read
-from sampler.columns import FORMAT, sample_schema
-from sampler.errors import UsageError
-from sampler.judging import Judging, judge
+from sampler.base.errors import UsageError
 from sampler.logs import open_record
-from sampler.store import SAMPLES, RunWriter
+from sampler.run.judging import Judging, judge
+from sampler.store.arrow import FORMAT, sample_schema
+from sampler.store.store import SAMPLES, RunWriter
 from tests.processes import completed
 from tests.recorded import recorded
 

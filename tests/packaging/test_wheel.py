@@ -11,7 +11,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from sampler import _version
+from sampler.base import version as _version
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -49,7 +49,7 @@ def test_the_wheel_holds_both_packages_their_types_and_the_schema(wheel):
     names = set(ZipFile(wheel).namelist())
 
     assert {
-        "sampler/_version.py",
+        "sampler/base/version.py",
         "sampler/cli/__init__.py",
         "sampler/py.typed",
         "analysis/__init__.py",

@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import pytest
 
-from analysis.drift import uniform
+from analysis.guards.drift import uniform
 
 
 class Bet:

@@ -13,13 +13,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sampler.errors import ExpectationError
-from sampler.expect.rules.lint import lint
+from sampler.base.errors import ExpectationError
+from sampler.expect.lint import lint
+from sampler.expect.manifests import read_manifests
+from sampler.expect.resolve import expect
 from sampler.expect.rules.model import Question
 from sampler.expect.rules.objects import Inventory, KubeObject
-from sampler.expect.rules.resolve import expect
 from sampler.expect.rules.versions import VersionRule
-from sampler.expect.sources import read_manifests
 
 ROOT = Path(__file__).resolve().parents[1] / "manifests"
 ODD: tuple[Any, ...] = (

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.batch import Batch
-from analysis.evidence import Evidence
-from analysis.intervals import decision_bounds, shares_with_intervals
-from analysis.policy import Policy
-from analysis.report import ReasonCode
-from analysis.split import Split, Tolerance
-from analysis.split import tested_arms as judged_arms
-from analysis.weighing import weigh
+from analysis.data.batch import Batch
+from analysis.data.policy import Policy
+from analysis.data.report import ReasonCode
+from analysis.data.split import Split, Tolerance
+from analysis.data.split import tested_arms as judged_arms
+from analysis.evidence.fold import weigh
+from analysis.evidence.intervals import decision_bounds, shares_with_intervals
+from analysis.evidence.state import Evidence
 
 
 def judged(split, policy, labels, cuts=()):

@@ -7,9 +7,9 @@ from fractions import Fraction
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from sampler.expect.resolve import expect
 from sampler.expect.rules.model import Mixture, Question, mix
 from sampler.expect.rules.objects import Inventory, KubeObject
-from sampler.expect.rules.resolve import expect
 
 replicas = st.lists(st.integers(0, 50), min_size=1, max_size=5)
 route_weights = st.lists(st.integers(0, 1000), min_size=1, max_size=5)

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.boundaries import fail_nulls, pass_nulls
-from analysis.evidence import Evidence
-from analysis.intervals import decision_bounds
-from analysis.policy import Policy
-from analysis.report import ReasonCode
-from analysis.split import Split, Tolerance
-from analysis.weighing import finish, weigh
+from analysis.bets.hypotheses import fail_nulls, pass_nulls
+from analysis.data.policy import Policy
+from analysis.data.report import ReasonCode
+from analysis.data.split import Split, Tolerance
+from analysis.evidence.fold import finish, weigh
+from analysis.evidence.intervals import decision_bounds
+from analysis.evidence.state import Evidence
 from tests.kept import cut, kept
 
 EVEN = Split.parse("v1=1,v2=1")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sampler.errors import UsageError
+from sampler.base.errors import UsageError
 from sampler.logs import KINDS, Columns, ForeignLog, Reading
 from tests.recordings.make import HERE
 

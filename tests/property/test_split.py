@@ -4,8 +4,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from analysis.split import Split, Tolerance
-from analysis.split import tested_arms as judged_arms
+from analysis.data.split import Split, Tolerance
+from analysis.data.split import tested_arms as judged_arms
 
 names = st.text(
     st.characters(blacklist_characters="=,", blacklist_categories=["Cs", "Z", "Cc"]),

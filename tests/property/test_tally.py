@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.batch import ABSENT, Batch, Outcome
-from analysis.tally import UNCONNECTED, WINDOW_NS, Tally
+from analysis.data.batch import ABSENT, Batch, Outcome
+from analysis.data.tally import UNCONNECTED, WINDOW_NS, Tally
 
 
 @st.composite

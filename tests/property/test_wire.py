@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sampler.http1.request import encode
-from sampler.http1.response import (
+from sampler.exchange.http1.request import encode
+from sampler.exchange.http1.response import (
     LimitExceeded,
     ProtocolViolation,
     Response,
     ResponseReader,
 )
-from sampler.target import USER_AGENT, Target
+from sampler.plan.target import USER_AGENT, Target
 
 BODY = b'{"label": "v2", "host": "app-canary-1"}'
 LENGTH = b"Content-Length: %d\r\n" % len(BODY)

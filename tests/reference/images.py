@@ -15,11 +15,12 @@ import numpy as np
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from analysis import Policy, figures, trace
-from analysis.comparison import RunRecord, compare
-from analysis.events import Event
+from analysis import Policy, figures
+from analysis.data.events import Event
 from analysis.figures import DARK, LIGHT
 from analysis.figures.style import WIDTH
+from analysis.review import trace
+from analysis.review.comparison import RunRecord, compare
 from tests.recorded import recorded
 
 if TYPE_CHECKING:

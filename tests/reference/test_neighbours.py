@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency
 
-from analysis.markov import markov_log_evidence, transitions_of
-from analysis.runs import Runs
+from analysis.guards.markov import markov_log_evidence, transitions_of
+from analysis.guards.runs import Runs
 
 STORED = json.loads((Path(__file__).parent / "neighbours.json").read_text())
 PUBLISHED = [[700, 100, 80, 20, -4.14984206], [810, 90, 90, 10, -6.16143271]]

@@ -1,4 +1,4 @@
-"""Exact error rates and average needs: `analysis.lattice` against stored values and a second route.
+"""Exact error rates and average needs: `analysis.planning.exact`, stored values, a second route.
 
 The stored values were computed by another program. The second route here walks the counts that
 decide one step at a time, with the formulas of `Null.log_evidence`, and keeps every state.
@@ -12,11 +12,11 @@ from math import log
 import numpy as np
 import pytest
 
-from analysis.boundaries import fail_nulls, pass_nulls
-from analysis.lattice import boundaries, characteristics
-from analysis.policy import Policy
-from analysis.sizing import required_samples
-from analysis.split import Band, Split, Tolerance
+from analysis.bets.hypotheses import fail_nulls, pass_nulls
+from analysis.bets.sizing import required_samples
+from analysis.data.policy import Policy
+from analysis.data.split import Band, Split, Tolerance
+from analysis.planning.exact import boundaries, characteristics
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,17 @@ from math import log
 import numpy as np
 import pytest
 
-from analysis.batch import Batch
-from analysis.boundaries import clean_connections, fail_nulls, pass_nulls
-from analysis.clusters import Clusters
-from analysis.evidence import Evidence
-from analysis.intervals import decision_bounds, evidence_of_means, lower_bound, upper_bound
-from analysis.kt import kt_interval
-from analysis.policy import Policy
-from analysis.report import ReasonCode
-from analysis.sizing import divergence, required_samples
-from analysis.split import Band, Split, Tolerance
-from analysis.weighing import weigh
+from analysis.bets.hypotheses import clean_connections, fail_nulls, pass_nulls
+from analysis.bets.kt import kt_interval
+from analysis.bets.sizing import divergence, required_samples
+from analysis.data.batch import Batch
+from analysis.data.policy import Policy
+from analysis.data.report import ReasonCode
+from analysis.data.split import Band, Split, Tolerance
+from analysis.evidence.fold import weigh
+from analysis.evidence.intervals import decision_bounds, evidence_of_means, lower_bound, upper_bound
+from analysis.evidence.state import Evidence
+from analysis.versions.correlation import Clusters
 from tests.kept import kept, of_counts
 
 TEN = Band("v2", 0.1, 0.02, 0.02)

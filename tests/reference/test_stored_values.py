@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.boundaries import fail_nulls, pass_nulls
-from analysis.means import MeanScales
-from analysis.scales import Scales
-from analysis.split import Band
+from analysis.bets.hypotheses import fail_nulls, pass_nulls
+from analysis.bets.means import MeanScales
+from analysis.bets.scales import Scales
+from analysis.data.split import Band
 
 CASES = json.loads((Path(__file__).parent / "values.json").read_text())
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from sampler.errors import ExpectationError
+from sampler.base.errors import ExpectationError
 from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.model import Mixture, Number, mix
 from sampler.expect.rules.services import behind_service

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from sampler.errors import ExpectationError
+from sampler.base.errors import ExpectationError
 from sampler.expect.rules.model import Mixture, Number
 from sampler.expect.rules.objects import selects
 from sampler.expect.rules.workloads import label_of, workloads

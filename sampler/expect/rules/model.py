@@ -7,9 +7,9 @@ from fractions import Fraction
 from math import lcm
 from typing import TYPE_CHECKING
 
-from analysis.report import Source
-from analysis.split import Split
-from sampler.errors import ExpectationError
+from analysis.data.report import Source
+from analysis.data.split import Split
+from sampler.base.errors import ExpectationError
 from sampler.expect.rules.versions import VersionRule
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from sampler.errors import ExpectationError
+from sampler.base.errors import ExpectationError
 
 Path = tuple[str | int, ...]
 Locate = Callable[[Path], str]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sampler.errors import ExpectationError
+from sampler.base.errors import ExpectationError
 from sampler.expect.rules import endpoints, workloads
 
 if TYPE_CHECKING:

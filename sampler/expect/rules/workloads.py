@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from sampler.errors import ExpectationError
+from sampler.base.errors import ExpectationError
 from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.model import Mixture, Number
 from sampler.expect.rules.objects import selects

@@ -6,11 +6,11 @@ from random import Random
 
 import pytest
 
-from analysis.batch import Batch
-from analysis.evidence import Evidence
-from analysis.policy import Policy
-from analysis.split import Split
-from analysis.weighing import weigh
+from analysis.data.batch import Batch
+from analysis.data.policy import Policy
+from analysis.data.split import Split
+from analysis.evidence.fold import weigh
+from analysis.evidence.state import Evidence
 
 
 def weighed(split, labels, **policy):

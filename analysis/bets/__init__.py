@@ -1,0 +1,1 @@
+"""Bets against a hypothesis: the evidence of one run of connections."""

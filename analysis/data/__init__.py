@@ -1,0 +1,1 @@
+"""The values that cross the border: batches, splits, policies, tallies, reports."""

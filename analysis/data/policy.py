@@ -1,0 +1,81 @@
+"""The policy: what counts as right, and which error rates are accepted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import inf
+
+from analysis.data.split import Tolerance
+
+MOST_PER_CONNECTION = 1_000_000
+"""Answers of a connection that are judged as one mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Error rates, tolerance and budget of a decision.
+
+    Parameters
+    ----------
+    alpha : float, default 0.01
+        Accepted chance of ever failing a split that is within the tolerance, in (0, 0.5).
+    beta : float, default 0.01
+        Accepted chance of ever passing a split that is not, in (0, 0.5).
+    tolerance : Tolerance, default auto
+        Departure from a share that is accepted.
+    inner : float, default 1
+        FAIL claims a departure of more than ``inner`` times the tolerance, in [0, 1].
+        Shares expected to be 0 or 1 are judged with ``inner = 0``: one label that should
+        not exist is a FAIL.
+    max_unlabelled : float, default 0.05
+        Share of requests that may stay without a label, in (0, 1].
+    missing_ratio : float, default inf
+        Bound Gamma >= 1 on the ratio of any two versions' rates of missing labels, either way
+        round. inf assumes nothing: a missing label counts as whatever is worst.
+    per_connection : int, default 1
+        Answers of a connection, at most, in [1, 1000000]; it has to be known before the first
+        one. With 1, each connection is judged by its first answer, else by the mean of its
+        answers (`analysis.bets.means`).
+    max_samples : int or None
+        Connections after which the run is ended undecided; None derives the 99 % quantile
+        of what a right split needs (`analysis.bets.sizing`).
+
+    Raises
+    ------
+    ValueError
+        If a number lies outside its range.
+    """
+
+    alpha: float = 0.01
+    beta: float = 0.01
+    tolerance: Tolerance = field(default_factory=Tolerance)
+    inner: float = 1.0
+    max_unlabelled: float = 0.05
+    missing_ratio: float = inf
+    max_samples: int | None = None
+    per_connection: int = 1
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.tolerance, Tolerance):
+            raise ValueError(  # noqa: TRY004 - as for every other field
+                f"tolerance must be made by Tolerance.parse('4pp'), got {self.tolerance!r}"
+            )
+        for name in ("alpha", "beta"):
+            value = getattr(self, name)
+            if not 0 < value < 0.5:
+                raise ValueError(f"{name} must lie between 0 and 0.5, got {value!r}")
+        if not 0 <= self.inner <= 1:
+            raise ValueError(f"inner must lie in [0, 1], got {self.inner!r}")
+        if not 0 < self.max_unlabelled <= 1:
+            raise ValueError(
+                f"max_unlabelled must be a share in (0, 1], got {self.max_unlabelled!r}"
+            )
+        if not self.missing_ratio >= 1:
+            raise ValueError(f"missing_ratio must be at least 1, got {self.missing_ratio!r}")
+        if not 1 <= self.per_connection <= MOST_PER_CONNECTION:
+            raise ValueError(
+                f"per_connection must lie in [1, {MOST_PER_CONNECTION}], "
+                f"got {self.per_connection!r}"
+            )
+        if self.max_samples is not None and not self.max_samples >= 1:
+            raise ValueError(f"max_samples must be at least 1, got {self.max_samples!r}")

@@ -1,0 +1,516 @@
+"""The report: everything a run has to say, in the shape of its JSON document.
+
+The classes mirror the document ``weighbridge.report/1`` field by field, so that a report
+read back from disk is the report that was written. Renderers turn it into text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum, unique
+from typing import TYPE_CHECKING
+
+from analysis.data.events import Event  # noqa: TC001 - msgspec resolves the fields of a report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SCHEMA = "weighbridge.report/1"
+
+
+@unique
+class Verdict(StrEnum):
+    """What the policy makes of the evidence."""
+
+    PASS = "PASS"  # noqa: S105 - a verdict, not a password
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+@unique
+class ReasonCode(StrEnum):
+    """Stable codes of reasons, documented in ``docs/reasons.md``."""
+
+    WITHIN_TOLERANCE = "within_tolerance"
+    OUTSIDE_TOLERANCE = "outside_tolerance"
+    UNEXPECTED_LABEL = "unexpected_label"
+    TOO_MANY_UNLABELLED = "too_many_unlabelled"
+    MISSING_LABELS = "missing_labels"
+    BUDGET_SPENT = "budget_spent"
+    TIME_SPENT = "time_spent"
+    INTERRUPTED = "interrupted"
+    CLIENT_LIMIT = "client_limit"
+    CLIENT_SATURATED = "client_saturated"
+    TARGET_OVERLOADED = "target_overloaded"
+    FEW_CONNECTIONS = "few_connections"
+    NOT_STATIONARY = "not_stationary"
+    DEPENDENT_CONNECTIONS = "dependent_connections"
+    LOOKS_LIKE = "looks_like"
+    UNMEASURABLE = "unmeasurable"
+    ERROR_RATIO = "error_ratio"
+    SLOWDOWN = "slowdown"
+    EXPECTATION_MOVED = "expectation_moved"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a verdict is what it is, and what to do next.
+
+    Parameters
+    ----------
+    code : ReasonCode
+        Stable identifier.
+    message : str
+        One sentence with the numbers.
+    remedy : str
+        What to do; empty where there is nothing to do.
+    """
+
+    code: ReasonCode
+    message: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One part of a decision.
+
+    Parameters
+    ----------
+    name : str
+        Stable, free of numbers: ``split``, ``share of v2``, ``unexpected labels``, ``unlabelled``.
+    verdict : Verdict
+        Of this part alone.
+    message : str
+        One sentence with the numbers.
+    """
+
+    name: str
+    verdict: Verdict
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an expectation was read.
+
+    Parameters
+    ----------
+    kind : str
+        ``declared`` for ``--expect``; later the kind of a Kubernetes object.
+    name, where : str
+        The object, and the option, file and line, or generation.
+    """
+
+    kind: str = "declared"
+    name: str = "--expect"
+    where: str = "command line"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one place says that the split should be, beside the expectation.
+
+    Parameters
+    ----------
+    name : str
+        ``declared`` for manifests, ``configured`` for the routes and workloads of a cluster.
+    source : Source
+    shares : dict of str to float
+        In [0, 1].
+    """
+
+    name: str
+    source: Source
+    shares: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The expected split.
+
+    Parameters
+    ----------
+    source : Source
+    weights : dict of str to int
+    shares : dict of str to float
+        In [0, 1].
+    tolerance : dict of str to (float, float)
+        The accepted band [low, high] of each label, clipped to [0, 1].
+    views : tuple of View
+        What else was read of it, where a cluster was asked; empty otherwise.
+    """
+
+    source: Source
+    weights: dict[str, int]
+    shares: dict[str, float]
+    tolerance: dict[str, tuple[float, float]]
+    views: tuple[View, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What answered, among the judged connections (all labelled samples in `sample`).
+
+    Parameters
+    ----------
+    counts : dict of str to int
+        By label; labels that are not expected included.
+    shares : dict of str to float
+        Of the labelled, in [0, 1].
+    intervals : dict of str to (float, float)
+        Anytime-valid interval of each share.
+    replicas : dict of str to dict of str to int
+        Samples by label and replica; empty where no replica was asked for.
+    addresses : dict of str to dict of str to int
+        Samples by the IP address that they went to and label, the empty label for those that
+        gave none; empty where the name has one address.
+    """
+
+    counts: dict[str, int]
+    shares: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    replicas: dict[str, dict[str, int]] = field(default_factory=dict)
+    addresses: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """How many samples there are, and how they ended.
+
+    Parameters
+    ----------
+    launched : int
+        Requests launched; the sum of `outcomes`.
+    labelled : int
+        Those that gave a label.
+    independent : int
+        Independent draws that the decision consumed.
+    connections : int
+        Connections that were opened.
+    shed : int
+        Arrivals that were due and not sent, because the concurrency limit was reached.
+    outcomes : dict of str to int
+        By `Outcome.key`; only those that occurred.
+    effective : float or None
+        Independent draws that the labelled samples are worth, in [0, labelled]; None in a
+        document of an earlier version.
+    """
+
+    launched: int
+    labelled: int
+    independent: int
+    connections: int
+    shed: int
+    outcomes: dict[str, int]
+    effective: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Connections that carried several requests.
+
+    Parameters
+    ----------
+    judged_by : str or None
+        ``means`` or ``first answers`` of connections; None if nothing was judged.
+    shared, mixed : int
+        Connections with two labels or more; those of them that met more than one version.
+    icc : float or None
+        Intraclass correlation of the answers of a connection: 1 if they are all the same, about
+        0 if they have nothing to do with each other. None where nothing tells.
+    picks : str
+        What the balancer picks a pod for: ``connection``, ``request``, ``partly`` (some
+        requests stay with the pod of the one before) or ``unknown``.
+    short : int
+        Judged connections that ended before their planned length.
+    """
+
+    judged_by: str | None
+    shared: int
+    mixed: int
+    icc: float | None
+    picks: str
+    short: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The decision and its parameters.
+
+    Parameters
+    ----------
+    alpha, beta : float
+        Accepted error rates.
+    decided_after : int
+        Judged connections when the verdict fell, or when the run ended without one.
+    checks : list of Check
+        The parts.
+    tolerance : str
+        As it was asked for; what it came to is in `Expected`.
+    inner : float
+        Part of the tolerance within which a FAIL is a false alarm, in [0, 1].
+    missing_ratio : float or None
+        Stated bound on the ratio of the versions' rates of missing labels, >= 1; None for
+        no bound: each counts as the worst.
+    max_unlabelled : float
+        Share of connections that may stay without a label.
+    per_connection : int
+        Answers of a connection, at most; 1 where its first answer was judged.
+    """
+
+    alpha: float
+    beta: float
+    decided_after: int
+    checks: list[Check] = field(default_factory=list)
+    tolerance: str = "auto"
+    inner: float = 1.0
+    missing_ratio: float | None = None
+    max_unlabelled: float = 0.05
+    per_connection: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """How the client did.
+
+    Parameters
+    ----------
+    transport : str
+        ``fast`` or ``full``.
+    duration_s : float
+        From the first request to the end of the drain [s].
+    rate_per_s : float
+        Achieved: launched requests per second of sending [1/s].
+    cpu_us_per_request : float
+        CPU time of this process, user and system, per launched request [us].
+    client_saturated : bool
+        Whether the client itself was the bottleneck.
+    concurrency : int
+        Most exchanges in flight at once.
+    offered_per_s : float or None
+        Asked arrival rate [1/s]; None in a closed workload.
+    connection : str
+        ``fresh``, ``reuse`` or ``MIN:MAX``.
+    cpu_share : float
+        CPU time of this process while it sent, over the length of that time; 1 is one core.
+    loop_lag_ms : dict of str to float
+        By how much the event loop woke up late: ``p50``, ``p99`` and ``max`` [ms]. Empty in
+        a document of an earlier version.
+    lateness_ms : dict of str to float, or None
+        By how much requests were launched after they were due, likewise; None in a closed
+        workload, which has no schedule.
+    max_rate_per_s : float or None
+        The cap on launches per second [1/s]; None if it was lifted.
+    closed : dict of str to int
+        Connections by who ended them: ``by_server``, ``by_us``, ``reset`` (by us). Empty
+        where the transport cannot tell.
+    """
+
+    transport: str
+    duration_s: float
+    rate_per_s: float
+    cpu_us_per_request: float
+    client_saturated: bool
+    concurrency: int
+    offered_per_s: float | None
+    connection: str
+    cpu_share: float = 0.0
+    loop_lag_ms: dict[str, float] = field(default_factory=dict)
+    lateness_ms: dict[str, float] | None = None
+    max_rate_per_s: float | None = None
+    closed: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Which run this was.
+
+    Parameters
+    ----------
+    id : str
+        Name of the run's folder.
+    path : str or None
+        The folder, or None where none was written.
+    seed : int
+        Of every random choice of the run.
+    started_at : str
+        RFC 3339, UTC.
+    version : str
+        Of weighbridge.
+    target : str
+        Method and URL.
+    label : str
+        Where the label was read.
+    command : str
+        The command line that repeats the run; empty if it was not started from one.
+    commit : str
+        Of the manifests that were read, or of the folder where the run was started: the Git
+        commit, ended by ``-dirty`` if files were changed since; empty outside of Git.
+    """
+
+    id: str
+    path: str | None
+    seed: int
+    started_at: str
+    version: str
+    target: str
+    label: str
+    command: str = ""
+    commit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthArm:
+    """How one of the two compared versions did.
+
+    Parameters
+    ----------
+    label : str
+    responses : int
+        First responses of connections that carried the label.
+    errors : int
+        Those with an error status.
+    times_s : dict of str to float
+        Quantiles ``p50`` and ``p95`` of their service times [s], to 0.3 %; empty without
+        responses.
+    """
+
+    label: str
+    responses: int
+    errors: int
+    times_s: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class HealthErrors:
+    """Whether the canary answers with more errors.
+
+    Parameters
+    ----------
+    status : int
+        Statuses from this one on are errors.
+    log_evidence : float
+        Highest log evidence at any look that the canary's rate is the higher one [nats].
+    p_value : float
+        Fisher's exact test at the end, one-sided; holds for that single look.
+    max_ratio : float or None
+        The limit ``--max-error-ratio``.
+    log_evidence_beyond : float or None
+        Highest log evidence that the limit is exceeded [nats]; None without a limit.
+    """
+
+    status: int
+    log_evidence: float
+    p_value: float
+    max_ratio: float | None = None
+    log_evidence_beyond: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HealthTimes:
+    """Whether the canary takes longer.
+
+    Parameters
+    ----------
+    pairs, slower : int
+        Pairs of a canary's and a stable response, ties left out, and those in which the
+        canary took longer.
+    log_evidence : float
+        Highest log evidence at any look that it takes longer in more than half [nats].
+    differences_s : dict of str to (float, float)
+        Intervals for the canary's quantile minus the stable one's [s]; a quantile is left
+        out where there are too few responses for an interval.
+    confidence : float
+        Of these intervals, each at the end of the run.
+    max_slowdown : float or None
+        The limit ``--max-slowdown``.
+    log_evidence_beyond : float or None
+        Highest log evidence that the limit is exceeded [nats]; None without a limit.
+    """
+
+    pairs: int
+    slower: int
+    log_evidence: float
+    differences_s: dict[str, tuple[float, float]]
+    confidence: float
+    max_slowdown: float | None = None
+    log_evidence_beyond: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The canary against the stable version, apart from the split.
+
+    Parameters
+    ----------
+    canary, stable : HealthArm
+    errors : HealthErrors
+    times : HealthTimes
+    """
+
+    canary: HealthArm
+    stable: HealthArm
+    errors: HealthErrors
+    times: HealthTimes
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A run's report.
+
+    Parameters
+    ----------
+    verdict : Verdict or None
+        None for `sample`, which measures without judging.
+    reasons : list of Reason
+        The first one is the reason for the verdict; the others add to it.
+    expected : Expected or None
+        None for `sample`.
+    observed, samples, performance, run
+        What was measured.
+    decision : Decided or None
+        None for `sample`.
+    notes : list of str
+        Sentences of context that change nothing about the verdict.
+    health : Health or None
+        Canary against stable version; None where there are no two to compare.
+    groups : Groups or None
+        Connections that carried several requests; None where each carried one.
+    events : tuple of Event
+        What happened beside the samples, in the order of time; empty where nothing was watched.
+    """
+
+    verdict: Verdict | None
+    reasons: list[Reason]
+    expected: Expected | None
+    observed: Observed
+    samples: Samples
+    decision: Decided | None
+    performance: Performance
+    run: Run
+    notes: list[str] = field(default_factory=list)
+    health: Health | None = None
+    groups: Groups | None = None
+    events: tuple[Event, ...] = ()
+    schema: str = SCHEMA
+
+    def __str__(self) -> str:
+        """Give the verdict and why, on one line; `analysis.render.to_text` tells the rest."""
+        why = self.reasons[0].message if self.reasons else str(self.observed.counts)
+        return f"{self.verdict or 'not judged'}: {why}"
+
+
+def labels_in_order(expected: Expected | None, counts: Mapping[str, int]) -> list[str]:
+    """Order labels as documents and figures show them.
+
+    Parameters
+    ----------
+    expected : Expected or None
+        Its labels come first, as declared, whether they were seen or not.
+    counts : mapping of str to int
+        The others among these follow, the most frequent first.
+    """
+    declared = [] if expected is None else list(expected.weights)
+    others = sorted(set(counts).difference(declared), key=lambda label: (-counts[label], label))
+    return declared + others

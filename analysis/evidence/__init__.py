@@ -1,0 +1,1 @@
+"""The fold over samples in send order, the rules that end it, and its intervals."""

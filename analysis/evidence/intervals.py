@@ -1,0 +1,356 @@
+"""Intervals of the shares, for people to read; they never disagree with the verdict.
+
+A PASS shows the interval that it was decided on: the edges that are not refuted by the bets
+of the PASS side, each at level beta. It lies inside the accepted band exactly when the
+verdict is PASS. Everything else shows the Krichevsky-Trofimov confidence sequence at level
+alpha, which suits any share. Both hold at every look. A connection without a label could
+have had any: it widens each interval on both sides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf, log, pi
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.bets.hypotheses import is_certain, lower_null, pass_grids, upper_null
+from analysis.bets.kt import kt_interval
+from analysis.data.report import ReasonCode
+from analysis.data.split import tested_arms
+from analysis.evidence.state import Peak
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from analysis.bets.hypotheses import Null
+    from analysis.data.split import Band
+    from analysis.evidence.grouped import Grouped, Results
+    from analysis.evidence.state import Evidence
+
+    MeanEvidence = Callable[[float], float]
+
+__all__ = ["decision_bounds", "kt_interval", "lower_bound", "shares_with_intervals", "upper_bound"]
+
+_NODES = 512
+"""Alternatives of the mixture for parts."""
+_COARSE_HALVINGS = 40
+_HALVINGS = 60
+"""Steps of a bisection in [0, 1]: to 1e-18, below the spacing of floats."""
+
+
+def upper_bound(
+    n: int,
+    x: float,
+    distance: float,
+    beta: float,
+    *,
+    missing: float = 0,
+    missing_ratio: float = inf,
+) -> float:
+    """Smallest share r such that "p >= r" is refuted at level beta.
+
+    Parameters
+    ----------
+    n, x : int
+        Connections, and those that have the label.
+    distance : float
+        Tolerance above the expected share, which the bets are scaled by.
+    beta : float
+        Level, in (0, 1).
+    missing : int, default 0
+        Connections without any label.
+    missing_ratio : float, default inf
+        Bound on the ratio of the versions' missing rates.
+
+    Returns
+    -------
+    float
+        In [x/n, 1]; 1 where nothing is refuted.
+    """
+    if x + (missing if missing_ratio == inf else 0) == n:
+        return 1.0
+    threshold = -log(beta)
+    low, high = x / n, 1.0
+    for _ in range(_HALVINGS):
+        edge = (low + high) / 2
+        if edge in {low, high}:
+            break
+        if upper_null(edge, distance, missing_ratio).log_evidence(n, x, missing) < threshold:
+            low = edge
+        else:
+            high = edge
+    return high
+
+
+def lower_bound(
+    n: int,
+    x: float,
+    distance: float,
+    beta: float,
+    *,
+    missing: float = 0,
+    missing_ratio: float = inf,
+) -> float:
+    """Largest share r such that "p <= r" is refuted at level beta; mirror of `upper_bound`."""
+    if x == 0:
+        return 0.0
+    threshold = -log(beta)
+    low, high = 0.0, (x + missing) / n
+    for _ in range(_HALVINGS):
+        edge = (low + high) / 2
+        if edge in {low, high}:
+            break
+        if lower_null(edge, distance, missing_ratio).log_evidence(n, x, missing) < threshold:
+            high = edge
+        else:
+            low = edge
+    return low
+
+
+def decision_bounds(evidence: Evidence, arm: str) -> tuple[float, float]:
+    """Interval of one share that the PASS side is decided on.
+
+    The bounds at the connections where the evidence was highest count, as they do in the
+    decision; so for each tested arm "inside its band" means that its part of a PASS holds.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Of a run.
+    arm : str
+        One of the expected labels. The untested one of two mirrors the other.
+
+    Returns
+    -------
+    low, high : float
+        In [0, 1], around the counts; each one-sided at level beta.
+    """
+    if evidence.judged == 0:
+        return 0.0, 1.0
+    tested = [evidence.split.arms[position] for position in tested_arms(evidence.split)]
+    if arm not in tested:
+        low, high = decision_bounds(evidence, tested[0])
+        return 1 - high, 1 - low
+    band = evidence.bands[evidence.split.arms.index(arm)]
+    return _certain_bounds(evidence, band) if is_certain(band) else _bounds(evidence, band)
+
+
+def _bounds(evidence: Evidence, band: Band) -> tuple[float, float]:
+    if evidence.groups is not None:
+        return _bounds_of_means(evidence, evidence.groups, band)
+    beta, ratio = evidence.policy.beta, evidence.policy.missing_ratio
+    now = Peak(0.0, evidence.judged, evidence.counts[band.arm], evidence.missing)
+    below, above = evidence.peaks_of(band.arm)
+    low = max(
+        lower_bound(at.n, at.x, band.below, beta, missing=at.missing, missing_ratio=ratio)
+        for at in (now, below)
+        if at.n
+    )
+    high = min(
+        upper_bound(at.n, at.x, band.above, beta, missing=at.missing, missing_ratio=ratio)
+        for at in (now, above)
+        if at.n
+    )
+    # A PASS also asks that the share itself is inside when it falls.
+    least, most = evidence.least_and_most(band.arm)
+    return min(low, least), max(high, most)
+
+
+def _bounds_of_means(evidence: Evidence, groups: Grouped, band: Band) -> tuple[float, float]:
+    """Interval of one share that connections with several answers are decided on."""
+    arm = evidence.split.arms.index(band.arm)
+    row = evidence.scales.arms.index(arm)
+    half = len(evidence.scales.arms)
+    grids = pass_grids(band, evidence.policy.per_connection)
+    ratio = evidence.policy.missing_ratio
+
+    def too_low(edge: float) -> Null:
+        return lower_null(edge, band.below, ratio, grids[0])
+
+    def too_high(edge: float) -> Null:
+        return upper_null(edge, band.above, ratio, grids[1])
+
+    threshold = -log(evidence.policy.beta)
+    low, high = 0.0, 1.0
+    for results in (groups.results[arm], groups.at_peaks[row]):
+        if results:
+            low = max(low, _turning(too_low, results, (1.0, 0.0), threshold))
+    for results in (groups.results[arm], groups.at_peaks[row + half]):
+        if results:
+            high = min(high, _turning(too_high, results, (0.0, 1.0), threshold))
+    least, most = evidence.least_and_most(band.arm)
+    return min(low, least), max(high, most)
+
+
+def _turning(
+    null_at: Callable[[float], Null],
+    results: Results,
+    ends: tuple[float, float],
+    threshold: float,
+) -> float:
+    """Bisect for the edge at which a hypothesis turns refuted; evidence grows towards the end."""
+    kept, refuted = ends
+    for _ in range(_HALVINGS):
+        edge = (kept + refuted) / 2
+        if edge in {kept, refuted}:
+            break
+        if evidence_of_means(null_at(edge), results) < threshold:
+            kept = edge
+        else:
+            refuted = edge
+    return refuted
+
+
+def evidence_of_means(null: Null, results: Mapping[tuple[int, int, int], int]) -> float:
+    """Give the log evidence against a hypothesis, by what connections came to [nats]."""
+    met, lost, length = np.array(list(results), dtype=np.float64).T
+    counts = np.array(list(results.values()), dtype=np.float64)
+    y = (met + null.lost * lost) / length
+    without, with_label = null.factors()
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.outer(without, 1 - y) + np.outer(with_label, y)) @ counts
+        logs += np.log(null.weights)
+    largest = float(logs.max())
+    return largest + log(float(np.exp(logs - largest).sum())) if largest > -inf else -inf
+
+
+def mean_interval(results: Mapping[tuple[int, int, int], int], alpha: float) -> tuple[float, float]:
+    """Shares that are not refuted at level alpha by connections with several answers.
+
+    The Krichevsky-Trofimov confidence sequence for parts: the same mixture of alternatives
+    (uniform in the arc sine, here at `_NODES` points), with the factor that is linear in the
+    part of a connection that has the label. It is as narrow as the parts allow, whatever the
+    answers of a connection have to do with each other.
+
+    Parameters
+    ----------
+    results : mapping of (met, lost, length) to int
+        What connections came to (`analysis.evidence.grouped.Results`).
+    alpha : float
+        Chance that the sequence of intervals ever misses the true share, in (0, 1).
+    """
+    if not results:
+        return 0.0, 1.0
+    threshold = -log(alpha)
+    bounds = []
+    for outside, (inside, log_evidence) in zip((0.0, 1.0), mean_evidence(results), strict=True):
+        near, end = inside, outside
+        for _ in range(_COARSE_HALVINGS):
+            middle = (near + end) / 2
+            is_refuted = log_evidence(middle) >= threshold
+            near, end = (near, middle) if is_refuted else (middle, end)
+        bounds.append(end)
+    return bounds[0], bounds[1]
+
+
+def mean_evidence(
+    results: Mapping[tuple[int, int, int], int],
+) -> tuple[tuple[float, MeanEvidence], tuple[float, MeanEvidence]]:
+    """Give the mean part, and the log evidence [nats] against any share in [0, 1].
+
+    Twice: with missing answers as none of the label, for the low end of an interval, and as all
+    of it, for the high one. The evidence is convex in the share, least near the mean part.
+
+    Parameters
+    ----------
+    results : mapping of (met, lost, length) to int
+        As for `mean_interval`; not empty.
+    """
+    q = np.sin((np.arange(_NODES) + 0.5) * (pi / 2 / _NODES)) ** 2
+    met, lost, length = np.array(list(results), dtype=np.float64).T
+    counts = np.array(list(results.values()), dtype=np.float64)
+
+    def against(y: NDArray[np.float64]) -> tuple[float, MeanEvidence]:
+        def log_evidence(share: float) -> float:
+            if share in {0.0, 1.0}:
+                return 0.0
+            logs = np.log(np.outer(q / share, y) + np.outer((1 - q) / (1 - share), 1 - y)) @ counts
+            largest = float(logs.max())
+            return largest + log(float(np.exp(logs - largest).mean()))
+
+        return float(y @ counts / counts.sum()), log_evidence
+
+    return against(met / length), against((met + lost) / length)
+
+
+def _certain_bounds(evidence: Evidence, band: Band) -> tuple[float, float]:
+    """Bounds of a share of 0 or 1: how rare a contradiction must be not to have come."""
+    n = evidence.judged
+    departures = evidence.counts[band.arm]
+    if band.expected == 1:
+        departures = evidence.labelled - departures
+    now = Peak(0.0, n, 0, evidence.missing)
+    # Of the tightest such share, which all of them are decided on.
+    rarest = (
+        1.0 if departures else min(_rarest(evidence, now), _rarest(evidence, evidence.clean_peak))
+    )
+    most = max(rarest, departures / n + evidence.departed)
+    least = departures / n
+    return (least, most) if band.expected == 0 else (1 - most, 1 - least)
+
+
+def _rarest(evidence: Evidence, at: Peak) -> float:
+    """Smallest share of contradictions that a run without a contradicting label refutes."""
+    beta = evidence.policy.beta
+    if at.missing == 0:
+        return 1 - beta ** (1 / at.n) if at.n else 1.0
+    clean = evidence.clean
+    if clean is None:
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        edge = (low + high) / 2
+        if edge in {low, high}:
+            break
+        # The same bets as in the decision, as far from the edge as they are there.
+        moved = replace(
+            clean,
+            edge=edge,
+            alternatives=(
+                0.0,
+                *(max(edge - clean.edge + q, 0.0) for q in clean.alternatives[1:]),
+            ),
+        )
+        if moved.log_evidence(at.n, 0, at.missing) < -log(beta):
+            low = edge
+        else:
+            high = edge
+    return high
+
+
+def shares_with_intervals(evidence: Evidence) -> dict[str, tuple[float, float, float]]:
+    """Share, lower and upper end for every label that was expected or seen.
+
+    Returns
+    -------
+    dict of str to (share, low, high)
+        The share is that among the labelled connections, 0 if there are none; the
+        interval allows for those without a label, and contains it.
+    """
+    decided = evidence.settled is ReasonCode.WITHIN_TOLERANCE
+    shares = {}
+    for label, count in evidence.counts.items():
+        low, high = (
+            decision_bounds(evidence, label)
+            if decided and label in evidence.split.arms
+            else _confidence(evidence, label, count)
+        )
+        share = count / evidence.labelled if evidence.labelled else 0.0
+        shares[label] = (share, low, high)
+    return shares
+
+
+def _confidence(evidence: Evidence, label: str, count: float) -> tuple[float, float]:
+    arms = evidence.split.arms
+    if evidence.groups is not None and label in arms:
+        results = evidence.groups.results[arms.index(label)]
+        return mean_interval(results, evidence.policy.alpha)
+    n, alpha = evidence.judged, evidence.policy.alpha
+    low, high = kt_interval(n, count, alpha)
+    if evidence.missing:
+        _, high = kt_interval(n, min(count + evidence.missing, n), alpha)
+    return low, high

@@ -1,0 +1,1 @@
+"""What a PASS is held against: drift, runs, dependence between neighbours."""

@@ -1,0 +1,1 @@
+"""A run looked at afterwards: its timeline, its evidence, another run beside it."""

@@ -1,0 +1,1 @@
+"""From evidence to a verdict, its reasons and the sections of the report."""

@@ -1,0 +1,411 @@
+"""What a wrong split looks like: named hypotheses, ranked by how well they fit the counts.
+
+A name is a hint and carries no error rate. It is given only if it explains the counts far
+better than the declared split does, about as well as any split could, and clearly better
+than the names that are not given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import gcd, inf, log
+from typing import TYPE_CHECKING
+
+from analysis.data.report import Reason, ReasonCode
+from analysis.guards.markov import markov_log_evidence, transitions_of
+from analysis.text.rounding import counted
+from analysis.text.wording import LABEL_LENGTH, odds, quoted
+from analysis.versions.least_request import Pace, least_request_shares
+from analysis.versions.replicas import ReplicaCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from analysis.data.split import Split
+    from analysis.data.tally import Tally
+    from analysis.evidence.state import Evidence
+
+BETTER_BY = 3.0
+"""Log likelihood that a named split must gain on the declared one [nats]: odds of 20."""
+WORSE_BY = 3.0
+"""Log likelihood that it may lose against the best fit, for each free share [nats]."""
+CLEARLY = 2.0
+"""Log likelihood by which the names that are given lead all others [nats]: odds of 7."""
+MOST_NAMES = 2
+"""Splits that are named; if more fit about equally well, the counts cannot tell, and none is."""
+MOST_PODS = 50
+"""Sum of weights up to which they may be numbers of pods; larger ones are percentages."""
+_COVER = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is known of a run besides the counts of its labels.
+
+    Parameters
+    ----------
+    replicas : ReplicaCounts
+        Connections by version and replica.
+    declared_replicas : mapping of str to int
+        Number of replicas of a version, where it was given.
+    previous : Split or None
+        The split before this one.
+    pace : Pace or None
+        How long versions take, where one is proven to take longer.
+    """
+
+    replicas: ReplicaCounts = field(default_factory=ReplicaCounts)
+    declared_replicas: Mapping[str, int] = field(default_factory=dict)
+    previous: Split | None = None
+    pace: Pace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A split that is known from practice.
+
+    Parameters
+    ----------
+    weights : (k,) tuple of int
+        What it gives each arm.
+    looks_like : str
+        Ends the sentence "the counts look like ...".
+    remedy : str
+        What to check.
+    claims_absence : bool
+        Whether it says that some version gets nothing, which missing labels leave open.
+    """
+
+    weights: tuple[int, ...]
+    looks_like: str
+    remedy: str
+    claims_absence: bool = False
+
+
+def likely_causes(
+    evidence: Evidence, seen: Tally | None = None, around: Surroundings | None = None
+) -> tuple[Reason, ...]:
+    """Name what the run looks like, the best first; empty if nothing stands out.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Of the run.
+    seen : Tally or None
+        All samples of the run, if each was an independent draw: what was in flight when the
+        verdict fell tells more than the few connections that it took. None looks at the
+        judged ones.
+    around : Surroundings or None
+        What else is known.
+
+    Returns
+    -------
+    tuple of Reason
+        With code ``looks_like``, the counts and a remedy: a client that meets one replica
+        only, or at most `MOST_NAMES` splits; and pods that should not answer.
+    """
+    around = around or Surroundings()
+    arms = evidence.split.arms
+    # Of connections with several answers, what their means come to: answers would count double.
+    judged = {label: round(count) for label, count in evidence.counts.items()}
+    by_label: Mapping[str, int] = judged if seen is None else seen.labels
+    missing = round(evidence.missing) if seen is None else seen.launched - seen.labelled
+    counts = [by_label.get(arm, 0) for arm in arms]
+    foreign = _foreign_pods(evidence.split, by_label, around.replicas)
+    if not any(counts):
+        return foreign
+    pinned = _one_replica(evidence.split, by_label, around)
+    if pinned:
+        # Whatever the counts look like, they are one pod's.
+        return (*pinned, *foreign)
+    declared = log_likelihood(counts, evidence.split.weights)
+    ranked = _rank(evidence.split, counts, around, is_whole=not missing)
+    whose = "The counts" if seen is None else "The counts of the whole run"
+    shown = ", ".join(f"{arm} {count}" for arm, count in zip(arms, counts, strict=True))
+    ratio = ":".join(map(str, evidence.split.weights))
+    return (
+        *(
+            Reason(
+                ReasonCode.LOOKS_LIKE,
+                f"{whose} ({shown}) look like {cause.looks_like} "
+                f"({_compared(fit - declared, ratio)}).",
+                cause.remedy,
+            )
+            for fit, cause in ranked
+        ),
+        *_hanging_together(evidence),
+        *foreign,
+    )
+
+
+def log_likelihood(counts: Sequence[int], weights: Sequence[int]) -> float:
+    """Log likelihood of counts under shares in proportion to weights [nats], up to a constant."""
+    total = sum(weights)
+    nats = 0.0
+    for count, weight in zip(counts, weights, strict=True):
+        if count and not weight:
+            return -inf
+        if count:
+            nats += count * log(weight / total)
+    return nats
+
+
+def _compared(gain: float, declared: str) -> str:
+    if gain == inf:
+        return f"{declared} cannot give them"
+    return f"likelihood {odds(gain)} against {declared}"
+
+
+def _rank(
+    split: Split, counts: Sequence[int], around: Surroundings, *, is_whole: bool
+) -> list[tuple[float, Cause]]:
+    """Give the causes that fit, with their log likelihood, if they lead all others clearly."""
+    declared, best = log_likelihood(counts, split.weights), log_likelihood(counts, counts)
+    told = {_reduced(split.weights)}
+    fitting: list[tuple[float, Cause]] = []
+    for cause in _causes(split, around):
+        # The same shares under two names cannot be told apart: the first name is given.
+        if _reduced(cause.weights) in told or (cause.claims_absence and not is_whole):
+            continue
+        told.add(_reduced(cause.weights))
+        fit = log_likelihood(counts, cause.weights)
+        if fit - declared >= BETTER_BY and best - fit <= WORSE_BY * (len(counts) - 1):
+            fitting.append((fit, cause))
+    fitting.sort(key=lambda pair: -pair[0])
+    for names in range(1, MOST_NAMES + 1):
+        if len(fitting) <= names or fitting[names - 1][0] - fitting[names][0] >= CLEARLY:
+            return fitting[:names]
+    return []
+
+
+def _reduced(weights: Sequence[int]) -> tuple[int, ...]:
+    divisor = gcd(*weights) or 1
+    return tuple(weight // divisor for weight in weights)
+
+
+def _causes(split: Split, around: Surroundings) -> Iterator[Cause]:
+    """Yield the candidates for a split of two or more arms; of equal ones the likelier first."""
+    arms, weights = split.arms, split.weights
+    if len(arms) < 2:
+        return
+    yield from _step_before(split, around.previous)
+    ratio = ":".join("1" for _ in arms)
+    yield Cause(
+        (1,) * len(arms),
+        f"{ratio}, the same share for every version, as if the weights never took effect",
+        "Check that the weights (or the replica counts) have reached what balances the traffic.",
+    )
+    yield from _zone(split, around)
+    yield from _replica_ratio(split, around)
+    yield from _one_pod_off(split)
+    yield from _least_request(split, around)
+    if len(arms) == 2:
+        yield Cause(
+            weights[::-1],
+            f"{weights[1]}:{weights[0]}, the declared weights the wrong way round",
+            f"Check which version each weight belongs to; declared was --expect {split}.",
+        )
+    for position, arm in enumerate(arms):
+        yield Cause(
+            tuple(int(other == position) for other in range(len(arms))),
+            f"{arm} taking everything",
+            "Check that the pods of every version are ready and selected by the Service, and "
+            "that neither session affinity nor --connection reuse pins this client to one pod.",
+            claims_absence=True,
+        )
+        others = tuple(0 if other == position else w for other, w in enumerate(weights))
+        if len(arms) > 2 and weights[position] and any(others):
+            yield Cause(
+                others,
+                f"{arm} getting nothing and the others their parts of the rest",
+                f"Check that the pods of {arm} are ready and selected by the Service.",
+                claims_absence=True,
+            )
+
+
+def _step_before(split: Split, previous: Split | None) -> Iterator[Cause]:
+    if previous is None or not set(previous.arms) <= set(split.arms):
+        return
+    weights = tuple(previous.weight_of.get(arm, 0) for arm in split.arms)
+    yield Cause(
+        weights,
+        f"{':'.join(map(str, weights))}, the step before this one",
+        "The new weights are not in force yet: wait until the data plane has followed, and "
+        "check that the last change was accepted.",
+        claims_absence=not all(weights),
+    )
+
+
+def _replica_ratio(split: Split, around: Surroundings) -> Iterator[Cause]:
+    """Yield the ratio of the replicas, as a Service without weights would have it."""
+    numbers = [
+        around.declared_replicas.get(arm) or around.replicas.covered(arm, _COVER)
+        for arm in split.arms
+    ]
+    if not all(numbers):
+        return
+    weights = tuple(number or 0 for number in numbers)
+    yield Cause(
+        weights,
+        f"{':'.join(map(str, weights))}, the ratio of the replicas, as if each pod got the same "
+        "whatever the weights",
+        "Check that the traffic goes through what knows the weights (the gateway or the mesh), "
+        "and not straight to the Service, which knows pods only.",
+    )
+
+
+def _zone(split: Split, around: Surroundings) -> Iterator[Cause]:
+    """Yield the pods that were met, where it is known that there are more of them."""
+    declared = around.declared_replicas
+    met = [around.replicas.covered(arm, _COVER) or 0 for arm in split.arms]
+    known = [declared.get(arm, 0) for arm in split.arms]
+    unseen = [arm not in around.replicas.by_label for arm in split.arms]
+    # Of each version either enough answers to have met all the pods there are for us, or none.
+    if (
+        not all(known)
+        or not any(met)
+        or not all(n or no for n, no in zip(met, unseen, strict=True))
+    ):
+        return
+    if any(n > of for n, of in zip(met, known, strict=True)) or met == known:
+        return
+    pods = ", ".join(
+        f"{n} of {of} of {arm}" for n, of, arm in zip(met, known, split.arms, strict=True)
+    )
+    yield Cause(
+        tuple(met),
+        f"{':'.join(map(str, met))}, the pods that this client met ({pods}), as if it reached "
+        "those of its own zone or node only",
+        "Look at trafficDistribution, topology-aware hints and internalTrafficPolicy of the "
+        "Service and at locality settings of the mesh; or sample from every zone.",
+        claims_absence=not all(met),
+    )
+
+
+def _least_request(split: Split, around: Surroundings) -> Iterator[Cause]:
+    """Yield what a balancer that prefers idle pods gives to versions that are not equally fast."""
+    pace = around.pace
+    if pace is None or split.total > MOST_PODS:
+        return
+    pods = tuple(
+        around.declared_replicas.get(arm) or weight
+        for arm, weight in zip(split.arms, split.weights, strict=True)
+    )
+    weights = least_request_shares(split.arms, pods, pace)
+    if weights is None:
+        return
+    slow = max(pace.seconds, key=pace.seconds.__getitem__)
+    times = pace.seconds[slow] / min(pace.seconds.values())
+    name = slow[:LABEL_LENGTH]
+    share = 100 * weights[split.arms.index(slow)] / sum(weights)
+    yield Cause(
+        weights,
+        f"{share:.2g} % for {name}, which takes {times:.2g} times as long to answer, as if the "
+        "balancer preferred pods with fewer requests in flight (least-request)",
+        f"See why {name} is slower; or let the balancer choose by weight or at random, if it is "
+        "to have its share all the same.",
+    )
+
+
+def _one_pod_off(split: Split) -> Iterator[Cause]:
+    """Yield a pod more or fewer of each version, if the weights may be numbers of pods."""
+    if split.total > MOST_PODS:
+        return
+    for position, (arm, weight) in enumerate(zip(split.arms, split.weights, strict=True)):
+        for change in (-1, 1):
+            if not weight or weight + change < 1:
+                continue
+            weights = tuple(w + change * (i == position) for i, w in enumerate(split.weights))
+            ratio = ":".join(map(str, weights))
+            yield Cause(
+                weights,
+                f"{ratio}, one pod of {arm} {'missing' if change < 0 else 'too many'}",
+                f"Compare the ready pods of {arm} with the declared {weight}: is one not ready, "
+                "just starting, or left over?",
+            )
+
+
+def _one_replica(
+    split: Split, by_label: Mapping[str, int], around: Surroundings
+) -> tuple[Reason, ...]:
+    """Say so if one replica answered every connection, although there must be several."""
+    replicas = around.replicas
+    if replicas.unbounded or len(replicas.by_label) != 1:
+        return ()
+    ((label, by_replica),) = replicas.by_label.items()
+    n = by_replica.total()
+    pods = sum(around.declared_replicas.values()) or sum(weight > 0 for weight in split.weights)
+    answered = sum(by_label.values())
+    # R equal replicas send n connections to one and the same with chance R^(1 - n).
+    nats = (n - 1) * log(pods) if pods > 1 else 0.0
+    if len(by_replica) != 1 or nats < BETTER_BY or n < answered:
+        return ()
+    (replica,) = by_replica
+    return (
+        Reason(
+            ReasonCode.LOOKS_LIKE,
+            f"{replica[:LABEL_LENGTH]} of {label[:LABEL_LENGTH]} answered all of "
+            f"{counted(n, 'connection')}, as if this client were pinned to one pod (session "
+            f"affinity), or as if there were no other (likelihood {odds(nats)} against "
+            f"{pods} equal ones).",
+            "Look at sessionAffinity of the Service, at affinity cookies and source-address "
+            "hashing on the way, and at the ready pods; or sample from several addresses.",
+        ),
+    )
+
+
+def _hanging_together(evidence: Evidence) -> tuple[Reason, ...]:
+    """Say so if neighbouring connections are proven to know of each other, and stay alike.
+
+    A share that changed makes neighbours alike, too: that is not what is said here. A PASS is
+    kept back by the runs guard, which says so itself.
+    """
+    if evidence.groups is not None or evidence.settled is ReasonCode.DEPENDENT_CONNECTIONS:
+        return ()
+    n = int(evidence.labelled)
+    found = []
+    for row, arm in enumerate(evidence.split.arms[arm] for arm in evidence.scales.arms):
+        transitions = transitions_of(evidence.runs, row, n, int(evidence.counts[arm]))
+        (stays_other, comes), (goes, stays) = transitions
+        nats = markov_log_evidence(transitions)
+        if stays * (stays_other + comes) > comes * (stays + goes):
+            found.append((nats, arm, stays / (stays + goes), comes / max(stays_other + comes, 1)))
+    level = -log(evidence.policy.alpha)
+    nats, arm, after_itself, after_others = max(found, default=(0.0, "", 0.0, 0.0))
+    if nats < max(level, log(evidence.drift.peak)):
+        return ()
+    name = arm[:LABEL_LENGTH]
+    return (
+        Reason(
+            ReasonCode.LOOKS_LIKE,
+            f"Neighbouring connections hang together: {100 * after_itself:.2g} % of those after "
+            f"one that met {name} met it again, and {100 * after_others:.2g} % of the others met "
+            f"it (evidence "
+            f"{odds(nats)} against independent draws), as with a sticky client or a pool of "
+            "connections on the way.",
+            "Look at session affinity, and at proxies on the way that keep connections open; "
+            "sample from several addresses.",
+        ),
+    )
+
+
+def _foreign_pods(
+    split: Split, by_label: Mapping[str, int], replicas: ReplicaCounts
+) -> tuple[Reason, ...]:
+    """Name the pods behind labels that are not expected, where the replicas tell."""
+    foreign = [label for label in by_label if label not in split.arms and by_label[label]]
+    pods = {replica: label for label in foreign for replica in replicas.by_label.get(label, {})}
+    if not pods:
+        return ()
+    n = sum(by_label[label] for label in foreign)
+    names = ", ".join(f"{replica[:LABEL_LENGTH]}" for replica in list(pods)[:MOST_NAMES])
+    more = f" and {len(pods) - MOST_NAMES} more" if len(pods) > MOST_NAMES else ""
+    return (
+        Reason(
+            ReasonCode.LOOKS_LIKE,
+            f"{quoted(foreign[0])} came {counted(n, 'time')} in "
+            f"{counted(sum(by_label.values()), 'answer')}, from "
+            f"{names}{more}: foreign pods behind the same Service.",
+            "Compare their labels with the Service's selector.",
+        ),
+    )

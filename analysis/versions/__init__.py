@@ -1,0 +1,1 @@
+"""What is compared beside the split: health, replicas, connections, load."""

@@ -1,0 +1,518 @@
+"""Health: the canary against the stable version, apart from the split.
+
+A fold over the samples in the order of sending, like the evidence on the split. The first
+response of each connection is looked at, if it carried a label: a request that failed without
+one cannot be attributed to a version. How the samples were cut into batches changes nothing:
+failures are weighed by blocks of `BLOCK` responses, times by pairs, both counted from the
+start of the run.
+
+It gates only where a limit was asked for, and then only by proof: staying below a limit is
+not shown by a PASS, exceeding it is shown by a FAIL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from math import inf, log
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from analysis.data.batch import ABSENT, Outcome
+from analysis.data.report import (
+    Check,
+    Health,
+    HealthArm,
+    HealthErrors,
+    HealthTimes,
+    Reason,
+    ReasonCode,
+    Verdict,
+)
+from analysis.versions.twosample import (
+    BINS,
+    BLOCK,
+    block_log_evidence,
+    fisher_p_value,
+    histogram,
+    quantile_difference_s,
+    quantile_s,
+    sign_log_evidence,
+    smoothed_rate,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from analysis.data.batch import Batch
+    from analysis.data.split import Split
+
+QUANTILES = {"p50": 0.5, "p95": 0.95}
+"""Quantiles of the response times that are shown."""
+CONFIDENCE = 0.95
+"""Of the intervals of their differences."""
+
+_Number = TypeVar("_Number", int, float)
+
+Count = tuple[int, int]
+"""Responses, and the failures among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthPolicy:
+    """Who is compared with whom, and how much worse the canary may be.
+
+    Parameters
+    ----------
+    max_error_ratio : float or None
+        Error rate of the canary, as a multiple of the stable one's, beyond which the run
+        fails, >= 1; None only shows it.
+    max_slowdown : float or None
+        Time of the canary, as a multiple of the stable one's, beyond which the run fails,
+        >= 1; None only shows it.
+    error_status : int
+        Statuses from this one on are errors, in [100, 599].
+    canary, stable : str or None
+        Labels; None takes the smallest and the largest positive share.
+
+    Raises
+    ------
+    ValueError
+        If a number lies outside its range.
+    """
+
+    max_error_ratio: float | None = None
+    max_slowdown: float | None = None
+    error_status: int = 500
+    canary: str | None = None
+    stable: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_error_ratio", "max_slowdown"):
+            value = getattr(self, name)
+            if value is not None and not 1 <= value < inf:
+                raise ValueError(f"{name} is a factor of at least 1, got {value!r}")
+        if not 100 <= self.error_status <= 599:
+            raise ValueError(f"error_status must lie in [100, 599], got {self.error_status!r}")
+
+    @property
+    def gates(self) -> bool:
+        """Whether a limit was asked for."""
+        return self.max_error_ratio is not None or self.max_slowdown is not None
+
+
+def compared_arms(split: Split, policy: HealthPolicy) -> tuple[str, str] | None:
+    """Name canary and stable version: the smallest and the largest positive share.
+
+    Of equal shares the later arm is the canary, the earlier one the stable version.
+
+    Returns
+    -------
+    (str, str) or None
+        None if fewer than two arms have a share, and none were named.
+
+    Raises
+    ------
+    ValueError
+        If a named label is not expected, both are the same one, or a limit was asked for
+        and there is nothing to compare.
+    """
+    shared = [arm for arm, weight in zip(split.arms, split.weights, strict=True) if weight]
+    for name, label in (("canary", policy.canary), ("stable", policy.stable)):
+        if label is not None and label not in shared:
+            raise ValueError(
+                f"{name} must be one of the labels with a weight, {', '.join(shared)}; "
+                f"got {label!r}"
+            )
+    candidates = [arm for arm in reversed(shared) if arm != policy.stable]
+    canary = policy.canary or min(candidates, key=split.share, default=None)
+    rest = [arm for arm in shared if arm != canary]
+    stable = policy.stable or max(rest, key=split.share, default=None)
+    if canary is None or stable is None or canary == stable:
+        if policy.gates or policy.canary or policy.stable:
+            raise ValueError(
+                f"there is nothing to compare: of {split}, a canary and a stable version must "
+                "both have a weight above 0, and be two"
+            )
+        return None
+    return canary, stable
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Evidence that the canary fails more often, by blocks of responses.
+
+    Parameters
+    ----------
+    bounds : tuple of float
+        Ratios of failure rates that are tested.
+    canary, stable : Count
+        Of the whole blocks.
+    open_canary, open_stable : Count
+        Of the block that has begun.
+    log_evidence, peaks : tuple of float
+        Against each bound, after the last whole block and at its highest [nats].
+    """
+
+    bounds: tuple[float, ...]
+    canary: Count = (0, 0)
+    stable: Count = (0, 0)
+    open_canary: Count = (0, 0)
+    open_stable: Count = (0, 0)
+    log_evidence: tuple[float, ...] = ()
+    peaks: tuple[float, ...] = ()
+
+    def observe(self, is_canary: NDArray[np.bool_], failed: NDArray[np.bool_]) -> Failures:
+        """Count responses in the order of sending, and weigh each block that fills up."""
+        if not len(failed):
+            return self
+        room = BLOCK - self.open_canary[0] - self.open_stable[0]
+        starts = [0, *range(room, len(failed), BLOCK)]
+        kinds = np.stack([is_canary, is_canary & failed, ~is_canary, ~is_canary & failed])
+        state, open_canary, open_stable = self, self.open_canary, self.open_stable
+        for n_c, k_c, n_s, k_s in np.add.reduceat(kinds, starts, axis=1, dtype=np.int64).T.tolist():
+            open_canary = _plus(open_canary, (n_c, k_c))
+            open_stable = _plus(open_stable, (n_s, k_s))
+            if open_canary[0] + open_stable[0] == BLOCK:
+                state = _close(state, open_canary, open_stable)
+                open_canary = open_stable = (0, 0)
+        return replace(state, open_canary=open_canary, open_stable=open_stable)
+
+    def totals(self) -> tuple[Count, Count]:
+        """Count canary and stable over all responses, the open block included."""
+        return _plus(self.canary, self.open_canary), _plus(self.stable, self.open_stable)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Evidence that the canary is slower, by disjoint pairs of responses.
+
+    Parameters
+    ----------
+    bounds : tuple of float
+        Factors: of each pair it is asked whether the canary took more than so many times
+        as long.
+    waiting : (bool, int) or None
+        The response without a partner yet: whether it is the canary's, and its time [ns].
+    pairs, slower : tuple of int
+        For each bound: pairs without a tie, and those in which the canary took longer.
+    peaks : tuple of float
+        Highest log evidence against each bound [nats].
+    canary, stable : (BINS,) int64
+        Histograms of all times.
+    """
+
+    bounds: tuple[float, ...]
+    waiting: tuple[bool, int] | None = None
+    pairs: tuple[int, ...] = ()
+    slower: tuple[int, ...] = ()
+    peaks: tuple[float, ...] = ()
+    canary: NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros(BINS, dtype=np.int64), repr=False, compare=False
+    )
+    stable: NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros(BINS, dtype=np.int64), repr=False, compare=False
+    )
+
+    def observe(self, is_canary: NDArray[np.bool_], times_ns: NDArray[np.int64]) -> Times:
+        """Pair responses in the order of sending: the next canary with the next stable one."""
+        grown = replace(
+            self,
+            canary=self.canary + histogram(times_ns[is_canary]),
+            stable=self.stable + histogram(times_ns[~is_canary]),
+        )
+        if self.waiting is not None:
+            is_canary = np.concatenate(([self.waiting[0]], is_canary))
+            times_ns = np.concatenate(([self.waiting[1]], times_ns))
+        first, second, alone = _pair(is_canary)
+        waiting = None if alone is None else (bool(is_canary[alone]), int(times_ns[alone]))
+        if not first:
+            return replace(grown, waiting=waiting)
+        left, right = times_ns[first], times_ns[second]
+        leads = is_canary[first]
+        return replace(
+            _bet(grown, np.where(leads, left, right), np.where(leads, right, left)),
+            waiting=waiting,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HealthEvidence:
+    """What is known about the canary's health. A value: `observe` makes the next one.
+
+    Parameters
+    ----------
+    canary, stable : str
+        Labels.
+    policy : HealthPolicy
+        Limits.
+    failures : Failures
+    times : Times
+    """
+
+    canary: str
+    stable: str
+    policy: HealthPolicy
+    failures: Failures
+    times: Times
+
+    @classmethod
+    def start(cls, split: Split, policy: HealthPolicy) -> HealthEvidence | None:
+        """Begin a run; None if the split leaves nothing to compare.
+
+        Raises
+        ------
+        ValueError
+            As `compared_arms`.
+        """
+        arms = compared_arms(split, policy)
+        if arms is None:
+            return None
+        return cls(
+            *arms,
+            policy,
+            Failures((1.0, *_given(policy.max_error_ratio))),
+            Times((1.0, *_given(policy.max_slowdown))),
+        )
+
+    def observe(self, batch: Batch) -> HealthEvidence:
+        """Look at the next samples, in the order of sending: one step of the fold."""
+        roles = np.full(len(batch.labels) + 1, -1)
+        for number, label in enumerate((self.stable, self.canary)):
+            if label in batch.labels:
+                roles[batch.labels.index(label)] = number
+        role = roles[batch.label]
+        seen = (role >= 0) & (batch.ordinal == 0) & (batch.outcome == Outcome.OK)
+        seen &= batch.done_ns != ABSENT
+        if not seen.any():
+            return self
+        is_canary = role[seen] == 1
+        return replace(
+            self,
+            failures=self.failures.observe(
+                is_canary, batch.status[seen] >= self.policy.error_status
+            ),
+            times=self.times.observe(is_canary, (batch.done_ns - batch.sent_ns)[seen]),
+        )
+
+    def exceeded(self, alpha: float) -> tuple[ReasonCode, ...]:
+        """Name the limits that are proven to be exceeded, each at level alpha."""
+        threshold = -log(alpha)
+        codes = []
+        for code, limit, peaks in (
+            (ReasonCode.ERROR_RATIO, self.policy.max_error_ratio, self.failures.peaks),
+            (ReasonCode.SLOWDOWN, self.policy.max_slowdown, self.times.peaks),
+        ):
+            if limit is not None and peaks and peaks[1] >= threshold:
+                codes.append(code)
+        return tuple(codes)
+
+
+def reasons_of(evidence: HealthEvidence, alpha: float) -> tuple[Reason, ...]:
+    """Give a reason for each limit that is proven to be exceeded, at level alpha."""
+    explain = {ReasonCode.ERROR_RATIO: _error_ratio, ReasonCode.SLOWDOWN: _slowdown}
+    return tuple(explain[code](evidence) for code in evidence.exceeded(alpha))
+
+
+def checks_of(evidence: HealthEvidence, alpha: float) -> tuple[Check, ...]:
+    """Give a check for each limit that was asked for: FAIL where it is proven to be exceeded.
+
+    Without a single response of each version nothing can be said: INCONCLUSIVE.
+    """
+    exceeded = evidence.exceeded(alpha)
+    (n_c, _), (n_s, _) = evidence.failures.totals()
+    unproven = Verdict.PASS if n_c and n_s else Verdict.INCONCLUSIVE
+    checks = []
+    for name, code, limit, sentence in (
+        ("errors", ReasonCode.ERROR_RATIO, evidence.policy.max_error_ratio, _errors_sentence),
+        ("response times", ReasonCode.SLOWDOWN, evidence.policy.max_slowdown, _times_sentence),
+    ):
+        if limit is None:
+            continue
+        is_proven = code in exceeded
+        verdict = Verdict.FAIL if is_proven else unproven
+        known = "proven" if is_proven else "not proven"
+        checks.append(
+            Check(name, verdict, f"{sentence(evidence)}; {known} to exceed {limit:g} times.")
+        )
+    return tuple(checks)
+
+
+def health_of(evidence: HealthEvidence, *, seed: int) -> Health:
+    """Summarise for the report.
+
+    Parameters
+    ----------
+    evidence : HealthEvidence
+    seed : int
+        Of the resampling behind the intervals, >= 0.
+    """
+    failures, times = evidence.failures, evidence.times
+    counts = failures.totals()
+    differences = {
+        name: interval
+        for name, level in QUANTILES.items()
+        if (
+            interval := quantile_difference_s(
+                times.canary, times.stable, level, confidence=CONFIDENCE, seed=seed
+            )
+        )
+    }
+    return Health(
+        canary=_arm(evidence.canary, counts[0], times.canary),
+        stable=_arm(evidence.stable, counts[1], times.stable),
+        errors=HealthErrors(
+            status=evidence.policy.error_status,
+            log_evidence=_at(failures.peaks, 0),
+            p_value=fisher_p_value(*counts),
+            max_ratio=evidence.policy.max_error_ratio,
+            log_evidence_beyond=_beyond(evidence.policy.max_error_ratio, failures.peaks),
+        ),
+        times=HealthTimes(
+            pairs=_at(times.pairs, 0),
+            slower=_at(times.slower, 0),
+            log_evidence=_at(times.peaks, 0),
+            differences_s=differences,
+            confidence=CONFIDENCE,
+            max_slowdown=evidence.policy.max_slowdown,
+            log_evidence_beyond=_beyond(evidence.policy.max_slowdown, times.peaks),
+        ),
+    )
+
+
+def _close(failures: Failures, canary: Count, stable: Count) -> Failures:
+    """Weigh a block that has filled up, and begin another."""
+    # The rates are learned from earlier blocks only: nobody bets on what is known.
+    rates = smoothed_rate(*failures.canary), smoothed_rate(*failures.stable)
+    gains = [block_log_evidence(canary, stable, rates, bound) for bound in failures.bounds]
+    before = failures.log_evidence or (0.0,) * len(gains)
+    now = tuple(nats + gain for nats, gain in zip(before, gains, strict=True))
+    return Failures(
+        failures.bounds,
+        _plus(failures.canary, canary),
+        _plus(failures.stable, stable),
+        log_evidence=now,
+        peaks=tuple(map(max, failures.peaks or before, now)),
+    )
+
+
+def _bet(times: Times, canary_ns: NDArray[np.int64], stable_ns: NDArray[np.int64]) -> Times:
+    """Weigh further pairs, given the canary's and the stable one's times."""
+    pairs, slower, peaks = [], [], []
+    none = (0,) * len(times.bounds)
+    for bound, n, k, peak in zip(
+        times.bounds,
+        times.pairs or none,
+        times.slower or none,
+        times.peaks or (0.0,) * len(none),
+        strict=True,
+    ):
+        limit_ns = bound * stable_ns
+        is_decided = canary_ns != limit_ns
+        took_longer = (canary_ns > limit_ns)[is_decided]
+        grown_k = k + np.cumsum(took_longer)
+        grown_n = n + np.arange(1, len(took_longer) + 1)
+        heights = sign_log_evidence(grown_n, grown_k)
+        pairs.append(n + len(took_longer))
+        slower.append(k + int(np.count_nonzero(took_longer)))
+        peaks.append(max(peak, float(heights.max(initial=0.0))))
+    return replace(times, pairs=tuple(pairs), slower=tuple(slower), peaks=tuple(peaks))
+
+
+def _arm(label: str, count: Count, times: NDArray[np.int64]) -> HealthArm:
+    quantiles = (
+        {name: quantile_s(times, level) for name, level in QUANTILES.items()} if count[0] else {}
+    )
+    return HealthArm(label, *count, times_s=quantiles)
+
+
+def _error_ratio(evidence: HealthEvidence) -> Reason:
+    limit = evidence.policy.max_error_ratio
+    often = "more often" if limit == 1 else f"more than {limit:g} times as often"
+    return Reason(
+        ReasonCode.ERROR_RATIO,
+        f"{_errors_sentence(evidence)}: {evidence.canary} is proven to fail {often}.",
+        f"Look at the logs of {evidence.canary}'s pods for these answers; do not give it more "
+        "traffic. If so many errors are acceptable, raise --max-error-ratio.",
+    )
+
+
+def _slowdown(evidence: HealthEvidence) -> Reason:
+    return Reason(
+        ReasonCode.SLOWDOWN,
+        f"{_times_sentence(evidence)}; half of the pairs at most would be accepted.",
+        f"See what {evidence.canary} waits for, whether its pods are short of CPU, or still warm "
+        "up. If it may be so slow, raise --max-slowdown.",
+    )
+
+
+def _errors_sentence(evidence: HealthEvidence) -> str:
+    (n_c, k_c), (n_s, k_s) = evidence.failures.totals()
+    return (
+        f"{k_c} of {n_c} answers of {evidence.canary} had a status of "
+        f"{evidence.policy.error_status} or above{_percent(n_c, k_c)}, "
+        f"{k_s} of {n_s} of {evidence.stable}{_percent(n_s, k_s)}"
+    )
+
+
+def _times_sentence(evidence: HealthEvidence) -> str:
+    limit = evidence.policy.max_slowdown or 1.0
+    row = len(evidence.times.bounds) - 1
+    longer = "longer than" if limit == 1 else f"more than {limit:g} times as long as"
+    return (
+        f"{evidence.canary} took {longer} {evidence.stable} in {_at(evidence.times.slower, row)} "
+        f"of {_at(evidence.times.pairs, row)} pairs of answers{_medians(evidence.times)}"
+    )
+
+
+def _medians(times: Times) -> str:
+    if not (times.canary.any() and times.stable.any()):
+        return ""
+    canary, stable = (1e3 * quantile_s(counts, 0.5) for counts in (times.canary, times.stable))
+    return f" (medians {canary:.3g} ms and {stable:.3g} ms)"
+
+
+def _percent(n: int, k: int) -> str:
+    return f" ({k / n * 100:.2g} %)" if n else ""
+
+
+def _given(limit: float | None) -> tuple[float, ...]:
+    return () if limit is None else (limit,)
+
+
+def _at(values: tuple[_Number, ...], row: int) -> _Number:
+    return values[row] if values else 0
+
+
+def _beyond(limit: float | None, peaks: tuple[float, ...]) -> float | None:
+    return None if limit is None else _at(peaks, 1)
+
+
+def _plus(left: Count, right: Count) -> Count:
+    return left[0] + right[0], left[1] + right[1]
+
+
+def _pair(is_canary: NDArray[np.bool_]) -> tuple[list[int], list[int], int | None]:
+    """Pair each response that waits with the next one of the other version.
+
+    Returns
+    -------
+    first, second : list of int
+        Positions of the pairs.
+    alone : int or None
+        Position of the one that still waits.
+    """
+    n = len(is_canary)
+    changes = np.flatnonzero(is_canary[1:] != is_canary[:-1]) + 1
+    following = np.append(changes, n)[np.searchsorted(changes, np.arange(n), side="right")].tolist()
+    first: list[int] = []
+    second: list[int] = []
+    position = 0
+    while position < n:
+        partner = following[position]
+        if partner == n:
+            return first, second, position
+        first.append(position)
+        second.append(partner)
+        position = partner + 1
+    return first, second, None

@@ -1,0 +1,1 @@
+"""When requests are sent, how many, and what the client can carry."""

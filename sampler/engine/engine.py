@@ -1,0 +1,401 @@
+"""The engine: launches requests as the plan says and hands out batches in send order.
+
+A closed workload launches the next request of a slot when its last one has ended; an open
+one launches at the due times of a Poisson process and sheds what finds no idle slot. Both
+stop at the limits of the plan or when told to, and then drain: every launched request ends in
+exactly one outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from datetime import UTC, datetime
+from sys import maxsize
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sampler.base.clock import NS_PER_MS, NS_PER_S, run_clock
+from sampler.engine.pacing import RateCap, poisson_arrivals
+from sampler.engine.saturation import Gauge
+from sampler.exchange.overload import (
+    LONGEST_PAUSE_S,
+    MOST_PAUSES,
+    SHORTEST_PAUSE_S,
+    WINDOW,
+    OverloadWatch,
+    retry_after_s,
+)
+from sampler.exchange.record import Recorder
+from sampler.exchange.transport.base import Transport, Wiring
+from sampler.plan.load import Limits, Load, TransportKind
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterator
+
+    from analysis import Batch
+    from sampler.base.clock import Clock
+    from sampler.engine.saturation import Strain
+    from sampler.labels.rule import LabelReader
+    from sampler.plan.target import Target
+
+_SHORTEST_TICK_NS = 2 * NS_PER_MS
+_LONGEST_TICK_NS = 50 * NS_PER_MS
+_TICKS_IN_ELAPSED = 20
+_PATIENCE_NS = 50 * NS_PER_MS
+_TIMER_NS = NS_PER_MS  # the resolution of the loop's timers; shorter waits would only spin
+
+
+class Engine:
+    """Samples one target in one process.
+
+    Parameters
+    ----------
+    target, load, limits
+        What is sent, how, and until when.
+    reader : LabelReader
+        Reads label and replica.
+    seed : int
+        Of arrivals and connection lengths.
+    clock : Clock
+        Monotonic time.
+
+    Notes
+    -----
+    `batches` runs it. Between batches the fields `launched`, `shed`, `sending_ns`,
+    `is_paused` and `overload` may be read, and `stop` and `abort` may be called at any time.
+
+    A cap on the rate and a schedule have launchers of their own, chosen here, once; what is
+    sent as fast as answers come pays nothing for them.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        load: Load,
+        limits: Limits,
+        reader: LabelReader,
+        *,
+        seed: int = 0,
+        clock: Clock = run_clock,
+    ) -> None:
+        self.launched = 0
+        self.shed = 0
+        self.sending_ns = 0
+        self.reached_max_time = False
+        self._clock = clock
+        self._origin_ns = clock()
+        self.recorder = Recorder(reader.labels, reader.replicas)
+        self.is_stopping = False
+        self.is_paused = False
+        self.overload: str | None = None
+        self._is_held = False  # stopping or paused: one look for each launch
+        self._limits = limits
+        self._load = load
+        self._idle: deque[int] = deque()  # taken in turn, so that each connection has its part
+        self._waiting: deque[int] = deque()
+        self._cap = None if load.max_rate is None else RateCap(load.max_rate, load.concurrency)
+        self._watch = OverloadWatch() if load.overload_stop else None
+        self._resume_ns = 0
+        self._gauge = Gauge(load, clock)
+        self._most = maxsize if limits.max_samples is None else limits.max_samples
+        self._arrivals: Iterator[int] = iter(())
+        self._due_ns = 0
+        self._is_sending = False
+        if load.rate is not None:
+            self._arrivals = poisson_arrivals(load.rate, np.random.default_rng(seed))
+        self._timer: asyncio.TimerHandle | None = None
+        self._opening: asyncio.Future[None] | None = None
+        self._ends_ns = None if limits.max_time_s is None else round(limits.max_time_s * NS_PER_S)
+        wiring = Wiring(
+            target=target,
+            load=load,
+            reader=reader,
+            recorder=self.recorder,
+            clock=clock,
+            seed=seed,
+            on_idle=self._launcher(),
+        )
+        self.transport = make_transport(wiring)
+
+    def elapsed_ns(self) -> int:
+        """Time since the run began to send [ns]."""
+        return self._clock() - self._origin_ns
+
+    @property
+    def in_flight(self) -> int:
+        """Requests launched and not recorded yet."""
+        return self.launched - self.recorder.recorded
+
+    def stop(self) -> None:
+        """Launch nothing more; what is in flight is drained until its timeout."""
+        if not self.is_stopping:
+            self.is_stopping = self._is_held = True
+            self.is_paused = False
+            self.sending_ns = self.elapsed_ns()
+            self._shed_what_is_due()
+            self._gauge.stop()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if self._opening is not None:
+                self._opening.cancel()
+
+    def strain(self) -> Strain:
+        """Say how hard the client had to work; after the last batch."""
+        return self._gauge.strain(
+            sending_ns=self.sending_ns, launched=self.launched, shed=self.shed
+        )
+
+    def abort(self) -> None:
+        """Stop, and give up what is in flight."""
+        self.stop()
+        self.transport.abort()
+
+    async def batches(self) -> AsyncGenerator[Batch, None]:
+        """Yield batches of completed samples in send order until all are in.
+
+        The batches come a few dozen times a second at most: at first every 2 ms, so that
+        a quick decision is noticed quickly, later at a twentieth of the time elapsed.
+
+        Raises
+        ------
+        SamplingError
+            If the target's name cannot be resolved.
+        """
+        try:
+            if not await self._open():
+                return
+            self._start()
+            while True:
+                await asyncio.sleep(self._tick_ns() / NS_PER_S)
+                if self.transport.failure is not None:
+                    raise self.transport.failure
+                if self.is_paused and self.elapsed_ns() >= self._resume_ns:
+                    self._resume()
+                if self._ends_ns is not None and self.elapsed_ns() >= self._ends_ns:
+                    self.reached_max_time = self.reached_max_time or not self.is_stopping
+                    self.stop()
+                is_last = self.is_stopping and self.in_flight == 0
+                batch = self.recorder.seal()
+                self._look_for_overload()
+                self._gauge.take(batch)
+                if batch is not None:
+                    yield batch
+                if is_last:
+                    return
+        finally:
+            self.abort()
+            await self.transport.aclose()
+
+    async def _open(self) -> bool:
+        """Get the transport ready; False if `stop` came first: a name server may be silent."""
+        if self.is_stopping:
+            return False
+        self._opening = asyncio.ensure_future(self.transport.open())
+        try:
+            await asyncio.wait([self._opening])
+        finally:
+            self._opening.cancel()
+        if self._opening.cancelled():
+            return False
+        self._opening.result()
+        return not self.is_stopping
+
+    def _start(self) -> None:
+        # Resolving the name is not part of the run.
+        self._origin_ns = self.recorder.origin_ns = self._clock()
+        self._gauge.start()
+        slots = range(self._load.concurrency)
+        if self._load.rate is None:
+            launch = self._launcher()
+            for slot in slots:
+                launch(slot)
+        else:
+            self._idle.extend(slots)
+            self._due_ns = self._next_due()
+            self._launch_due()
+
+    def _tick_ns(self) -> int:
+        now = self.elapsed_ns()
+        tick = min(max(now // _TICKS_IN_ELAPSED, _SHORTEST_TICK_NS), _LONGEST_TICK_NS)
+        if self._ends_ns is not None and not self.is_stopping:
+            tick = max(min(tick, self._ends_ns - now), 0)
+        return tick
+
+    def _launcher(self) -> Callable[[int], None]:
+        """Choose what is done with a slot that is idle."""
+        if self._load.rate is not None:
+            return self._take_idle
+        return self._launch_next if self._cap is None else self._launch_capped
+
+    def _wake_in(self, wait_ns: float, act: Callable[[], None]) -> None:
+        """Call `act` when launching may go on; a timer that runs already comes first."""
+        if self._timer is None and not self.is_stopping:
+            wait_s = max(wait_ns, _TIMER_NS) / NS_PER_S
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._wake, act)
+
+    def _wake(self, act: Callable[[], None]) -> None:
+        self._timer = None
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - a timer has no caller: `batches` raises it
+            self.transport.failure = error
+
+    # Closed workload
+
+    def _launch_next(self, slot: int) -> None:
+        index = self.launched
+        if self._is_held:
+            if not self.is_stopping:
+                self._waiting.append(slot)
+            return
+        if index >= self._most:
+            self.stop()
+            return
+        self.launched = index + 1
+        self.transport.launch(slot, index)
+
+    def _launch_capped(self, slot: int) -> None:
+        self._waiting.append(slot)
+        self._launch_waiting()
+
+    def _launch_waiting(self) -> None:
+        """Launch in the slots that wait, in their order, as far as the cap allows."""
+        cap, now = self._cap, self._clock()
+        while self._waiting and not self._is_held:
+            if self.launched >= self._most:
+                self.stop()
+            elif cap is not None and not cap.take(now):
+                self._wake_in(cap.wait_ns(now), self._launch_waiting)
+                return
+            else:
+                index = self.launched
+                self.launched = index + 1
+                self.transport.launch(self._waiting.popleft(), index)
+
+    # Open workload
+
+    def _take_idle(self, slot: int) -> None:
+        self._idle.append(slot)
+        now = self._clock()
+        if self._due_ns <= now:
+            self._launch_arrivals(now)
+
+    def _next_due(self) -> int:
+        return self._origin_ns + next(self._arrivals)
+
+    def _launch_due(self) -> None:
+        """Launch every arrival that is due, shed what has waited enough; set the next timer.
+
+        An arrival that finds no slot idle waits for one: after a stall of this process, or of
+        the target, slots become idle faster than arrivals come due. Its patience ends where a
+        stall would be one that this machine or the target suffers from for good.
+        """
+        now = self._clock()
+        self._is_sending = True
+        self._launch_arrivals(now)
+        last_ns = now if self._is_held else now - _PATIENCE_NS
+        while self._due_ns <= last_ns and not self.is_stopping:
+            if self._idle and not self._is_held:
+                break  # only the cap holds it back: it stays due
+            self.shed += 1
+            self._due_ns = self._next_due()
+        wait_ns = self._due_ns - now
+        if self._cap is not None:
+            wait_ns = max(wait_ns, self._cap.wait_ns(now))
+        self._wake_in(wait_ns, self._launch_due)
+
+    def _launch_arrivals(self, now: int) -> None:
+        """Launch what is due in the slots that are idle, as far as the cap allows."""
+        while self._due_ns <= now:
+            if self.launched >= self._most:
+                self.stop()
+            if self._is_held or not self._idle:
+                return
+            if self._cap is not None and not self._cap.take(now):
+                return
+            index = self.launched
+            self.launched = index + 1
+            self.transport.launch(self._idle.popleft(), index, self._due_ns)
+            self._due_ns = self._next_due()
+
+    def _shed_what_is_due(self) -> None:
+        """Count, at the end of sending, what was due by then and will not be sent."""
+        now = self._clock()
+        while self._is_sending and self.launched < self._most and self._due_ns <= now:
+            self.shed += 1
+            self._due_ns = self._next_due()
+
+    # Overload of the target
+
+    def _look_for_overload(self) -> None:
+        watch = self._watch
+        headers, self.recorder.throttled = self.recorder.throttled, None
+        if watch is None or self.is_stopping:
+            return
+        asked_s = None if headers is None else retry_after_s(headers, datetime.now(UTC))
+        if asked_s is not None:
+            self._pause(asked_s, watch)
+        elif not self.is_paused and watch.see(self.recorder.statuses):
+            self._give_up(f"{watch.bad} of its last {WINDOW} answers had the status 429 or 5xx")
+
+    def _pause(self, asked_s: float, watch: OverloadWatch) -> None:
+        """Launch nothing for as long as the target asks, if the run has the time."""
+        now = self.elapsed_ns()
+        resume_ns = now + round(max(asked_s, SHORTEST_PAUSE_S) * NS_PER_S)
+        longest_ns = now + round(LONGEST_PAUSE_S * NS_PER_S)
+        if resume_ns >= (longest_ns if self._ends_ns is None else self._ends_ns):
+            self._give_up(f"it asks for a pause of {asked_s:g} s, which is more than is left")
+        elif self.is_paused:  # an answer to what was in flight when the pause began
+            self._resume_ns = max(self._resume_ns, resume_ns)
+        elif watch.pauses >= MOST_PAUSES:
+            self._give_up(f"it asks for a pause once more after {watch.pauses} of them")
+        else:
+            watch.pauses += 1
+            self.is_paused = self._is_held = True
+            self._resume_ns = resume_ns
+
+    def _resume(self) -> None:
+        self.is_paused = self._is_held = False
+        if self._watch is not None:
+            self._watch.forget()
+        if self._load.rate is not None:
+            self._launch_due()
+        elif self._cap is not None:
+            self._launch_waiting()
+        else:
+            waiting, self._waiting = self._waiting, deque()
+            for slot in waiting:
+                self._launch_next(slot)
+
+    def _give_up(self, why: str) -> None:
+        self.overload = why
+        self.stop()
+
+    @property
+    def pauses(self) -> int:
+        """Times that the run waited because the target asked for it."""
+        return 0 if self._watch is None else self._watch.pauses
+
+
+def make_transport(wiring: Wiring) -> Transport:
+    """Choose the transport: ``fast`` unless ``full`` is asked for.
+
+    Raises
+    ------
+    UsageError
+        If the target's file of authorities cannot be used.
+    """
+    if wiring.load.transport is TransportKind.FULL:
+        from sampler.exchange.transport.full import FullTransport  # noqa: PLC0415 - aiohttp is heavy
+
+        return FullTransport(wiring)
+    if wiring.target.is_tls:
+        from sampler.exchange.transport.tls import TlsTransport  # noqa: PLC0415 - symmetric with above
+
+        return TlsTransport(wiring)
+    from sampler.exchange.transport.fast import FastTransport  # noqa: PLC0415 - symmetric with above
+
+    return FastTransport(wiring)

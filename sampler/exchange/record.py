@@ -1,0 +1,239 @@
+"""The recorder: samples as they complete in, batches in send order out.
+
+How it works. A transport calls `Recorder.record` once for each launched request, in the
+order of completion, with ten integers that are appended to one flat list: the cheapest way
+to keep a sample in Python. (`Recorder.take` is that list's own ``extend``.) `Recorder.seal`
+turns what came in since into an array and returns the longest run of consecutive launch
+numbers without a gap. What came back before its turn waits in whole arrays, which are
+looked at again only when the sample that everybody waits for has arrived; one hanging
+request therefore costs nothing meanwhile.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from analysis import ABSENT, Batch, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from sampler.labels.rule import Dictionary
+
+_STRIDE = 10
+
+
+class Remotes(Protocol):
+    """Knows where connections went."""
+
+    failed_lookups: int
+    """Look-ups during the run that gave no address."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Addresses so far."""
+
+    def codes(self, connections: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Give the address of each connection as a code into `names`."""
+
+
+class Lives(Protocol):
+    """Knows how long connections were planned to be."""
+
+    def codes(self, connections: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Give the planned requests of each connection; `ABSENT` without such a number."""
+
+
+MAX_DETAILS = 3
+"""Descriptions kept of each outcome that is not OK."""
+
+
+class Recorder:
+    """Collects the samples of one worker.
+
+    Parameters
+    ----------
+    labels, replicas : Dictionary
+        Meaning of the codes that will be recorded.
+    origin_ns : int, default 0
+        When the run began, by the clock that gives the recorded instants [ns].
+    worker : int, default 0
+        Number of the worker.
+
+    Attributes
+    ----------
+    take : callable
+        Takes the ten integers of one sample at once: launch number, scheduled, sent, first
+        byte, done, connection, ordinal, label, replica, and ``status << 8 | outcome``.
+    remotes : Remotes or None
+        Gives the address of a connection; the transport sets it.
+    lives : Lives or None
+        Gives the planned length of a connection; the transport sets it.
+    statuses : (n,) int64
+        Of the samples that the last `seal` took, in the order of completion.
+    throttled : sequence of (bytes, bytes) or None
+        Header of the last answer with one of `sampler.exchange.overload.THROTTLED`; who looks at it
+        sets it back to None.
+    """
+
+    __slots__ = (
+        "_cut",
+        "_early",
+        "_next",
+        "_rows",
+        "_taken",
+        "details",
+        "labels",
+        "lives",
+        "origin_ns",
+        "remotes",
+        "replicas",
+        "statuses",
+        "take",
+        "throttled",
+        "worker",
+    )
+
+    def __init__(
+        self, labels: Dictionary, replicas: Dictionary, *, origin_ns: int = 0, worker: int = 0
+    ) -> None:
+        self.labels = labels
+        self.replicas = replicas
+        self.worker = worker
+        self.details: dict[Outcome, list[str]] = {}
+        self._rows: list[int] = []
+        self.remotes: Remotes | None = None
+        self.lives: Lives | None = None
+        self._cut: dict[int, int] = {}
+        self.take = self._rows.extend
+        self._taken = 0
+        self.origin_ns = origin_ns
+        self.statuses: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self.throttled: Sequence[tuple[bytes, bytes]] | None = None
+        self._early: list[NDArray[np.int64]] = []
+        self._next = 0
+
+    def record(
+        self,
+        index: int,
+        scheduled_ns: int,
+        sent_ns: int,
+        first_byte_ns: int,
+        done_ns: int,
+        connection: int,
+        ordinal: int,
+        label: int,
+        replica: int,
+        status: int,
+        outcome: Outcome,
+        detail: str | None = None,
+    ) -> None:
+        """Keep the sample with launch number `index`; each number comes exactly once.
+
+        Parameters are the columns of `Batch`; `detail` describes an outcome that is not OK
+        in words (an error text, the start of a body), and the first few are kept.
+        """
+        self.take(
+            (
+                index,
+                scheduled_ns,
+                sent_ns,
+                first_byte_ns,
+                done_ns,
+                connection,
+                ordinal,
+                label,
+                replica,
+                status << 8 | outcome,
+            )
+        )
+        if detail is not None:
+            kept = self.details.setdefault(outcome, [])
+            if len(kept) < MAX_DETAILS and detail not in kept:
+                kept.append(detail)
+
+    def cut(self, connection: int, ordinal: int) -> None:
+        """Note that a connection ended with this exchange, although more were planned.
+
+        Only where the outcome does not say so: after a whole answer. Before the sample is
+        sealed.
+        """
+        self._cut[connection] = ordinal
+
+    def seal(self) -> Batch | None:
+        """Return the samples that are complete up to the first gap, or None if there are none."""
+        if not self._rows:
+            self.statuses = self.statuses[:0]
+            return None
+        fresh = np.frombuffer(array("q", self._rows), dtype=np.int64).reshape(-1, _STRIDE)
+        self._taken += len(fresh)
+        self._rows.clear()
+        self._early.append(fresh)
+        self.statuses = fresh[:, 9] >> 8
+        if not np.any(fresh[:, 0] == self._next):
+            return None
+        rows = np.concatenate(self._early) if len(self._early) > 1 else fresh
+        rows = rows[np.argsort(rows[:, 0], kind="stable")]
+        expected = np.arange(self._next, self._next + len(rows))
+        gaps = np.flatnonzero(rows[:, 0] != expected)
+        complete = int(gaps[0]) if len(gaps) else len(rows)
+        self._early = [rows[complete:]] if complete < len(rows) else []
+        first, self._next = self._next, self._next + complete
+        return self._batch(first, rows[:complete])
+
+    @property
+    def recorded(self) -> int:
+        """Samples recorded so far."""
+        return self._taken + len(self._rows) // _STRIDE
+
+    @property
+    def waiting(self) -> int:
+        """Samples that completed before their turn and are not sealed yet."""
+        return self.recorded - self._next
+
+    def _since_origin(self, instants: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.where(instants == ABSENT, ABSENT, instants - self.origin_ns)
+
+    def _batch(self, first: int, rows: NDArray[np.int64]) -> Batch:
+        columns = rows.T
+        where: dict[str, Any] = {}
+        if self.remotes is not None:
+            where = {"remote": self.remotes.codes(columns[5]), "remotes": self.remotes.names}
+        if self.lives is not None:
+            where["planned"] = self.lives.codes(columns[5])
+        if self._cut:
+            where["closed"] = self._closed(columns[5], columns[6])
+        return Batch(
+            first=first,
+            scheduled_ns=columns[1] - self.origin_ns,
+            sent_ns=columns[2] - self.origin_ns,
+            first_byte_ns=self._since_origin(columns[3]),
+            done_ns=self._since_origin(columns[4]),
+            connection=columns[5].copy(),
+            ordinal=columns[6].astype(np.int32),
+            label=columns[7].astype(np.int32),
+            replica=columns[8].astype(np.int32),
+            status=(columns[9] >> 8).astype(np.int16),
+            outcome=(columns[9] & 0xFF).astype(np.uint8),
+            worker=np.full(len(rows), self.worker, dtype=np.uint16),
+            labels=self.labels.names,
+            replicas=self.replicas.names,
+            **where,
+        )
+
+    def _closed(
+        self, connections: NDArray[np.int64], ordinals: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Find the last exchanges of connections that were cut; what is found is forgotten."""
+        closed = np.isin(connections, list(self._cut))
+        for place in np.flatnonzero(closed).tolist():
+            number = int(connections[place])
+            closed[place] = self._cut.get(number) == ordinals[place]
+            if closed[place]:
+                del self._cut[number]
+        return closed

@@ -1,0 +1,166 @@
+"""The seam between the engine, which decides when to send, and the transports, which send."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from enum import IntEnum, unique
+from typing import TYPE_CHECKING, Protocol
+
+from analysis import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sampler.base.clock import Clock
+    from sampler.exchange.record import Recorder
+    from sampler.labels.rule import LabelReader
+    from sampler.plan.load import Load
+    from sampler.plan.target import Target
+
+Failure = tuple[Outcome, str]
+"""What an exchange came to that got no whole answer, and how that is told."""
+
+CLIENT_LIMIT_PAUSE_S = 0.05
+"""How long a slot rests that found no port or descriptor [s]: at once there is none either."""
+OWN_FILES = 64
+"""Descriptors that are kept for everything but the slots' sockets: the interpreter's, the
+loop's and the run's files."""
+MOST_DRAINING = 1_024
+"""Connections that may wait for their server's FIN at once, if there are descriptors for them."""
+
+_OUR_LIMITS = frozenset(
+    {
+        errno.EADDRNOTAVAIL,  # no free local port
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+    }
+)
+GIVEN_UP = Outcome.ABORTED, "given up in flight"
+"""What an abort makes of an exchange."""
+RESETS = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
+"""What a connection that was there, and is not any more, says."""
+
+
+def connect_failure(code: int | None, place: str) -> Failure:
+    """Name an errno of connect() to `place`, which is ``host:port``."""
+    what = f"connect to {place}: {os.strerror(code or errno.EIO)}"
+    if code in _OUR_LIMITS:
+        return Outcome.CLIENT_LIMIT, what
+    if code == errno.ETIMEDOUT:
+        return Outcome.CONNECT_TIMEOUT, what
+    if code in RESETS:  # a refusal has another name: this one had been accepted
+        return broken("reset", is_kept=False, is_answered=False)
+    return Outcome.CONNECT_FAILED, what
+
+
+def too_late(load: Load, place: str, *, is_connected: bool) -> Failure:
+    """Name the deadline that an exchange has met."""
+    if not is_connected and load.connect_timeout_s <= load.timeout_s:
+        why = f"connect to {place}: no answer within {load.connect_timeout_s:g} s"
+        return Outcome.CONNECT_TIMEOUT, why
+    return Outcome.TIMEOUT, f"no complete answer within {load.timeout_s:g} s"
+
+
+def broken(how: str, *, is_kept: bool, is_answered: bool) -> Failure:
+    """Name the early end of a connection.
+
+    Parameters
+    ----------
+    how : {"closed", "reset"}
+    is_kept : bool
+        Whether it had carried an exchange before.
+    is_answered : bool
+        Whether a part of the answer had come.
+    """
+    if is_kept and not is_answered:
+        return Outcome.STALE, f"the kept connection was {how} by the server"
+    where = "inside the answer" if is_answered else "without an answer"
+    outcome = Outcome.RESET if how == "reset" else Outcome.CLOSED
+    return outcome, f"{how} by the server {where}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What a transport is connected to.
+
+    Parameters
+    ----------
+    target, load
+        What is sent, and how.
+    reader : LabelReader
+        Gives the codes of label and replica.
+    recorder : Recorder
+        Takes each finished exchange, exactly once for each launch.
+    clock : Clock
+        Monotonic time [ns].
+    seed : int
+        Of the transport's random choices (lengths of connections).
+    on_idle : callable
+        Called with the slot's number after its exchange has been recorded; never from
+        within `Transport.launch`.
+    """
+
+    target: Target
+    load: Load
+    reader: LabelReader
+    recorder: Recorder
+    clock: Clock
+    seed: int
+    on_idle: Callable[[int], None]
+
+
+@unique
+class Closing(IntEnum):
+    """Who ended a connection; whoever closes first keeps its port in TIME_WAIT."""
+
+    BY_SERVER = 0
+    """The server closed or reset it."""
+    BY_US = 1
+    """We closed it: a kept one at the end, or one whose server had not closed by then."""
+    RESET = 2
+    """We reset it: its exchange had failed, or its server did not close within the grace."""
+
+    @property
+    def key(self) -> str:
+        """Name in documents."""
+        return self.name.lower()
+
+
+class Transport(Protocol):
+    """Carries exchanges in numbered slots, one at a time in each. No transport ever retries.
+
+    `closings` counts ended connections by `Closing`, where the transport can see who did it.
+
+    A slot keeps its connection between exchanges where the load's connection life says so.
+    """
+
+    name: str
+    failure: BaseException | None
+    closings: list[int]
+
+    async def open(self) -> None:
+        """Get ready to launch: resolve the name.
+
+        Raises
+        ------
+        SamplingError
+            If the target's name cannot be resolved.
+        """
+
+    def launch(self, slot: int, index: int, scheduled_ns: int | None = None) -> None:
+        """Start exchange `index` in an idle slot; does not wait.
+
+        `scheduled_ns` is when it was due by the clock; None is now. The exchange is recorded
+        exactly once, whatever happens to it, and then `on_idle` is called, both after this
+        call has returned.
+        """
+
+    def abort(self) -> None:
+        """Give up all exchanges in flight and record them as `Outcome.ABORTED`."""
+
+    async def aclose(self) -> None:
+        """Close all connections; nothing may be in flight."""

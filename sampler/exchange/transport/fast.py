@@ -1,0 +1,565 @@
+"""The fast transport: HTTP/1.1 on non-blocking sockets, the measured path.
+
+How it works. Every slot owns at most one socket that carries an exchange. A poller reports
+ready sockets in batches, and `_on_ready` moves each one through its states:
+
+    CONNECTING --writable--> SENDING --request out--> AWAITING --response whole--> IDLE
+                                                         |                      or DRAINING
+                                                         +--failure--> closed
+
+There is no task, future or timer for an exchange: deadlines are swept a few times a second.
+
+The answers of a canary repeat themselves: until the second changes in their Date, a pod's
+answers are the same bytes. Whole answers that gave a label are remembered by their bytes,
+within bounds, and one look-up then replaces parsing and labelling; everything else goes
+through `ResponseReader` and the rules. Both give the same sample for the same bytes.
+
+In fresh mode we ask the server to close (``Connection: close``) and wait for its FIN in the
+DRAINING state, while the slot goes on with its next connection. Whoever closes first keeps
+the port in TIME_WAIT for a minute; so it is the server, and we do not run out of ports. A
+server that does not close within a grace gets a reset.
+
+A fresh connection costs its packets more than anything else. On Linux the acknowledgement of
+the handshake travels with the request, and that of the answer with our FIN, as in a system
+that always has something to say (tcp(7), TCP_QUICKACK): three segments instead of five. An
+answer that comes in pieces is acknowledged at once, because a server with Nagle's algorithm
+(RFC 1122, section 4.2.3.4) holds the next piece back until then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import resource
+import select
+import socket
+import struct
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from analysis import ABSENT, Outcome
+from sampler.base.clock import NS_PER_MS, NS_PER_S
+from sampler.exchange.connection_life import Lengths
+from sampler.exchange.http1.request import encode
+from sampler.exchange.http1.response import LimitExceeded, ProtocolViolation, ResponseReader
+from sampler.exchange.overload import THROTTLED
+from sampler.exchange.transport.addresses import AddressBook
+from sampler.exchange.transport.base import (
+    CLIENT_LIMIT_PAUSE_S,
+    GIVEN_UP,
+    MOST_DRAINING,
+    OWN_FILES,
+    RESETS,
+    Closing,
+    connect_failure,
+    too_late,
+)
+from sampler.exchange.transport.connection import (
+    AWAITING,
+    CHUNK,
+    CONNECTING,
+    DRAINING,
+    IDLE,
+    SENDING,
+    Connection,
+    early_end,
+    read_failure,
+    send_failure,
+)
+from sampler.exchange.transport.poller import (
+    FAILED,
+    PEER_CLOSED,
+    READABLE,
+    EpollPoller,
+    LoopPoller,
+    Poller,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sampler.exchange.http1.response import Response
+    from sampler.exchange.transport.base import Failure, Wiring
+
+_INPUT = READABLE | PEER_CLOSED | FAILED
+SPOILT = 0x1_0000
+"""Beside the bits of a readiness mask: the connection must not carry another exchange."""
+_ENDS = PEER_CLOSED | SPOILT
+_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds (socket(7))
+_DRAIN_GRACE_NS = NS_PER_S
+_LAST_FINS_NS = NS_PER_S // 10
+_SHORTEST_SWEEP_NS = NS_PER_MS  # a timer of the loop resolves no less
+
+# Members of `Closing` as what they are: they are compared for each connection.
+_BY_SERVER, _RESET = int(Closing.BY_SERVER), int(Closing.RESET)
+
+_MOST_ANSWERS = 1_024
+_LARGEST_ANSWER = CHUNK - 1  # nothing is left unread behind a remembered answer
+
+
+class FastTransport:
+    """Carries exchanges over plain TCP.
+
+    Everything that touches an open socket's bytes stays in `_connected`, `_send`,
+    `_fail_sending`, `_read` and `_read_surplus`, because `sampler.exchange.transport.tls`
+    puts a layer in their place.
+
+    Parameters
+    ----------
+    wiring : Wiring
+        What the transport is connected to.
+    poller : {"auto", "epoll", "loop"}, default "auto"
+        How readiness is learnt; auto takes epoll where the system has it.
+    """
+
+    name = "fast"
+    _quick_ack = _QUICK_ACK
+
+    def __init__(self, wiring: Wiring, poller: str = "auto") -> None:
+        self.failure: BaseException | None = None
+        self.closings = [0] * len(Closing)
+        self._wiring = wiring
+        self._clock = wiring.clock
+        self._record = wiring.recorder.record
+        self._take = wiring.recorder.take
+        self._on_idle = wiring.on_idle
+        self._codes = wiring.reader.codes
+        load = wiring.load
+        self._answers: dict[bytes, tuple[int, int, int, bool]] = {}
+        self._keep = encode(wiring.target, close=False)
+        self._close = encode(wiring.target, close=True)
+        self._connect_timeout_ns = round(load.connect_timeout_s * NS_PER_S)
+        self._timeout_ns = round(load.timeout_s * NS_PER_S)
+        self._first_deadline_ns = min(self._connect_timeout_ns, self._timeout_ns)
+        self._place = f"{wiring.target.host}:{wiring.target.port}"
+        life = load.connection
+        # Exchanges that a connection may carry, at most; negative is without end.
+        self._life = -1 if life.longest is None else life.longest
+        self._draws_life = life.shortest != life.longest
+        self._lengths = wiring.recorder.lives = Lengths(life, wiring.seed)
+        self._slots: list[Connection | None] = [None] * load.concurrency
+        self._connections: dict[int, Connection] = {}
+        self._draining: dict[int, Connection] = {}
+        self._most_draining = MOST_DRAINING
+        self._opened = 0
+        self._addresses = AddressBook(wiring.target, load, wiring.seed)
+        wiring.recorder.remotes = self._addresses
+        self._poller_kind = poller
+        self._loop: asyncio.AbstractEventLoop
+        self._poller: Poller
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._pending = 0  # failures that are on their way through the loop
+
+    async def open(self) -> None:
+        """Resolve the name and start watching.
+
+        Raises
+        ------
+        SamplingError
+            If the target's name cannot be resolved.
+        """
+        self._loop = asyncio.get_running_loop()
+        await self._addresses.open(self._clock())
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if files != resource.RLIM_INFINITY:
+            spare = files - self._wiring.load.concurrency - OWN_FILES
+            self._most_draining = max(min(MOST_DRAINING, spare), 1)
+        use_epoll = self._poller_kind == "epoll" or (
+            self._poller_kind == "auto" and hasattr(select, "epoll")
+        )
+        kind = EpollPoller if use_epoll else LoopPoller
+        self._poller = kind(self._loop, self._on_ready)
+        self._sweep()
+
+    def launch(self, slot: int, index: int, scheduled_ns: int | None = None) -> None:
+        """Start exchange `index` in an idle slot, on its kept connection or a new one."""
+        now = self._clock()
+        if scheduled_ns is None:
+            scheduled_ns = now
+        conn = self._slots[slot]
+        if conn is None:
+            opened = self._connect(slot)
+            if isinstance(opened, OSError):
+                self._pending += 1
+                failed = (slot, index, scheduled_ns, now, self._opened - 1, opened)
+                self._loop.call_soon(self._guard, self._never_opened, *failed)
+                return
+            conn = opened
+            conn.deadline_ns = now + self._first_deadline_ns
+        else:
+            conn.deadline_ns = now + self._timeout_ns
+        conn.index = index
+        conn.scheduled_ns = scheduled_ns
+        conn.sent_ns = now
+        conn.first_byte_ns = ABSENT
+        conn.reader = None
+        conn.ordinal += 1
+        conn.left -= 1
+        conn.outgoing = self._keep if conn.left else self._close
+        if conn.state == IDLE:
+            conn.state = SENDING
+            # A failure to send must not be recorded before this call has returned.
+            failure = self._send(conn)
+            if failure is not None:
+                self._pending += 1
+                self._loop.call_soon(self._guard, self._failed_later, conn, failure)
+
+    def abort(self) -> None:
+        """Give up all exchanges in flight and record them as aborted."""
+        for conn in list(self._connections.values()):
+            if conn.state not in {IDLE, DRAINING}:
+                self._fail(conn, *GIVEN_UP)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        while self._pending:  # noqa: ASYNC110 - callbacks that are already in the loop
+            await asyncio.sleep(0)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        await self._await_fins()
+        for conn in list(self._connections.values()):
+            self._discard(conn, Closing.BY_US)
+        if hasattr(self, "_poller"):
+            self._poller.close()
+        await self._addresses.aclose()
+
+    async def _await_fins(self) -> None:
+        """Give the servers of the last exchanges a moment to close first."""
+        last_ns = self._clock() + _LAST_FINS_NS
+        while self._draining and self._clock() < last_ns:  # noqa: ASYNC110 - bounded above
+            await asyncio.sleep(_LAST_FINS_NS / NS_PER_S / 100)
+
+    def _guard(self, act: Callable[..., None], *arguments: object) -> None:
+        """Call back; a defect has no caller here, so it is kept for the engine to raise."""
+        try:
+            act(*arguments)
+        except Exception as error:  # noqa: BLE001 - raised by the engine at its next tick
+            self.failure = error
+
+    # Opening
+
+    def _connect(self, slot: int) -> Connection | OSError:
+        number = self._opened
+        family, address = self._addresses.pick(number, self._clock())
+        self._opened += 1
+        try:
+            sock = socket.SocketType(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError as error:
+            return error
+        if self._quick_ack is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, self._quick_ack, 0)
+        code = sock.connect_ex(address)
+        if code not in {0, errno.EINPROGRESS}:
+            sock.close()
+            return OSError(code, os.strerror(code))
+        left = self._life
+        if self._draws_life:
+            left = self._lengths.of(number)
+        conn = Connection(sock, slot, number, left)
+        self._slots[slot] = conn
+        self._connections[conn.fd] = conn
+        self._poller.watch(conn.fd)
+        return conn
+
+    def _never_opened(
+        self, slot: int, index: int, scheduled_ns: int, sent_ns: int, number: int, error: OSError
+    ) -> None:
+        self._pending -= 1
+        outcome, detail = connect_failure(error.errno, self._place)
+        self._record(
+            index, scheduled_ns, sent_ns, ABSENT, self._clock(), number, 0,
+            ABSENT, ABSENT, 0, outcome, detail,
+        )  # fmt: skip
+        if outcome is Outcome.CLIENT_LIMIT:
+            # Asking again at once would only spin until a port or a descriptor is free.
+            self._loop.call_later(CLIENT_LIMIT_PAUSE_S, self._guard, self._on_idle, slot)
+        else:
+            self._on_idle(slot)
+
+    # What happens on a socket
+
+    def _on_ready(self, fd: int, mask: int) -> None:
+        conn = self._connections.get(fd)
+        if conn is None:
+            return
+        try:
+            state = conn.state
+            if state == AWAITING:
+                if mask & _INPUT:
+                    self._read(conn, mask)
+            elif state == CONNECTING:
+                self._connected(conn, mask)
+            elif state == SENDING:
+                self._go_on_sending(conn, mask)
+            elif mask & _INPUT:
+                self._read_surplus(conn, mask)
+        except Exception as error:  # noqa: BLE001 - a callback has no caller: the engine raises it
+            self.failure = error
+
+    def _connected(self, conn: Connection, mask: int) -> None:
+        if mask & FAILED:
+            code = conn.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:
+                self._fail(conn, *connect_failure(code, self._place))
+                return
+        self._go_on_sending(conn, mask)
+
+    def _go_on_sending(self, conn: Connection, mask: int) -> None:
+        failure = self._send(conn)
+        if failure is not None:
+            self._fail_sending(conn, failure)
+        elif mask & _INPUT and conn.state != CONNECTING:
+            # An answer that came before the request was out is not reported a second time. If
+            # the request is still not out, it need not be read, and nothing may follow it.
+            self._read(conn, mask if conn.state == AWAITING else mask | SPOILT)
+
+    def _send(self, conn: Connection) -> Failure | None:
+        """Send what is left of the request; give the failure, if it is one."""
+        connecting = conn.state == CONNECTING
+        try:
+            sent = conn.sock.send(conn.outgoing)
+        except BlockingIOError:
+            # Subtle: a socket that is still connecting says the same, and stays so.
+            if not connecting:
+                self._poller.wants_to_write(conn.fd)
+            return None
+        except OSError as error:
+            if connecting and error.errno not in RESETS:
+                return connect_failure(error.errno, self._place)
+            return send_failure(conn, error)
+        if connecting:
+            conn.deadline_ns = conn.sent_ns + self._timeout_ns
+        if sent < len(conn.outgoing):
+            conn.outgoing = memoryview(conn.outgoing)[sent:]
+            conn.state = SENDING
+            self._poller.wants_to_write(conn.fd)
+            return None
+        conn.state = AWAITING
+        self._poller.wrote(conn.fd)
+        return None
+
+    def _fail_sending(self, conn: Connection, failure: Failure) -> None:
+        """Fail, unless the server has answered before it closed: it need not read all."""
+        data = b""
+        if failure[0] is Outcome.RESET:
+            with suppress(OSError):
+                data = conn.sock.recv(self._wiring.load.max_header_bytes)
+        if data and conn.first_byte_ns == ABSENT:
+            conn.first_byte_ns = self._clock()
+        if not data or not self._feed(conn, data, PEER_CLOSED):
+            self._fail(conn, *failure)
+
+    def _read(self, conn: Connection, mask: int) -> None:
+        while True:
+            try:
+                data = conn.sock.recv(CHUNK)
+            except BlockingIOError:
+                self._ask_for_more(conn)
+                return
+            except OSError as error:
+                self._fail(conn, *read_failure(conn, error))
+                return
+            if not data:
+                self._read_eof(conn)
+                return
+            now = self._clock()
+            if conn.first_byte_ns == ABSENT:
+                conn.first_byte_ns = now
+                answer = self._answers.get(data)
+                if answer is not None:
+                    label, replica, status_and_outcome, keep_alive = answer
+                    self._take((
+                        conn.index, conn.scheduled_ns, conn.sent_ns, now, now, conn.number,
+                        conn.ordinal, label, replica, status_and_outcome,
+                    ))  # fmt: skip
+                    if keep_alive and conn.left and not mask & _ENDS:
+                        conn.state = IDLE  # as in `_settle`, but for the price of its call
+                        self._on_idle(conn.slot)
+                    else:
+                        self._settle(conn, mask, keep_alive=keep_alive)
+                    return
+            if self._feed(conn, data, mask):
+                return
+            if len(data) < CHUNK and not mask & PEER_CLOSED:
+                self._ask_for_more(conn)
+                return
+
+    def _ask_for_more(self, conn: Connection) -> None:
+        """Acknowledge a piece of an answer at once: the next may wait for it."""
+        if self._quick_ack is not None and conn.first_byte_ns != ABSENT:
+            conn.sock.setsockopt(socket.IPPROTO_TCP, self._quick_ack, 1)
+
+    def _feed(self, conn: Connection, data: bytes, mask: int) -> bool:
+        """Take bytes the slow way; give whether the exchange has ended."""
+        is_first = conn.reader is None
+        if conn.reader is None:
+            conn.reader = ResponseReader(
+                bodyless=self._wiring.target.method == "HEAD",
+                max_header_bytes=self._wiring.load.max_header_bytes,
+                max_body_bytes=self._wiring.load.max_body_bytes,
+            )
+        try:
+            response = conn.reader.feed(data)
+        except ProtocolViolation as error:
+            self._fail(conn, Outcome.PROTOCOL, str(error))
+            return True
+        except LimitExceeded as error:
+            self._fail(conn, Outcome.TOO_LARGE, str(error))
+            return True
+        if response is None:
+            return False
+        if len(data) == CHUNK and self._has_more(conn):
+            mask |= SPOILT  # what is left unread must not be taken for the next answer
+        self._complete(conn, response, mask, data if is_first else None)
+        return True
+
+    def _has_more(self, conn: Connection) -> bool:
+        """Whether bytes, or the end, lie behind a read that filled its buffer."""
+        try:
+            conn.sock.recv(1, socket.MSG_PEEK)
+        except OSError:  # nothing yet, or a failure, which the next read meets
+            return False
+        return True
+
+    def _remember(self, data: bytes, response: Response, label: int, replica: int) -> None:
+        """Keep what a whole answer came to."""
+        status = response.head.status
+        if label == ABSENT or len(data) > _LARGEST_ANSWER or status in THROTTLED:
+            return
+        if len(self._answers) >= _MOST_ANSWERS:
+            self._answers.clear()
+        self._answers[data] = label, replica, status << 8 | Outcome.OK, response.keep_alive
+
+    def _read_eof(self, conn: Connection) -> None:
+        reader = conn.reader
+        try:
+            response = None if reader is None else reader.feed_eof()
+        except ProtocolViolation as error:
+            self._fail(conn, Outcome.PROTOCOL, str(error))
+        except LimitExceeded as error:
+            self._fail(conn, Outcome.TOO_LARGE, str(error))
+        else:
+            if response is not None:
+                self._complete(conn, response, PEER_CLOSED)
+            else:
+                self._fail(conn, *early_end(conn))
+
+    def _read_surplus(self, conn: Connection, mask: int) -> None:
+        """Close a connection that has nothing more to say; drop what it says all the same."""
+        if not mask & (PEER_CLOSED | FAILED):
+            try:
+                data = conn.sock.recv(CHUNK)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if data and conn.state == DRAINING:
+                return
+        self._discard(conn, _BY_SERVER)
+
+    # Ends
+
+    def _complete(
+        self, conn: Connection, response: Response, mask: int, whole: bytes | None = None
+    ) -> None:
+        """Record an answer; `whole` is all of it, if it came in one piece."""
+        head = response.head
+        if head.status in THROTTLED:
+            self._wiring.recorder.throttled = head.headers
+        label, replica = self._codes(head.status, head.headers, response.body)
+        if whole is not None:
+            self._remember(whole, response, label, replica)
+        outcome, detail = Outcome.OK, None
+        if label == ABSENT:
+            outcome = Outcome.UNLABELLED
+            reader = self._wiring.reader
+            detail = reader.describe_missing(head.status, head.headers, response.body)
+        self._record(
+            conn.index, conn.scheduled_ns, conn.sent_ns, conn.first_byte_ns, self._clock(),
+            conn.number, conn.ordinal, label, replica, head.status, outcome, detail,
+        )  # fmt: skip
+        self._settle(conn, mask, keep_alive=response.keep_alive)
+
+    def _settle(self, conn: Connection, mask: int, *, keep_alive: bool) -> None:
+        """Keep, close or drain a connection whose exchange is complete; free its slot."""
+        if mask & SPOILT:
+            self._poller.wrote(conn.fd)  # what is left of the request, if anything, stays here
+        if mask & PEER_CLOSED:
+            if conn.left:
+                self._cut(conn)
+            self._discard(conn, _BY_SERVER)
+        elif not conn.left:
+            self._drain(conn)
+        elif keep_alive and not mask & SPOILT:
+            conn.state = IDLE
+        else:
+            self._cut(conn)
+            self._drain(conn)
+        self._on_idle(conn.slot)
+
+    def _cut(self, conn: Connection) -> None:
+        """Note that the server ended a connection on which more was planned."""
+        self._wiring.recorder.cut(conn.number, conn.ordinal)
+
+    def _fail(self, conn: Connection, outcome: Outcome, detail: str) -> None:
+        status = 0
+        if conn.reader is not None and conn.reader.head is not None:
+            status = conn.reader.head.status
+        self._record(
+            conn.index, conn.scheduled_ns, conn.sent_ns, conn.first_byte_ns, self._clock(),
+            conn.number, conn.ordinal, ABSENT, ABSENT, status, outcome, detail,
+        )  # fmt: skip
+        # The peer may still be at work on what nobody waits for: a reset tells it.
+        closed_by_peer = outcome in {Outcome.CLOSED, Outcome.STALE, Outcome.RESET}
+        self._discard(conn, Closing.BY_SERVER if closed_by_peer else Closing.RESET)
+        self._on_idle(conn.slot)
+
+    def _failed_later(self, conn: Connection, failure: Failure) -> None:
+        self._pending -= 1
+        # Subtle: an abort may have come between the failure and this callback.
+        if self._connections.get(conn.fd) is conn:
+            self._fail(conn, *failure)
+
+    def _drain(self, conn: Connection) -> None:
+        """Wait for the server's FIN, beside the slot's next exchange."""
+        if len(self._draining) >= self._most_draining:
+            self._discard(next(iter(self._draining.values())), Closing.RESET)
+        conn.state = DRAINING
+        conn.deadline_ns = self._clock() + _DRAIN_GRACE_NS
+        self._slots[conn.slot] = None
+        self._draining[conn.fd] = conn
+
+    def _discard(self, conn: Connection, closing: int) -> None:
+        self.closings[closing] += 1
+        if self._slots[conn.slot] is conn:
+            self._slots[conn.slot] = None
+        del self._connections[conn.fd]
+        self._draining.pop(conn.fd, None)
+        self._poller.forget(conn.fd)
+        if closing == _RESET:
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        conn.sock.close()
+
+    def _late(self) -> list[Connection]:
+        now = self._clock()
+        return [conn for conn in self._connections.values() if conn.deadline_ns <= now]
+
+    def _sweep(self) -> None:
+        """End what is past its deadline, and come back a few times within each timeout."""
+        late = self._late()
+        if late:
+            # If this process stood still, answers that came in time have not been read yet.
+            self._poller.catch_up()
+            late = self._late()
+        for conn in late:
+            if conn.state in {CONNECTING, SENDING, AWAITING}:
+                is_connected = conn.state != CONNECTING
+                failure = too_late(self._wiring.load, self._place, is_connected=is_connected)
+                self._fail(conn, *failure)
+            elif conn.state == DRAINING:
+                self._discard(conn, Closing.RESET)
+        shortest_ns = min(self._connect_timeout_ns, self._timeout_ns, _DRAIN_GRACE_NS)
+        wait_ns = max(shortest_ns // 20, _SHORTEST_SWEEP_NS)
+        self._sweeper = self._loop.call_later(wait_ns / NS_PER_S, self._guard, self._sweep)

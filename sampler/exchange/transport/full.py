@@ -1,0 +1,557 @@
+"""The full transport: exchanges by aiohttp, a second client to compare the first with.
+
+How it works. Each slot has a session of its own over a connector that holds one connection,
+so that a connection belongs to a slot. The connector sees each exchange take its connection:
+there connections are numbered, their lengths drawn, and the last request on one is told to
+say ``Connection: close``. An exchange is one task, whose end records the sample.
+
+What aiohttp does by itself and must not do here is switched off: it repeats an idempotent
+request whose connection broke, keeps cookies, follows redirects and reads the environment.
+Its errors become outcomes in one place, `_translate`; an error that is not listed there is a
+defect, ends up in `FullTransport.failure` and must end the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import count
+from typing import TYPE_CHECKING
+
+import aiohttp
+from aiohttp import hdrs
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from yarl import URL
+
+from analysis import ABSENT, Outcome
+from sampler.base.errors import SamplingError, UsageError
+from sampler.exchange.connection_life import Lengths
+from sampler.exchange.http1.request import header_fields
+from sampler.exchange.http1.response import UPGRADED, LimitExceeded, ProtocolViolation, decompress
+from sampler.exchange.overload import THROTTLED
+from sampler.exchange.transport.addresses import AddressBook
+from sampler.exchange.transport.base import (
+    CLIENT_LIMIT_PAUSE_S,
+    GIVEN_UP,
+    broken,
+    connect_failure,
+    too_late,
+)
+from sampler.exchange.transport.trust import client_context, tls_reason
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
+    from sampler.base.clock import Clock
+    from sampler.exchange.transport.base import Wiring
+
+_NEVER_S = 1e9  # for limits of aiohttp's own that another limit replaces
+_STALL_S = 0.05
+_TOO_MANY_FIELDS = "Too many headers received"
+_BAD_STATUS_LINE = "Bad status line:"
+_AUTO_HEADERS = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE, hdrs.USER_AGENT)
+
+
+@dataclass(slots=True, eq=False)
+class _Exchange:
+    """One launched request until it is recorded."""
+
+    slot: int
+    index: int
+    scheduled_ns: int
+    sent_ns: int
+    first_byte_ns: int = ABSENT
+    done_ns: int = ABSENT
+    status: int = 0
+    line_error: BaseException | None = None  # what aiohttp held against the connection
+    is_recorded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How an exchange ended."""
+
+    outcome: Outcome
+    detail: str | None = None
+    label: int = ABSENT
+    replica: int = ABSENT
+
+
+class _Addresses(AbstractResolver):
+    """Numbers the connections of a slot, and gives each its address.
+
+    Parameters
+    ----------
+    book : AddressBook
+        Where connections go.
+    numbers : iterator of int
+        Of the connections of all slots.
+    clock : Clock
+        Monotonic time.
+    """
+
+    def __init__(self, book: AddressBook, numbers: Iterator[int], clock: Clock) -> None:
+        self._book = book
+        self._numbers = numbers
+        self._clock = clock
+        self._number: int | None = None
+
+    def number(self) -> int:
+        """Give the number of the connection that was resolved last, or one of its own."""
+        number, self._number = self._number, None
+        return next(self._numbers) if number is None else number
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,  # noqa: ARG002 - there is one port
+        family: socket.AddressFamily = socket.AF_UNSPEC,
+    ) -> list[ResolveResult]:
+        """Give the address of one connection; aiohttp asks for names only, not for addresses."""
+        self._number = next(self._numbers)
+        family, address = self._book.pick(self._number, self._clock())
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address[0],
+                port=address[1],
+                family=family,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+        ]
+
+    async def close(self) -> None:
+        """Do nothing: the transport owns the addresses."""
+
+
+class _Line(aiohttp.TCPConnector):
+    """The connection of one slot: one at a time, numbered, of a drawn length."""
+
+    def __init__(
+        self,
+        lengths: Lengths,
+        addresses: _Addresses,
+        context: ssl.SSLContext | None,
+    ) -> None:
+        super().__init__(
+            limit=1,
+            ssl=True if context is None else context,
+            resolver=addresses,
+            use_dns_cache=False,
+            happy_eyeballs_delay=None,  # never two connections for one request
+            keepalive_timeout=_NEVER_S,
+        )
+        self._addresses = addresses
+        self._lengths = lengths
+        self._left = ABSENT
+        self.protocol: ResponseHandler | None = None
+        self.is_connected = False
+        self.number = ABSENT
+        self.ordinal = 0
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
+    ) -> Connection:
+        """Give the connection for a request, the open one if it is still there."""
+        self.is_connected = False
+        connection = await super().connect(req, traces, timeout)
+        protocol = connection.protocol
+        if protocol is not None and protocol is self.protocol and protocol.should_close:
+            # More came on the idle connection than was asked for; aiohttp would take it for
+            # the next answer.
+            connection.close()
+            connection = await super().connect(req, traces, timeout)
+        if connection.protocol is self.protocol:
+            self.ordinal += 1
+        else:
+            self.protocol = connection.protocol
+            self.number = self._addresses.number()
+            self.ordinal = 0
+            self._left = self._lengths.of(self.number)
+        self.is_connected = True
+        self._left -= 1  # below 0 is without end
+        if self._left == 0 and self.protocol is not None:
+            req.headers[hdrs.CONNECTION] = "close"
+            self.protocol.force_close()
+        return connection
+
+    def place(self) -> tuple[int, int]:
+        """Give connection number and ordinal of the exchange that has just ended.
+
+        An attempt that found no connection has a number of its own: nothing depends on it.
+        """
+        return (self.number, self.ordinal) if self.is_connected else (self._addresses.number(), 0)
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """What a slot keeps between its exchanges."""
+
+    line: _Line
+    session: aiohttp.ClientSession
+    exchange: _Exchange | None = None
+    task: asyncio.Task[_Ending] | None = field(default=None)
+
+
+@asynccontextmanager
+async def _within(seconds: float) -> AsyncIterator[None]:
+    """End what takes longer by a `TimeoutError`, but for what came while this process stood still.
+
+    A timer that is late by more than a stall says that nothing was read meanwhile: what came in
+    time gets the moment that reading it takes.
+    """
+    loop = asyncio.get_running_loop()
+    due_s = loop.time() + seconds
+
+    def expire() -> None:
+        now_s = loop.time()
+        if now_s - due_s <= _STALL_S:
+            limit.reschedule(now_s)
+        else:
+            timers.append(loop.call_later(_STALL_S, limit.reschedule, now_s))
+
+    timers = [loop.call_at(due_s, expire)]
+    try:
+        async with asyncio.timeout(None) as limit:
+            yield
+    finally:
+        for timer in timers:
+            timer.cancel()
+
+
+class FullTransport:
+    """Carries exchanges over aiohttp; implements `sampler.exchange.transport.base.Transport`.
+
+    Parameters
+    ----------
+    wiring : Wiring
+        What the transport is connected to.
+
+    Attributes
+    ----------
+    failure : BaseException or None
+        A defect of the transport, or of aiohttp, that is not an outcome of an exchange. It
+        must end the run; the exchange that met it is recorded as aborted.
+
+    Raises
+    ------
+    UsageError
+        If the target's file of authorities cannot be used, or its address has a zone.
+
+    Notes
+    -----
+    The client closes first when a connection has carried its last request: aiohttp does not
+    wait for the peer's FIN, so TIME_WAIT is on this side.
+    """
+
+    name = "full"
+
+    def __init__(self, wiring: Wiring) -> None:
+        target, load = wiring.target, wiring.load
+        if "%" in target.host:
+            raise UsageError(
+                f"aiohttp cannot connect to {target.host}, an address with a zone",
+                hint="ask it with --transport fast",
+            )
+        self.failure: BaseException | None = None
+        self.closings: list[int] = []  # aiohttp does not say who closed
+        self._wiring = wiring
+        self._load = load
+        self._url = URL(
+            f"{'https' if target.is_tls else 'http'}://{target.authority}{target.request_target}",
+            encoded=True,
+        )
+        self._place = f"{target.host}:{target.port}"
+        self._addresses = AddressBook(target, load, wiring.seed)
+        wiring.recorder.remotes = self._addresses
+        self._context = client_context(target) if target.is_tls else None
+        self._numbers = count()
+        self._lengths = wiring.recorder.lives = Lengths(load.connection, wiring.seed)
+        self._slots: dict[int, _Slot] = {}
+        self._tasks: set[asyncio.Task[_Ending]] = set()
+
+    async def open(self) -> None:
+        """Get ready to launch: resolve the name.
+
+        Raises
+        ------
+        SamplingError
+            If the target's name cannot be resolved, or this aiohttp offers no way to keep it
+            from repeating requests.
+        """
+        await self._addresses.open(self._wiring.clock())
+        async with aiohttp.ClientSession() as probe:
+            if not hasattr(probe, "_retry_connection"):
+                raise SamplingError(
+                    f"aiohttp {aiohttp.__version__} repeats failed requests by itself, and the "
+                    "switch that this version of weighbridge knows is gone",
+                    hint="use --transport fast, or another version of aiohttp",
+                )
+
+    def launch(self, slot: int, index: int, scheduled_ns: int | None = None) -> None:
+        """Start exchange `index` in an idle slot; does not wait."""
+        place = self._slots.get(slot)
+        if place is None:
+            place = self._slots[slot] = self._new_slot()
+        now = self._wiring.clock()
+        exchange = _Exchange(slot, index, now if scheduled_ns is None else scheduled_ns, now)
+        place.exchange = exchange
+        task = asyncio.get_running_loop().create_task(self._carry(place, exchange))
+        place.task = task
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._on_done(place, exchange, done))
+
+    def abort(self) -> None:
+        """Give up all exchanges in flight and record them as `Outcome.ABORTED`."""
+        in_flight = [
+            (place, place.exchange, place.task)
+            for place in self._slots.values()
+            if place.exchange is not None
+        ]
+        for place, exchange, task in in_flight:
+            if task is not None:
+                task.cancel()
+            self._finish(place, exchange, _Ending(*GIVEN_UP))
+
+    async def aclose(self) -> None:
+        """Close all connections; nothing may be in flight."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for place in self._slots.values():
+            await place.session.close()
+        self._slots.clear()
+        await self._addresses.aclose()
+
+    def _new_slot(self) -> _Slot:
+        load = self._load
+        addresses = _Addresses(self._addresses, self._numbers, self._wiring.clock)
+        line = _Line(self._lengths, addresses, self._context)
+        session = aiohttp.ClientSession(
+            connector=line,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+            skip_auto_headers=_AUTO_HEADERS,
+            # Above the threshold aiohttp would round the instant up to whole seconds.
+            timeout=aiohttp.ClientTimeout(
+                total=None, connect=load.connect_timeout_s, ceil_threshold=_NEVER_S
+            ),
+            max_line_size=load.max_header_bytes,
+            max_field_size=load.max_header_bytes,
+        )
+        session._retry_connection = False  # noqa: SLF001 - no public switch; `open` checked it
+        return _Slot(line, session)
+
+    async def _carry(self, place: _Slot, exchange: _Exchange) -> _Ending:
+        try:
+            async with _within(self._load.timeout_s):
+                headers, body = await self._ask(place, exchange)
+        except (aiohttp.ClientError, OSError, LimitExceeded, ProtocolViolation) as error:
+            exchange.done_ns = self._wiring.clock()
+            return self._translate(error, place.line, exchange)
+        exchange.done_ns = self._wiring.clock()
+        return self._label(exchange.status, headers, body)
+
+    async def _ask(
+        self, place: _Slot, exchange: _Exchange
+    ) -> tuple[tuple[tuple[bytes, bytes], ...], bytes]:
+        target = self._wiring.target
+        response = await place.session.request(
+            target.method,
+            self._url,
+            headers=header_fields(target),
+            # As a file: aiohttp sends that in pieces, and may be answered in between.
+            data=BytesIO(target.body) if target.body else None,
+            allow_redirects=False,
+        )
+        try:
+            exchange.first_byte_ns = self._wiring.clock()
+            exchange.status = response.status
+            headers = response.raw_headers
+            self._check_head(exchange.status, headers)
+            packed = await self._read_body(response)
+            coding = next((v for k, v in headers if k.lower() == b"content-encoding"), None)
+            body = decompress(coding, packed, self._load.max_body_bytes)
+        finally:
+            if place.line.protocol is not None:
+                exchange.line_error = place.line.protocol.exception()
+            response.close()  # clears that exception
+            if exchange.status < 200 and place.line.protocol is not None:
+                place.line.protocol.close()  # aiohttp keeps it, as if it had been an answer
+        if isinstance(exchange.line_error, aiohttp.ClientOSError):
+            # aiohttp takes a reset for the end of a body that ends with its connection.
+            raise exchange.line_error
+        return headers, body
+
+    def _check_head(self, status: int, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+        if status == 101:
+            raise ProtocolViolation(UPGRADED)
+        if status < 100:
+            raise ProtocolViolation(f"not an HTTP/1 response: {status:03d} is no status")
+        # aiohttp limits each line, not the header as a whole.
+        limit = self._load.max_header_bytes
+        if sum(len(name) + len(value) + 4 for name, value in headers) > limit:
+            raise LimitExceeded(f"the response header is larger than {limit} bytes")
+
+    async def _read_body(self, response: aiohttp.ClientResponse) -> bytes:
+        limit = self._load.max_body_bytes
+        parts: list[bytes] = []
+        size = 0
+        if not response.content.at_eof() and (response.content_length or 0) > limit:
+            raise LimitExceeded(f"the response body is larger than {limit} bytes")
+        while part := await response.content.readany():
+            size += len(part)
+            if size > limit:
+                raise LimitExceeded(f"the response body is larger than {limit} bytes")
+            parts.append(part)
+        return b"".join(parts)
+
+    def _label(self, status: int, headers: tuple[tuple[bytes, bytes], ...], body: bytes) -> _Ending:
+        if status in THROTTLED:
+            self._wiring.recorder.throttled = headers
+        reader = self._wiring.reader
+        label, replica = reader.codes(status, headers, body)
+        if label != ABSENT:
+            return _Ending(Outcome.OK, None, label, replica)
+        detail = reader.describe_missing(status, headers, body)
+        return _Ending(Outcome.UNLABELLED, detail, label, replica)
+
+    def _translate(self, error: BaseException, line: _Line, exchange: _Exchange) -> _Ending:
+        """Give the outcome that an error of the library or the system stands for.
+
+        The one table; a more special error comes before its base class.
+        """
+        match error:
+            case LimitExceeded():
+                return _Ending(Outcome.TOO_LARGE, str(error))
+            case ProtocolViolation():
+                return _Ending(Outcome.PROTOCOL, str(error))
+            case aiohttp.ConnectionTimeoutError():
+                return _Ending(*too_late(self._load, self._place, is_connected=False))
+            case TimeoutError() if not isinstance(error, aiohttp.ClientOSError):
+                if isinstance(exchange.line_error, HttpProcessingError):
+                    # aiohttp does not wake the reader of a body whose chunks are malformed.
+                    return self._bad_message(exchange.line_error)
+                late = too_late(self._load, self._place, is_connected=line.is_connected)
+                return _Ending(*late)
+            case aiohttp.ClientConnectorError():
+                return self._connect_error(error)
+            case aiohttp.ClientOSError() if isinstance(error.__cause__, ssl.SSLError):
+                # TLS 1.3: a server that wants a certificate says so after the handshake.
+                return self._refusal(tls_reason(error.__cause__))
+            case aiohttp.ServerDisconnectedError() | aiohttp.ClientConnectionResetError():
+                heard = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(
+                    error.message, str
+                )
+                return _broken("closed", line, exchange, heard=heard)
+            case aiohttp.ClientOSError() | ConnectionResetError():
+                return _broken("reset", line, exchange)
+            case aiohttp.ClientPayloadError() if isinstance(
+                exchange.line_error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError
+            ):
+                return self._translate(exchange.line_error, line, exchange)
+            case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError():
+                return self._bad_message(error)
+        raise error
+
+    def _connect_error(self, error: aiohttp.ClientConnectorError) -> _Ending:
+        cause = error.os_error
+        if isinstance(cause, ssl.SSLError):
+            return self._refusal(tls_reason(cause))
+        if cause.errno is None:
+            return self._refusal(str(cause))
+        outcome, detail = connect_failure(cause.errno, self._place)
+        if outcome is Outcome.RESET and self._context is not None:
+            return self._refusal(os.strerror(cause.errno))  # within the handshake
+        return _Ending(outcome, detail)
+
+    def _refusal(self, reason: str) -> _Ending:
+        return _Ending(Outcome.CONNECT_FAILED, f"connect to {self._place}: {reason}")
+
+    def _bad_message(self, error: BaseException) -> _Ending:
+        causes = list(_causes(error))
+        if any(isinstance(cause, LineTooLong) for cause in causes):
+            limit = self._load.max_header_bytes
+            return _Ending(Outcome.TOO_LARGE, f"the response header is larger than {limit} bytes")
+        reasons = [cause.message for cause in causes if isinstance(cause, HttpProcessingError)]
+        reason = (reasons or [str(error)])[-1]
+        if reason == _TOO_MANY_FIELDS:
+            return _Ending(Outcome.TOO_LARGE, "the response has more fields than aiohttp takes")
+        # Several lines: a heading, the reason, what came, and a mark below the place.
+        lines = [line.strip() for line in reason.splitlines()]
+        told = [line.rstrip(":") for line in lines if line not in {"", "^", _BAD_STATUS_LINE}]
+        return _Ending(Outcome.PROTOCOL, f"not an HTTP/1 response: {': '.join(told[:2])[:200]}")
+
+    def _on_done(self, place: _Slot, exchange: _Exchange, task: asyncio.Task[_Ending]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            self._finish(place, exchange, _Ending(*GIVEN_UP))
+            return
+        failure = task.exception()
+        if failure is not None:
+            self.failure = self.failure or failure
+            self._finish(place, exchange, _Ending(Outcome.ABORTED, f"a defect: {failure!r}"))
+            return
+        self._finish(place, exchange, task.result())
+
+    def _finish(self, place: _Slot, exchange: _Exchange, ending: _Ending) -> None:
+        if exchange.is_recorded:  # an aborted task ends later than its exchange
+            return
+        exchange.is_recorded = True
+        place.exchange = place.task = None
+        connection, ordinal = place.line.place()
+        self._wiring.recorder.record(
+            exchange.index,
+            exchange.scheduled_ns,
+            exchange.sent_ns,
+            exchange.first_byte_ns,
+            exchange.done_ns if exchange.done_ns != ABSENT else self._wiring.clock(),
+            connection,
+            ordinal,
+            ending.label,
+            ending.replica,
+            exchange.status,
+            ending.outcome,
+            ending.detail,
+        )
+        if ending.outcome is Outcome.CLIENT_LIMIT:
+            # Asking again at once would only spin until a port or a descriptor is free.
+            loop = asyncio.get_running_loop()
+            loop.call_later(CLIENT_LIMIT_PAUSE_S, self._free, exchange.slot)
+        else:
+            self._free(exchange.slot)
+
+    def _free(self, slot: int) -> None:
+        """Say that a slot is idle; a defect has no caller here, so it is kept for the engine."""
+        try:
+            self._wiring.on_idle(slot)
+        except Exception as error:  # noqa: BLE001 - raised by the engine at its next tick
+            self.failure = self.failure or error
+
+
+def _broken(how: str, line: _Line, exchange: _Exchange, *, heard: bool = False) -> _Ending:
+    """Name the early end of a connection; `heard` if a part of a head came."""
+    is_kept = line.is_connected and line.ordinal > 0
+    is_answered = heard or exchange.first_byte_ns != ABSENT
+    return _Ending(*broken(how, is_kept=is_kept, is_answered=is_answered))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Walk from an error to what caused it."""
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__

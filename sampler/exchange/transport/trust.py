@@ -1,0 +1,46 @@
+"""Whom a TLS connection believes, and how a refusal is told."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from sampler.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from sampler.plan.target import Target
+
+
+def client_context(target: Target) -> ssl.SSLContext:
+    """Make the TLS settings for a target.
+
+    Certificate and host name are verified (RFC 6125) against the authorities of the system,
+    or against those of ``target.cacert`` alone, unless ``target.insecure``. HTTP/1.1 is all
+    that is offered in ALPN (RFC 7301), because it is all that is spoken here.
+
+    Raises
+    ------
+    UsageError
+        If the file of authorities cannot be read or holds no certificate.
+    """
+    try:
+        context = ssl.create_default_context(cafile=target.cacert)
+    except (OSError, ssl.SSLError) as error:
+        # Subtle: SSLError is an OSError too, and says nothing of use about a file of nonsense.
+        reason = "no certificate in it" if isinstance(error, ssl.SSLError) else error.strerror
+        raise UsageError(
+            f"--cacert {target.cacert}: {reason}",
+            hint="give the certificates of the authorities to trust as a PEM file",
+        ) from error
+    context.set_alpn_protocols(["http/1.1"])
+    if target.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def tls_reason(error: ssl.SSLError) -> str:
+    """Say in words why TLS failed, with the certificate's own reason where it is that."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate: {error.verify_message}"
+    return f"TLS: {error.reason or error.strerror}"

@@ -1,0 +1,1 @@
+"""The live source: the API server, its objects, and what changes meanwhile."""

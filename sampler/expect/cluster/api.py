@@ -1,0 +1,348 @@
+"""A Kubernetes API server, as a reader: get, list and watch, and nothing else.
+
+Objects stay the plain mappings that the server sends. Credentials that are not accepted any more
+are renewed once for each request (`sampler.expect.cluster.credentials`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Self
+
+from sampler.base.errors import ClusterError, ExpectationError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from types import TracebackType
+
+    from sampler.expect.cluster.credentials import Access
+    from sampler.expect.cluster.resources import Resource
+
+TIMEOUT_S = 10.0
+"""How long the API server may take for an answer [s]."""
+
+_PAGE = 500
+_MOST_PAGES = 200
+_WATCH_S = 300
+_SELDOM_S = 2.0
+"""Credentials are renewed no more often than this [s]: streams that fail are many."""
+
+
+class UnauthorizedError(UsageError):
+    """The server does not accept the credentials."""
+
+
+class ForbiddenError(ExpectationError):
+    """The account may not read something."""
+
+
+class GoneError(Exception):
+    """A watch is too old for the server: what it watches has to be listed again."""
+
+
+class AbsentError(Exception):
+    """The server does not have such a resource."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All objects of a resource in a namespace.
+
+    Parameters
+    ----------
+    items : list of dict
+        Each with its kind.
+    version : str
+        Where a watch goes on from.
+    """
+
+    items: list[dict[str, Any]]
+    version: str
+
+
+class Events:
+    """The events of a watch: an asynchronous iterator of type and object, to be closed.
+
+    Parameters
+    ----------
+    read : callable
+        Gives the next line; nothing at the end.
+    close : callable
+        Gives the connection up.
+    resource : Resource
+        What is watched.
+    """
+
+    def __init__(
+        self, read: Callable[[], Awaitable[bytes]], close: Callable[[], None], resource: Resource
+    ) -> None:
+        self._read = read
+        self._resource = resource
+        self.close = close
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> tuple[str, dict[str, Any]]:
+        while line := await self._read():
+            if line.strip():
+                return _event(line, self._resource)
+        raise StopAsyncIteration
+
+
+class Cluster:
+    """A connection to the API server; an asynchronous context.
+
+    Parameters
+    ----------
+    access : Access
+        Server and credentials.
+    timeout_s : float
+        How long an answer may take [s].
+    """
+
+    def __init__(self, access: Access, timeout_s: float = TIMEOUT_S) -> None:
+        self.access = access
+        self._timeout_s = timeout_s
+        self._client: Any = None
+        self._clients = AsyncExitStack()
+        self._renewing = asyncio.Lock()
+        self._renewals = 0
+        self._tried_s = -_SELDOM_S
+
+    async def __aenter__(self) -> Self:
+        self._connect()
+        return self
+
+    def _connect(self) -> None:
+        """Make a client with the certificates of now; streams of earlier ones stay open."""
+        from kubernetes_asyncio.client import ApiClient  # noqa: PLC0415 - an extra, and heavy
+
+        try:
+            client = ApiClient(self.access.configuration)
+        except (OSError, ssl.SSLError) as error:
+            raise UsageError(
+                f"the certificates of {self.access.configuration.host} cannot be used: {error}",
+                hint="see certificate-authority and client-certificate in the kubeconfig",
+            ) from error
+        client.user_agent = "weighbridge"
+        self._clients.push_async_callback(client.close)
+        self._client = client
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._clients.aclose()
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Read a JSON document of the API.
+
+        Raises
+        ------
+        ForbiddenError
+            If the account may not.
+        AbsentError
+            If it is not there.
+        GoneError
+            If the continuation has expired.
+        ClusterError
+            If the server cannot be reached, takes too long, or gives something else.
+        """
+        document: dict[str, Any] = await self._admitted(
+            lambda: self._guarded(self._get(path, query or {}), path)
+        )
+        return document
+
+    async def _admitted(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        """Ask; if the credentials are not accepted, once more with new ones."""
+        if self.access.origin.is_stale():
+            await self._renew(self._renewals)
+        known = self._renewals
+        try:
+            return await ask()
+        except UnauthorizedError:
+            if not await self._renew(known):
+                raise
+        return await ask()
+
+    async def _renew(self, known: int) -> bool:
+        """Renew the credentials, unless somebody did since; say whether there are other ones."""
+        async with self._renewing:
+            if self._renewals != known:
+                return True
+            if monotonic() - self._tried_s < _SELDOM_S:
+                return False
+            self._tried_s = monotonic()
+            before, certificate = self.access.identity(), self.access.certificate()
+            await self.access.origin.renew(self.access.configuration)
+            if self.access.identity() == before:
+                return False
+            if self.access.certificate() != certificate:
+                self._connect()
+            self._renewals += 1
+            return True
+
+    async def list(self, resource: Resource, namespace: str) -> Listing:
+        """List a resource in a namespace, page by page.
+
+        Raises
+        ------
+        ForbiddenError, AbsentError, ClusterError
+            As `get`.
+        """
+        for _ in range(2):
+            try:
+                return await self._pages(resource, namespace)
+            except GoneError:
+                continue  # a continuation expired between two pages: once more from the start
+        raise ClusterError(
+            f"{resource.plural} in {namespace} change faster than they can be listed",
+            hint="try again",
+        )
+
+    async def _pages(self, resource: Resource, namespace: str) -> Listing:
+        items: list[dict[str, Any]] = []
+        query = {"limit": str(_PAGE)}
+        for _ in range(_MOST_PAGES):
+            page = await self.get(resource.path(namespace), query)
+            items += map(resource.complete, page.get("items") or ())
+            metadata = page.get("metadata") or {}
+            if not metadata.get("continue"):
+                return Listing(items, str(metadata.get("resourceVersion", "")))
+            query["continue"] = str(metadata["continue"])
+        raise ClusterError(
+            f"there are more than {_PAGE * _MOST_PAGES} {resource.plural} in {namespace}",
+            hint="declare the split with --expect",
+        )
+
+    async def watch(self, resource: Resource, namespace: str, version: str) -> Events:
+        """Open a stream of what happens after `version`; it is open when this returns.
+
+        Returns
+        -------
+        Events
+            Raises like this, too.
+
+        Raises
+        ------
+        GoneError
+            If `version` is too old.
+        ForbiddenError, AbsentError, ClusterError
+            As `get`.
+        """
+        query = {
+            "watch": "true",
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(_WATCH_S),
+        }
+        path = resource.path(namespace)
+        response = await self._admitted(lambda: self._guarded(self._open(path, query), path))
+
+        async def read() -> bytes:
+            work = response.content.readline()
+            line: bytes = await self._guarded(work, path, _WATCH_S + self._timeout_s)
+            return line
+
+        return Events(read, response.close, resource)
+
+    async def _get(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+        response = await self._open(path, query)
+        try:
+            document = json.loads(await response.read())
+        finally:
+            response.release()
+        if not isinstance(document, dict):
+            raise ValueError("it is no JSON object")  # noqa: TRY004 - wrong text, not a wrong type
+        return document
+
+    async def _open(self, path: str, query: Mapping[str, str]) -> Any:
+        import aiohttp  # noqa: PLC0415 - heavy, and here already with kubernetes-asyncio
+
+        response = await self._client.call_api(
+            path,
+            "GET",
+            query_params=list(query.items()),
+            header_params={"Accept": "application/json"},
+            auth_settings=["BearerToken"],
+            _preload_content=False,
+            _request_timeout=aiohttp.ClientTimeout(total=None, connect=self._timeout_s),
+        )
+        if response.status != 200:
+            body = await response.read()
+            response.release()
+            _refuse(response.status, body, path)
+        return response
+
+    async def _guarded(self, work: Any, path: str, timeout_s: float | None = None) -> Any:
+        """Wait for an answer, and give every way in which it fails a name and a remedy."""
+        import aiohttp  # noqa: PLC0415 - as above
+
+        server = self.access.configuration.host
+        limit = self._timeout_s if timeout_s is None else timeout_s
+        try:
+            # Not wait_for: before Python 3.12 it may swallow a cancellation.
+            async with asyncio.timeout(limit):
+                return await work
+        except TimeoutError as error:
+            raise ClusterError(
+                f"the API server {server} did not answer within {limit:g} s ({path})",
+                hint="see whether kubectl get --raw /readyz is as slow; try again",
+            ) from error
+        except aiohttp.ClientError as error:
+            raise ClusterError(
+                f"the API server {server} cannot be reached: {error}",
+                hint="see kubectl cluster-info, the VPN, and --context",
+            ) from error
+        except ValueError as error:
+            raise ClusterError(
+                f"the API server {server} gave no JSON for {path}: {error}",
+                hint="is it the API server, and no proxy's page? kubectl get --raw " + path,
+            ) from error
+
+
+def _event(line: bytes, resource: Resource) -> tuple[str, dict[str, Any]]:
+    try:
+        event = json.loads(line)
+        kind, body = event["type"], event["object"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ClusterError(f"a watch of {resource.plural} gave {line[:60]!r}") from error
+    if kind == "ERROR":
+        _refuse(body.get("code", 500), json.dumps(body).encode(), f"watch of {resource.plural}")
+    return str(kind), resource.complete(body)
+
+
+def _refuse(status: int, body: bytes, path: str) -> None:
+    """Raise what a status means."""
+    try:
+        message = str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        message = body[:80].decode("utf-8", "replace")
+    match status:
+        case 401:
+            raise UnauthorizedError(
+                f"the API server does not accept these credentials: {message}",
+                hint="see kubectl auth whoami; log in again, or choose another --context",
+            )
+        case 403:
+            raise ForbiddenError(
+                f"reading {path} is forbidden: {message}",
+                hint="grant get, list and watch: kubectl apply -f examples/rbac.yaml",
+            )
+        case 404:
+            raise AbsentError(message)
+        case 410:
+            raise GoneError(message)
+        case _:
+            raise ClusterError(
+                f"the API server answered {status} for {path}: {message}",
+                hint="see kubectl get --raw /readyz?verbose; try again",
+            )

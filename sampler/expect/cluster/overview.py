@@ -1,0 +1,211 @@
+"""One look at a cluster: what is configured, what runs, and what is odd about it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sampler.base.errors import ExpectationError
+from sampler.expect.cluster.api import TIMEOUT_S, Cluster
+from sampler.expect.cluster.credentials import access
+from sampler.expect.cluster.state import changed_at, in_namespace, read, refuse_unreadable, watched
+from sampler.expect.cluster.watch import Lookout, Watch
+from sampler.expect.lint import lint, not_expected
+from sampler.expect.rules.endpoints import SERVICE_NAME
+from sampler.expect.views import Columns, ContradictionError, columns
+
+if TYPE_CHECKING:
+    from sampler.expect.cluster.credentials import Access
+    from sampler.expect.cluster.state import State
+    from sampler.expect.rules.findings import Finding
+    from sampler.expect.rules.model import Expectation, Question
+    from sampler.expect.rules.objects import KubeObject
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What one look at a cluster says about a split.
+
+    Parameters
+    ----------
+    access : Access
+        How the cluster was reached.
+    state : State
+        What was read.
+    question : Question
+        With the namespace that holds.
+    view : Columns
+        The split, side by side; empty where it cannot be said.
+    findings : tuple of Finding
+        Of reading, comparing and lint.
+    refusal : ExpectationError or None
+        Why there is no split to weigh, if so: a contradiction, or something that is missing.
+    """
+
+    access: Access
+    state: State
+    question: Question
+    view: Columns
+    findings: tuple[Finding, ...]
+    refusal: ExpectationError | None
+
+    def expectation(self) -> Expectation:
+        """Give what is to be weighed: what runs.
+
+        Raises
+        ------
+        ExpectationError
+            If there is none.
+        """
+        if self.refusal is not None:
+            raise self.refusal
+        if self.view.observed is None:
+            raise ExpectationError("nothing was asked of the cluster", hint="give --service NAME")
+        return self.view.observed
+
+    def address(self) -> str:
+        """Give the URL of the Service that was asked about.
+
+        Raises
+        ------
+        ExpectationError
+            If it has no address, or several ports.
+        """
+        service = self.state.running().find(
+            "Service", self.question.service, self.question.namespace
+        )
+        if service is None:
+            raise ExpectationError("no Service is asked about", hint="give a URL")
+        outside = [
+            each["ip"].text("") or each["hostname"].text("")
+            for each in service["status"]["loadBalancer"]["ingress"]
+        ]
+        host = next(filter(None, [*outside, service["spec"]["clusterIP"].text("")]), "None")
+        ports = [each["port"].integer() for each in service["spec"]["ports"]]
+        if host == "None" or len(ports) != 1:
+            raise ExpectationError(
+                f"{service.place}: {service} has "
+                + ("no address" if host == "None" else f"the ports {', '.join(map(str, ports))}"),
+                hint="give the URL that is to be asked",
+            )
+        shown = f"[{host}]" if ":" in host else host
+        return f"{'https' if ports[0] == 443 else 'http'}://{shown}:{ports[0]}/"
+
+    def watch(self, settle_s: float | None, now: datetime | None = None) -> Watch:
+        """Say how to look out for changes while the split is weighed.
+
+        Parameters
+        ----------
+        settle_s : float or None
+            How long nothing is judged after a change [s]; None finds out.
+        now : datetime or None
+            The present; None looks at the clock.
+        """
+        expected = self.expectation()
+        kinds = {each.kind for each in expected.objects}
+        keys = watched(self.state, self.question, kinds)
+        changed = changed_at(self._movers(expected))
+        age_s = None
+        if changed is not None:
+            age_s = max(((now or datetime.now(UTC)) - changed).total_seconds(), 0.0)
+        watcher = Lookout(self.access, self.state, self.question, keys, expected)
+        return Watch(watcher, settle_s, age_s, (self._remark(),))
+
+    def _movers(self, expected: Expectation) -> list[KubeObject]:
+        """Give the objects whose last change moved the split: slices and pods among them."""
+        names = {each.name for each in expected.objects if each.kind == "Service"}
+        running = self.state.running()
+        slices = [
+            each for each in running.of("EndpointSlice") if each.labels.get(SERVICE_NAME) in names
+        ]
+        pods = {
+            target["name"].text("")
+            for each in slices
+            for endpoint in each["endpoints"]
+            if (target := endpoint["targetRef"]).exists
+        }
+        return [
+            *expected.objects,
+            *slices,
+            *(each for each in running.of("Pod") if each.name in pods),
+        ]
+
+    def _remark(self) -> str:
+        """Say in one sentence what was declared, configured and running at the start."""
+        parts = [
+            f"{name} {each.split}"
+            for name, each in (
+                ("declared", self.view.declared),
+                ("configured", self.view.configured),
+                ("endpoints", self.view.observed),
+            )
+            if each is not None
+        ]
+        return f"read from the cluster at the start: {'; '.join(parts)}"
+
+
+async def look(
+    question: Question,
+    context: str | None = None,
+    declared: Expectation | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> Overview:
+    """Look at a cluster.
+
+    Parameters
+    ----------
+    question : Question
+        Without a Service and a route, only findings are given.
+    context : str or None
+        Of the kubeconfig.
+    declared : Expectation or None
+        From manifests, to compare with.
+    timeout_s : float
+        How long an answer of the API server may take [s].
+
+    Raises
+    ------
+    UsageError
+        If there are no credentials, or they are not accepted.
+    ClusterError
+        If the API server cannot be reached or does not answer.
+    """
+    reached = await access(context)
+    question = in_namespace(question, reached.namespace)
+    async with Cluster(reached, timeout_s) as cluster:
+        state = await read(cluster, question)
+    await asyncio.sleep(0)  # lets the connections close
+    view = Columns(declared=declared)
+    refusal: ExpectationError | None = None
+    if question.service or question.route:
+        try:
+            refuse_unreadable(state)
+            view = columns(declared, state.configured(), state.running(), question)
+            refusal = view.contradiction()
+        except ExpectationError as error:
+            refusal = error
+    findings = [*state.findings, *view.findings]
+    if view.observed is not None:
+        findings += view.observed.findings
+    among = None if view.observed is None else _asked(view)
+    findings += lint(state.configured(), question, among)
+    if isinstance(refusal, ContradictionError):
+        findings.append(refusal.finding)
+    elif refusal is not None:
+        findings.append(not_expected(refusal, ""))
+    return Overview(reached, state, question, view, tuple(dict.fromkeys(findings)), refusal)
+
+
+def _asked(view: Columns) -> list[KubeObject]:
+    """Give what lint looks at: the objects of the split, pods and slices left out."""
+    found = [
+        each
+        for column in (view.configured, view.observed)
+        if column is not None
+        for each in column.objects
+        if each.kind not in {"Pod", "EndpointSlice"}
+    ]
+    unique = {(each.kind, each.full_name): each for each in reversed(found)}
+    return list(reversed(list(unique.values())))

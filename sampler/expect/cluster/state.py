@@ -1,0 +1,339 @@
+"""The live objects of a cluster: read once, and kept up to date by watching.
+
+`read` lists what a question may depend on. `State` is what is known; it makes the inventory
+that the rules ask. Nothing here decides what a number means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sampler.base.errors import ExpectationError
+from sampler.expect.cluster.api import AbsentError, ForbiddenError
+from sampler.expect.cluster.resources import (
+    CONTEXT,
+    PODS,
+    WORKLOADS,
+    Resource,
+    served,
+    versions_of,
+)
+from sampler.expect.resolve import ROUTES
+from sampler.expect.rules.findings import Finding, FindingCode
+from sampler.expect.rules.objects import Inventory, KubeObject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from sampler.expect.cluster.api import Cluster
+    from sampler.expect.rules.model import Question
+    from sampler.expect.rules.objects import Path
+
+Key = tuple[Resource, str]
+"""A resource in a namespace: what is listed and watched as one."""
+
+_CHANGED_AT = "endpoints.kubernetes.io/last-change-trigger-time"
+_NOISE = ("resourceVersion", "managedFields")
+_PODS_WITHOUT_STATUS = frozenset({"Pod", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"})
+_HELPERS = frozenset({"DestinationRule", "ReferenceGrant"})
+
+
+def live_object(body: Mapping[str, Any]) -> KubeObject:
+    """Make an object whose places are kind, name and generation."""
+    metadata = body.get("metadata") or {}
+    name = "/".join(str(metadata[key]) for key in ("namespace", "name") if metadata.get(key))
+    generation = metadata.get("generation")
+    age = (
+        f"generation {generation}"
+        if generation is not None
+        else f"resourceVersion {metadata.get('resourceVersion', 'unknown')}"
+    )
+    place = f"{body.get('kind')} {name}, {age}"
+
+    def locate(_: Path) -> str:
+        return place
+
+    return KubeObject(body, locate)
+
+
+@dataclass
+class State:
+    """What is known of a cluster.
+
+    Parameters
+    ----------
+    objects : dict
+        By resource and namespace, then by name.
+    versions : dict
+        Where the watch of each goes on from.
+    findings : list of Finding
+        What could not be read.
+    refused : list of ForbiddenError
+        The refusals without which no split can be read.
+    """
+
+    objects: dict[Key, dict[str, KubeObject]] = field(default_factory=dict)
+    versions: dict[Key, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    refused: list[ForbiddenError] = field(default_factory=list)
+
+    def running(self) -> Inventory:
+        """Give the objects with the endpoints that are there."""
+        return Inventory([*self._all()], has_endpoints=True)
+
+    def configured(self) -> Inventory:
+        """Give the objects that people and controllers configure: without pods and slices.
+
+        What a controller owns is left out: its owner says how many there should be.
+        """
+        return Inventory(
+            [
+                each
+                for each in self._all()
+                if each.kind != "EndpointSlice"
+                and not (each.kind == "Pod" and list(each["metadata"]["ownerReferences"]))
+            ]
+        )
+
+    def _all(self) -> Iterator[KubeObject]:
+        for objects in self.objects.values():
+            yield from objects.values()
+
+    def take(self, key: Key, items: Iterable[Mapping[str, Any]], version: str) -> bool:
+        """Replace what is known of a resource; say whether anything that matters changed."""
+        fresh = {each.name: each for each in map(live_object, items)}
+        before = self.objects.get(key, {})
+        self.objects[key], self.versions[key] = fresh, version
+        return fresh.keys() != before.keys() or any(
+            _essence(each) != _essence(before[name]) for name, each in fresh.items()
+        )
+
+    def apply(self, key: Key, kind: str, body: Mapping[str, Any]) -> bool:
+        """Apply a watch event; say whether anything that matters changed."""
+        each = live_object(body)
+        version = (body.get("metadata") or {}).get("resourceVersion")
+        if version:
+            self.versions[key] = str(version)
+        known = self.objects.setdefault(key, {})
+        if kind == "BOOKMARK":
+            return False
+        if kind == "DELETED":
+            return known.pop(each.name, None) is not None
+        before = known.get(each.name)
+        known[each.name] = each
+        return before is None or _essence(before) != _essence(each)
+
+
+def _essence(each: KubeObject) -> dict[str, Any]:
+    """Give what of an object can move a split; pods and workloads report a lot besides."""
+    body = {key: value for key, value in each.body.items() if key != "status"}
+    if each.kind not in _PODS_WITHOUT_STATUS:
+        body["status"] = each.body.get("status")
+    metadata = each.body.get("metadata") or {}
+    body["metadata"] = {key: value for key, value in metadata.items() if key not in _NOISE}
+    return body
+
+
+async def read(cluster: Cluster, question: Question) -> State:
+    """List what a question may depend on.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        Connected.
+    question : Question
+        With its namespace.
+
+    Returns
+    -------
+    State
+        Where the account may not read what a split is made of, `refused` says so; the rest of
+        what it may not read, or what the server does not have, is a finding or nothing.
+
+    Raises
+    ------
+    ClusterError
+        If the server cannot be reached or does not answer.
+    """
+    state = State()
+    resources = [*PODS, *WORKLOADS, *CONTEXT, *await _extensions(cluster)]
+    await _list_all(cluster, state, [(each, question.namespace) for each in resources], question)
+    if question.route:
+        helpers = [each for each in resources if each.kind in _HELPERS]
+        more = [
+            (each, namespace)
+            for namespace in sorted(_mentioned(state) - {question.namespace})
+            for each in (*PODS, *WORKLOADS, *helpers)
+        ]
+        await _list_all(cluster, state, more, question)
+    return state
+
+
+async def _extensions(cluster: Cluster) -> list[Resource]:
+    """Find out which of the known extensions the server has, and in which version."""
+    versions = versions_of(await cluster.get("/apis"))
+    pairs = [(group, version) for group, every in versions.items() for version in every]
+    answers = await asyncio.gather(
+        *(_answer(cluster, f"/apis/{group}/{version}") for group, version in pairs)
+    )
+    return [
+        resource
+        for group in versions
+        for resource in served(
+            group,
+            [
+                (version, answer)
+                for (of, version), answer in zip(pairs, answers, strict=True)
+                if of == group
+            ],
+        )
+    ]
+
+
+async def _answer(cluster: Cluster, path: str) -> dict[str, Any]:
+    try:
+        return await cluster.get(path)
+    except (AbsentError, ForbiddenError):
+        return {}
+
+
+async def _list_all(cluster: Cluster, state: State, keys: list[Key], question: Question) -> None:
+    async def one(key: Key) -> None:
+        resource, namespace = key
+        try:
+            listing = await cluster.list(resource, namespace)
+        except AbsentError:
+            return
+        except ForbiddenError as error:
+            _note(state, error, resource, namespace, question)
+            return
+        state.take(key, listing.items, listing.version)
+
+    await asyncio.gather(*map(one, keys))
+    # In the order of the question, whatever came first.
+    state.objects = dict(sorted(state.objects.items(), key=lambda item: _rank(keys, item[0])))
+
+
+def _rank(keys: list[Key], key: Key) -> int:
+    return keys.index(key) if key in keys else -1
+
+
+def _note(
+    state: State, error: ForbiddenError, resource: Resource, namespace: str, question: Question
+) -> None:
+    wanted = question.route.rpartition("/")[0].lower()
+    is_needed = resource in PODS or resource.kind.lower() == wanted
+    if is_needed:
+        state.refused.append(error)
+    state.findings.append(
+        Finding(
+            FindingCode.FORBIDDEN if is_needed else FindingCode.UNREAD,
+            f"{resource.plural} of {resource.group or 'the core group'} in {namespace} "
+            "may not be listed",
+            f"grant get, list and watch on {resource.plural}: kubectl apply -f examples/rbac.yaml",
+            f"namespace {namespace}",
+        )
+    )
+
+
+def _mentioned(state: State) -> set[str]:
+    """Namespaces that routes refer to."""
+    found: set[str] = set()
+    for (resource, _), objects in state.objects.items():
+        if resource.kind not in ROUTES and resource.kind not in _HELPERS:
+            continue
+        pending: list[Any] = [each.body.get("spec") for each in objects.values()]
+        while pending:
+            here = pending.pop()
+            if isinstance(here, dict):
+                found |= set(_namespaces(here))
+                pending += here.values()
+            elif isinstance(here, list):
+                pending += here
+    return found
+
+
+def _namespaces(node: Mapping[str, Any]) -> Iterator[str]:
+    """Give the namespaces that one mapping of a route's spec names, as field or in a host."""
+    namespace, host = node.get("namespace"), node.get("host")
+    if isinstance(namespace, str) and isinstance(node.get("name"), str):
+        yield namespace
+    if isinstance(host, str):
+        parts = host.split(".")
+        if len(parts) == 2 or (len(parts) > 2 and parts[2] == "svc"):
+            yield parts[1]
+
+
+def watched(state: State, question: Question, kinds: Iterable[str]) -> list[Key]:
+    """Give what has to be watched while a split is weighed.
+
+    Parameters
+    ----------
+    state : State
+        What was read.
+    question : Question
+    kinds : iterable of str
+        Kinds of the objects that the split was made of.
+    """
+    wanted = {"Service", "EndpointSlice", "Pod", *kinds}
+    if question.route:
+        wanted |= {
+            resource.kind
+            for (resource, _), objects in state.objects.items()
+            if objects and resource.kind in {*ROUTES, *_HELPERS}
+        }
+    return [key for key in state.objects if key[0].kind in wanted]
+
+
+def changed_at(objects: Iterable[KubeObject]) -> datetime | None:
+    """Say when something that moves a split was last changed, as far as objects tell.
+
+    Slices say when the change that they follow was made; pods, when they became ready; all
+    objects, when somebody last wrote to them (status left out).
+    """
+    times = [
+        moment for each in objects for text in _times(each) if (moment := _moment(text)) is not None
+    ]
+    return max(times, default=None)
+
+
+def _times(each: KubeObject) -> Iterator[str]:
+    metadata = each["metadata"]
+    yield metadata["creationTimestamp"].text("")
+    yield metadata["deletionTimestamp"].text("")
+    yield metadata["annotations"][_CHANGED_AT].text("")
+    for condition in each["status"]["conditions"] if each.kind == "Pod" else ():
+        if condition["type"].text("") == "Ready":
+            yield condition["lastTransitionTime"].text("")
+    for entry in metadata["managedFields"] if each.kind != "Pod" else ():
+        if entry["subresource"].text("") != "status":
+            yield entry["time"].text("")
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def refuse_unreadable(state: State) -> None:
+    """Refuse to go on without what a split is made of.
+
+    Raises
+    ------
+    ExpectationError
+        The first refusal of the API server.
+    """
+    if state.refused:
+        first = state.refused[0]
+        raise ExpectationError(str(first), hint=first.hint)
+
+
+def in_namespace(question: Question, namespace: str) -> Question:
+    """Give the question with the namespace of the context, where none was asked for."""
+    return question if question.namespace else replace(question, namespace=namespace)

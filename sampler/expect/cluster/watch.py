@@ -1,0 +1,288 @@
+"""Watches what a split is made of while it is weighed, and says when it changes."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, Protocol, Self
+
+from sampler.base.clock import run_clock
+from sampler.base.errors import ExpectationError, WeighbridgeError
+from sampler.expect.cluster.api import AbsentError, Cluster, GoneError
+from sampler.expect.views import columns, described, identities
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from sampler.base.clock import Clock
+    from sampler.expect.cluster.api import Events
+    from sampler.expect.cluster.credentials import Access
+    from sampler.expect.cluster.state import Key, State
+    from sampler.expect.rules.model import Expectation, Question
+
+GRACE_S = 0.2
+"""How long objects may contradict each other before that is reported [s]: they arrive in
+separate streams."""
+PATIENCE_S = 1.0
+"""A stream that ended may take so long to be open again; then what should be is not known [s].
+Credentials that are renewed meanwhile take longer now and then."""
+_RETRY_S = (0.1, 0.5, 1.0, 2.0)
+"""Waits between attempts to see again [s]; the last one is repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of what should be.
+
+    Parameters
+    ----------
+    at_ns : int
+        When it was noticed, on the clock of the run [ns].
+    expectation : Expectation or None
+        What should be from then on; None if nobody can say.
+    is_of_endpoints : bool
+        Whether pods came or went; otherwise weights changed.
+    text : str
+        One sentence.
+    """
+
+    at_ns: int
+    expectation: Expectation | None
+    is_of_endpoints: bool
+    text: str
+
+
+class Watcher(Protocol):
+    """What a run asks for changes: an asynchronous context."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def changes(self) -> list[Change]:
+        """Give the changes since the last call, in the order of time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How a run looks out for changes.
+
+    Parameters
+    ----------
+    watcher : Watcher
+        Says what changed.
+    settle_s : float or None
+        How long nothing is judged after a change [s]; None finds out.
+    age_s : float or None
+        How long ago the last change was made [s]; None if that is not known.
+    remarks : tuple of str
+        Sentences for the report, about what was read before the run.
+    """
+
+    watcher: Watcher
+    settle_s: float | None = None
+    age_s: float | None = None
+    remarks: tuple[str, ...] = ()
+
+
+class Lookout:
+    """Keeps a `State` up to date by watching, each resource with a stream of its own.
+
+    Parameters
+    ----------
+    access : Access
+        Server and credentials.
+    state : State
+        What was read; kept up to date from here on.
+    question : Question
+    keys : list of Key
+        What is watched.
+    expectation : Expectation
+        What should be when the run begins.
+    clock : Clock
+        Of the run.
+
+    Notes
+    -----
+    An expired watch (410) is listed again. While a stream is broken, what should be is not
+    known; that is a change, too.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        state: State,
+        question: Question,
+        keys: list[Key],
+        expectation: Expectation,
+        clock: Clock = run_clock,
+    ) -> None:
+        self._cluster = Cluster(access)
+        self._state = state
+        self._question = question
+        self._keys = keys
+        self._clock = clock
+        self._known: Expectation | None = expectation
+        self._last = expectation
+        self._pods = identities(state.running(), expectation.objects)
+        self._blind: dict[Key, str] = {}
+        self._why = ""
+        self._touched_ns: int | None = None
+        self._streams: dict[Key, Events] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Open all streams, so that nothing is judged that is not watched.
+
+        Raises
+        ------
+        ExpectationError
+            If the account may not watch.
+        ClusterError
+            If the API server cannot be reached or does not answer.
+        """
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._cluster)
+            stack.callback(self._close_streams)
+            streams = await asyncio.gather(*map(self._open, self._keys), return_exceptions=True)
+            for stream in streams:
+                if isinstance(stream, BaseException):
+                    raise stream
+            self._tasks = [asyncio.create_task(self._follow(key)) for key in self._keys]
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._stack.__aexit__(kind, error, trace)
+
+    def changes(self) -> list[Change]:
+        """Give the change since the last call, if what should be is another now."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                task.result()  # a bug must not look like a quiet cluster
+        at_ns = self._touched_ns
+        if at_ns is None:
+            return []
+        expectation, pods, why = self._look()
+        if expectation is None and not self._blind and self._clock() - at_ns < GRACE_S * 1e9:
+            return []  # a slice may come before the pod that it names: the rest is under way
+        self._touched_ns = None
+        before, self._known = self._known, expectation
+        replaced, self._pods = pods != self._pods, pods
+        if expectation is None:
+            is_news, self._why = before is not None or why != self._why, why
+            return [Change(at_ns, None, is_of_endpoints=True, text=why)] if is_news else []
+        self._why = ""
+        if before is not None and not replaced and before.split == expectation.split:
+            return []
+        is_of_endpoints, text = described(self._last, expectation)
+        self._last = expectation
+        if before is None:
+            text = f"what should be is known again: {text}"
+        return [Change(at_ns, expectation, is_of_endpoints, text)]
+
+    def _look(self) -> tuple[Expectation | None, frozenset[str], str]:
+        """Read what should be from what is known now, or say why that cannot be done."""
+        if self._blind:
+            return None, self._pods, next(iter(self._blind.values()))
+        running = self._state.running()
+        try:
+            view = columns(None, self._state.configured(), running, self._question)
+        except ExpectationError as error:
+            return None, self._pods, str(error)
+        contradiction = view.contradiction()
+        if contradiction is not None or view.observed is None:
+            return None, self._pods, str(contradiction)
+        return view.observed, identities(running, view.observed.objects), ""
+
+    def _touch(self) -> None:
+        if self._touched_ns is None:
+            self._touched_ns = self._clock()
+
+    def _close_streams(self) -> None:
+        for stream in self._streams.values():
+            stream.close()
+
+    async def _open(self, key: Key) -> None:
+        """Open the stream of one resource, and list it first if what is known is too old."""
+        why = f"for {PATIENCE_S:g} s no watch could be opened"
+        late = asyncio.get_running_loop().call_later(PATIENCE_S, self._lose, key, why)
+        try:
+            try:
+                self._streams[key] = await self._cluster.watch(*key, self._state.versions[key])
+            except GoneError:
+                await self._list_again(key)
+                self._streams[key] = await self._cluster.watch(*key, self._state.versions[key])
+        finally:
+            late.cancel()
+        if self._blind.pop(key, None) is not None:
+            self._touch()  # what was missed is told by the stream
+
+    async def _follow(self, key: Key) -> None:
+        """Watch one resource until the run is over."""
+        waits = chain(_RETRY_S, repeat(_RETRY_S[-1]))
+        while True:
+            try:
+                if key not in self._streams:
+                    await self._open(key)
+                async for kind, body in self._streams[key]:
+                    waits = chain(_RETRY_S, repeat(_RETRY_S[-1]))
+                    if self._state.apply(key, kind, body):
+                        self._touch()
+            except GoneError:
+                self._shut(key)
+                await self._see_again(key)
+                await asyncio.sleep(next(waits))  # what comes meanwhile is not lost
+            except (WeighbridgeError, AbsentError) as error:
+                self._shut(key)
+                self._lose(key, error)
+                await asyncio.sleep(next(waits))
+                await self._see_again(key)
+            else:  # a stream ends now and then; one that ends at once must not make us spin
+                self._shut(key)
+                await asyncio.sleep(next(waits))
+
+    def _shut(self, key: Key) -> None:
+        stream = self._streams.pop(key, None)
+        if stream is not None:
+            stream.close()
+
+    async def _see_again(self, key: Key) -> None:
+        """List a resource anew, as often as it takes."""
+        for wait_s in chain(_RETRY_S, repeat(_RETRY_S[-1])):
+            try:
+                await self._list_again(key)
+            except (WeighbridgeError, AbsentError) as error:
+                self._lose(key, error)
+                await asyncio.sleep(wait_s)
+            else:
+                return
+
+    def _lose(self, key: Key, why: object) -> None:
+        if key not in self._blind:
+            self._blind[key] = f"{key[0].plural} in {key[1]} cannot be watched any more: {why}"
+            self._touch()
+
+    async def _list_again(self, key: Key) -> None:
+        """List what was missed."""
+        listing = await self._cluster.list(*key)
+        was_blind = self._blind.pop(key, None) is not None
+        if self._state.take(key, listing.items, listing.version) or was_blind:
+            self._touch()

@@ -1,0 +1,313 @@
+"""What can be known to go wrong before a single request is sent.
+
+Each check looks at one object (and at what was read beside it) and yields findings. A check
+never raises for what another check, or the expectation itself, says better.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sampler.base.errors import ExpectationError
+from sampler.expect.resolve import ROUTES
+from sampler.expect.routes.argo import unachievable_steps
+from sampler.expect.routes.ingress import has_main, is_canary, stray
+from sampler.expect.rules.findings import Finding, FindingCode
+from sampler.expect.rules.objects import selects
+from sampler.expect.rules.workloads import WORKLOADS, counted, label_of, workloads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from sampler.expect.rules.model import Question
+    from sampler.expect.rules.objects import Inventory, KubeObject
+
+    Check = Callable[[KubeObject, Inventory, Question], Iterable[Finding]]
+
+_NEUTRAL = frozenset(
+    {
+        "APIService", "Certificate", "ClusterIssuer", "ClusterRole", "ClusterRoleBinding",
+        "ConfigMap", "CronJob", "CustomResourceDefinition", "DaemonSet", "DestinationRule",
+        "EndpointSlice", "Endpoints", "Event", "Gateway", "GatewayClass", "HorizontalPodAutoscaler",
+        "IngressClass", "Issuer", "Job", "Lease", "LimitRange", "MetricTemplate", "Namespace",
+        "NetworkPolicy", "Node", "PersistentVolume", "PersistentVolumeClaim",
+        "PodDisruptionBudget", "PodMonitor", "PriorityClass", "PrometheusRule", "ReferenceGrant",
+        "ResourceQuota", "Role", "RoleBinding", "ScaledObject", "Secret", "Service",
+        "ServiceAccount", "ServiceMonitor", "StorageClass",
+    }
+)  # fmt: skip
+"""Kinds that are read elsewhere, or say nothing about a split."""
+
+_NEAR = frozenset({"PreferClose", "PreferSameZone", "PreferSameNode"})
+_TOPOLOGY = (
+    "service.kubernetes.io/topology-mode",
+    "service.kubernetes.io/topology-aware-hints",
+)
+
+
+def lint(
+    inventory: Inventory, question: Question, among: Iterable[KubeObject] | None = None
+) -> tuple[Finding, ...]:
+    """Find what is known to go wrong.
+
+    Parameters
+    ----------
+    inventory : Inventory
+        All that was read.
+    question : Question
+        How versions are found.
+    among : iterable of KubeObject or None
+        Objects to look at; None looks at all of them, and says which kinds are unknown.
+    """
+    objects = inventory.objects if among is None else tuple(among)
+    findings = [
+        finding
+        for each in objects
+        for check in _CHECKS.get(each.kind, ())
+        for finding in _guarded(check, each, inventory, question)
+    ]
+    findings += _unknown(inventory)
+    return tuple(dict.fromkeys(findings))
+
+
+def _guarded(
+    check: Check, each: KubeObject, inventory: Inventory, question: Question
+) -> list[Finding]:
+    """Run a check; a value of a wrong type is a finding too, and not the end of all others."""
+    try:
+        return list(check(each, inventory, question))
+    except ExpectationError as error:
+        return [not_expected(error, each.place)]
+
+
+def _unknown(inventory: Inventory) -> Iterator[Finding]:
+    """Say which objects were not read, and which of them run pods of some Service."""
+    for each in inventory.objects:
+        group_is_known = each.kind not in ROUTES or each.group in ROUTES[each.kind][0]
+        if each.kind in _NEUTRAL or (each.kind in {*WORKLOADS, *ROUTES} and group_is_known):
+            continue
+        labels = _pod_labels(each)
+        served = [
+            service
+            for service in inventory.of("Service")
+            if service.namespace == each.namespace
+            and selects(service["spec"]["selector"].texts(), labels)
+        ]
+        for service in served:
+            yield Finding(
+                FindingCode.UNKNOWN_WORKLOAD,
+                f"{service} selects the pods of {each}, a kind whose replicas are not read: "
+                "the split leaves them out",
+                "declare the split with --expect",
+                each.place,
+            )
+        if not served:
+            yield Finding(
+                FindingCode.UNKNOWN_KIND,
+                f"{each} of {each.group or 'the core group'} is a kind that is not read",
+                "nothing to do, unless it divides traffic",
+                each.place,
+            )
+
+
+def _pod_labels(each: KubeObject) -> dict[str, str]:
+    """Labels of the pod template of an object of any kind, as far as it has one."""
+    here: object = each.body
+    for key in ("spec", "template", "metadata", "labels"):
+        here = here.get(key) if isinstance(here, dict) else None
+    labels = here if isinstance(here, dict) else {}
+    return {str(key): value for key, value in labels.items() if isinstance(value, str)}
+
+
+# Services
+
+
+def _affinity(service: KubeObject, _: Inventory, __: Question) -> Iterator[Finding]:
+    node = service["spec"]["sessionAffinity"]
+    if node.text("None") != "None":
+        yield Finding(
+            FindingCode.SESSION_AFFINITY,
+            f"{service} has sessionAffinity {node.text()}: one client stays with one pod",
+            "remove it, or weigh through something else: from one client no split can be seen",
+            node.where,
+        )
+
+
+def _local_policies(service: KubeObject, _: Inventory, __: Question) -> Iterator[Finding]:
+    for key in ("internalTrafficPolicy", "externalTrafficPolicy"):
+        node = service["spec"][key]
+        if node.text("Cluster") == "Local":
+            yield Finding(
+                FindingCode.LOCAL_TRAFFIC_POLICY,
+                f"{service} has {key} Local: a client meets only the pods of one node",
+                "set it to Cluster, or know that the split depends on the node",
+                node.where,
+            )
+
+
+def _zones(service: KubeObject, _: Inventory, __: Question) -> Iterator[Finding]:
+    annotations = service["metadata"]["annotations"]
+    nodes = [service["spec"]["trafficDistribution"]]
+    nodes += [annotations[key] for key in _TOPOLOGY]
+    for node in nodes:
+        if node.text("") in _NEAR | {"Auto", "auto"}:
+            yield Finding(
+                FindingCode.ZONE_HINTS,
+                f"{service} prefers near endpoints ({node.text()}): the split depends on the zone",
+                "weigh from every zone, or remove the preference while the canary runs",
+                node.where,
+            )
+
+
+def _headless(service: KubeObject, _: Inventory, __: Question) -> Iterator[Finding]:
+    node = service["spec"]["clusterIP"]
+    if node.text("") == "None":
+        yield Finding(
+            FindingCode.HEADLESS,
+            f"{service} is headless: the client's resolver picks the pod, not kube-proxy",
+            "weigh through a Service with an address",
+            node.where,
+        )
+
+
+def _selection(service: KubeObject, inventory: Inventory, _: Question) -> Iterator[Finding]:
+    selector = service["spec"]["selector"]
+    pairs = selector.texts()
+    if not pairs:
+        return
+    for each in workloads(inventory):
+        if each.owner.namespace == service.namespace and selects(pairs, each.labels):
+            return
+    for other in inventory.objects:
+        is_near = other.kind not in WORKLOADS and other.namespace == service.namespace
+        if is_near and selects(pairs, _pod_labels(other)):
+            return
+    yield Finding(
+        FindingCode.SELECTS_NOTHING,
+        f"{service} selects {','.join(f'{key}={value}' for key, value in pairs.items())}, "
+        "which no pod template carries",
+        "compare the selector with metadata.labels of the pod templates",
+        selector.where,
+    )
+
+
+def _decided_elsewhere(
+    service: KubeObject, inventory: Inventory, question: Question
+) -> Iterator[Finding]:
+    """Say which route divides the traffic of a Service that was asked about as such."""
+    if question.service != service.name:
+        return
+    for route in inventory.of(*ROUTES):
+        if route.kind in {"Rollout", "Canary"} or route.namespace != service.namespace:
+            continue
+        if service.name in _mentioned(route.body.get("spec")):
+            yield Finding(
+                FindingCode.ROUTE_DECIDES,
+                f"{route} sends traffic to {service}: whoever comes through it meets its weights, "
+                "not the pods",
+                f"to weigh the route: --route {route.kind}/{route.name}",
+                route.place,
+            )
+
+
+def _mentioned(value: object) -> set[str]:
+    """Names of Services that a route's spec holds: at ``name``, or as a ``host``."""
+    found: set[str] = set()
+    pending = [value]
+    while pending:
+        here = pending.pop()
+        if isinstance(here, dict):
+            found |= {
+                text.partition(".")[0]
+                for key in ("name", "host")
+                if isinstance(text := here.get(key), str)
+            }
+            pending += here.values()
+        elif isinstance(here, list):
+            pending += here
+    return found
+
+
+# Workloads
+
+
+def _autoscaled(owner: KubeObject, inventory: Inventory, _: Question) -> Iterator[Finding]:
+    for scaler in inventory.of("HorizontalPodAutoscaler", "ScaledObject"):
+        target = scaler["spec"]["scaleTargetRef"]
+        kind = target["kind"].text("Deployment")
+        if (kind, target["name"].text(""), scaler.namespace) == (
+            owner.kind,
+            owner.name,
+            owner.namespace,
+        ):
+            yield Finding(
+                FindingCode.AUTOSCALED,
+                f"{scaler} changes the replicas of {owner}: the split moves with the load",
+                "pause it while the canary runs, or divide traffic by the weights of a route",
+                target.where,
+            )
+
+
+def _version(owner: KubeObject, inventory: Inventory, question: Question) -> Iterator[Finding]:
+    each = counted(owner, inventory)
+    is_served = each is not None and any(
+        service.namespace == owner.namespace
+        and selects(service["spec"]["selector"].texts(), each.labels)
+        for service in inventory.of("Service")
+    )
+    if each is None or not is_served:
+        return
+    try:
+        label_of(each.template, owner, question)
+    except ExpectationError as error:
+        yield Finding(
+            FindingCode.VERSION_MISSING,
+            f"the pods of {owner} do not say their version",
+            error.hint or "",
+            each.template.where,
+        )
+
+
+def _steps(owner: KubeObject, _: Inventory, __: Question) -> Iterator[Finding]:
+    if owner.group == "argoproj.io":
+        yield from unachievable_steps(owner)
+
+
+# Routes
+
+
+def _canary_ingress(ingress: KubeObject, inventory: Inventory, _: Question) -> Iterator[Finding]:
+    if is_canary(ingress) and not has_main(ingress, inventory):
+        yield stray(ingress)
+
+
+def _weights(route: KubeObject, inventory: Inventory, question: Question) -> Iterator[Finding]:
+    """Ask the route's own rule, and pass on what it finds."""
+    groups, rule = ROUTES[route.kind]
+    if route.group not in groups or (route.kind == "Ingress" and is_canary(route)):
+        return
+    try:
+        yield from rule(route, inventory, question).findings
+    except ExpectationError as error:
+        yield not_expected(error, route.place)
+
+
+def not_expected(error: ExpectationError, place: str) -> Finding:
+    """Turn the refusal of an expectation into a finding."""
+    return Finding(FindingCode.NOT_EXPECTED, str(error), error.hint or "", place)
+
+
+_CHECKS: dict[str, tuple[Check, ...]] = {
+    "Service": (_affinity, _local_policies, _zones, _headless, _selection, _decided_elsewhere),
+    "Deployment": (_autoscaled, _version),
+    "StatefulSet": (_autoscaled, _version),
+    "ReplicaSet": (_autoscaled, _version),
+    "Pod": (_version,),
+    "Rollout": (_autoscaled, _version, _steps),
+    "Ingress": (_canary_ingress, _weights),
+    "HTTPRoute": (_weights,),
+    "GRPCRoute": (_weights,),
+    "VirtualService": (_weights,),
+    "TraefikService": (_weights,),
+    "IngressRoute": (_weights,),
+}

@@ -1,0 +1,265 @@
+"""Reads manifests: the only file access of this package.
+
+Files hold several YAML documents; kustomize and ``kubectl get -o yaml`` write such streams
+too, with lists inside. Each object keeps its file, and the line of each of its values.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sampler.base.errors import ExpectationError
+from sampler.expect.rules.findings import Finding, FindingCode
+from sampler.expect.rules.objects import Inventory, KubeObject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sampler.expect.rules.objects import Locate
+    from sampler.expect.rules.objects import Path as KeyPath
+
+_SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+_MOST_FILES = 10_000
+_CHANGES = (
+    "components",
+    "configurations",
+    "helmCharts",
+    "images",
+    "namePrefix",
+    "nameSuffix",
+    "namespace",
+    "patches",
+    "patchesJson6902",
+    "patchesStrategicMerge",
+    "replacements",
+    "replicas",
+    "transformers",
+)
+"""Fields of a kustomization that change numbers, versions or names of what it lists."""
+
+
+def read_manifests(path: str, namespace: str = "") -> tuple[Inventory, tuple[Finding, ...]]:
+    """Read a file, a folder with everything below it, or stdin.
+
+    Parameters
+    ----------
+    path : str
+        ``-`` is stdin. In folders, files named ``*.yaml``, ``*.yml`` and ``*.json`` are
+        read; hidden ones are not.
+    namespace : str
+        Of objects that name none.
+
+    Returns
+    -------
+    inventory : Inventory
+    findings : tuple of Finding
+        Documents that are no objects, and objects that stand there twice.
+
+    Raises
+    ------
+    ExpectationError
+        If something cannot be read, is no YAML (with file and line), or declares the same
+        object in two ways (with both places).
+    """
+    findings: list[Finding] = []
+    objects: list[KubeObject] = []
+    for name, text in _texts(path):
+        for document in _documents(name, text):
+            objects += _objects(document, name, namespace, findings)
+    if not objects:
+        raise ExpectationError(
+            f"--manifests {path}: expected Kubernetes objects, found none",
+            hint="give a folder or a file of YAML, or '-' for the output of kustomize build",
+        )
+    return Inventory(_unique(objects, findings)), tuple(findings)
+
+
+def _texts(path: str) -> Iterator[tuple[str, str]]:
+    if path == "-":
+        with _readable("stdin"):
+            text = sys.stdin.read()
+        yield "stdin", text
+        return
+    root = Path(path)
+    with _readable(f"--manifests {path}"):
+        files = [root] if root.is_file() else _files(root)
+    for file in files:
+        with _readable(_shown(file)):
+            text = file.read_text(encoding="utf-8-sig")
+        yield _shown(file), text
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Say what it is that cannot be read, and why."""
+    try:
+        yield
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise ExpectationError(f"{name} cannot be read: {reason}") from error
+
+
+def _files(root: Path) -> list[Path]:
+    if not root.is_dir():
+        raise ExpectationError(
+            f"--manifests {root}: no such file or folder", hint="give a path, or '-' for stdin"
+        )
+    found = sorted(
+        file
+        for file in root.rglob("*")
+        if file.suffix in _SUFFIXES
+        and not any(part.startswith(".") for part in file.relative_to(root).parts)
+        and file.is_file()
+    )
+    if len(found) > _MOST_FILES:
+        raise ExpectationError(
+            f"--manifests {root}: {len(found)} files are more than {_MOST_FILES}",
+            hint="give the folder of one application",
+        )
+    return found
+
+
+def _shown(file: Path) -> str:
+    """Give the file's name as it can be copied: relative where it lies below."""
+    try:
+        return str(file.relative_to(Path.cwd()))
+    except ValueError:
+        return str(file)
+
+
+def _documents(name: str, text: str) -> Iterator[Any]:
+    from ruamel.yaml import YAML  # noqa: PLC0415 - only who reads manifests pays for it
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
+
+    try:
+        yield from YAML(typ="rt").load_all(text)
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = name if mark is None else f"{name}:{mark.line + 1}"
+        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        raise ExpectationError(
+            f"{place}: this is no YAML: {problem}",
+            hint="templates are rendered first: helm template …, kustomize build …"
+            if "{{" in text
+            else "see that line, and what it continues",
+        ) from error
+    except (RecursionError, ValueError) as error:
+        raise ExpectationError(f"{name}: this YAML cannot be read: {error}") from error
+
+
+def _objects(
+    document: Any, name: str, namespace: str, findings: list[Finding]
+) -> Iterator[KubeObject]:
+    """Yield the objects of a document; lists are taken apart."""
+    if document is None:
+        return
+    pending: list[tuple[Any, KeyPath]] = [(document, ())]
+    while pending:
+        body, base = pending.pop(0)
+        locate = _locator(document, name, base)
+        if not isinstance(body, dict) or not isinstance(body.get("kind"), str):
+            findings.append(
+                Finding(
+                    FindingCode.NOT_AN_OBJECT,
+                    f"{name} holds a document without a kind; it was not read",
+                    "keep other YAML out of the folder, or name the files that matter",
+                    locate(()),
+                )
+            )
+        elif body["kind"].endswith("List") and isinstance(body.get("items"), list):
+            pending += [(item, (*base, "items", i)) for i, item in enumerate(body["items"])]
+        elif body["kind"] in {"Kustomization", "Component"} and _is_kustomize(body):
+            findings += _not_rendered(body, locate)
+        else:
+            yield KubeObject(body, locate, namespace)
+
+
+def _is_kustomize(body: dict[str, Any]) -> bool:
+    return str(body.get("apiVersion", "")).startswith("kustomize.config.k8s.io/")
+
+
+def _not_rendered(body: dict[str, Any], locate: Locate) -> Iterator[Finding]:
+    changes = [key for key in _CHANGES if body.get(key)]
+    if changes:
+        yield Finding(
+            FindingCode.NOT_RENDERED,
+            f"the {', '.join(changes)} of a kustomization change what it lists, "
+            "and were not applied",
+            "render it: kustomize build DIR | weighbridge expect --manifests - …",
+            locate((changes[0],)),
+        )
+
+
+def _locator(document: Any, name: str, base: KeyPath) -> Locate:
+    """Give a function from a path to ``file:line``, exact as far as the path exists."""
+
+    def locate(path: KeyPath) -> str:
+        line = _line_of(document)
+        here = document
+        for key in (*base, *path):
+            marks = getattr(getattr(here, "lc", None), "data", None) or {}
+            if key not in marks:
+                break
+            line = marks[key][0]
+            here = here[key]
+        return f"{name}:{line + 1}"
+
+    return locate
+
+
+def _line_of(document: Any) -> int:
+    marks = getattr(document, "lc", None)
+    return getattr(marks, "line", None) or 0
+
+
+def _unique(objects: Sequence[KubeObject], findings: list[Finding]) -> list[KubeObject]:
+    """Keep each object once.
+
+    Raises
+    ------
+    ExpectationError
+        If two declarations of one object differ: nobody can say which one is meant.
+    """
+    seen: dict[tuple[str, str, str, str], KubeObject] = {}
+    for each in objects:
+        identity = (each.group, each.kind, each.namespace, each.name)
+        first = seen.setdefault(identity, each)
+        if first is each:
+            continue
+        path = _difference(first.body, each.body)
+        if path is not None:
+            what = ".".join(map(str, path))
+            raise ExpectationError(
+                f"{each} is declared twice, and {what} is not the same: "
+                f"{first.locate(path)} and {each.locate(path)}",
+                hint="give one environment only; bases and overlays are rendered first: "
+                "kustomize build DIR | weighbridge expect --manifests - …",
+            )
+        findings.append(
+            Finding(
+                FindingCode.DUPLICATE_OBJECT,
+                f"{each} is declared twice, at {first.place} and at {each.place}, alike",
+                "keep one of them: a change to the other would be a contradiction",
+                each.place,
+            )
+        )
+    return list(seen.values())
+
+
+def _difference(first: Any, second: Any) -> KeyPath | None:
+    """Give the path of the first value in which two documents differ, or None."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        keys = [*first, *(key for key in second if key not in first)]
+        pairs = [(key, first.get(key), second.get(key)) for key in keys]
+    elif isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
+        pairs = [(i, *both) for i, both in enumerate(zip(first, second, strict=True))]
+    else:
+        return None if first == second else ()
+    for key, one, other in pairs:
+        path = _difference(one, other)
+        if path is not None:
+            return (key, *path)
+    return None

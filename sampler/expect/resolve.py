@@ -1,0 +1,97 @@
+"""From objects and a question to the expectation: which rule is asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sampler.base.errors import ExpectationError
+from sampler.expect.routes import argo as rollout
+from sampler.expect.routes import flagger, gateway, istio, traefik
+from sampler.expect.routes.argo import behind_rollout
+from sampler.expect.routes.flagger import behind_canary
+from sampler.expect.routes.gateway import behind_route
+from sampler.expect.routes.ingress import behind_ingress
+from sampler.expect.routes.istio import behind_virtual_service
+from sampler.expect.routes.traefik import behind_ingress_route, behind_traefik_service
+from sampler.expect.rules.model import Expectation, Question, expectation
+from sampler.expect.rules.services import behind_service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sampler.expect.rules.model import Mixture
+    from sampler.expect.rules.objects import Inventory, KubeObject
+
+    Rule = Callable[[KubeObject, Inventory, Question], Mixture]
+
+ROUTES: dict[str, tuple[tuple[str, ...], Rule]] = {
+    "HTTPRoute": ((gateway.GROUP,), behind_route),
+    "GRPCRoute": ((gateway.GROUP,), behind_route),
+    "VirtualService": ((istio.GROUP,), behind_virtual_service),
+    "TraefikService": (traefik.GROUPS, behind_traefik_service),
+    "IngressRoute": (traefik.GROUPS, behind_ingress_route),
+    "Ingress": (("networking.k8s.io",), behind_ingress),
+    "Rollout": ((rollout.GROUP,), behind_rollout),
+    "Canary": ((flagger.GROUP,), behind_canary),
+}
+"""Groups and rule of each kind that divides traffic by weight."""
+
+
+def expect(inventory: Inventory, question: Question) -> Expectation:
+    """Read the expected split from objects.
+
+    Parameters
+    ----------
+    inventory : Inventory
+        What was read.
+    question : Question
+        Which Service or route is meant, and how versions are named.
+
+    Returns
+    -------
+    Expectation
+
+    Raises
+    ------
+    ExpectationError
+        If the object is not there, can be two, contradicts another, or leaves something
+        open that the split depends on; the message names the places.
+    """
+    if bool(question.service) == bool(question.route):
+        raise ExpectationError(
+            "expected one of --service and --route",
+            hint="--service NAME for pods behind a Service, --route NAME for weights",
+        )
+    if question.service:
+        service = inventory.named(("Service",), question.service, question.namespace)
+        return expectation(service, behind_service(service, inventory, question))
+    route = find_route(inventory, question)
+    return expectation(route, ROUTES[route.kind][1](route, inventory, question))
+
+
+def find_route(inventory: Inventory, question: Question) -> KubeObject:
+    """Find the route that is meant by ``NAME`` or ``KIND/NAME``.
+
+    Raises
+    ------
+    ExpectationError
+        If there is none, more than one, or its group is not one that is read.
+    """
+    kind, slash, name = question.route.rpartition("/")
+    kinds: tuple[str, ...] = tuple(ROUTES)
+    if slash:
+        kinds = tuple(each for each in ROUTES if each.lower() == kind.lower())
+        if not kinds:
+            raise ExpectationError(
+                f"--route {question.route}: the kind {kind!r} is not read",
+                hint=f"kinds are {', '.join(ROUTES)}",
+            )
+    route = inventory.named(kinds, name, question.namespace)
+    groups = ROUTES[route.kind][0]
+    if route.group not in groups:
+        raise ExpectationError(
+            f"{route.place}: {route} is of {route.group or 'the core group'}, "
+            f"and only {' and '.join(groups)} is read",
+            hint="declare the split with --expect",
+        )
+    return route

@@ -1,0 +1,1 @@
+"""Weights of routes: Gateway API, Ingress, Istio, Traefik, Flagger, Argo Rollouts."""

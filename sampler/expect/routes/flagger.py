@@ -1,0 +1,154 @@
+"""Flagger: the weight in a Canary's status, or of a step of its analysis.
+
+The target Deployment holds the new version; what serves is its copy ``<name>-primary``.
+
+References: Flagger, CanaryAnalysis (stepWeight, stepWeights, maxWeight), CanaryStatus.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from sampler.base.errors import ExpectationError
+from sampler.expect.routes.istio import service_of_host
+from sampler.expect.rules.backends import Branch, weighted
+from sampler.expect.rules.model import Mixture
+from sampler.expect.rules.workloads import label_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sampler.expect.rules.model import Question
+    from sampler.expect.rules.objects import Inventory, KubeObject, Node
+
+GROUP = "flagger.app"
+_ALL = 100
+
+
+def behind_canary(canary: KubeObject, inventory: Inventory, question: Question) -> Mixture:
+    """Give the split that a Canary says is in force.
+
+    Raises
+    ------
+    ExpectationError
+        If it has no status and no step was named; if the route that Flagger writes says
+        something else, with both places; or if a version cannot be told.
+    """
+    weight, number, what = _weight(canary, question)
+    _cross_check(canary, weight, number, inventory)
+    older = _label(canary, inventory, question, "primary")
+    newer = _label(canary, inventory, question, "canary")
+    mixture = weighted(
+        [
+            Branch(_ALL - weight, number, f"rest of {_ALL}", older, _only(older)),
+            Branch(weight, number, what, newer, _only(newer)),
+        ]
+    )
+    return dataclasses.replace(mixture, objects=(canary,))
+
+
+def _only(label: str) -> Mixture:
+    return Mixture({label: Fraction(1)})
+
+
+def _weight(canary: KubeObject, question: Question) -> tuple[int, Node, str]:
+    status = canary["status"]["canaryWeight"]
+    if question.step is None:
+        if not status.exists:
+            raise ExpectationError(
+                f"{canary.place}: {canary} has no status.canaryWeight: from Git alone nobody "
+                "knows how far it is",
+                hint="name a step (--step 1 is the first raise), or read the live object: "
+                "kubectl get canary,deployment -o yaml",
+            )
+        return min(status.count(), _ALL), status, "canaryWeight"
+    weight, number = step_weight(canary, question.step)
+    if status.exists and status.count() != weight:
+        raise ExpectationError(
+            f"{canary}: after {question.step} raises the weight is {weight} ({number.where}), "
+            f"and its status says {status.count()} ({status.where})",
+            hint="leave --step out to take the status, or wait until the step is reached",
+        )
+    return weight, number, f"weight after {question.step} raises"
+
+
+def step_weight(canary: KubeObject, step: int) -> tuple[int, Node]:
+    """Give the weight after a number of raises, and where it stands.
+
+    Raises
+    ------
+    ExpectationError
+        If the analysis has no such step.
+    """
+    analysis = canary["spec"]["analysis"]
+    listed = list(analysis["stepWeights"])
+    if step == 0:
+        return 0, analysis
+    if listed:
+        if step > len(listed):
+            raise ExpectationError(
+                f"{analysis['stepWeights'].where}: {canary} is raised {len(listed)} times, "
+                f"not {step} times",
+                hint=f"--step 0 to --step {len(listed)}",
+            )
+        return min(listed[step - 1].count(), _ALL), listed[step - 1]
+    by = analysis["stepWeight"].count(0)
+    if not by:
+        raise ExpectationError(
+            f"{analysis.where}: {canary} has neither stepWeight nor stepWeights",
+            hint="it does not divide traffic by weight: declare the split with --expect",
+        )
+    return min(step * by, analysis["maxWeight"].count(_ALL) or _ALL), analysis["stepWeight"]
+
+
+def _label(canary: KubeObject, inventory: Inventory, question: Question, role: str) -> str:
+    named = question.versions.of_name(role)
+    if named is not None:
+        return question.renames.get(named, named)
+    target = canary["spec"]["targetRef"]["name"]
+    name = f"{target.text()}-primary" if role == "primary" else target.text()
+    deployment = inventory.find("Deployment", name, canary.namespace)
+    if deployment is None:
+        raise ExpectationError(
+            f"{target.where}: {canary} needs Deployment {name} to know the version of its {role}, "
+            "which was not found",
+            hint="say it: --version-from primary=v1,canary=v2; "
+            "or read the live objects: kubectl get canary,deployment -o yaml",
+        )
+    return label_of(deployment["spec"]["template"], deployment, question)
+
+
+def _cross_check(canary: KubeObject, weight: int, number: Node, inventory: Inventory) -> None:
+    """Refuse a weight that the route which Flagger writes does not have.
+
+    The status was seen at 0 while the route still divided traffic: the route is right.
+    """
+    name = canary["spec"]["service"]["name"].text("") or canary["spec"]["targetRef"]["name"].text()
+    for route in inventory.of("HTTPRoute", "VirtualService"):
+        if route.name != name or route.namespace != canary.namespace:
+            continue
+        for backends in _weights(route):
+            total = sum(each["weight"].count(1) for _, each in backends)
+            for backend, each in backends:
+                share = Fraction(each["weight"].count(1), total or 1)
+                if backend == f"{name}-canary" and share != Fraction(weight, _ALL):
+                    raise ExpectationError(
+                        f"{canary} says that its canary has {weight} % ({number.where}), and "
+                        f"{route} gives it {float(100 * share):.4g} % ({each['weight'].where})",
+                        hint=f"the route decides: --route {route.kind}/{name}",
+                    )
+
+
+def _weights(route: KubeObject) -> Iterator[list[tuple[str, Node]]]:
+    """Yield the weighted backends of each rule, by name."""
+    if route.kind == "HTTPRoute":
+        for rule in route["spec"]["rules"]:
+            yield [(each["name"].text(), each) for each in rule["backendRefs"]]
+        return
+    for rule in route["spec"]["http"]:
+        yield [
+            (service_of_host(each["destination"]["host"].text(), route.namespace)[0], each)
+            for each in rule["route"]
+        ]

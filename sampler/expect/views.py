@@ -1,0 +1,258 @@
+"""What was declared, what is configured and what runs, side by side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from analysis.data.report import View
+from sampler.base.errors import ExpectationError
+from sampler.expect.resolve import expect
+from sampler.expect.rules.endpoints import endpoints_of, top_of
+from sampler.expect.rules.findings import Finding, FindingCode
+from sampler.expect.rules.workloads import WORKLOADS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sampler.expect.rules.model import Expectation, Question
+    from sampler.expect.rules.objects import Inventory, KubeObject
+
+_PODS = ("replicas", "pod")
+
+
+class ContradictionError(ExpectationError):
+    """Two views of one split do not agree.
+
+    Parameters
+    ----------
+    code : FindingCode
+        Which two.
+    message, hint : str
+        With both places, and what to do.
+    """
+
+    def __init__(self, code: FindingCode, message: str, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.finding = Finding(code, message, hint, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Up to three views of one split.
+
+    Parameters
+    ----------
+    declared : Expectation or None
+        From manifests, if some were given.
+    configured : Expectation or None
+        From the routes and workloads of the cluster; None where that cannot be said.
+    observed : Expectation or None
+        The same weights over the endpoints that get traffic; what is weighed.
+    findings : tuple of Finding
+        What the comparison brings to light.
+    """
+
+    declared: Expectation | None = None
+    configured: Expectation | None = None
+    observed: Expectation | None = None
+    findings: tuple[Finding, ...] = ()
+
+    def beside(self) -> tuple[View, ...]:
+        """Give what stands in a report beside the expectation, which is what is observed here."""
+        named = (("declared", self.declared), ("configured", self.configured))
+        return tuple(
+            View(name, each.source, _shares(each)) for name, each in named if each is not None
+        )
+
+    def contradiction(self) -> ContradictionError | None:
+        """Give the first contradiction between two of them, with both places."""
+        if self.declared and self.configured and _differ(self.declared, self.configured):
+            return ContradictionError(
+                FindingCode.DECLARED_DIFFERS,
+                f"declared is {self.declared.split} ({self.declared.source.where}), and the "
+                f"cluster is configured for {self.configured.split} "
+                f"({self.configured.source.where})",
+                "apply what was declared, or wait until it is: kubectl diff -f PATH; "
+                "to weigh what the cluster has, leave --manifests out",
+            )
+        return None if self.configured is None or self.observed is None else self._missing()
+
+    def _missing(self) -> ContradictionError | None:
+        """Say which version should run and does not, or runs and should not."""
+        if self.configured is None or self.observed is None:
+            return None
+        wanted, seen = _shares(self.configured), _shares(self.observed)
+        for label in dict.fromkeys([*wanted, *seen]):
+            if bool(wanted.get(label)) == bool(seen.get(label)):
+                continue
+            where = _places(self.configured, label), _places(self.observed, label)
+            said = (
+                f"{label} is configured ({where[0]}), and none of its endpoints is ready "
+                f"({where[1]})"
+                if wanted.get(label)
+                else f"{label} is not configured ({where[0]}), and its endpoints are ready "
+                f"({where[1]})"
+            )
+            return ContradictionError(
+                FindingCode.RUNNING_DIFFERS,
+                said,
+                "wait until the roll-out is over: kubectl rollout status; pods that do not "
+                "get ready say why: kubectl get pods, kubectl describe pod",
+            )
+        return None
+
+
+def columns(
+    declared: Expectation | None, configured: Inventory, running: Inventory, question: Question
+) -> Columns:
+    """Put the three views of a split side by side.
+
+    Parameters
+    ----------
+    declared : Expectation or None
+        From manifests.
+    configured, running : Inventory
+        The live objects, without and with their endpoints.
+    question : Question
+
+    Raises
+    ------
+    ExpectationError
+        If what runs cannot be told.
+    """
+    observed = expect(running, question)
+    findings: list[Finding] = []
+    known: Expectation | None = None
+    strangers = list(_strangers(running, observed))
+    if strangers:
+        findings += strangers
+    else:
+        try:
+            known = expect(configured, question)
+        except ExpectationError as error:
+            findings.append(
+                Finding(
+                    FindingCode.UNREAD,
+                    f"what is configured cannot be said: {error}",
+                    error.hint or "",
+                    "",
+                )
+            )
+    if known is not None:
+        findings += _unready(known, observed)
+    return Columns(declared, known, observed, tuple(findings))
+
+
+def _strangers(running: Inventory, observed: Expectation) -> Iterator[Finding]:
+    """Find pods whose owner is of a kind that is not read: nobody knows how many it wants."""
+    seen: set[str] = set()
+    for service in observed.objects:
+        if service.kind != "Service":
+            continue
+        for endpoint in endpoints_of(service, running):
+            target = endpoint.node["targetRef"]
+            pod = running.find("Pod", target["name"].text(""), service.namespace)
+            if pod is None:
+                continue
+            name, owner = top_of(pod, running)
+            if owner is not None and owner.kind in WORKLOADS:
+                continue
+            if (owner is None and name == pod.name) or name in seen:
+                continue
+            seen.add(name)
+            kind = "an object" if owner is None else owner.kind
+            yield Finding(
+                FindingCode.UNREAD,
+                f"{pod} belongs to {kind} {name}, which is not read: what is configured is not "
+                "known, only what runs",
+                "nothing to do, if its kind is unknown here; else see examples/rbac.yaml",
+                pod.place,
+            )
+
+
+def _unready(configured: Expectation, observed: Expectation) -> Iterator[Finding]:
+    """Say where fewer, or more, endpoints get traffic than pods are configured."""
+    wanted = _pods(configured)
+    seen = Counter[str]()
+    for number in observed.numbers:
+        if number.what.endswith("endpoints"):
+            seen[number.towards] += number.value
+        if "terminating" in number.what:
+            yield Finding(
+                FindingCode.NOT_READY,
+                f"no endpoint is ready; {number.value} of {number.towards} serve while they "
+                "terminate, and get the traffic",
+                "wait until pods are ready: kubectl rollout status",
+                number.where,
+            )
+    for label, count in wanted.items():
+        if count != seen[label]:
+            yield Finding(
+                FindingCode.NOT_READY,
+                f"{label} has {count} configured {'pod' if count == 1 else 'pods'} and "
+                f"{seen[label]} that get traffic",
+                "wait until the roll-out is over: kubectl rollout status; what runs is weighed",
+                _places(configured, label),
+            )
+
+
+def _pods(each: Expectation) -> Counter[str]:
+    pods = Counter[str]()
+    for number in each.numbers:
+        if number.what.startswith(_PODS):
+            pods[number.towards] += number.value
+    return pods
+
+
+def _shares(each: Expectation) -> dict[str, float]:
+    return {arm: each.split.share(arm) for arm in each.split.arms}
+
+
+def _differ(one: Expectation, other: Expectation) -> bool:
+    first, second = _shares(one), _shares(other)
+    return any(
+        abs(first.get(label, 0.0) - second.get(label, 0.0)) > 1e-9 for label in {*first, *second}
+    )
+
+
+def _places(each: Expectation, label: str) -> str:
+    """Places of the numbers that speak of a label; of all, if none does."""
+    places = [number.where for number in each.numbers if number.towards == label]
+    return ", ".join(dict.fromkeys(places)) or each.source.where
+
+
+def described(before: Expectation, after: Expectation) -> tuple[bool, str]:
+    """Say what a change was: whether of endpoints, and a sentence."""
+    split = f"the split is {after.split}"
+    old, new = _endpoints(before), _endpoints(after)
+    moved = [
+        f"{label} {old[label]} → {new[label]}"
+        for label in dict.fromkeys([*old, *new])
+        if old[label] != new[label]
+    ]
+    if moved:
+        return True, f"ready endpoints changed: {', '.join(moved)}; {split}"
+    if _differ(before, after):
+        return False, f"weights changed: {before.split} → {after.split}"
+    return True, f"pods were replaced; the split stays {after.split}"
+
+
+def _endpoints(each: Expectation) -> Counter[str]:
+    found = Counter[str]()
+    for number in each.numbers:
+        if number.what.endswith("endpoints"):
+            found[number.towards] += number.value
+    return found
+
+
+def identities(running: Inventory, objects: tuple[KubeObject, ...]) -> frozenset[str]:
+    """Give which endpoints get traffic behind the Services among some objects."""
+    return frozenset(
+        endpoint.identity
+        for service in objects
+        if service.kind == "Service"
+        for endpoint in endpoints_of(service, running)
+        if endpoint.is_ready or (endpoint.is_serving and endpoint.is_terminating)
+    )

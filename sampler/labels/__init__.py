@@ -1,0 +1,1 @@
+"""Where the version is read in a response."""

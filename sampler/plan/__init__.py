@@ -1,0 +1,1 @@
+"""What a run sets out to do: target, load, limits, expectation."""

@@ -1,0 +1,175 @@
+"""The target: the blueprint of every request of a run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+from sampler.base.errors import UsageError
+from sampler.base.redaction import without_secrets
+from sampler.base.version import __version__
+
+USER_AGENT = f"weighbridge/{__version__}"
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
+_FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 section 5.5
+_HINT = "give it as http://HOST[:PORT][/PATH]"
+_ONE_SLASH = re.compile(r"https?:/(?!/)", re.IGNORECASE)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")  # RFC 3986 section 3.1
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 section 9.2.1
+_OURS = frozenset({"connection", "content-length", "transfer-encoding"})
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is asked, of whom.
+
+    Parameters
+    ----------
+    url : str
+        ``http://`` or ``https://`` URL; a missing scheme means http. A fragment is dropped.
+    method : str, default "GET"
+        Any token; anything but GET, HEAD and OPTIONS may change the target's state and is
+        refused unless `allow_unsafe`.
+    headers : tuple of (str, str)
+        Sent as given, after those that the sampler sets itself. ``Host`` and
+        ``User-Agent`` may be replaced; framing headers may not.
+    body : bytes
+        Sent with every request; needs `allow_unsafe`.
+    allow_unsafe : bool, default False
+        Permit a body and methods that are not read-only.
+    cacert : str or None
+        For https: PEM file of the authorities to trust instead of the system's.
+    insecure : bool, default False
+        For https: accept any certificate of anybody.
+
+    Raises
+    ------
+    UsageError
+        If the URL, the method, a header or the combination cannot be sent.
+    """
+
+    url: str
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    allow_unsafe: bool = False
+    cacert: str | None = None
+    insecure: bool = False
+
+    def __post_init__(self) -> None:
+        if _ONE_SLASH.match(self.url):
+            raise UsageError(f"expected two slashes in {without_secrets(self.url)!r}", hint=_HINT)
+        if not _SCHEME.match(self.url):
+            object.__setattr__(self, "url", f"http://{self.url}")
+        _check_url(self.url)
+        if not _TOKEN.fullmatch(self.method):
+            raise UsageError(f"expected an HTTP method such as GET, got {self.method!r}")
+        if (self.body or self.method not in _SAFE_METHODS) and not self.allow_unsafe:
+            what = "a body" if self.body else f"the method {self.method}"
+            raise UsageError(
+                f"{what} may change the state of the target with every one of many requests",
+                hint="if that is meant, say so with --allow-unsafe",
+            )
+        if isinstance(self.headers, (str, Mapping)):
+            raise UsageError(
+                f"expected pairs of a header's name and value, got {type(self.headers).__name__}",
+                hint='write headers=(("X-Canary", "always"),), or tuple(headers.items())',
+            )
+        for name, value in self.headers:
+            if not _TOKEN.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
+                raise UsageError(f"expected a header NAME: VALUE, got {name!r}: {value!r}")
+            if name.lower() in _OURS:
+                raise UsageError(
+                    f"the header {name} belongs to the sampler's own framing",
+                    hint="choose the connection's life with --connection",
+                )
+
+        self._check_trust()
+
+    def _check_trust(self) -> None:
+        given = "--cacert" if self.cacert is not None else "--insecure" if self.insecure else None
+        if given is not None and not self.is_tls:
+            raise UsageError(
+                f"{given} says what certificate to accept, and {self.url} shows none",
+                hint="ask for https://…, or leave the option out",
+            )
+        if self.cacert is not None and self.insecure:
+            raise UsageError(
+                "--insecure accepts any certificate, and --cacert only some",
+                hint="leave --insecure out: --cacert makes a private authority trusted",
+            )
+
+    @property
+    def shown(self) -> str:
+        """The URL as it may be printed and written: without the values of its secrets."""
+        return without_secrets(self.url)
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether the exchange is encrypted."""
+        return urlsplit(self.url).scheme == "https"
+
+    @property
+    def host(self) -> str:
+        """Name or address to connect to, without brackets; an address may have a zone.
+
+        In a URL the % before the zone is written %25 (RFC 6874), or as it is, as curl has it.
+        """
+        host = urlsplit(self.url).hostname or ""
+        return host.replace("%25", "%") if ":" in host else host
+
+    @property
+    def port(self) -> int:
+        """Port to connect to."""
+        return urlsplit(self.url).port or (443 if self.is_tls else 80)
+
+    @property
+    def authority(self) -> str:
+        """Value of the ``Host`` header (RFC 9110 section 7.2); a zone is of this machine only."""
+        host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.is_tls else 80) else f"{host}:{self.port}"
+
+    @property
+    def request_target(self) -> str:
+        """Path and query in origin form (RFC 9112 section 3.2.1)."""
+        parts = urlsplit(self.url)
+        return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _check_url(url: str) -> None:
+    shown = without_secrets(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        reason = without_secrets(str(error))
+        raise UsageError(f"expected a URL, got {shown!r}: {reason}", hint=_HINT) from error
+    if parts.scheme not in {"http", "https"}:
+        raise UsageError(f"expected an http or https URL, got {shown!r}", hint=_HINT)
+    if not parts.hostname:
+        raise UsageError(f"expected a URL with a host, got {shown!r}", hint=_HINT)
+    if port == 0:
+        raise UsageError(f"expected a port from 1 to 65535, got {shown!r}", hint=_HINT)
+    if parts.username is not None or parts.password is not None:
+        raise UsageError(
+            "credentials in a URL end up in logs and reports",
+            hint="send them as a header: --header 'Authorization: …'",
+        )
+    if not url.isascii() or re.search(r"[\x00-\x20\x7f]", url):
+        raise UsageError(
+            f"expected a URL of printable ASCII, got {shown!r}",
+            hint=f"percent-encode the path and query, and write the host as {_ascii(parts)}",
+        )
+
+
+def _ascii(parts: SplitResult) -> str:
+    """Write a host in the letters of DNS (IDNA), if it has such a form."""
+    host = parts.hostname or ""
+    with suppress(UnicodeError):
+        if not host.isascii():
+            return host.encode("idna").decode("ascii")
+    return "punycode"

@@ -1,0 +1,410 @@
+"""Stretches of a run in which what should be stays the same.
+
+The endpoints and the weights of a cluster may change while they are weighed. Each change ends
+a stretch. What is sent in the first seconds after it is kept and shown, and not judged: the data
+plane follows the API with a delay, which is measured here. If the split after the change
+is the one before it, the evidence goes on; otherwise it begins anew, with half of the error
+rates that were left, so that all stretches together keep those that were asked for.
+
+Nothing here is done for a single request: batches are cut where something changed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from math import ceil, inf, log
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from analysis import Evidence, weigh
+from analysis.data.events import ENDPOINTS, SETTLED, WEIGHT, Event
+from sampler.base.clock import NS_PER_S
+from sampler.store.expectation_history import (
+    History,
+    Part,
+    Stretch,
+    alike,
+    opened_since,
+    policy_of_stretch,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from analysis import Batch, Policy, Split
+    from analysis.data.report import Source
+    from sampler.expect.cluster.watch import Change, Watch
+
+LONGEST_S = 10.0
+"""``--settle auto`` waits no longer than this after a change [s]."""
+SHORTEST_S = 1.0
+"""... and no shorter."""
+GUARD_S = 0.25
+"""What was sent this long before a change was noticed is not judged either [s]: news take time,
+and this process may have been busy. A verdict stands after so long without news."""
+MOST_STRETCHES = 8
+"""So often a run begins anew; then the split is said to move too much."""
+
+_FOLLOWED = log(1e6)
+"""Log likelihood ratio at which the answers are taken to follow the new split [nats]."""
+_RAREST = 1e-3
+"""A label's share is taken to be at least this, so that one answer proves nothing."""
+
+
+@dataclass
+class Settling:
+    """The time after a change in which nothing is judged.
+
+    Parameters
+    ----------
+    since_ns : int
+        When the change was noticed [ns since the start of the run].
+    until_ns : float
+        When judging begins at the latest [ns].
+    begun_ns : int
+        When the first change of a series was noticed, whose time to settle was never over [ns].
+    old, new : Split or None
+        What the data plane turns from and to; `new` is None if there is nothing to tell apart.
+    is_patient : bool
+        Whether the whole time is waited for, whatever the answers say.
+
+    Attributes
+    ----------
+    followed_ns : int or None
+        When the answers began to follow the new split, if that was seen [ns].
+    """
+
+    since_ns: int
+    until_ns: float
+    begun_ns: int = 0
+    old: Split | None = None
+    new: Split | None = None
+    is_patient: bool = False
+    followed_ns: int | None = None
+    _sum: float = field(default=0.0, repr=False)
+    _least: float = field(default=0.0, repr=False)
+    _turned_ns: int = field(default=-1, repr=False)
+
+    def see(self, batch: Batch, sent_ns: NDArray[np.int64]) -> int:
+        """Take samples; give the position of the first one that is judged, or their number."""
+        if self.followed_ns is None and self.old is not None and self.new is not None:
+            self._look_for_turn(batch, sent_ns, self.old, self.new)
+        return int(np.searchsorted(sent_ns, ceil(min(self.until_ns, 2**62))))
+
+    def _look_for_turn(
+        self, batch: Batch, sent_ns: NDArray[np.int64], old: Split, new: Split
+    ) -> None:
+        """Find where the answers turn from the old split to the new one.
+
+        The sum of log likelihood ratios falls as long as the old split holds and rises
+        afterwards; where it was lowest, the data plane followed (Page, Biometrika 41, 1954).
+        A random rise this high is seen less than once in a million connections.
+        """
+        gains = np.array([*(_gain(label, old, new) for label in batch.labels), 0.0])
+        judged = np.where(batch.ordinal == 0, gains[batch.label], 0.0)
+        sums = self._sum + np.cumsum(judged)
+        if not len(sums):
+            return
+        lows = np.minimum(np.minimum.accumulate(np.concatenate([[0.0], sums[:-1]])), self._least)
+        has_turned = sums - lows >= _FOLLOWED
+        end = int(has_turned.argmax()) if has_turned.any() else len(sums) - 1
+        before = np.concatenate([[self._sum], sums[:end]])
+        lowest = int(before.argmin())
+        if self._turned_ns < 0 or before[lowest] < self._least:
+            self._least = min(self._least, float(before[lowest]))
+            self._turned_ns = int(sent_ns[lowest])
+        self._sum = float(sums[-1])
+        if has_turned.any():
+            self.followed_ns = max(self._turned_ns, self.since_ns)
+            if self.is_patient:
+                return
+            lag_ns = self.followed_ns - self.since_ns
+            # As long again as it took: other nodes may follow later than the first ones.
+            wait_ns = max(2 * lag_ns, round(SHORTEST_S * NS_PER_S))
+            self.until_ns = min(self.until_ns, max(int(sent_ns[end]), self.since_ns + wait_ns))
+
+
+def _gain(label: str, old: Split, new: Split) -> float:
+    """Log likelihood ratio of one answer, new against old [nats]."""
+    shares = [
+        max(split.share(label), _RAREST) if label in split.arms else _RAREST for split in (new, old)
+    ]
+    return log(shares[0] / shares[1])
+
+
+class _Known(NamedTuple):
+    """What was known after the sample before `end_row`, which was sent at `sent_ns`."""
+
+    sent_ns: int
+    end_row: int
+    evidence: Evidence
+
+
+class Stretches:
+    """Judges the samples of a run stretch by stretch.
+
+    Parameters
+    ----------
+    split : Split
+        The first one.
+    policy : Policy
+        Of the whole run.
+    watch : Watch
+        How changes are looked out for.
+    seed : int
+        Of the run.
+    source : Source
+        Where the first split was read.
+
+    Attributes
+    ----------
+    evidence : Evidence
+        Of the present stretch.
+    source : Source
+        Where its split was read.
+    previous : Split or None
+        The split before it.
+    events : list of Event
+        What happened.
+    lags_s : list of float
+        By how much the data plane was behind the API, where that was seen [s].
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        policy: Policy,
+        watch: Watch,
+        seed: int,
+        source: Source,
+    ) -> None:
+        self.evidence = Evidence.start(split, policy_of_stretch(policy, 0), seed)
+        self.source = source
+        self.previous: Split | None = None
+        self.events: list[Event] = []
+        self.lags_s: list[float] = []
+        self.skipped = 0
+        self._policy = policy
+        self._settle_s = watch.settle_s
+        self._remarks = watch.remarks
+        self._watcher = watch.watcher
+        self._seed = seed
+        self._pending: deque[Change] = deque()
+        self._split = split
+        self._next_source = source
+        self._why = ""
+        self._settling: Settling | None = None
+        self._first_connection = 0
+        self._closed: list[Stretch] = []
+        self._parts: list[Part] = []
+        self._past = deque([_Known(-1, 0, self.evidence)])
+        self._settled_ns = -1
+        wait_s, age_s = LONGEST_S if watch.settle_s is None else watch.settle_s, watch.age_s
+        if age_s is not None and age_s < wait_s:
+            self._settling = Settling(0, (wait_s - age_s) * NS_PER_S)
+            self.events.append(
+                Event(-age_s, ENDPOINTS, f"last change, {age_s:.1f} s before the start")
+            )
+
+    @property
+    def doubt(self) -> str:
+        """Why what is sent now is not judged; empty if it is."""
+        if self._why:
+            return self._why
+        if self._settling is not None:
+            return "the data plane had no time to settle after the last change"
+        return ""
+
+    def is_sure(self, now_ns: int) -> bool:
+        """Whether no news can be under way that would take back what was judged last."""
+        if self.evidence.settled is None:
+            self._settled_ns = -1
+            return True
+        if self._settled_ns < 0:
+            self._settled_ns = now_ns
+        return now_ns - self._settled_ns >= GUARD_S * NS_PER_S
+
+    def look(self, origin_ns: int) -> None:
+        """Take what changed; the run started at `origin_ns` on the clock of the watcher."""
+        for change in self._watcher.changes():
+            self._pending.append(replace(change, at_ns=max(change.at_ns - origin_ns, 0)))
+
+    def weigh(self, batch: Batch) -> Evidence:
+        """Judge a batch, as far as it belongs to a time in which that can be done."""
+        # What was never sent has no time of its own: it belongs to what came before it.
+        sent_ns = np.maximum.accumulate(batch.sent_ns)
+        if not self._pending and self._settling is None and not self._why:
+            self._judge(batch, sent_ns)
+            return self.evidence
+        start = 0
+        while start < len(batch):
+            until_ns = self._pending[0].at_ns if self._pending else inf
+            end = int(np.searchsorted(sent_ns, ceil(min(until_ns, 2**62))))
+            self._weigh_part(batch[start : max(end, start)], sent_ns[start : max(end, start)])
+            start = max(end, start)
+            if start < len(batch):
+                self._turn(self._pending.popleft())
+        return self.evidence
+
+    def finish(self) -> None:
+        """Take the changes after the last sample."""
+        while self._pending:
+            self._turn(self._pending.popleft())
+
+    def _weigh_part(self, part: Batch, sent_ns: NDArray[np.int64]) -> None:
+        if not len(part):
+            return
+        first = 0
+        if self._why:
+            first = len(part)
+        elif self._settling is not None:
+            first = self._settling.see(part, sent_ns)
+            if first < len(part):
+                self._settle(self._settling, int(sent_ns[first]))
+                self._first_connection = int(part.connection[first:].max(initial=-1)) + 1
+                fresh = part.connection[first:][part.ordinal[first:] == 0]
+                if len(fresh):
+                    self._first_connection = int(fresh.min())
+        self.skipped += first
+        if first < len(part) and not self._why:
+            self._judge(part[first:], sent_ns[first:])
+
+    def _judge(self, part: Batch, sent_ns: NDArray[np.int64]) -> None:
+        """Weigh samples, and remember for a moment what was known before them."""
+        if not len(part):
+            return
+        self.evidence = weigh(self.evidence, opened_since(part, self._first_connection))
+        last_ns, end_row = int(sent_ns[-1]), part.first + len(part)
+        self._note(part.first, end_row, int(sent_ns[0]), last_ns)
+        self._past.append(_Known(last_ns, end_row, self.evidence))
+        while len(self._past) > 1 and self._past[1].sent_ns <= last_ns - 2 * GUARD_S * NS_PER_S:
+            self._past.popleft()
+
+    def _note(self, first_row: int, end_row: int, first_ns: int, last_ns: int) -> None:
+        """Note which samples were judged."""
+        until_s = last_ns / NS_PER_S
+        last = self._parts[-1] if self._parts else None
+        if (
+            last is not None
+            and last.end_row == first_row
+            and last.first_connection == self._first_connection
+        ):
+            self._parts[-1] = replace(last, end_row=end_row, until_s=until_s)
+        else:
+            self._parts.append(
+                Part(first_row, end_row, first_ns / NS_PER_S, until_s, self._first_connection)
+            )
+
+    def _take_back(self, at_ns: int) -> None:
+        """Forget what was judged of the last moment before a change."""
+        before = self._rows()
+        while len(self._past) > 1 and self._past[-1].sent_ns > at_ns - GUARD_S * NS_PER_S:
+            self._past.pop()
+        known = self._past[-1]
+        self.evidence = known.evidence
+        self._parts = [
+            part
+            if part.end_row is None or part.end_row <= known.end_row
+            else replace(part, end_row=known.end_row, until_s=known.sent_ns / NS_PER_S)
+            for part in self._parts
+            if part.first_row < known.end_row
+        ]
+        self.skipped += before - self._rows()
+
+    def _rows(self) -> int:
+        """Count the samples of the present stretch that were judged."""
+        return sum((part.end_row or 0) - part.first_row for part in self._parts)
+
+    def _turn(self, change: Change) -> None:
+        """Close the stretch, and wait until the data plane follows."""
+        at_s = change.at_ns / NS_PER_S
+        kind = ENDPOINTS if change.is_of_endpoints else WEIGHT
+        self.events.append(Event(at_s, kind, change.text))
+        if self._settling is None and not self._why:
+            self._take_back(change.at_ns)
+        if change.expectation is None:
+            self._why, self._settling = change.text, None
+            return
+        before = self._split
+        self._split, self._next_source = change.expectation.split, change.expectation.source
+        self._why = ""
+        self._settling = self._settling_after(change.at_ns, before, self._split)
+
+    def _settling_after(self, at_ns: int, before: Split, after: Split) -> Settling:
+        """Give the time to settle after a change, which may be one of a series."""
+        series = self._settling
+        begun_ns = at_ns if series is None else series.begun_ns
+        # What the data plane was last seen to follow is what it turns from.
+        old = before if series is None or series.old is None else series.old
+        is_told = not alike(old, after)
+        if self._settle_s is not None:
+            wait_s = self._settle_s
+        elif is_told:
+            wait_s = LONGEST_S
+        else:  # back where it was: as long as it was away
+            wait_s = min(LONGEST_S, SHORTEST_S + (at_ns - begun_ns) / NS_PER_S)
+        return Settling(
+            at_ns,
+            at_ns + wait_s * NS_PER_S,
+            begun_ns,
+            old,
+            after if is_told else None,
+            is_patient=self._settle_s is not None,
+        )
+
+    def _settle(self, settling: Settling, at_ns: int) -> None:
+        """Judge again: go on, or begin anew for another split."""
+        self._settling = None
+        text = "what is sent from here on is judged"
+        if settling.followed_ns is not None:
+            lag_s = (settling.followed_ns - settling.since_ns) / NS_PER_S
+            self.lags_s.append(lag_s)
+            text += f"; the data plane followed {lag_s:.2f} s after the change"
+        self.events.append(Event(at_ns / NS_PER_S, SETTLED, text))
+        split = self._split
+        is_same = alike(self.evidence.split, split)
+        # Connections that were cut in the middle cannot be judged as wholes.
+        if is_same and self.evidence.groups is None:
+            return
+        if len(self._closed) + 1 >= MOST_STRETCHES:
+            self._why = f"the split changed {MOST_STRETCHES} times; the last one is {split}"
+            return
+        policy = policy_of_stretch(self._policy, len(self._closed) + 1)
+        try:
+            evidence = Evidence.start(split, policy, self._seed)
+        except ValueError as error:
+            self._why = f"{split} cannot be judged: {error}"
+            return
+        if not is_same:
+            self.previous = self.evidence.split
+        self._closed.append(Stretch.of(self.evidence.split, self.source, tuple(self._parts)))
+        self._parts = []
+        self.evidence = evidence
+        self._past = deque([_Known(at_ns, 0, evidence)])
+        self.source = self._next_source
+
+    def history(self, *, is_over: bool = False) -> History:
+        """Give what happened so far, as it is kept.
+
+        Parameters
+        ----------
+        is_over : bool
+            Whether nothing more is judged; else what is judged now has no end.
+        """
+        parts = list(self._parts)
+        if not is_over and not self.doubt:
+            last = parts.pop() if parts else Part(first_connection=self._first_connection)
+            parts.append(replace(last, end_row=None, until_s=None))
+        return History(
+            stretches=(
+                *self._closed,
+                Stretch.of(self.evidence.split, self.source, tuple(parts)),
+            ),
+            events=tuple(self.events),
+            not_judged=self.skipped,
+            lags_s=tuple(self.lags_s),
+            doubt=self.doubt,
+            remarks=self._remarks,
+        )

@@ -1,0 +1,302 @@
+"""Batches, which the analysis reads, as Arrow tables, which are stored; and back."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.data.batch import ABSENT, COLUMNS, Batch, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+FORMAT = "weighbridge.samples/1"
+_NAMES = {"label": "labels", "replica": "replicas", "remote": "remotes"}
+_UNITS = {"scheduled_ns": "ns", "sent_ns": "ns", "first_byte_ns": "ns", "done_ns": "ns"}
+_NULLABLE = {"first_byte_ns", "done_ns", "label", "replica", "status", "remote", "planned"}
+_TYPES: dict[str, type[np.generic]] = {
+    "ordinal": np.int32,
+    "label": np.int32,
+    "replica": np.int32,
+    "status": np.int16,
+    "outcome": np.uint8,
+    "worker": np.uint16,
+    "planned": np.int32,
+    "closed": np.bool_,
+}
+_NO_STATUS = 0
+_ABSENT = {"status": _NO_STATUS, "closed": False}
+_LATER = ("remote", "planned", "closed")
+"""Columns that runs of earlier versions do not have."""
+
+
+def sample_schema() -> pa.Schema:
+    """Give the Arrow schema of a sample; units are in the fields' metadata."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    names = pa.dictionary(pa.int32(), pa.string())
+    types = {
+        **dict.fromkeys(COLUMNS, pa.int64()),
+        "ordinal": pa.int32(),
+        "label": names,
+        "replica": names,
+        "remote": names,
+        "status": pa.int16(),
+        "outcome": names,
+        "worker": pa.uint16(),
+        "planned": pa.int32(),
+        "closed": pa.bool_(),
+    }
+    fields = [
+        pa.field(
+            name,
+            types[name],
+            nullable=name in _NULLABLE,
+            metadata={"unit": _UNITS[name]} if name in _UNITS else None,
+        )
+        for name in COLUMNS
+    ]
+    return pa.schema(fields, metadata={"format": FORMAT})
+
+
+def to_arrow(batch: Batch) -> pa.RecordBatch:
+    """Turn a batch into an Arrow record batch; what is absent becomes null."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    schema = sample_schema()
+    columns = []
+    for name in COLUMNS:
+        values, kind = getattr(batch, name), schema.field(name).type
+        if name == "outcome":
+            keys = strings_of([outcome.key for outcome in Outcome])
+            column = pa.DictionaryArray.from_arrays(array_of(values, pa.int32()), keys)
+        elif name in _NAMES:
+            codes = array_of(values, pa.int32(), values == ABSENT)
+            column = pa.DictionaryArray.from_arrays(codes, strings_of(getattr(batch, _NAMES[name])))
+        elif schema.field(name).nullable:
+            column = array_of(values, kind, values == (_NO_STATUS if name == "status" else ABSENT))
+        else:
+            column = array_of(values, kind)
+        columns.append(column)
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def array_of(
+    values: NDArray[Any], kind: pa.DataType, absent: NDArray[np.bool_] | None = None
+) -> pa.Array:
+    """Turn numbers or truth values into an Arrow array, null where they are absent.
+
+    `pyarrow.array` would import pandas, where that is installed, to ask whether the values
+    are of it: a sixth of a second in the midst of a run. The layout is that of the Arrow
+    columnar format: a bitmap of what is valid, and the values.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    if pa.types.is_boolean(kind):
+        data = np.packbits(values, bitorder="little")
+    else:
+        data = np.ascontiguousarray(values, dtype=kind.to_pandas_dtype())
+    return pa.Array.from_buffers(kind, len(values), [_valid(absent), pa.py_buffer(data)])
+
+
+def strings_of(names: Sequence[str | None]) -> pa.Array:
+    """Turn names into an Arrow array, for the same reason; None is null."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    encoded = [(name or "").encode() for name in names]
+    offsets = np.zeros(len(names) + 1, dtype=np.int32)
+    offsets[1:] = np.cumsum([len(each) for each in encoded])
+    absent = np.array([name is None for name in names], dtype=np.bool_)
+    return pa.StringArray.from_buffers(
+        len(names), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)), _valid(absent)
+    )
+
+
+def _valid(absent: NDArray[np.bool_] | None) -> pa.Buffer | None:
+    """Give the bitmap of what is not absent; none stands for all."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    if absent is None or not absent.any():
+        return None
+    return pa.py_buffer(np.packbits(~absent, bitorder="little"))
+
+
+def to_batch(table: pa.Table) -> Batch:
+    """Turn samples of a run back into a batch; the reverse of `to_arrow`.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        All samples of a run, or some, with the columns of ``samples.parquet``.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or an outcome has a name that this version does not know.
+    """
+    missing = [name for name in COLUMNS if name not in {*table.column_names, *_LATER}]
+    if missing:
+        raise ValueError(f"the samples lack the columns {', '.join(missing)}")
+    label, labels = _decode(table["label"])
+    replica, replicas = _decode(table["replica"])
+    remote, remotes = (
+        _decode(table["remote"])
+        if "remote" in table.column_names
+        else (np.full(len(label), ABSENT, dtype=np.int32), ())
+    )
+    columns: dict[str, NDArray[Any]] = {
+        "label": label,
+        "replica": replica,
+        "remote": remote,
+        "outcome": _outcomes(table["outcome"]),
+    }
+    for name in COLUMNS:
+        if name not in columns and name in table.column_names:
+            absent = _ABSENT.get(name, ABSENT)
+            filled = table[name].fill_null(absent) if table[name].null_count else table[name]
+            columns[name] = filled.to_numpy().astype(_TYPES.get(name, np.int64), copy=False)
+    return Batch(first=0, labels=labels, replicas=replicas, remotes=remotes, **columns)
+
+
+def _decode(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """Give the codes of a dictionary column, `ABSENT` for null, and what they mean."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    whole = column.unify_dictionaries().combine_chunks()
+    if isinstance(whole, pa.ChunkedArray):  # a column without a row
+        return np.zeros(0, dtype=np.int32), ()
+    codes = whole.indices.fill_null(ABSENT).to_numpy().astype(np.int32, copy=False)
+    return codes, tuple(whole.dictionary.to_pylist())
+
+
+def _outcomes(column: pa.ChunkedArray) -> NDArray[np.uint8]:
+    codes, names = _decode(column)
+    known = {outcome.key: outcome.value for outcome in Outcome}
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise ValueError(
+            f"the samples hold the outcome {unknown[0]!r}, which this weighbridge does not know"
+        )
+    return np.array([known[name] for name in names], dtype=np.uint8)[codes]
+
+
+_UNITS_NS = {"ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000}
+_WIDTH = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m)")
+_COUNTED = ("label", "replica", "outcome", "status", "connection", "worker")
+_NS_PER_MS = 1e6
+
+
+def parse_width(text: str) -> int:
+    """Read the width of a window, such as ``1s``, ``100ms`` or ``5m`` [ns].
+
+    Raises
+    ------
+    ValueError
+        If the text has another form, or is no time at all.
+    """
+    match = _WIDTH.fullmatch(text.strip())
+    width_ns = round(float(match[1]) * _UNITS_NS[match[2]]) if match else 0
+    if width_ns <= 0:
+        raise ValueError(f"expected a width such as 1s, 100ms or 5m, got {text!r}")
+    return width_ns
+
+
+def windows_of(batch: Batch, width_ns: int) -> pa.Table:
+    """Count labels by window of sending.
+
+    Parameters
+    ----------
+    batch : Batch
+        All samples of a run.
+    width_ns : int
+        Width of a window, > 0 [ns].
+
+    Returns
+    -------
+    pyarrow.Table
+        ``start_s``, ``label`` (null where there was none), ``count`` and ``share`` of the
+        window's labelled samples (null without a label); a row for each pair that occurs.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    window = batch.sent_ns // width_ns
+    width = len(batch.labels) + 1
+    keys, counts = np.unique(window * width + batch.label - ABSENT, return_counts=True)
+    # The absent label comes first in each window.
+    start, code = keys // width, keys % width + ABSENT
+    has_label = code != ABSENT
+    _, place = np.unique(start, return_inverse=True)
+    labelled = np.bincount(place[has_label], counts[has_label], minlength=len(keys))[place]
+    names = [None, *batch.labels]
+    return pa.table(
+        {
+            "start_s": pa.array(start * (width_ns / 1e9), pa.float64()),
+            "label": pa.array([names[each - ABSENT] for each in code.tolist()], pa.string()),
+            "count": pa.array(counts, pa.int64()),
+            "share": pa.array(counts / np.maximum(labelled, 1), pa.float64(), mask=~has_label),
+        }
+    )
+
+
+def grouped(table: pa.Table, column: str) -> pa.Table:
+    """Count samples by the values of one column, with quantiles of their response time.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Samples.
+    column : str
+        ``label``, ``replica``, ``outcome``, ``status``, ``connection`` or ``worker``.
+
+    Returns
+    -------
+    pyarrow.Table
+        The column, ``count``, and ``p50_ms``, ``p90_ms`` and ``p99_ms`` of done minus scheduled
+        (null where nothing was answered), the most frequent value first.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, or it does not hold categories.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    if column not in _COUNTED:
+        raise ValueError(f"expected one of {', '.join(_COUNTED)}, got {column!r}")
+    batch = to_batch(table)
+    took_ms = (batch.done_ns - batch.scheduled_ns) / _NS_PER_MS
+    took_ms[batch.done_ns == ABSENT] = np.nan
+    codes, names = _decode(table[column])
+    order = np.argsort(codes, kind="stable")
+    bounds = np.searchsorted(codes[order], np.arange(ABSENT, len(names) + 1)).tolist()
+    places: dict[Any, NDArray[np.intp]] = {
+        value: order[start:end]
+        for value, start, end in zip([None, *names], bounds, bounds[1:], strict=False)
+        if end > start
+    }
+    ranked = sorted(places, key=lambda value: (-len(places[value]), str(value)))
+    kind = pa.string() if pa.types.is_dictionary(table[column].type) else table[column].type
+    columns: dict[str, Any] = {
+        column: pa.array(ranked, kind),
+        "count": pa.array([len(places[value]) for value in ranked], pa.int64()),
+    }
+    spread = [_quantiles(took_ms[places[value]]) for value in ranked]
+    for position, name in enumerate(("p50_ms", "p90_ms", "p99_ms")):
+        columns[name] = pa.array([each[position] for each in spread], pa.float64())
+    return pa.table(columns)
+
+
+def _quantiles(took_ms: NDArray[np.float64]) -> list[float | None]:
+    known = took_ms[np.isfinite(took_ms)]
+    if not len(known):
+        return [None, None, None]
+    # As in the figures and reports: a time that occurred, which so many answers did not exceed.
+    levels = [0.5, 0.9, 0.99]
+    return [float(value) for value in np.quantile(known, levels, method="inverted_cdf")]

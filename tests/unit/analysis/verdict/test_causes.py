@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import pytest
+
+from analysis.data.batch import Batch
+from analysis.data.report import ReasonCode
+from analysis.data.split import Split, Tolerance
+from analysis.data.tally import Tally
+from analysis.verdict.causes import Surroundings, likely_causes, log_likelihood
+from analysis.versions.replicas import ReplicaCounts
+
+TIGHT = Tolerance.parse("2pp")
+
+
+def names(evidence, **around):
+    return [c.message for c in likely_causes(evidence, around=Surroundings(**around))]
+
+
+def pods(**counts):
+    """Give replica counts: a number of equal pods and the connections of each, by label."""
+    return ReplicaCounts.of(
+        {
+            label: {f"{label}-{pod}": each for pod in range(number)}
+            for label, (number, each) in counts.items()
+        }
+    )
+
+
+def test_weights_that_never_took_effect_look_like_one_to_one(run):
+    (cause,) = likely_causes(run("v1=9,v2=1", {"v1": 24, "v2": 26}))
+
+    assert cause.code is ReasonCode.LOOKS_LIKE
+    assert "look like 1:1, the same share for every version" in cause.message
+    assert "never took effect" in cause.message
+    assert cause.remedy
+
+
+def test_the_message_gives_the_counts(run):
+    evidence = run("v1=9,v2=1", ["v1", "v2"] * 20)
+
+    assert f"(v1 {evidence.counts['v1']}, v2 {evidence.counts['v2']})" in names(evidence)[0]
+
+
+def test_weights_the_wrong_way_round_are_named_first(run):
+    labels = ["v2", "v2", "v2", "v1", "v2", "v2", "v2", "v2"]
+
+    assert "1:9, the declared weights the wrong way round" in names(run("v1=9,v2=1", labels))[0]
+
+
+def test_everything_to_one_version_is_named(run):
+    (message,) = names(run("v1=9,v2=1", ["v1"] * 200))
+
+    assert "look like v1 taking everything" in message
+
+
+def test_one_of_three_versions_that_gets_nothing_is_named(run):
+    (message,) = names(run("a=6,b=2,c=2", {"a": 75, "b": 25}))
+
+    assert "c getting nothing and the others their parts of the rest" in message
+
+
+@pytest.mark.parametrize("counts", [{"v1": 90, "v2": 10}, {"v1": 26, "v2": 9}, {"v1": 3, "v2": 1}])
+def test_nothing_is_named_that_the_declared_split_explains_or_nothing_does(run, counts):
+    assert likely_causes(run("v1=9,v2=1", counts, max_samples=100)) == ()
+
+
+def test_a_declared_even_split_is_no_cause_of_itself(run):
+    assert likely_causes(run("v1=1,v2=1", {"v1": 30, "v2": 30})) == ()
+
+
+def test_no_version_is_called_absent_while_labels_are_missing(run):
+    evidence = run("v1=5,v2=5", ["v1", None] + ["v1"] * 60)
+
+    assert not any("everything" in name or "nothing" in name for name in names(evidence))
+
+
+def test_what_was_in_flight_when_the_verdict_fell_tells_more_if_given(run):
+    """Four of four to v2 fit two causes; the drained ones say that it was neither."""
+    evidence = run("v1=9,v2=1", ["v2"] * 4)
+    seen = Tally.of(Batch.of_labels(["v2"] * 4 + ["v1", "v2"] * 30))
+
+    (cause,) = likely_causes(evidence, seen)
+
+    assert "v2 taking everything" in names(evidence)[0]
+    assert "1:9" in names(evidence)[1]
+    assert "(v1 30, v2 34) look like 1:1" in cause.message
+
+
+def test_labels_missing_from_the_drained_ones_leave_absence_open_too(run):
+    evidence = run("v1=5,v2=5", ["v1"] * 12)
+    seen = Tally.of(Batch.of_labels(["v1"] * 12 + [None]))
+
+    assert "v1 taking everything" in names(evidence)[0]
+    assert likely_causes(evidence, seen) == ()
+
+
+def test_nothing_is_named_without_counts(run):
+    assert likely_causes(run("v1=9,v2=1", [])) == ()
+    assert likely_causes(run("v1=1", ["x"])) == ()
+
+
+def test_a_contradicted_split_has_no_likelihood():
+    assert log_likelihood([3, 1], [1, 0]) == float("-inf")
+    assert log_likelihood([3, 0], [1, 0]) == 0
+
+
+def test_the_message_says_how_much_likelier_the_cause_is(run):
+    evidence = run("v1=9,v2=1", ["v2", "v1"] * 10)
+    seen = Tally.of(Batch.of_labels(["v1"] * 24 + ["v2"] * 26))
+
+    (cause,) = likely_causes(evidence, seen)
+
+    # 0.5^50 / (0.9^24 0.1^26) = 1.11e12
+    assert "(likelihood 10^12:1 against 9:1)" in cause.message
+
+
+def test_a_pod_too_many_is_named_by_its_ratio(run):
+    (message,) = names(run("v1=9,v2=1", {"v1": 320, "v2": 80}, tolerance=TIGHT, max_samples=400))
+
+    assert "look like 9:2, one pod of v2 too many" in message
+
+
+def test_a_missing_pod_is_named_by_its_ratio(run):
+    (message,) = names(run("v1=3,v2=1", {"v1": 200, "v2": 100}, max_samples=300))
+
+    assert "look like 2:1, one pod of v1 missing" in message
+
+
+def test_weights_in_percent_are_no_pods(run):
+    """95:6 fits far better than 95:5, and no pod weighs one percent."""
+    seen = Tally.of(Batch.of_labels(["v1"] * 9406 + ["v2"] * 594))
+
+    assert likely_causes(run("v1=95,v2=5", ["v1"]), seen) == ()
+
+
+def test_the_step_before_is_named_if_it_is_known_and_still_in_force(run):
+    evidence = run("v1=5,v2=5", {"v1": 180, "v2": 20})
+
+    assert not any("step before" in message for message in names(evidence))
+    (message,) = names(evidence, previous=Split.parse("v1=9,v2=1"))
+    assert "look like 9:1, the step before this one" in message
+
+
+def test_a_step_before_of_other_versions_is_left_alone(run):
+    evidence = run("v1=5,v2=5", {"v1": 180, "v2": 20})
+
+    assert names(evidence, previous=Split.parse("old=9,v2=1")) == names(evidence)
+
+
+def test_the_ratio_of_the_replicas_seen_is_named_instead_of_the_weights(run):
+    evidence = run("v1=95,v2=5", {"v1": 150, "v2": 50})
+
+    (message,) = names(evidence, replicas=pods(v1=(3, 50), v2=(1, 50)))
+
+    assert "look like 3:1, the ratio of the replicas" in message
+
+
+def test_a_name_for_each_answer_is_no_replica_and_explains_nothing(run):
+    """Unique names are as many as the answers: their ratio always fits."""
+    evidence = run("v1=95,v2=5", {"v1": 150, "v2": 50})
+
+    assert names(evidence, replicas=pods(v1=(150, 1), v2=(50, 1))) == names(evidence)
+    assert names(evidence) == []
+
+
+def test_equal_shares_have_one_name_even_if_two_causes_give_them(run):
+    evidence = run("v1=9,v2=1", {"v1": 26, "v2": 24})
+
+    (message,) = names(evidence, replicas=pods(v1=(2, 100), v2=(2, 100)))
+
+    assert "1:1" in message
+
+
+def test_a_client_that_meets_one_replica_only_is_told_apart_from_the_weights(run):
+    evidence = run("v1=9,v2=1", {"v1": 0, "v2": 12})
+
+    (message,) = names(evidence, replicas=pods(v2=(1, 12)), declared_replicas={"v1": 9, "v2": 1})
+
+    assert "v2-0 of v2 answered all of 12 connections" in message
+    assert "(likelihood 10^11:1 against 10 equal ones)" in message
+    assert "session affinity" in message
+
+
+def test_one_pod_that_answers_everything_is_right_where_there_is_one(run):
+    evidence = run("v1=1,v2=0", ["v1"] * 12 + ["v2"])
+
+    found = names(evidence, replicas=pods(v1=(1, 12), v2=(1, 1)))
+
+    assert not any("pinned" in message for message in found)
+
+
+def test_two_replicas_seen_are_no_affinity(run):
+    evidence = run("v1=9,v2=1", {"v1": 0, "v2": 12})
+
+    found = names(evidence, replicas=pods(v2=(2, 6)))
+
+    assert found
+    assert not any("pinned" in message for message in found)
+
+
+def test_the_pods_behind_a_foreign_label_are_named(run):
+    evidence = run("v1=9,v2=1", ["v1"] * 30 + ["v2"] * 3 + ["other"])
+
+    found = names(evidence, replicas=pods(v1=(3, 10), v2=(1, 3), other=(1, 1)))
+
+    assert found == [
+        "'other' came 1 time in 34 answers, from other-0: foreign pods behind the same Service."
+    ]
+
+
+def test_no_cause_is_named_if_three_fit_about_equally_well(run):
+    """Everything to v2, the weights the wrong way round, or 1:1: two answers cannot tell."""
+    evidence = run("v1=99,v2=1", ["v2"] * 2)
+
+    assert names(evidence) == []
+    assert len(names(run("v1=99,v2=1", ["v2"] * 3, alpha=1e-4))) == 2

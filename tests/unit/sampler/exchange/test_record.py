@@ -1,0 +1,200 @@
+"""Samples leave the recorder in send order, each one once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis import ABSENT, Outcome
+from analysis.data.batch import COLUMNS
+from sampler.exchange.record import MAX_DETAILS, Recorder
+from sampler.labels.rule import Dictionary
+
+LABELS = ("v1", "v2", "v3")
+
+
+@pytest.fixture
+def recorder():
+    return _recorder()
+
+
+@given(
+    order=st.integers(0, 60).flatmap(lambda n: st.permutations(range(n))),
+    seals=st.sets(st.integers(0, 60)),
+)
+def test_any_order_of_completion_gives_each_sample_once_in_send_order(order, seals):
+    recorder = _recorder()
+    batches = []
+    for done, index in enumerate(order):
+        if done in seals:
+            batches.append(recorder.seal())
+        _record(recorder, index)
+    batches.append(recorder.seal())
+
+    sealed = [batch for batch in batches if batch is not None]
+
+    firsts = np.cumsum([0] + [len(batch) for batch in sealed])
+    assert [batch.first for batch in sealed] == firsts[:-1].tolist()
+    for name in COLUMNS:
+        column = [value for batch in sealed for value in getattr(batch, name).tolist()]
+        assert column == [_row(index)[name] for index in range(len(order))]
+    assert recorder.waiting == 0
+    assert recorder.recorded == len(order)
+
+
+@given(order=st.integers(1, 40).flatmap(lambda n: st.permutations(range(n))), data=st.data())
+def test_a_seal_gives_all_that_is_complete_up_to_the_first_gap(order, data):
+    taken = order[: data.draw(st.integers(1, len(order)))]
+    recorder = _recorder()
+    for index in taken:
+        _record(recorder, index)
+
+    batch = recorder.seal()
+
+    complete = next(n for n in range(len(order) + 1) if n not in taken)
+    assert (0 if batch is None else len(batch)) == complete
+    assert recorder.waiting == len(taken) - complete
+
+
+def test_nothing_recorded_seals_to_nothing(recorder):
+    assert recorder.seal() is None
+
+
+def test_a_sample_that_everybody_waits_for_releases_the_others(recorder):
+    for index in range(1, 1_000):
+        _record(recorder, index)
+        assert recorder.seal() is None
+    assert recorder.waiting == 999
+
+    _record(recorder, 0)
+    batch = recorder.seal()
+
+    assert len(batch) == 1_000
+    assert recorder.seal() is None
+
+
+def test_columns_have_the_types_that_a_batch_promises(recorder):
+    _record(recorder, 0)
+
+    batch = recorder.seal()
+
+    kinds = {name: getattr(batch, name).dtype for name in COLUMNS}
+    assert kinds == {
+        "scheduled_ns": np.int64,
+        "sent_ns": np.int64,
+        "first_byte_ns": np.int64,
+        "done_ns": np.int64,
+        "connection": np.int64,
+        "ordinal": np.int32,
+        "label": np.int32,
+        "replica": np.int32,
+        "status": np.int16,
+        "outcome": np.uint8,
+        "worker": np.uint16,
+        "remote": np.int32,
+        "planned": np.int32,
+        "closed": np.bool_,
+    }
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize("status", [0, 100, 200, 999])
+def test_status_and_outcome_come_out_as_they_went_in(recorder, outcome, status):
+    recorder.record(0, 1, 2, ABSENT, 3, 0, 0, ABSENT, ABSENT, status, outcome)
+
+    batch = recorder.seal()
+
+    assert batch.status == [status]
+    assert batch.outcome == [outcome]
+
+
+def test_a_batch_carries_the_names_of_its_codes(recorder):
+    _record(recorder, 0)
+
+    assert recorder.seal().labels == LABELS
+
+
+def test_a_sealed_batch_does_not_change_with_later_samples(recorder):
+    _record(recorder, 0)
+    batch = recorder.seal()
+    before = batch.done_ns.copy()
+    for index in range(1, 50):
+        _record(recorder, index)
+    recorder.seal()
+
+    assert (batch.done_ns == before).all()
+
+
+def test_the_first_few_different_details_of_each_outcome_are_kept(recorder):
+    details = [f"reason {number // 2}" for number in range(20)]
+    for index, detail in enumerate(details):
+        recorder.record(index, 0, 0, ABSENT, 0, 0, 0, ABSENT, ABSENT, 0, Outcome.RESET, detail)
+    recorder.record(20, 0, 0, ABSENT, 0, 0, 0, ABSENT, ABSENT, 0, Outcome.CLOSED, "other")
+
+    assert recorder.details == {
+        Outcome.RESET: [f"reason {number}" for number in range(MAX_DETAILS)],
+        Outcome.CLOSED: ["other"],
+    }
+
+
+class _Lives:
+    def codes(self, connections):
+        return (connections + 7).astype(np.int32)
+
+
+def test_the_planned_length_of_its_connection_stands_with_each_sample(recorder):
+    recorder.lives = _Lives()
+    for index in range(4):
+        _record(recorder, index)
+
+    assert recorder.seal().planned.tolist() == [7, 7, 8, 8]
+
+
+def test_a_connection_that_was_cut_is_closed_with_the_exchange_that_it_ended_with(recorder):
+    for index in (2, 3):  # both on connection 1
+        _record(recorder, index)
+    recorder.cut(1, 1)
+    assert recorder.seal() is None  # the samples before them are out
+    for index in (0, 1, 4):
+        _record(recorder, index)
+
+    assert recorder.seal().closed.tolist() == [False, False, False, True, False]
+    _record(recorder, 5)
+    assert recorder.seal().closed.tolist() == [False]
+
+
+def _recorder():
+    labels = Dictionary()
+    for name in LABELS:
+        labels.code(name)
+    return Recorder(labels, Dictionary(), worker=3)
+
+
+def _row(index):
+    """Give a sample whose every column tells its launch number."""
+    return {
+        "scheduled_ns": index * 10,
+        "sent_ns": index * 10 + 1,
+        "first_byte_ns": ABSENT if index % 3 == 0 else index * 10 + 2,
+        "done_ns": index * 10 + 3 + 2**40,
+        "connection": index // 2,
+        "ordinal": index % 2,
+        "label": index % 4 - 1,
+        "replica": ABSENT,
+        "status": 200 + index,
+        "outcome": index % len(Outcome),
+        "worker": 3,
+        "remote": ABSENT,
+        "planned": ABSENT,
+        "closed": False,
+    }
+
+
+def _record(recorder, index):
+    row = _row(index)
+    for name in ("worker", "remote", "planned", "closed"):
+        row.pop(name)
+    outcome = Outcome(row.pop("outcome"))
+    recorder.record(index, *row.values(), outcome)

@@ -1,0 +1,160 @@
+"""Which endpoints get traffic, as kube-proxy reads the slices."""
+
+from __future__ import annotations
+
+import pytest
+
+from sampler.base.errors import ExpectationError
+from sampler.expect.cluster.state import live_object
+from sampler.expect.resolve import expect
+from sampler.expect.rules.model import Question
+from sampler.expect.rules.objects import Inventory
+from sampler.expect.rules.versions import VersionRule
+from tests.clusters import canary, endpoint, endpoint_slice, service
+
+READY = {"ready": True, "serving": True, "terminating": False}
+UNREADY = {"ready": False, "serving": False, "terminating": False}
+LEAVING = {"ready": False, "serving": True, "terminating": True}
+GONE = {"ready": False, "serving": False, "terminating": True}
+
+
+def split(endpoints, *, service_spec=None, slices=(), **question):
+    """Give the split of a Service whose pods v1-0…8 and v2-0 have these endpoints."""
+    objects = [body for body in canary(9, 9) if body["kind"] not in {"EndpointSlice", "Service"}]
+    bodies = [service(**(service_spec or {})), *objects, *slices]
+    if endpoints:
+        bodies.append(endpoint_slice(endpoints))
+    inventory = Inventory([live_object(body) for body in bodies], has_endpoints=True)
+    expected = expect(inventory, Question(service="app", namespace="shop", **question))
+    return dict(zip(expected.split.arms, expected.split.weights, strict=True))
+
+
+def test_only_ready_endpoints_count_as_long_as_there_is_one():
+    endpoints = [
+        endpoint("v1-0", conditions=READY),
+        endpoint("v1-1", conditions=UNREADY),
+        endpoint("v1-2", conditions=LEAVING),
+        endpoint("v2-0", conditions=READY),
+    ]
+
+    assert split(endpoints) == {"v1": 1, "v2": 1}
+
+
+def test_without_a_ready_one_those_count_that_serve_while_they_terminate():
+    endpoints = [
+        endpoint("v1-0", conditions=UNREADY),
+        endpoint("v1-1", conditions=LEAVING),
+        endpoint("v1-2", conditions=GONE),
+        endpoint("v2-0", conditions=LEAVING),
+        endpoint("v2-1", conditions=LEAVING),
+    ]
+
+    assert split(endpoints) == {"v1": 1, "v2": 2}
+
+
+@pytest.mark.parametrize(
+    "conditions", [{}, {"ready": None}, {"serving": None, "terminating": None}]
+)
+def test_absent_conditions_mean_ready(conditions):
+    assert split([endpoint("v1-0", conditions=conditions)]) == {"v1": 1, "v2": 0}
+
+
+def test_an_endpoint_in_two_slices_counts_once():
+    again = endpoint_slice([endpoint("v1-0"), endpoint("v2-0")], name="app-s2")
+
+    assert split([endpoint("v1-0")], slices=[again]) == {"v1": 1, "v2": 1}
+
+
+def test_of_two_address_families_the_first_of_the_service_counts():
+    six = endpoint_slice([endpoint("v1-0"), endpoint("v1-1"), endpoint("v2-0")], name="six")
+    six["addressType"] = "IPv6"
+    four = [endpoint("v1-0"), endpoint("v2-0")]
+
+    assert split(four, slices=[six], service_spec={"ipFamilies": ["IPv4", "IPv6"]}) == {
+        "v1": 1,
+        "v2": 1,
+    }
+    assert split(four, slices=[six], service_spec={"ipFamilies": ["IPv6"]}) == {"v1": 2, "v2": 1}
+
+
+def zoned(name, zone, **more):
+    return endpoint(name, hints={"forZones": [{"name": zone}]}, **more)
+
+
+def test_zone_hints_hold_if_every_ready_endpoint_has_one():
+    hinted = [zoned("v1-0", "a"), zoned("v1-1", "a"), zoned("v1-2", "b"), zoned("v2-0", "b")]
+
+    assert split(hinted, zone="a") == {"v1": 2, "v2": 0}
+    assert split(hinted, zone="b") == {"v1": 1, "v2": 1}
+    assert split(hinted, zone="c") == {"v1": 3, "v2": 1}
+    assert split([*hinted, endpoint("v2-1")], zone="a") == {"v1": 3, "v2": 2}
+    # One that is not ready needs no hint.
+    assert split([*hinted, endpoint("v2-1", conditions=UNREADY)], zone="a") == {"v1": 2, "v2": 0}
+
+
+def test_node_hints_come_before_zone_hints():
+    both = [
+        endpoint(name, hints={"forZones": [{"name": "a"}], "forNodes": [{"name": node}]})
+        for name, node in (("v1-0", "n1"), ("v1-1", "n1"), ("v2-0", "n2"))
+    ]
+
+    assert split(both, zone="a", node="n2") == {"v1": 0, "v2": 1}
+    assert split(both, zone="a", node="n3") == {"v1": 2, "v2": 1}
+
+
+def test_hints_that_would_matter_without_a_zone_are_refused_with_what_each_would_see():
+    with pytest.raises(ExpectationError, match="depends on where the client is") as refused:
+        split([zoned("v1-0", "a"), zoned("v2-0", "b")])
+
+    assert "--zone a: v1 100 %; --zone b: v2 100 %" in str(refused.value)
+
+
+def test_hints_that_do_not_matter_need_no_zone():
+    even = [zoned("v1-0", "a"), zoned("v2-0", "a"), zoned("v1-1", "b"), zoned("v2-1", "b")]
+
+    assert split(even) == {"v1": 2, "v2": 2}
+
+
+def on(name, node, **more):
+    return endpoint(name, nodeName=node, **more)
+
+
+def test_a_local_policy_leaves_the_endpoints_of_the_node():
+    endpoints = [on("v1-0", "n1"), on("v1-1", "n1"), on("v2-0", "n1"), on("v1-2", "n2")]
+    local = {"internalTrafficPolicy": "Local"}
+
+    assert split(endpoints, service_spec=local, node="n1") == {"v1": 2, "v2": 1}
+    assert split(endpoints, service_spec=local, node="n2") == {"v1": 1, "v2": 0}
+    with pytest.raises(ExpectationError, match="internalTrafficPolicy is Local"):
+        split(endpoints, service_spec=local)
+
+
+def test_on_a_node_without_ready_endpoints_the_leaving_ones_of_that_node_serve():
+    endpoints = [on("v1-0", "n1", conditions=LEAVING), on("v2-0", "n2")]
+
+    assert split(endpoints, service_spec={"internalTrafficPolicy": "Local"}, node="n1") == {
+        "v1": 1,
+        "v2": 0,
+    }
+
+
+def test_the_external_policy_holds_for_the_address_of_the_load_balancer():
+    endpoints = [on("v1-0", "n1"), on("v2-0", "n2")]
+    spec = {"externalTrafficPolicy": "Local", "externalIPs": ["192.0.2.7"]}
+
+    assert split(endpoints, service_spec=spec, host="10.0.0.1") == {"v1": 1, "v2": 1}
+    assert split(endpoints, service_spec=spec, host="192.0.2.7", node="n2") == {"v1": 0, "v2": 1}
+
+
+def test_the_version_may_be_named_by_the_workload_at_the_top():
+    rule = VersionRule.parse("app=old,app-canary=new")
+
+    assert split([endpoint("v1-0"), endpoint("v2-0")], versions=rule) == {"old": 1, "new": 1}
+
+
+def test_an_endpoint_that_is_no_pod_is_refused_unless_its_service_has_a_version():
+    made = {"addresses": ["192.0.2.1"], "conditions": {}}
+
+    with pytest.raises(ExpectationError, match="made by hand"):
+        split([made])
+    assert split([made], versions=VersionRule.parse("app=v7"))["v7"] == 1

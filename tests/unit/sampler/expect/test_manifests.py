@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from sampler.base.errors import ExpectationError
+from sampler.expect.manifests import read_manifests
+
+SERVICE = "kind: Service\napiVersion: v1\nmetadata:\n  name: {name}\n"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(path):
+    return [each.name for each in read_manifests(str(path))[0].objects]
+
+
+def test_a_folder_is_read_with_everything_below_it(folder):
+    (folder / "a.yaml").write_text(SERVICE.format(name="a") + "---\n" + SERVICE.format(name="b"))
+    (folder / "deep").mkdir()
+    (folder / "deep" / "c.yml").write_text(SERVICE.format(name="c"))
+    (folder / "deep" / "d.json").write_text('{"kind": "Service", "metadata": {"name": "d"}}')
+
+    assert names(".") == ["a", "b", "c", "d"]
+
+
+def test_hidden_files_and_other_files_are_not_read(folder):
+    (folder / "a.yaml").write_text(SERVICE.format(name="a"))
+    (folder / ".gitlab-ci.yml").write_text("stages: [verify]\n")
+    (folder / ".git").mkdir()
+    (folder / ".git" / "b.yaml").write_text(SERVICE.format(name="b"))
+    (folder / "README.md").write_text("{{ not yaml")
+
+    inventory, findings = read_manifests(".")
+
+    assert [each.name for each in inventory.objects] == ["a"]
+    assert findings == ()
+
+
+def test_a_hidden_folder_above_does_not_hide_the_files(folder):
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "a.yaml").write_text(SERVICE.format(name="a"))
+
+    assert names(".cache") == ["a"]
+
+
+def test_a_stream_on_stdin_is_read(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(SERVICE.format(name="a")))
+
+    (service,) = read_manifests("-")[0].objects
+
+    assert service.name == "a"
+    assert service["metadata"]["name"].where == "stdin:4"
+
+
+def test_a_value_that_comes_from_an_anchor_has_the_line_of_what_holds_it(folder):
+    (folder / "a.yaml").write_text(
+        "kind: Service\nx-base: &base\n  clusterIP: None\nspec:\n  <<: *base\n  type: ClusterIP\n"
+    )
+
+    (service,) = read_manifests("a.yaml")[0].objects
+
+    assert service["spec"]["clusterIP"].text() == "None"
+    assert service["spec"]["clusterIP"].where in {"a.yaml:3", "a.yaml:4"}
+    assert service["spec"]["type"].where == "a.yaml:6"
+
+
+def test_what_is_no_text_is_refused_with_its_name(folder):
+    (folder / "a.yaml").write_bytes(b"kind: \xff\xfe\n")
+
+    with pytest.raises(ExpectationError, match=r"a\.yaml cannot be read: it is no UTF-8 text"):
+        read_manifests(".")
+
+
+def test_a_path_that_is_not_there_is_refused(folder):
+    with pytest.raises(ExpectationError, match="no such file or folder"):
+        read_manifests("i/k8s")
+
+
+def test_a_control_character_is_refused_with_its_file(folder):
+    (folder / "a.yaml").write_text("kind: Service\nname: \x07\n")
+
+    with pytest.raises(ExpectationError, match=r"a\.yaml"):
+        read_manifests(".")
+
+
+def test_yaml_that_is_nested_too_deeply_is_refused_with_its_file(folder, monkeypatch):
+    def give_up(*_):
+        raise RecursionError("maximum recursion depth exceeded")
+
+    (folder / "a.yaml").write_text("[" * 100)
+    # The real one takes seconds to fail.
+    monkeypatch.setattr("ruamel.yaml.YAML.load_all", give_up)
+
+    with pytest.raises(ExpectationError, match=r"a\.yaml: this YAML cannot be read"):
+        read_manifests(".")

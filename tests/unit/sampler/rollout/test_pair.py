@@ -1,0 +1,172 @@
+"""Which two Deployments are meant, and what a promotion copies."""
+
+from __future__ import annotations
+
+import pytest
+
+from sampler.base.errors import ExpectationError, UsageError
+from sampler.expect.rules.objects import Inventory, KubeObject
+from sampler.rollout import Names, find_pair, promote, start
+from sampler.rollout.differences import differences
+
+
+def deployment(name, version, replicas=1, **more):
+    track = "canary" if name.endswith("-canary") else "stable"
+    labels = {"app": "shop", "track": track, "version": version}
+    container = {"name": "app", "image": f"shop:{version}", **more}
+    return {
+        "kind": "Deployment",
+        "apiVersion": "apps/v1",
+        "metadata": {"name": name, "labels": {"app.kubernetes.io/version": version}},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": "shop", "track": track}},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        },
+    }
+
+
+def inventory(*bodies):
+    return Inventory([KubeObject(body, "f.yaml:{}".format) for body in bodies])
+
+
+def settings(step):
+    return {
+        (each.deployment.name, ".".join(map(str, each.path))): each.value for each in step.settings
+    }
+
+
+def pair(*bodies, **names):
+    return find_pair(inventory(*bodies), Names(**names))
+
+
+def test_a_canary_is_found_by_its_name():
+    found = pair(deployment("a", "1"), deployment("shop-canary", "v2", 0), deployment("shop", "v1"))
+
+    assert (found.stable.name, found.canary.name) == ("shop", "shop-canary")
+    assert found.state == "stable"
+    assert found.weights == {"v1": 1, "v2": 0}
+
+
+def test_a_service_tells_one_canary_from_another():
+    other = deployment("x", "v1"), deployment("x-canary", "v2")
+    for each in other:
+        each["spec"]["template"]["metadata"]["labels"]["app"] = "x"
+    service = {"kind": "Service", "metadata": {"name": "s"}, "spec": {"selector": {"app": "x"}}}
+    bodies = (*other, deployment("shop", "v1"), deployment("shop-canary", "v2"), service)
+
+    with pytest.raises(ExpectationError, match="more than one canary: of x, shop"):
+        pair(*bodies)
+    assert pair(*bodies, service="s").stable.name == "x"
+    assert pair(*bodies, stable="shop").canary.name == "shop-canary"
+    assert pair(*bodies, canary="x-canary").stable.name == "x"
+
+
+def test_a_service_selects_in_its_own_namespace_only():
+    bodies = [deployment("shop", "v1"), deployment("shop-canary", "v2")]
+    twins = [deployment("shop", "v1"), deployment("shop-canary", "v2")]
+    service = {
+        "kind": "Service",
+        "metadata": {"name": "s", "namespace": "one"},
+        "spec": {"selector": {"app": "shop"}},
+    }
+    for each in bodies:
+        each["metadata"]["namespace"] = "one"
+    for each in twins:
+        each["metadata"]["namespace"] = "two"
+
+    assert pair(*twins, *bodies, service, service="s").stable.deployment.namespace == "one"
+    assert pair(*twins, *bodies, namespace="two").canary.deployment.namespace == "two"
+    with pytest.raises(ExpectationError, match="found Deployment two/shop, Deployment one/shop"):
+        pair(*twins, *bodies, stable="shop")
+
+
+def test_deployments_of_other_names_are_named():
+    bodies = (deployment("blue", "v1", 3), deployment("green", "v2", 1))
+
+    with pytest.raises(ExpectationError) as refused:
+        pair(*bodies)
+    assert refused.value.hint == "name both: --stable NAME --canary NAME"
+    assert pair(*bodies, stable="blue", canary="green").total == 4
+    assert pair(*bodies, canary="green").stable.name == "blue"
+    with pytest.raises(ExpectationError, match="its own canary"):
+        pair(*bodies, stable="blue", canary="blue")
+
+
+@pytest.mark.parametrize("kind", ["HorizontalPodAutoscaler", "ScaledObject"])
+def test_replicas_that_an_autoscaler_owns_are_not_edited(kind):
+    scaler = {
+        "kind": kind,
+        "metadata": {"name": "h"},
+        "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "shop"}},
+    }
+    with pytest.raises(ExpectationError, match=f"{kind} h changes the replicas of Deployment shop"):
+        pair(deployment("shop", "v1"), deployment("shop-canary", "v2"), scaler)
+
+
+def test_an_argo_rollout_is_left_to_its_controller():
+    with pytest.raises(ExpectationError) as refused:
+        pair({"kind": "Rollout", "metadata": {"name": "shop"}, "spec": {}})
+    assert "its own controller" in str(refused.value.hint)
+
+
+def test_a_promotion_copies_images_and_versions_and_names_the_rest():
+    canary = deployment("shop-canary", "v2", 1, env=[
+        {"name": "VERSION", "value": "v2"}, {"name": "FEATURE", "value": "on"},
+    ])  # fmt: skip
+    stable = deployment("shop", "v1", 9, env=[
+        {"name": "OTHER", "value": "x"}, {"name": "VERSION", "value": "v1"},
+    ])  # fmt: skip
+
+    step = promote(pair(stable, canary))
+
+    containers = "spec.template.spec.containers.0"
+    assert settings(step) == {
+        ("shop", "metadata.labels.app.kubernetes.io/version"): "v2",
+        ("shop", "spec.template.metadata.labels.version"): "v2",
+        ("shop", f"{containers}.image"): "shop:v2",
+        ("shop", f"{containers}.env.1.value"): "v2",
+        ("shop", "spec.replicas"): 10,
+        ("shop-canary", "spec.replicas"): 0,
+    }
+    assert [each.place.dotted for each in step.left] == [
+        "spec.template.spec.containers[0].env[0]",
+        "spec.template.spec.containers[0].env",
+    ]
+
+
+def test_the_version_in_a_selector_is_refused_before_kubernetes_does():
+    stable, canary = deployment("shop", "v1", 9), deployment("shop-canary", "v2", 1)
+    stable["spec"]["selector"]["matchLabels"]["version"] = "v1"
+
+    with pytest.raises(UsageError, match="selector of Deployment shop holds its version"):
+        promote(pair(stable, canary))
+
+    canary["spec"]["selector"]["matchLabels"]["version"] = "v2"
+    canary["spec"]["replicas"] = 0
+    with pytest.raises(UsageError, match="selector of Deployment shop-canary"):
+        start(pair(stable, canary), 1, version="v3")
+
+
+def test_a_version_that_only_the_image_tells_needs_an_image():
+    bodies = [deployment("shop", "v1", 9), deployment("shop-canary", "v2", 0)]
+    for each in bodies:
+        del each["spec"]["template"]["metadata"]["labels"]["version"]
+
+    with pytest.raises(UsageError) as refused:
+        start(pair(*bodies), 1, version="v3")
+    assert refused.value.hint == "give --image IMAGE:TAG"
+    step = start(pair(*bodies), 1, image="shop:v3")
+    assert settings(step)["shop-canary", "spec.template.spec.containers.0.image"] == "shop:v3"
+
+
+def test_templates_that_are_alike_do_not_differ():
+    one, other = (inventory(deployment("a", "v1", env=[])).objects[0] for _ in range(2))
+
+    assert list(differences(one.root, other.root)) == []
+
+
+def test_the_settings_of_a_start_take_from_the_stable_what_they_give():
+    step = start(pair(deployment("shop", "v1", 10), deployment("shop-canary", "v2", 0)), 3)
+
+    assert settings(step) == {("shop", "spec.replicas"): 7, ("shop-canary", "spec.replicas"): 3}

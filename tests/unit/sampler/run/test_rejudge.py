@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from analysis import Policy, Split, Tolerance, Verdict
+from analysis.versions.health import HealthPolicy
+from sampler import UsageError, read, rejudge
+
+RUNS = Path(__file__).resolve().parents[4] / "notebooks" / "runs"
+SPLIT = Split.parse("v1=9,v2=1")
+
+
+@pytest.mark.parametrize("name", ["first-look", "weight-ignored", "slow-canary", "next-step"])
+def test_judged_again_in_its_own_way_a_run_has_its_own_verdict(name):
+    run = read(RUNS / name)
+
+    report = rejudge(run)
+
+    assert report.verdict is run.report.verdict
+    assert report.decision is not None
+    assert run.report.decision is not None
+    assert report.decision.decided_after == run.report.decision.decided_after
+    assert report.expected == run.report.expected
+    assert report.health == run.report.health
+    assert report.run.id == run.report.run.id
+
+
+def test_another_split_is_judged_by_its_own_bands():
+    report = rejudge(read(RUNS / "first-look"), Split.parse("v1=5,v2=5"))
+
+    assert report.verdict is Verdict.FAIL
+    assert report.expected is not None
+    assert report.expected.weights == {"v1": 5, "v2": 5}
+    assert report.expected.source.name == "rejudge"
+
+
+def test_another_policy_takes_the_place_of_the_runs_own():
+    narrow = Policy(tolerance=Tolerance.parse("1pp"))
+
+    report = rejudge(read(RUNS / "first-look"), policy=narrow)
+
+    assert report.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_limit_on_the_canarys_times_fails_a_slow_one():
+    run = read(RUNS / "slow-canary")
+
+    report = rejudge(run, health=HealthPolicy(max_slowdown=2))
+
+    assert run.report.verdict is Verdict.PASS
+    assert report.verdict is Verdict.FAIL
+    assert report.reasons[0].code == "slowdown"
+
+
+def test_a_run_that_was_measured_only_needs_a_split():
+    run = read(RUNS / "half-dropped")
+
+    with pytest.raises(UsageError, match="was not judged") as error:
+        rejudge(run)
+
+    assert "Split.parse" in (error.value.hint or "")
+    assert rejudge(run, SPLIT).verdict is Verdict.FAIL
+
+
+def test_without_its_plan_a_run_is_judged_by_the_defaults(tmp_path):
+    shutil.copytree(RUNS / "first-look", tmp_path / "run")
+    (tmp_path / "run" / "plan.json").unlink()
+
+    assert rejudge(read(tmp_path / "run")).verdict is Verdict.PASS
+
+
+def test_a_run_knows_its_plan_unless_that_was_not_kept(tmp_path):
+    shutil.copytree(RUNS / "first-look", tmp_path / "run")
+    run = read(tmp_path / "run")
+    (tmp_path / "run" / "plan.json").unlink()
+
+    assert read(RUNS / "first-look").plan == json.loads(
+        (RUNS / "first-look" / "plan.json").read_text(encoding="utf-8")
+    )
+    assert run.plan is None
+
+
+def test_a_plan_that_is_no_json_is_refused(tmp_path):
+    shutil.copytree(RUNS / "first-look", tmp_path / "run")
+    (tmp_path / "run" / "plan.json").write_text("{", encoding="utf-8")
+
+    with pytest.raises(UsageError, match=r"plan\.json"):
+        _ = read(tmp_path / "run").plan
+
+
+def test_the_text_of_a_run_is_that_of_the_terminal():
+    assert read(RUNS / "first-look").text().startswith("PASS  v2 received")
+
+
+def test_a_figure_of_a_run_shows_itself_in_a_notebook():
+    figure = read(RUNS / "first-look").figure()
+
+    picture = figure._repr_png_()  # type: ignore[attr-defined]
+
+    assert picture.startswith(b"\x89PNG")
+    assert picture == figure._repr_png_()  # type: ignore[attr-defined]
