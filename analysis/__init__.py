@@ -14,7 +14,7 @@ from analysis.data.tally import Tally
 from analysis.evidence.fold import finish, weigh
 from analysis.evidence.state import Evidence
 from analysis.verdict.decision import Decision, decide
-from analysis.verdict.judging import judge, verdict_of
+from analysis.weighing.judging import judge, verdict_of
 
 __all__ = [
     "ABSENT",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sampler.plan.target import Target
     from sampler.run.gate import check, sample
     from sampler.run.judging import rejudge
-    from sampler.store.store import read
+    from sampler.show.stored import read
 
 _HOMES = {
     "ConnectionLife": "sampler.plan.load",
@@ -29,7 +29,7 @@ _HOMES = {
     "UsageError": "sampler.base.errors",
     "WeighbridgeError": "sampler.base.errors",
     "check": "sampler.run.gate",
-    "read": "sampler.store",
+    "read": "sampler.show.stored",
     "rejudge": "sampler.run.judging",
     "sample": "sampler.run.gate",
 }

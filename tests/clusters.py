@@ -249,12 +249,11 @@ def weigh(url, script, *, settle_s=0.3, tolerance="9pp", max_time_s=30.0, out=No
             alpha=1e-4, beta=1e-4, tolerance=Tolerance.parse(tolerance), max_samples=20_000
         ),
         source=expected.source,
-        watch=overview.watch(settle_s),
         seed=4,
         out=out,
     )
     try:
-        return asyncio.run(Weighing(plan, script).run())
+        return asyncio.run(Weighing(plan, script, overview.watch(settle_s)).run())
     finally:
         script.end()
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analysis.data.report import Report
+    from analysis.weighing.history import History
 
 MOST_LOOKS = 160
 """Looks that are kept, at most; the first connections lie closer together."""
@@ -138,8 +139,40 @@ def trace(batch: Batch, report: Report, policy: Policy) -> Trace | None:
     )
 
 
+def retraced(
+    batch: Batch, report: Report, policy: Policy | None, history: History | None
+) -> Trace | None:
+    """Weigh a run once more, as its report says that it was weighed.
+
+    Parameters
+    ----------
+    batch : Batch
+        All samples.
+    report : Report
+        Of the run.
+    policy : Policy or None
+        That the run was judged by, its budget included; None takes what the report tells of it.
+    history : History or None
+        What happened to its expectation, where that was watched.
+
+    Returns
+    -------
+    Trace or None
+        As `trace`.
+    """
+    for each in (policy, asked_of(report)):
+        if each is None:
+            continue
+        found = trace(batch, report, each)
+        if found is None and history is not None:
+            found = trace(*history.alone(batch, report), history.policy(each))
+        if found is not None:
+            return found
+    return None
+
+
 def asked_of(report: Report) -> Policy | None:
-    """Give the policy that a report tells; None where nothing was judged.
+    """Return the policy that a report tells; None where nothing was judged.
 
     The budget is the derived one: a report does not tell it.
     """

@@ -139,7 +139,6 @@ def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
             missing_ratio=options["missing_ratio"] or inf,
         ),
         source=expectation.source,
-        watch=expectation.watch,
         views=expectation.views,
         health=_health(split, options),
         replica_counts=_replica_counts(split, options["replicas"]) or expectation.replicas,
@@ -152,7 +151,7 @@ def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
         commit=_commit(options["manifests"]),
         seed=draw_seed() if options["seed"] is None else options["seed"],
     )
-    ctx.exit(execute(plan, documents_of(options)))
+    ctx.exit(execute(plan, documents_of(options), expectation.watch))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from analysis import Report
+    from sampler.expect.cluster.watch import Watch
     from sampler.plan.run import RunPlan
 
 _GROUPED = 1000
@@ -54,7 +55,7 @@ _RENDERERS: dict[str, Callable[[Report], str]] = {
 }
 
 
-def execute(plan: RunPlan, documents: Mapping[str, str]) -> ExitCode:
+def execute(plan: RunPlan, documents: Mapping[str, str], watch: Watch | None = None) -> ExitCode:
     """Run a plan, print its report, write its documents.
 
     Parameters
@@ -63,6 +64,8 @@ def execute(plan: RunPlan, documents: Mapping[str, str]) -> ExitCode:
         What to do.
     documents : mapping of str to str
         File of each document that was asked for, of `sampler.cli.documents`; "-" is stdout.
+    watch : Watch or None
+        Reports changes of the expectation during the run.
 
     Returns
     -------
@@ -84,7 +87,7 @@ def execute(plan: RunPlan, documents: Mapping[str, str]) -> ExitCode:
         if not is_told_late:
             _print(report, told)
 
-    report = _loop_runner(plan)(_weigh(plan, received, tell))
+    report = _loop_runner(plan)(_weigh(plan, watch, received, tell))
     if is_told_late:
         _print(report, documents)
     else:
@@ -124,7 +127,10 @@ def exit_code(report: Report) -> ExitCode:
 
 
 async def _weigh(
-    plan: RunPlan, received: list[signal.Signals], tell: Callable[[Report], None]
+    plan: RunPlan,
+    watch: Watch | None,
+    received: list[signal.Signals],
+    tell: Callable[[Report], None],
 ) -> Report:
 
     def interrupt(signum: signal.Signals) -> None:
@@ -139,7 +145,7 @@ async def _weigh(
 
     # A signal is heard from here on: making a run ready takes a while on a busy machine.
     with ProgressLine(plan) as line, _heard(interrupt):
-        weighing = Weighing(plan, line.show)
+        weighing = Weighing(plan, line.show, watch)
         for warning in weighing.warnings:
             click.echo(f"warning: {warning}", err=True)
         # What is imported by now stays: no collection during the run looks at it again.
@@ -210,7 +216,7 @@ def _missing_limit(plan: RunPlan) -> str:
         return ""
     from analysis.bets.sizing import tolerable_missing  # noqa: PLC0415 - only for a check
 
-    limit = tolerable_missing(plan.split, plan.policy)
+    limit = tolerable_missing(plan.split, plan.deciding_policy)
     if limit >= plan.policy.max_unlabelled:
         return ""
     return f"; PASS needs less than {limit * 100:.2g} % without a label"

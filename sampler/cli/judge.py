@@ -21,6 +21,7 @@ from sampler.cli.values import Count, Factor, Share
 if TYPE_CHECKING:
     from analysis import Policy, Split
     from analysis.data.report import Source
+    from sampler.store.reader import RunFolder
 
 
 @click.command(
@@ -68,25 +69,25 @@ def command(ctx: click.Context, /, file: str, **options: Any) -> None:
     """
     from sampler.cli.execute import exit_code, show  # noqa: PLC0415 - heavy imports wait for a command
     from sampler.logs import StoredSamples, open_record  # noqa: PLC0415
-    from sampler.run.judging import Judging, judge, stored_plan  # noqa: PLC0415
-    from sampler.store.store import read  # noqa: PLC0415
+    from sampler.run.judging import Judging, judge  # noqa: PLC0415
+    from sampler.store.reader import RunFolder  # noqa: PLC0415
 
     reading = make_reading(options)
     record = open_record(file, reading)
-    folder = record.folder if isinstance(record, StoredSamples) else None
-    split, source = _expectation(options["expect"], folder)
-    is_own = options["expect"] is None and folder is not None
-    own = {} if folder is None else stored_plan(folder)
+    run = RunFolder(record.folder) if isinstance(record, StoredSamples) else None
+    split, source = _expectation(options["expect"], run)
+    is_own = options["expect"] is None
+    plan = None if run is None else run.readable_intent
     judging = Judging(
         split,
-        _policy(ctx, split, own.get("policy")),
+        _policy(ctx, split, None if plan is None else plan.policy),
         source,
         name="stdin" if file == "-" else Path(file).name,
         max_bad=options["max_bad_lines"],
-        run=folder,
+        run=run,
         command=command_line(sys.argv[1:]),
-        health=own.get("health") if is_own else None,
-        history=read(folder).history if is_own and folder is not None else None,
+        health=plan.health if is_own and plan is not None else None,
+        history=run.history if is_own and run is not None else None,
     )
 
     documents = documents_of(options)
@@ -115,13 +116,13 @@ def _policy(ctx: click.Context, split: Split, own: Policy | None) -> Policy:
     )
 
 
-def _expectation(text: str | None, folder: Path | None) -> tuple[Split, Source]:
+def _expectation(text: str | None, run: RunFolder | None) -> tuple[Split, Source]:
     from analysis.data.report import Source  # noqa: PLC0415 - as above
     from sampler.run.judging import stored_expectation  # noqa: PLC0415
 
     if text is not None:
         return make_split(text), Source()
-    stored = None if folder is None else stored_expectation(folder)
+    stored = None if run is None else stored_expectation(run)
     if stored is None:
         raise UsageError(
             "nothing says which split is expected", hint="declare it: --expect v1=9,v2=1"

@@ -51,9 +51,9 @@ def command(ctx: click.Context, /, run: Path, other: Path | None, **options: Any
     from sampler.cli.execute import show  # noqa: PLC0415 - heavy imports wait for a command
     from sampler.run.recovery import report_of  # noqa: PLC0415
     from sampler.show.documents import located  # noqa: PLC0415
-    from sampler.store.store import read  # noqa: PLC0415
+    from sampler.store.reader import RunFolder  # noqa: PLC0415
 
-    show(located(report_of(read(run)), run), documents_of(options))
+    show(located(report_of(RunFolder(run)), run), documents_of(options))
     ctx.exit(ExitCode.PASS)
 
 

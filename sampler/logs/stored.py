@@ -13,7 +13,8 @@ from sampler.logs.reading import Quality
 from sampler.logs.rows import Names
 from sampler.logs.tables import unreadable_parquet
 from sampler.store.arrow import FORMAT, to_batch
-from sampler.store.store import SAMPLES, STREAM, record_batches
+from sampler.store.layout import SAMPLES, STREAM
+from sampler.store.reader import record_batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,57 +6,108 @@ of headers and the body, and secrets in the URL, stay out of it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Self, get_type_hints
 
 import msgspec
 
-from analysis import Policy, Split
+from analysis import Policy, Split  # noqa: TC001 - msgspec resolves the fields of a plan
 from analysis.data.report import Source
 from analysis.versions.health import HealthPolicy
 from sampler.base.errors import UsageError
 from sampler.labels.rule import LabelRule
-from sampler.plan.load import Limits, Load
+from sampler.plan.load import Limits, Load  # noqa: TC001 - as above
 from sampler.plan.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from sampler.plan.run import RunPlan
 
 SCHEMA = "weighbridge.plan/1"
-PARTS: dict[str, Any] = {
-    "load": Load,
-    "limits": Limits,
-    "split": Split | None,
-    "policy": Policy,
-    "health": HealthPolicy,
-    "replica_counts": dict[str, int],
-    "previous": Split | None,
-    "source": Source,
-    "seed": int,
-    "name": str,
-    "command": str,
-}
-"""Fields of a plan that are written as they are, and their types."""
+_APART = ("started_at", "target", "label", "replica")
+"""Fields whose document is not that of their type."""
+_REQUIRED = ("load", "limits", "split", "policy", "seed", "name")
 
 
-def to_document(
-    *,
-    started_at: str,
-    target: Target,
-    label: LabelRule,
-    replica: LabelRule | None,
-    values: Mapping[str, object],
-) -> dict[str, Any]:
-    """Make the document.
+@dataclass(frozen=True, slots=True)
+class StoredPlan:
+    """The plan of a run, as its folder keeps it.
 
     Parameters
     ----------
     started_at : str
         RFC 3339, UTC.
-    target, label, replica
-        What is sent, and where the names are read.
-    values : mapping of str to object
-        The other parts of the plan, by the names in `PARTS`.
+    target : Target
+        Without the values of headers, the body and secrets.
+    label, replica : LabelRule
+        Where the version and the pod were read; no replica if None.
+    load, limits, split, policy, health, replica_counts, previous, source, seed, name, command
+        As in `sampler.plan.run.RunPlan`; `policy` is the one that decided.
     """
+
+    started_at: str
+    target: Target
+    label: LabelRule
+    replica: LabelRule | None
+    load: Load
+    limits: Limits
+    split: Split | None
+    policy: Policy
+    seed: int
+    name: str
+    health: HealthPolicy = field(default_factory=HealthPolicy)
+    replica_counts: dict[str, int] = field(default_factory=dict)
+    previous: Split | None = None
+    source: Source = field(default_factory=Source)
+    command: str = ""
+
+    @classmethod
+    def from_document(cls, document: object) -> Self:
+        """Read a plan back.
+
+        Raises
+        ------
+        UsageError
+            If it is not the document.
+        """
+        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+            raise UsageError(f"expected {SCHEMA}, got another document")
+        kinds = get_type_hints(cls)
+        try:
+            asked, replica = document["target"], document["replica"]
+            return cls(
+                started_at=str(document["started_at"]),
+                target=Target(asked["url"], method=asked["method"], allow_unsafe=True),
+                label=LabelRule.parse(document["label"]),
+                replica=None if replica is None else LabelRule.parse(replica),
+                **{
+                    # Earlier versions wrote less.
+                    name: msgspec.convert(document[name], kinds[name])
+                    for name in _plain_fields()
+                    if name in document or name in _REQUIRED
+                },
+            )
+        except (KeyError, TypeError, msgspec.ValidationError) as error:
+            raise UsageError(
+                f"the document says {SCHEMA}, but does not have its shape: {error}"
+            ) from error
+
+
+def _plain_fields() -> list[str]:
+    """Return the fields that are written as they are."""
+    return [each.name for each in fields(StoredPlan) if each.name not in _APART]
+
+
+def to_document(plan: RunPlan, started_at: str) -> dict[str, Any]:
+    """Return the document of a plan.
+
+    Parameters
+    ----------
+    plan : RunPlan
+    started_at : str
+        RFC 3339, UTC.
+    """
+    target, values = plan.target, {name: getattr(plan, name) for name in _plain_fields()}
+    values["policy"] = plan.deciding_policy
     return {
         "schema": SCHEMA,
         "started_at": started_at,
@@ -66,32 +117,7 @@ def to_document(
             "headers": [name for name, _ in target.headers],
             "has_body": bool(target.body),
         },
-        "label": str(label),
-        "replica": None if replica is None else str(replica),
+        "label": str(plan.label),
+        "replica": None if plan.replica is None else str(plan.replica),
         **{name: msgspec.to_builtins(value) for name, value in values.items()},
     }
-
-
-def from_document(document: object) -> dict[str, Any]:
-    """Read the parts of the plan back, by their names in `to_document`.
-
-    Raises
-    ------
-    UsageError
-        If it is not the document.
-    """
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise UsageError(f"expected {SCHEMA}, got another document")
-    try:
-        asked = document["target"]
-        replica = document["replica"]
-        return {
-            "target": Target(asked["url"], method=asked["method"], allow_unsafe=True),
-            "label": LabelRule.parse(document["label"]),
-            "replica": None if replica is None else LabelRule.parse(replica),
-            **{name: msgspec.convert(document[name], kind) for name, kind in PARTS.items()},
-        }
-    except (KeyError, TypeError, msgspec.ValidationError) as error:
-        raise UsageError(f"the document says {SCHEMA}, but does not have its shape: {error}") from (
-            error
-        )

@@ -1,4 +1,7 @@
-"""The plan of one whole run: what is asked, what should come of it, where it is written."""
+"""The plan of one whole run: what is asked, what should come of it, where it is written.
+
+A plan is a value: it holds nothing that lives, and changes nothing that it was given.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
 
     from analysis import Split
     from analysis.data.report import View
-    from sampler.expect.cluster.watch import Watch
     from sampler.plan.target import Target
 
 DEFAULT_LABEL = LabelRule.parse("/label")
@@ -51,8 +53,7 @@ class RunPlan:
     split : Split or None
         The expected split; None measures without judging.
     policy : Policy
-        Tolerance and error rates. Where connections carry several requests, up to a known
-        number, that number becomes the policy's `per_connection`.
+        Tolerance and error rates.
     source : Source
         Where the split was read.
     health : HealthPolicy
@@ -63,8 +64,6 @@ class RunPlan:
         The split before this one, where it is known.
     views : tuple of View
         What else was read of the split: what is declared, what a cluster is configured for.
-    watch : Watch or None
-        How changes of the expectation are noticed during the run; None looks out for none.
     seed : int
         Of every random choice of the run.
     out : Path or None
@@ -94,7 +93,6 @@ class RunPlan:
     replica_counts: Mapping[str, int] = field(default_factory=dict)
     previous: Split | None = None
     views: tuple[View, ...] = ()
-    watch: Watch | None = None
     seed: int = field(default_factory=draw_seed)
     out: Path | None = None
     name: str = "run"
@@ -107,9 +105,15 @@ class RunPlan:
                 f"the label is read from the body ({self.label}), and an answer to HEAD has none",
                 hint="read it with --label header:NAME or status, or ask with GET",
             )
-        # How long connections are at most has to be known before the first answer; what is
-        # kept without end is judged by first answers.
+
+    @property
+    def deciding_policy(self) -> Policy:
+        """The policy, with the number of answers of a connection, where that has an end.
+
+        It has to be known before the first answer; connections that are kept without end are
+        judged by their first answers.
+        """
         longest = self.load.connection.longest or 1
         if self.policy.per_connection == 1 < longest <= MOST_PER_CONNECTION:
-            policy = replace(self.policy, per_connection=longest)
-            object.__setattr__(self, "policy", policy)
+            return replace(self.policy, per_connection=longest)
+        return self.policy

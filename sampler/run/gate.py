@@ -1,8 +1,9 @@
 """The gate: sample until the analysis decides. Read this file first.
 
     async for batch in engine.batches():
-        store.write(batch); tally += Tally.of(batch); evidence = weigh(evidence, batch)
-        if decide(evidence) is final: stop, drain, report
+        recording.write(batch)
+        fold.take(batch)
+        if fold.look() is final: stop, drain, report
 
 Everything that is measured goes to the tally and to the disk; the evidence takes the samples
 in the order in which they were sent, and stops at the one on which the verdict fell.
@@ -17,10 +18,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis import Evidence, Policy, Split, Tally, decide, finish, weigh
-from analysis.versions.correlation import Clusters
+from analysis import Policy, Split
+from analysis.verdict.sections import expected_of
 from analysis.versions.health import HealthEvidence, HealthPolicy
-from analysis.versions.replicas import ReplicaCounts
+from analysis.weighing.expectation import Fixed
+from analysis.weighing.fold import Fold
+from analysis.weighing.report import assemble
+from analysis.weighing.watched import Watched
 from sampler.base.clock import NS_PER_S, run_clock
 from sampler.engine.engine import Engine
 from sampler.engine.preflight import LocalLimits, raise_file_limit, warnings
@@ -36,18 +40,19 @@ from sampler.plan.run import (
     draw_seed,
 )
 from sampler.plan.target import Target
-from sampler.run.changes import Stretches
-from sampler.run.report import Course, expected_of, write_up
+from sampler.run.report import Course, account_of, asked_of
 from sampler.run.stopping import Stopping
-from sampler.store.expectation_history import Retelling
-from sampler.store.keeping import Keeping
+from sampler.store.recording import Recording
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
-    from analysis import Batch, Decision
-    from analysis.data.report import Report
-    from sampler.store.expectation_history import History
+    from analysis import Batch, Evidence, Tally
+    from analysis.data.report import Expected, Report
+    from analysis.weighing.expectation import Expectation
+    from analysis.weighing.history import History
+    from analysis.weighing.report import Account
+    from sampler.expect.cluster.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,8 @@ class Weighing:
         What to do.
     observe : callable or None
         Called with a `Progress` after each batch.
+    watch : Watch or None
+        Reports changes of the expectation during the run; None expects one split throughout.
 
     Attributes
     ----------
@@ -98,26 +105,29 @@ class Weighing:
         If the tolerance or the comparison of health does not fit the split.
     """
 
-    def __init__(self, plan: RunPlan, observe: Callable[[Progress], None] | None = None) -> None:
+    def __init__(
+        self,
+        plan: RunPlan,
+        observe: Callable[[Progress], None] | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         self.plan = plan
-        self.tally = Tally()
-        self.replicas = ReplicaCounts()
-        self.clusters = None if plan.load.connection.is_fresh else Clusters()
-        self.evidence: Evidence | None = None
-        self.stretches: Stretches | Retelling | None = None
-        self.health: HealthEvidence | None = None
-        if plan.split is not None:
-            self._expect(plan.split)
         self._observe = observe
-        self._interruptions = 0
+        self._watch = watch
+        self._watched: Watched | None = None
         self._told = 0
-        self._decision: Decision | None = None
+        self._interruptions = 0
         self._started_at = datetime.now(UTC)
         self._cpu_s = cpu_s()
+        self._fold = Fold(
+            self._expectation(),
+            health=None if plan.split is None else HealthEvidence.start(plan.split, plan.health),
+            has_connections=not plan.load.connection.is_fresh,
+        )
         limits, reader = self._limits(), LabelReader(plan.label, plan.replica)
         self._engine = Engine(plan.target, plan.load, limits, reader, seed=plan.seed)
         self._stopping = Stopping(plan, self._engine)
-        self._keeping = Keeping(plan, self._started_at)
+        self._recording = Recording(plan, self._started_at)
         raise_file_limit(plan.load.concurrency)
         self.warnings = warnings(
             LocalLimits.here(),
@@ -150,159 +160,112 @@ class Weighing:
         StorageError
             If the run cannot be written any more.
         """
-        self._keeping.begin(expected_of(self.plan, self.evidence), self._history())
-        async with self._watching(), aclosing(self._engine.batches()) as batches:
+        fold, engine, recording = self._fold, self._engine, self._recording
+        recording.begin(*self._expected())
+        async with self._watching(), aclosing(engine.batches()) as batches:
             async for batch in batches:
-                await self._keeping.write(batch, self._engine.elapsed_ns)
+                await recording.write(batch, engine.elapsed_ns)
                 self._take(batch)
-                self._keep_news()
-                self._stopping.look(self.tally, self._decision, self.health)
+                self._stopping.look(fold.tally, fold.decision, fold.health)
                 self._show()
         if not self._interruptions:
-            self._stopping.end(self.tally)
-        report = self._report()
+            self._stopping.end(fold.tally)
+        folded = fold.finish()
+        report = assemble(asked_of(self.plan), folded, self._account(folded.tally))
         try:
             if on_report is not None:
                 on_report(report)
         finally:
-            self._keeping.finish(report, self.tally, self._history(is_over=True))
+            recording.finish(report, folded.tally, folded.history)
         return report
 
-    def replay(self, batches: Iterable[Batch], history: History | None = None) -> Report:
-        """Report on the samples that a run left when it was cut off; nothing is sent.
-
-        No verdict has fallen: the rules that end a run did not end this one.
-
-        Parameters
-        ----------
-        batches : iterable of Batch
-            In send order.
-        history : History or None
-            What happened to the expectation, where that was watched.
-        """
-        if history is not None:
-            self.stretches = Retelling(history, self.plan.policy, self.plan.seed)
-            self.evidence = self.stretches.evidence
-        for batch in batches:
-            self._take(batch)
-        self._interruptions = 1
-        return self._report(is_whole=False)
-
-    def _expect(self, split: Split) -> None:
-        """Begin to weigh: against one split, or against what a cluster says at any time."""
-        plan = self.plan
-        self.health = HealthEvidence.start(split, plan.health)
-        if plan.watch is None:
-            self.evidence = Evidence.start(split, plan.policy, plan.seed)
-        else:
-            self.stretches = Stretches(split, plan.policy, plan.watch, plan.seed, plan.source)
-            self.evidence = self.stretches.evidence
-
-    def _history(self, *, is_over: bool = False) -> History | None:
-        return None if self.stretches is None else self.stretches.history(is_over=is_over)
-
-    def _keep_news(self) -> None:
-        """Write down what happened to the expectation, in case that this run is killed."""
-        stretches = self.stretches
-        if isinstance(stretches, Stretches) and len(stretches.events) > self._told:
-            self._told = len(stretches.events)
-            expected = expected_of(self._plan_in_force(), self.evidence)
-            self._keeping.expect(expected, stretches.history())
+    def _expectation(self) -> Expectation | None:
+        """Return what should be: one split, or what is watched; None measures only."""
+        plan, watch = self.plan, self._watch
+        if plan.split is None:
+            return None
+        if watch is None:
+            return Fixed(plan.split, plan.deciding_policy, plan.seed)
+        self._watched = Watched(
+            plan.split,
+            plan.deciding_policy,
+            plan.seed,
+            plan.source,
+            settle_s=watch.settle_s,
+            age_s=watch.age_s,
+            remarks=watch.remarks,
+        )
+        return self._watched
 
     def _limits(self) -> Limits:
-        limits = self.plan.limits
-        if self.evidence is None or limits.max_samples is not None:
+        limits, evidence = self.plan.limits, self._fold.evidence
+        if evidence is None or limits.max_samples is not None:
             return limits
-        if self.stretches is not None:
+        if self._watched is not None:
             return limits  # nobody knows how many will not be judged: the budget ends the run
         # The budget counts connections; each may carry several requests.
         longest = self.plan.load.connection.longest or 1
-        return replace(limits, max_samples=self.evidence.budget * longest)
+        return replace(limits, max_samples=evidence.budget * longest)
 
     def _watching(self) -> AbstractAsyncContextManager[object]:
-        """Look out for changes of the expectation, if that was asked for."""
-        return nullcontext() if self.plan.watch is None else self.plan.watch.watcher
+        """Watch for changes of the expectation, if that was asked for."""
+        return nullcontext() if self._watch is None else self._watch.watcher
 
     def _take(self, batch: Batch) -> None:
-        """Count a batch, weigh it, and look at what is not the split."""
-        self.tally += Tally.of(batch)
-        self._weigh(batch)
-        self.replicas.observe(batch)
-        if self.clusters is not None:
-            self.clusters.observe(batch)
-        if self.health is not None:
-            self.health = self.health.observe(batch)
+        """Fold a batch, and look at the verdict where nothing can take it back any more."""
+        elapsed_ns = self._engine.elapsed_ns()
+        self._notice(elapsed_ns)
+        self._fold.take(batch)
+        if self._watched is None or self._watched.is_sure(elapsed_ns):
+            self._fold.look()
+        self._record_news()
 
-    def _weigh(self, batch: Batch) -> None:
-        if self.evidence is None or self._is_decided:
+    def _notice(self, elapsed_ns: int) -> None:
+        """Take what changed in the cluster, as long as the run is not decided."""
+        if self._watched is None or self._watch is None or self._fold.is_decided:
             return
-        if self.stretches is None:
-            self.evidence = weigh(self.evidence, batch)
-        else:
-            # Watchers know the clock; samples know the start of the run.
-            elapsed_ns = self._engine.elapsed_ns()
-            self.stretches.look(run_clock() - elapsed_ns)
-            self.evidence = self.stretches.weigh(batch)
-            if not self.stretches.is_sure(elapsed_ns):
-                return
-        self._decision = decide(self.evidence)
+        # Watchers know the clock; samples know the start of the run.
+        self._watched.notice(self._watch.watcher.changes(), run_clock() - elapsed_ns)
 
-    @property
-    def _is_decided(self) -> bool:
-        return self._decision is not None and self._decision.is_final
+    def _record_news(self) -> None:
+        """Write down what happened to the expectation, in case this run is killed."""
+        if self._watched is not None and len(self._watched.events) > self._told:
+            self._told = len(self._watched.events)
+            self._recording.expect(*self._expected())
+
+    def _expected(self) -> tuple[Expected | None, History | None]:
+        """Return what is expected now, and what happened to it."""
+        evidence, plan, watched = self._fold.evidence, self.plan, self._watched
+        if evidence is None:
+            return None, None
+        if watched is None or watched.previous is None:
+            expected = expected_of(evidence, plan.source, plan.views)
+        else:  # the views were about the start
+            expected = expected_of(evidence, watched.source)
+        return expected, None if watched is None else watched.history()
 
     def _show(self) -> None:
         if self._observe is None:
             return
         progress = Progress(
-            tally=self.tally,
-            evidence=self.evidence,
+            tally=self._fold.tally,
+            evidence=self._fold.evidence,
             launched=self._engine.launched,
             elapsed_s=self._engine.elapsed_ns() / NS_PER_S,
             is_draining=self._engine.is_stopping,
         )
         self._observe(progress)
 
-    def _report(self, *, is_whole: bool = True) -> Report:
-        """Judge what is left when no more samples come, and write the account."""
-        if self.stretches is not None:
-            self.stretches.finish()
-        if self.evidence is not None:
-            self.evidence = finish(self.evidence)
-            if not is_whole:
-                self.evidence = replace(self.evidence, settled=None)
-        return write_up(self._course())
-
-    def _course(self) -> Course:
-        return Course(
-            plan=self._plan_in_force(),
-            engine=self._engine,
-            tally=self.tally,
-            evidence=self.evidence,
-            health=self.health,
-            replicas=self.replicas,
-            clusters=self.clusters,
-            unmeasurable=self._stopping.unmeasurable,
-            interruptions=self._interruptions,
+    def _account(self, tally: Tally) -> Account:
+        course = Course(
             started_at=self._started_at,
             cpu_s=self._cpu_s,
-            path=self._keeping.path,
+            path=self._recording.path,
             warnings=self.warnings,
-            history=self._history(is_over=True),
+            unmeasurable=self._stopping.unmeasurable,
+            interruptions=self._interruptions,
         )
-
-    def _plan_in_force(self) -> RunPlan:
-        """Give the plan with the split of the last stretch, which the verdict is about."""
-        stretches = self.stretches
-        if stretches is None or stretches.previous is None:
-            return self.plan
-        return replace(
-            self.plan,
-            split=stretches.evidence.split,
-            source=stretches.source,
-            previous=stretches.previous,
-            views=(),  # they were about the start
-        )
+        return account_of(self.plan, self._engine, tally, course)
 
 
 async def check(

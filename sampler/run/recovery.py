@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from analysis.data.report import Verdict
+from analysis.data.report import Performance, Run, Verdict
 from analysis.text.rounding import amount
+from analysis.verdict.decision import Ended
 from analysis.verdict.reasons import interrupted
+from analysis.weighing.report import Account, Asked, assemble
 from sampler.base.clock import NS_PER_S
 from sampler.base.errors import UsageError
-from sampler.plan.document import from_document
-from sampler.plan.run import RunPlan
-from sampler.run.gate import Weighing
-from sampler.store.arrow import to_batch
-from sampler.store.store import PLAN, REPORT
+from sampler.base.version import __version__
+from sampler.plan.load import TransportKind
+from sampler.run.judging import fold_of
+from sampler.store.layout import PLAN, REPORT
 
 if TYPE_CHECKING:
-    from analysis import Batch, Evidence, Report
-    from sampler.store.store import StoredRun
+    from analysis import Report
+    from analysis.weighing.fold import Folded
+    from sampler.plan.document import StoredPlan
+    from sampler.store.reader import RunFolder
 
 
-def report_of(run: StoredRun) -> Report:
-    """Give a run's report; if it has none, make one of what it left.
+def report_of(run: RunFolder) -> Report:
+    """Return a run's report; if it has none, make one of what it left.
 
     Parameters
     ----------
-    run : StoredRun
+    run : RunFolder
         Whole, going on, or cut off at any moment.
 
     Returns
@@ -41,52 +43,77 @@ def report_of(run: StoredRun) -> Report:
     UsageError
         If neither the report nor the plan can be read.
     """
-    if (run.path / REPORT).exists():
+    if run.has_report:
         return run.report
-    try:
-        document = json.loads((run.path / PLAN).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    plan = run.intent
+    if plan is None:
         raise UsageError(
             f"{run.path} holds neither {REPORT} nor {PLAN}: there is nothing to make a report of",
             hint="its samples, if there are some, can be read: sampler.read(path).table",
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{run.path / PLAN} cannot be read: {error}") from error
-    weighing = Weighing(RunPlan(**from_document(document)))
-    weighing.warnings = []
-    batch = to_batch(run.table)
-    batches = [batch] if len(batch) else []
-    report = _undecided(weighing.replay(batches, run.history), weighing.evidence)
-    duration_s = _last_instant_ns(batch) / NS_PER_S
-    return replace(
-        report,
-        performance=replace(
-            report.performance,
-            duration_s=duration_s,
-            rate_per_s=len(batch) / duration_s if duration_s else 0.0,
-            cpu_us_per_request=0.0,
-            cpu_share=0.0,
-            client_saturated=False,
-        ),
-        run=replace(
-            report.run,
-            id=run.path.name,
-            path=str(run.path),
-            started_at=str(document["started_at"]),
-        ),
-        notes=[_what_is_missing(len(batch)), *report.notes],
+        )
+    fold = fold_of(
+        plan.split,
+        plan.policy,
+        plan.health,
+        run.history,
+        plan.seed,
+        is_fresh=plan.load.connection.is_fresh,
+    )
+    if len(run.batch):
+        fold.take(run.batch)
+    folded = fold.finish().without_verdict()
+    return _undecided(assemble(_asked(plan), folded, _account(run, plan, folded)), folded)
+
+
+def _asked(plan: StoredPlan) -> Asked:
+    return Asked(
+        policy=plan.policy,
+        source=plan.source,
+        replica_counts=plan.replica_counts,
+        previous=plan.previous,
+        is_fresh=plan.load.connection.is_fresh,
     )
 
 
-def _undecided(report: Report, evidence: Evidence | None) -> Report:
+def _account(run: RunFolder, plan: StoredPlan, folded: Folded) -> Account:
+    """Return what is known of a run besides its samples: what it set out to do."""
+    duration_s, launched, load = folded.last_ns / NS_PER_S, folded.tally.launched, plan.load
+    return Account(
+        performance=Performance(
+            transport="full" if load.transport is TransportKind.FULL else "fast",
+            duration_s=duration_s,
+            rate_per_s=launched / duration_s if duration_s else 0.0,
+            cpu_us_per_request=0.0,
+            client_saturated=False,
+            concurrency=load.concurrency,
+            offered_per_s=load.rate,
+            connection=str(load.connection),
+            max_rate_per_s=load.max_rate,
+        ),
+        run=Run(
+            id=run.path.name,
+            path=str(run.path),
+            seed=plan.seed,
+            started_at=plan.started_at,
+            version=__version__,
+            target=f"{plan.target.method} {plan.target.shown}",
+            label=str(plan.label),
+            command=plan.command,
+        ),
+        ended=Ended.INTERRUPTED,
+        notes=(_what_is_missing(launched),),
+    )
+
+
+def _undecided(report: Report, folded: Folded) -> Report:
     """Claim nothing, whatever the samples would prove.
 
     The rules that end a run did not end this one, and what its client and its target suffered
     is not known.
     """
-    if evidence is None or report.verdict is not Verdict.FAIL:
+    if folded.evidence is None or report.verdict is not Verdict.FAIL:
         return report
-    reasons = [interrupted(evidence), *report.reasons]
+    reasons = [interrupted(folded.evidence), *report.reasons]
     return replace(report, verdict=Verdict.INCONCLUSIVE, reasons=reasons)
 
 
@@ -95,8 +122,3 @@ def _what_is_missing(n: int) -> str:
         f"the run was cut off: made again from the {amount(n)} samples that it left; what came in "
         "its last second, what was shed and how busy the client was is not known"
     )
-
-
-def _last_instant_ns(batch: Batch) -> int:
-    """When the last sample was complete [ns since the run began]; 0 without samples."""
-    return int(max(batch.done_ns.max(), batch.sent_ns.max())) if len(batch) else 0

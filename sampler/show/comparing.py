@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +9,7 @@ from analysis.review.comparison import RunRecord, compare
 from sampler.base.errors import UsageError
 from sampler.base.version import __version__
 from sampler.run.recovery import report_of
-from sampler.store.store import PLAN, read
+from sampler.store.reader import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
     from analysis.render.html import Drawing
     from analysis.review.comparison import Comparison
-    from sampler.store.store import StoredRun
 
 
 class Pair(NamedTuple):
@@ -45,7 +43,7 @@ def compare_folders(first: Path, second: Path) -> Pair:
             hint="name the folders of two runs: weighbridge report reports/A reports/B",
         )
     try:
-        records = _record(read(first)), _record(read(second))
+        records = _record(RunFolder(first)), _record(RunFolder(second))
         return Pair(compare(*records), *records)
     except ValueError as error:
         raise UsageError(
@@ -60,7 +58,7 @@ def comparison_page(pair: Pair) -> str:
     return to_comparison_html(pair.comparison, _drawings(pair), __version__)
 
 
-def _record(run: StoredRun) -> RunRecord:
+def _record(run: RunFolder) -> RunRecord:
     report = report_of(run)
     try:
         batch = run.batch
@@ -69,12 +67,11 @@ def _record(run: StoredRun) -> RunRecord:
     return RunRecord(report, batch, _plan(run))
 
 
-def _plan(run: StoredRun) -> dict[str, Any] | None:
+def _plan(run: RunFolder) -> dict[str, Any] | None:
     try:
-        document = json.loads((run.path / PLAN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return document if isinstance(document, dict) else None
+        return run.plan
+    except UsageError:
+        return None  # the settings are compared as far as the report tells them
 
 
 def _drawings(pair: Pair) -> list[Drawing]:

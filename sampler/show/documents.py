@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sampler.base.errors import UsageError
-from sampler.store.expectation_history import traced
-from sampler.store.store import StoredRun, read
+from sampler.store.reader import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from analysis import Batch, Policy, Report
     from analysis.render.html import Drawing, Reading
-    from sampler.store.expectation_history import History
+    from analysis.weighing.history import History
 
 HTML = "report.html"
 SPLIT_SVG = "split.svg"
@@ -52,7 +51,7 @@ def page_of(report: Report) -> str:
     return page
 
 
-def _is_its_own(run: StoredRun, report: Report) -> bool:
+def _is_its_own(run: RunFolder, report: Report) -> bool:
     """Whether a report is the one that a run holds, or its first; judging anew makes others."""
     try:
         return run.report.run.command == report.run.command
@@ -65,7 +64,7 @@ def located(report: Report, folder: Path) -> Report:
     return replace(report, run=replace(report.run, path=str(folder)))
 
 
-def _keep(run: StoredRun, report: Report, page: str, drawings: Sequence[Drawing]) -> None:
+def _keep(run: RunFolder, report: Report, page: str, drawings: Sequence[Drawing]) -> None:
     try:
         (run.path / HTML).write_text(page, encoding="utf-8")
         for drawing in drawings:
@@ -76,7 +75,7 @@ def _keep(run: StoredRun, report: Report, page: str, drawings: Sequence[Drawing]
         raise UsageError(f"{run.path} cannot be written: {error.strerror}") from error
 
 
-def _split_png(run: StoredRun, report: Report) -> bytes:
+def _split_png(run: RunFolder, report: Report) -> bytes:
     from analysis.figures import split_over_time  # noqa: PLC0415 - matplotlib
     from sampler.show.drawing import to_png  # noqa: PLC0415 - matplotlib
 
@@ -147,6 +146,7 @@ def _of_samples(
     from analysis import figures  # noqa: PLC0415 - matplotlib
     from analysis.render import summary  # noqa: PLC0415 - as above
     from analysis.review.timeline import Timeline  # noqa: PLC0415 - as above
+    from analysis.review.trace import retraced  # noqa: PLC0415 - as above
 
     timeline = Timeline.of(batch, report)
     yield _Figure(
@@ -156,7 +156,7 @@ def _of_samples(
         partial(figures.split_over_time, batch, report, timeline=timeline),
         figures.split_reading(timeline, report),
     )
-    trace = traced(batch, report, policy, history)
+    trace = retraced(batch, report, policy, history)
     if trace is not None:
         yield _Figure(
             "evidence",
@@ -198,10 +198,10 @@ def _replicas(report: Report) -> _Figure:
     )
 
 
-def _run_of(report: Report) -> StoredRun | None:
+def _run_of(report: Report) -> RunFolder | None:
     if report.run.path is None:
         return None
     try:
-        return read(Path(report.run.path))
+        return RunFolder(Path(report.run.path))
     except UsageError:
         return None  # moved or removed since: the page has tables only

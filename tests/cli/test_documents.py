@@ -10,7 +10,6 @@ import pytest
 from sampler.base.errors import UsageError
 from sampler.demo.pods import Faults
 from sampler.demo.process import EmbeddedService
-from sampler.store import store
 from tests.processes import only_run
 
 
@@ -125,9 +124,9 @@ def test_a_target_that_cannot_be_reached_is_named_without_its_secret(weighbridge
 def test_a_stored_run_draws_its_evidence_with_and_without_its_plan(weighbridge, service, tmp_path):
     weighbridge("check", service.url, "--expect", "v1=1")
     folder = only_run(tmp_path)
-    drawn = [store.read(folder).figure("evidence")]
+    drawn = [read(folder).figure("evidence")]
     (folder / "plan.json").unlink()
-    drawn.append(store.read(folder).figure("evidence"))
+    drawn.append(read(folder).figure("evidence"))
 
     for figure in drawn:
         assert figure.texts[0].get_text().endswith(": PASS")
@@ -137,4 +136,4 @@ def test_a_measurement_has_no_evidence_to_draw(weighbridge, service, tmp_path):
     weighbridge("sample", service.url, "--max-samples", "20")
 
     with pytest.raises(UsageError, match="of one decision"):
-        store.read(only_run(tmp_path)).figure("evidence")
+        read(only_run(tmp_path)).figure("evidence")

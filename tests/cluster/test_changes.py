@@ -10,13 +10,13 @@ import pytest
 
 from analysis import Policy
 from analysis.data.report import ReasonCode, Source, Verdict
+from analysis.weighing.watched import Watched
 from sampler import Target
 from sampler.base.errors import ExpectationError
 from sampler.demo.process import EmbeddedService
 from sampler.expect.cluster.overview import look
 from sampler.expect.rules.model import Question
 from sampler.plan.run import RunPlan
-from sampler.run.changes import Stretches
 from sampler.run.gate import Weighing
 from tests.clusters import (
     FakeCluster,
@@ -210,10 +210,10 @@ def test_a_forbidden_watch_is_refused_before_anything_is_sent(reach):
         overview = asyncio.run(look(QUESTION))
         cluster.forbid("Pod")
         expected = overview.expectation()
-        plan = RunPlan(Target(service.url), split=expected.split, watch=overview.watch(None))
+        plan = RunPlan(Target(service.url), split=expected.split)
 
         with pytest.raises(ExpectationError, match="pods is forbidden") as refused:
-            asyncio.run(Weighing(plan).run())
+            asyncio.run(Weighing(plan, watch=overview.watch(None)).run())
         assert service.counts().total == 0
 
     assert "examples/rbac.yaml" in (refused.value.hint or "")
@@ -234,7 +234,8 @@ def test_what_changed_just_before_the_run_has_time_to_settle(reach, age_s, wait_
         overview = asyncio.run(look(QUESTION))
 
     watch = overview.watch(None, now)
-    stretches = Stretches(overview.expectation().split, Policy(), watch, 0, Source())
+    split, settle_s = overview.expectation().split, watch.settle_s
+    stretches = Watched(split, Policy(), 0, Source(), settle_s=settle_s, age_s=watch.age_s)
 
     assert watch.age_s == age_s
     assert bool(stretches.doubt) is (wait_s is not None)

@@ -16,7 +16,7 @@ from sampler.demo.process import EmbeddedService
 from sampler.expect.rules.model import Question
 from sampler.run.recovery import report_of
 from sampler.show.documents import draw_all
-from sampler.store.store import EXPECTATION, METRICS, REPORT
+from sampler.store.layout import EXPECTATION, METRICS, REPORT
 from tests.clusters import (
     FakeCluster,
     Script,

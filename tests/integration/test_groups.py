@@ -14,7 +14,7 @@ from sampler.plan.run import RunPlan
 from sampler.plan.target import Target
 from sampler.run.gate import Weighing
 from sampler.run.judging import rejudge
-from sampler.store.store import read
+from sampler.show.stored import read
 
 EVEN = Split.parse("v1=1,v2=1")
 WIDE = Policy(tolerance=Tolerance.parse("30pp"))

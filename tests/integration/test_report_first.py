@@ -11,8 +11,9 @@ from sampler.plan.load import Limits, Load
 from sampler.plan.run import RunPlan
 from sampler.plan.target import Target
 from sampler.run.gate import Weighing
-from sampler.store.keeping import Keeping
-from sampler.store.store import REPORT, SAMPLES, read
+from sampler.show.stored import read
+from sampler.store.layout import REPORT, SAMPLES
+from sampler.store.recording import Recording
 
 WEIGHTS = {"v1": 9, "v2": 1}
 
@@ -52,6 +53,6 @@ def test_only_a_run_that_outlasts_a_second_opens_its_stream_before_it_sends(
 ):
     plan = RunPlan(Target("http://127.0.0.1:9/"), Load(), Limits(max_samples=most), out=tmp_path)
 
-    Keeping(plan, datetime.now(UTC)).begin(None)
+    Recording(plan, datetime.now(UTC)).begin(None)
 
     assert bool(list(tmp_path.glob("*/samples.arrows"))) is is_open

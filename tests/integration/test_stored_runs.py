@@ -27,7 +27,8 @@ from sampler.base.errors import UsageError
 from sampler.logs import open_record
 from sampler.run.judging import Judging, judge
 from sampler.store.arrow import FORMAT, sample_schema
-from sampler.store.store import SAMPLES, RunWriter
+from sampler.store.layout import SAMPLES
+from sampler.store.writer import RunWriter
 from tests.processes import completed
 from tests.recorded import recorded
 

@@ -10,6 +10,7 @@ import pytest
 from analysis import Tally
 from analysis.data.batch import COLUMNS
 from sampler.base.errors import UsageError
+from sampler.show.stored import read
 from sampler.store.arrow import (
     grouped,
     parse_width,
@@ -19,7 +20,7 @@ from sampler.store.arrow import (
     to_batch,
     windows_of,
 )
-from sampler.store.store import RunWriter, read
+from sampler.store.writer import RunWriter
 from tests.processes import REPOSITORY
 from tests.recorded import recorded
 
@@ -166,7 +167,7 @@ def test_a_run_is_written_without_pandas_even_where_it_is_installed(tmp_path):
         "from datetime import UTC, datetime\n"
         "from pathlib import Path\n"
         "from analysis import Batch, Tally\n"
-        "from sampler.store.store import RunWriter\n"
+        "from sampler.store.writer import RunWriter\n"
         "from tests.recorded import recorded\n"
         "batch, report = recorded(['v1', 'v2'], [9, 1], n=100, lost=0.1)\n"
         "writer = RunWriter(Path(sys.argv[1]), 'made', datetime.now(UTC))\n"

@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from analysis import Tally
 from sampler.base.errors import SamplingError, UsageError
 from sampler.exchange.transport import addresses as module
 from sampler.exchange.transport.addresses import AddressBook
@@ -19,7 +20,6 @@ from sampler.plan.pins import Pin
 from sampler.plan.run import RunPlan
 from sampler.plan.target import Target
 from sampler.run.gate import Weighing
-from sampler.run.report import write_up
 
 S = 1_000_000_000
 
@@ -203,11 +203,11 @@ def test_the_report_says_that_a_name_was_lost():
     weighing = Weighing(RunPlan(Target("http://shop/"), limits=Limits(max_samples=1)))
     remotes = weighing._engine.recorder.remotes
     assert remotes is not None
-    before = write_up(weighing._course()).notes
+    before = weighing._account(Tally()).notes
 
     remotes.failed_lookups = 2
 
-    after = write_up(weighing._course()).notes
+    after = weighing._account(Tally()).notes
     assert not any("looked up" in note for note in before)
     assert any("shop could not be looked up again, 2 times" in note for note in after)
 

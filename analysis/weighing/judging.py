@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analysis.data.policy import Policy
-from analysis.evidence.fold import finish, weigh
-from analysis.evidence.state import Evidence
+from analysis.evidence.fold import finish
 from analysis.verdict.decision import SETTLED, Ended, Verdict, decide
+from analysis.weighing.expectation import Fixed
 
 if TYPE_CHECKING:
     from analysis.data.batch import Batch
     from analysis.data.split import Split
+    from analysis.evidence.state import Evidence
     from analysis.verdict.decision import Decision
 
 
@@ -46,12 +47,13 @@ def judge(batch: Batch, split: Split, policy: Policy | None = None, *, seed: int
     >>> judge(Batch.of_labels(["v1"] * 400), Split.parse("v1=9,v2=1")).verdict.value
     'FAIL'
     """
-    evidence = finish(weigh(Evidence.start(split, policy or Policy(), seed), batch))
-    return decide(evidence, Ended.SAMPLES)
+    fixed = Fixed(split, policy or Policy(), seed)
+    fixed.weigh(batch)
+    return decide(finish(fixed.evidence), Ended.SAMPLES)
 
 
 def verdict_of(evidence: Evidence) -> Verdict:
-    """Give the verdict alone, without its reasons: for thousands of runs, where `decide` is slow.
+    """Return the verdict alone, without its reasons: for thousands of runs, where `decide` is slow.
 
     INCONCLUSIVE as long as no rule has settled the run.
     """

@@ -14,12 +14,14 @@ import pytest
 from analysis import Batch, Policy, Split, Tolerance, finish
 from analysis.data.events import ENDPOINTS, Event
 from analysis.data.report import Source
+from analysis.weighing.expectation import Retold
+from analysis.weighing.history import History, Part, Stretch, alike
+from analysis.weighing.watched import Watched
 from sampler.base.clock import NS_PER_S
 from sampler.base.errors import UsageError
-from sampler.expect.cluster.watch import Change, Watch
+from sampler.expect.cluster.watch import Change
 from sampler.expect.rules.model import Expectation
-from sampler.run.changes import Stretches
-from sampler.store.expectation_history import History, Part, Retelling, Stretch, alike, read_history
+from sampler.store.expectation_history import read_history
 
 SPLITS = [Split.parse(text) for text in ("v1=9,v2=1", "v1=1,v2=1", "v1=18,v2=2", "v1=8,v2=2")]
 NINE = SPLITS[0]
@@ -89,22 +91,22 @@ def test_a_stored_run_is_judged_as_the_live_one(seed, per_connection):
     batch = samples(rng, 1500, per_connection)
     script = Script(some_changes(rng))
     settle_s = [None, 0.0, 0.1, 0.7][seed % 4]
-    live = Stretches(NINE, policy, Watch(script, settle_s), 5, Source())
+    live = Watched(NINE, policy, 5, Source(), settle_s=settle_s)
     edges = np.unique([0, *rng.integers(0, 1500, 40), 1500]).tolist()
     seen = 0
     for first, end in pairwise(edges):
         # News come late: after the batch that they are about.
         script.now_ns = int(batch.sent_ns[end - 1]) - round(rng.random() * 0.3 * NS_PER_S)
-        live.look(0)
+        live.notice(script.changes(), 0)
         live.weigh(batch[first:end])
         seen = end
         if live.evidence.settled is not None and live.is_sure(int(batch.sent_ns[end - 1])):
             break
     live.finish()
 
-    document = json.loads(json.dumps(live.history(is_over=True).to_document()))
+    document = json.loads(json.dumps(msgspec.to_builtins(live.history(is_over=True))))
     history = msgspec.convert(document, History)
-    told = Retelling(history, policy, 5)
+    told = Retold(history, policy, 5)
     for first in range(0, seen, 101):
         told.weigh(batch[first : min(first + 101, seen)])
 
@@ -117,7 +119,7 @@ def test_a_stored_run_is_judged_as_the_live_one(seed, per_connection):
 
 
 def test_what_is_judged_now_has_no_end_until_the_run_is_over():
-    live = Stretches(NINE, Policy(), Watch(Script([])), 0, Source())
+    live = Watched(NINE, Policy(), 0, Source())
     assert live.history().last.judged == (Part(),)
 
     live.weigh(Batch.of_labels(["v1"] * 10))
@@ -128,8 +130,8 @@ def test_what_is_judged_now_has_no_end_until_the_run_is_over():
 
 def test_while_nothing_is_judged_no_part_is_open():
     change = Change(0, None, True, "no endpoint is ready")
-    live = Stretches(NINE, Policy(), Watch(Script([change])), 0, Source())
-    live.look(0)
+    live = Watched(NINE, Policy(), 0, Source())
+    live.notice([change], 0)
     live.weigh(Batch.of_labels(["v1"] * 10))
 
     history = live.history()
@@ -188,7 +190,7 @@ def test_what_is_written_is_read_again(tmp_path):
         doubt="",
         remarks=("read",),
     )
-    later = {"a field of a later version": 1, **history.to_document()}
+    later = {"a field of a later version": 1, **msgspec.to_builtins(history)}
     file.write_text(json.dumps(later))
 
     assert read_history(file) == history

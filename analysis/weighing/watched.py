@@ -1,10 +1,10 @@
-"""Stretches of a run in which what should be stays the same.
+"""An expectation that may change while it is weighed: the run is judged stretch by stretch.
 
-The endpoints and the weights of a cluster may change while they are weighed. Each change ends
-a stretch. What is sent in the first seconds after it is kept and shown, and not judged: the data
-plane follows the API with a delay, which is measured here. If the split after the change
-is the one before it, the evidence goes on; otherwise it begins anew, with half of the error
-rates that were left, so that all stretches together keep those that were asked for.
+Endpoints and weights of a cluster may change during a run. Each change closes a stretch. What is
+sent in the first seconds after it is kept and shown, and not judged: the data plane follows the
+API with a delay, which is measured here. If the split after the change is the one before it, the
+evidence goes on; otherwise it begins anew, with half of the error rates that were left, so that
+all stretches together keep those that were asked for.
 
 Nothing here is done for a single request: batches are cut where something changed.
 """
@@ -14,14 +14,14 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, replace
 from math import ceil, inf, log
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from analysis import Evidence, weigh
 from analysis.data.events import ENDPOINTS, SETTLED, WEIGHT, Event
-from sampler.base.clock import NS_PER_S
-from sampler.store.expectation_history import (
+from analysis.evidence.fold import weigh
+from analysis.evidence.state import Evidence
+from analysis.weighing.history import (
     History,
     Part,
     Stretch,
@@ -31,11 +31,14 @@ from sampler.store.expectation_history import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
-    from analysis import Batch, Policy, Split
+    from analysis.data.batch import Batch
+    from analysis.data.policy import Policy
     from analysis.data.report import Source
-    from sampler.expect.cluster.watch import Change, Watch
+    from analysis.data.split import Split
 
 LONGEST_S = 10.0
 """``--settle auto`` waits no longer than this after a change [s]."""
@@ -47,6 +50,7 @@ and this process may have been busy. A verdict stands after so long without news
 MOST_STRETCHES = 8
 """So often a run begins anew; then the split is said to move too much."""
 
+_NS_PER_S = 1_000_000_000
 _FOLLOWED = log(1e6)
 """Log likelihood ratio at which the answers are taken to follow the new split [nats]."""
 _RAREST = 1e-3
@@ -88,7 +92,7 @@ class Settling:
     _turned_ns: int = field(default=-1, repr=False)
 
     def see(self, batch: Batch, sent_ns: NDArray[np.int64]) -> int:
-        """Take samples; give the position of the first one that is judged, or their number."""
+        """Return the position of the first sample that is judged, or their number."""
         if self.followed_ns is None and self.old is not None and self.new is not None:
             self._look_for_turn(batch, sent_ns, self.old, self.new)
         return int(np.searchsorted(sent_ns, ceil(min(self.until_ns, 2**62))))
@@ -122,7 +126,7 @@ class Settling:
                 return
             lag_ns = self.followed_ns - self.since_ns
             # As long again as it took: other nodes may follow later than the first ones.
-            wait_ns = max(2 * lag_ns, round(SHORTEST_S * NS_PER_S))
+            wait_ns = max(2 * lag_ns, round(SHORTEST_S * _NS_PER_S))
             self.until_ns = min(self.until_ns, max(int(sent_ns[end]), self.since_ns + wait_ns))
 
 
@@ -134,6 +138,51 @@ def _gain(label: str, old: Split, new: Split) -> float:
     return log(shares[0] / shares[1])
 
 
+class Stated(Protocol):
+    """What should be from some moment on, and where that was read."""
+
+    @property
+    def split(self) -> Split:
+        """The expected split."""
+        ...
+
+    @property
+    def source(self) -> Source:
+        """Where it was read."""
+        ...
+
+
+class Change(Protocol):
+    """A change of the expectation, as a watcher reports it."""
+
+    @property
+    def at_ns(self) -> int:
+        """When it was noticed, on the clock of the watcher [ns]."""
+        ...
+
+    @property
+    def expectation(self) -> Stated | None:
+        """What should be from then on; None if nobody can say."""
+        ...
+
+    @property
+    def is_of_endpoints(self) -> bool:
+        """Whether pods came or went; otherwise weights changed."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """One sentence."""
+        ...
+
+
+class _Noticed(NamedTuple):
+    """A change, and when it was noticed [ns since the run began]."""
+
+    at_ns: int
+    change: Change
+
+
 class _Known(NamedTuple):
     """What was known after the sample before `end_row`, which was sent at `sent_ns`."""
 
@@ -142,8 +191,8 @@ class _Known(NamedTuple):
     evidence: Evidence
 
 
-class Stretches:
-    """Judges the samples of a run stretch by stretch.
+class Watched:
+    """An expectation that is watched: samples are judged stretch by stretch.
 
     Parameters
     ----------
@@ -151,12 +200,16 @@ class Stretches:
         The first one.
     policy : Policy
         Of the whole run.
-    watch : Watch
-        How changes are looked out for.
-    seed : int
+    seed : int, default 0
         Of the run.
     source : Source
         Where the first split was read.
+    settle_s : float or None
+        How long nothing is judged after a change [s]; None waits until the answers follow.
+    age_s : float or None
+        How long before the run the last change was made [s]; None if that is not known.
+    remarks : tuple of str
+        What was read before the run, in sentences for the report.
 
     Attributes
     ----------
@@ -170,15 +223,23 @@ class Stretches:
         What happened.
     lags_s : list of float
         By how much the data plane was behind the API, where that was seen [s].
+
+    Raises
+    ------
+    ValueError
+        If the tolerance does not fit the split.
     """
 
     def __init__(
         self,
         split: Split,
         policy: Policy,
-        watch: Watch,
         seed: int,
         source: Source,
+        *,
+        settle_s: float | None = None,
+        age_s: float | None = None,
+        remarks: tuple[str, ...] = (),
     ) -> None:
         self.evidence = Evidence.start(split, policy_of_stretch(policy, 0), seed)
         self.source = source
@@ -187,11 +248,10 @@ class Stretches:
         self.lags_s: list[float] = []
         self.skipped = 0
         self._policy = policy
-        self._settle_s = watch.settle_s
-        self._remarks = watch.remarks
-        self._watcher = watch.watcher
+        self._settle_s = settle_s
+        self._remarks = remarks
         self._seed = seed
-        self._pending: deque[Change] = deque()
+        self._pending: deque[_Noticed] = deque()
         self._split = split
         self._next_source = source
         self._why = ""
@@ -201,9 +261,9 @@ class Stretches:
         self._parts: list[Part] = []
         self._past = deque([_Known(-1, 0, self.evidence)])
         self._settled_ns = -1
-        wait_s, age_s = LONGEST_S if watch.settle_s is None else watch.settle_s, watch.age_s
+        wait_s = LONGEST_S if settle_s is None else settle_s
         if age_s is not None and age_s < wait_s:
-            self._settling = Settling(0, (wait_s - age_s) * NS_PER_S)
+            self._settling = Settling(0, (wait_s - age_s) * _NS_PER_S)
             self.events.append(
                 Event(-age_s, ENDPOINTS, f"last change, {age_s:.1f} s before the start")
             )
@@ -224,20 +284,19 @@ class Stretches:
             return True
         if self._settled_ns < 0:
             self._settled_ns = now_ns
-        return now_ns - self._settled_ns >= GUARD_S * NS_PER_S
+        return now_ns - self._settled_ns >= GUARD_S * _NS_PER_S
 
-    def look(self, origin_ns: int) -> None:
-        """Take what changed; the run started at `origin_ns` on the clock of the watcher."""
-        for change in self._watcher.changes():
-            self._pending.append(replace(change, at_ns=max(change.at_ns - origin_ns, 0)))
+    def notice(self, changes: Iterable[Change], origin_ns: int) -> None:
+        """Take changes, in the order of time; the run began at `origin_ns` on their clock."""
+        self._pending += [_Noticed(max(each.at_ns - origin_ns, 0), each) for each in changes]
 
-    def weigh(self, batch: Batch) -> Evidence:
+    def weigh(self, batch: Batch) -> None:
         """Judge a batch, as far as it belongs to a time in which that can be done."""
         # What was never sent has no time of its own: it belongs to what came before it.
         sent_ns = np.maximum.accumulate(batch.sent_ns)
         if not self._pending and self._settling is None and not self._why:
             self._judge(batch, sent_ns)
-            return self.evidence
+            return
         start = 0
         while start < len(batch):
             until_ns = self._pending[0].at_ns if self._pending else inf
@@ -245,13 +304,13 @@ class Stretches:
             self._weigh_part(batch[start : max(end, start)], sent_ns[start : max(end, start)])
             start = max(end, start)
             if start < len(batch):
-                self._turn(self._pending.popleft())
-        return self.evidence
+                self._turn(*self._pending.popleft())
 
-    def finish(self) -> None:
-        """Take the changes after the last sample."""
+    def finish(self) -> History:
+        """Take the changes after the last sample, and return what happened."""
         while self._pending:
-            self._turn(self._pending.popleft())
+            self._turn(*self._pending.popleft())
+        return self.history(is_over=True)
 
     def _weigh_part(self, part: Batch, sent_ns: NDArray[np.int64]) -> None:
         if not len(part):
@@ -279,12 +338,12 @@ class Stretches:
         last_ns, end_row = int(sent_ns[-1]), part.first + len(part)
         self._note(part.first, end_row, int(sent_ns[0]), last_ns)
         self._past.append(_Known(last_ns, end_row, self.evidence))
-        while len(self._past) > 1 and self._past[1].sent_ns <= last_ns - 2 * GUARD_S * NS_PER_S:
+        while len(self._past) > 1 and self._past[1].sent_ns <= last_ns - 2 * GUARD_S * _NS_PER_S:
             self._past.popleft()
 
     def _note(self, first_row: int, end_row: int, first_ns: int, last_ns: int) -> None:
         """Note which samples were judged."""
-        until_s = last_ns / NS_PER_S
+        until_s = last_ns / _NS_PER_S
         last = self._parts[-1] if self._parts else None
         if (
             last is not None
@@ -294,20 +353,20 @@ class Stretches:
             self._parts[-1] = replace(last, end_row=end_row, until_s=until_s)
         else:
             self._parts.append(
-                Part(first_row, end_row, first_ns / NS_PER_S, until_s, self._first_connection)
+                Part(first_row, end_row, first_ns / _NS_PER_S, until_s, self._first_connection)
             )
 
     def _take_back(self, at_ns: int) -> None:
         """Forget what was judged of the last moment before a change."""
         before = self._rows()
-        while len(self._past) > 1 and self._past[-1].sent_ns > at_ns - GUARD_S * NS_PER_S:
+        while len(self._past) > 1 and self._past[-1].sent_ns > at_ns - GUARD_S * _NS_PER_S:
             self._past.pop()
         known = self._past[-1]
         self.evidence = known.evidence
         self._parts = [
             part
             if part.end_row is None or part.end_row <= known.end_row
-            else replace(part, end_row=known.end_row, until_s=known.sent_ns / NS_PER_S)
+            else replace(part, end_row=known.end_row, until_s=known.sent_ns / _NS_PER_S)
             for part in self._parts
             if part.first_row < known.end_row
         ]
@@ -317,23 +376,23 @@ class Stretches:
         """Count the samples of the present stretch that were judged."""
         return sum((part.end_row or 0) - part.first_row for part in self._parts)
 
-    def _turn(self, change: Change) -> None:
+    def _turn(self, at_ns: int, change: Change) -> None:
         """Close the stretch, and wait until the data plane follows."""
-        at_s = change.at_ns / NS_PER_S
+        at_s = at_ns / _NS_PER_S
         kind = ENDPOINTS if change.is_of_endpoints else WEIGHT
         self.events.append(Event(at_s, kind, change.text))
         if self._settling is None and not self._why:
-            self._take_back(change.at_ns)
+            self._take_back(at_ns)
         if change.expectation is None:
             self._why, self._settling = change.text, None
             return
         before = self._split
         self._split, self._next_source = change.expectation.split, change.expectation.source
         self._why = ""
-        self._settling = self._settling_after(change.at_ns, before, self._split)
+        self._settling = self._settling_after(at_ns, before, self._split)
 
     def _settling_after(self, at_ns: int, before: Split, after: Split) -> Settling:
-        """Give the time to settle after a change, which may be one of a series."""
+        """Return the time to settle after a change, which may be one of a series."""
         series = self._settling
         begun_ns = at_ns if series is None else series.begun_ns
         # What the data plane was last seen to follow is what it turns from.
@@ -344,10 +403,10 @@ class Stretches:
         elif is_told:
             wait_s = LONGEST_S
         else:  # back where it was: as long as it was away
-            wait_s = min(LONGEST_S, SHORTEST_S + (at_ns - begun_ns) / NS_PER_S)
+            wait_s = min(LONGEST_S, SHORTEST_S + (at_ns - begun_ns) / _NS_PER_S)
         return Settling(
             at_ns,
-            at_ns + wait_s * NS_PER_S,
+            at_ns + wait_s * _NS_PER_S,
             begun_ns,
             old,
             after if is_told else None,
@@ -359,10 +418,10 @@ class Stretches:
         self._settling = None
         text = "what is sent from here on is judged"
         if settling.followed_ns is not None:
-            lag_s = (settling.followed_ns - settling.since_ns) / NS_PER_S
+            lag_s = (settling.followed_ns - settling.since_ns) / _NS_PER_S
             self.lags_s.append(lag_s)
             text += f"; the data plane followed {lag_s:.2f} s after the change"
-        self.events.append(Event(at_ns / NS_PER_S, SETTLED, text))
+        self.events.append(Event(at_ns / _NS_PER_S, SETTLED, text))
         split = self._split
         is_same = alike(self.evidence.split, split)
         # Connections that were cut in the middle cannot be judged as wholes.
@@ -386,7 +445,7 @@ class Stretches:
         self.source = self._next_source
 
     def history(self, *, is_over: bool = False) -> History:
-        """Give what happened so far, as it is kept.
+        """Return what happened so far, as it is kept.
 
         Parameters
         ----------

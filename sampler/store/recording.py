@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from math import inf
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from analysis.bets.sizing import required_samples
 from sampler.base.clock import NS_PER_S
 from sampler.engine.preflight import LocalLimits, files_needed
-from sampler.plan.document import PARTS, to_document
-from sampler.store.store import FLUSH_NS, RunWriter
+from sampler.plan.document import to_document
+from sampler.store.expectation_history import to_document as expectation_document
+from sampler.store.writer import FLUSH_NS, RunWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,13 +20,13 @@ if TYPE_CHECKING:
 
     from analysis import Batch, Report, Tally
     from analysis.data.report import Expected
+    from analysis.weighing.history import History
     from sampler.plan.run import RunPlan
-    from sampler.store.expectation_history import History
 
 _USUAL_RATE = 10_000  # of one process without a cap, with fresh connections [1/s]
 
 
-class Keeping:
+class Recording:
     """Keeps one run in its folder, or nothing if the plan names no place.
 
     Parameters
@@ -62,22 +61,16 @@ class Keeping:
         if self._writer is None:
             return
         plan = self._plan
-        document = to_document(
-            started_at=self._started_at.isoformat(timespec="milliseconds"),
-            target=plan.target,
-            label=plan.label,
-            replica=plan.replica,
-            values={name: getattr(plan, name) for name in PARTS},
-        )
-        self._writer.begin(document, _expectation(expected, history))
+        document = to_document(plan, self._started_at.isoformat(timespec="milliseconds"))
+        self._writer.begin(document, expectation_document(expected, history))
         is_short_of_files = LocalLimits.here().files < files_needed(plan.load.concurrency)
         if is_short_of_files or likely_duration_s(plan) * NS_PER_S >= FLUSH_NS:
             # What a stream imports would stall the run in its midst, and show as slow answers.
             self._writer.open_stream()
 
-    def expect(self, expected: Expected | None, history: History) -> None:
+    def expect(self, expected: Expected | None, history: History | None) -> None:
         """Write down that the expectation moved."""
-        document = _expectation(expected, history)
+        document = expectation_document(expected, history)
         if self._writer is not None and document is not None:
             self._writer.expect(document)
 
@@ -92,16 +85,7 @@ class Keeping:
     def finish(self, report: Report, tally: Tally, history: History | None = None) -> None:
         """Write the report, and what is left of the samples."""
         if self._writer is not None:
-            told = None if history is None else history.to_document()
-            self._writer.finish(report, tally, told)
-
-
-def _expectation(expected: Expected | None, history: History | None) -> dict[str, Any] | None:
-    """Give ``expectation.json``: the expectation in force, and how it came to be."""
-    if expected is None:
-        return None
-    document: dict[str, Any] = msgspec.to_builtins(expected)
-    return document if history is None else document | history.to_document()
+            self._writer.finish(report, tally, expectation_document(report.expected, history))
 
 
 def likely_duration_s(plan: RunPlan) -> float:
@@ -109,6 +93,6 @@ def likely_duration_s(plan: RunPlan) -> float:
     limits = plan.limits
     needed = inf if limits.max_samples is None else float(limits.max_samples)
     if plan.split is not None:
-        needed = min(needed, required_samples(plan.split, plan.policy).mean)
+        needed = min(needed, required_samples(plan.split, plan.deciding_policy).mean)
     rate = min(plan.load.rate or inf, plan.load.max_rate or _USUAL_RATE)
     return min(needed / rate, inf if limits.max_time_s is None else limits.max_time_s)

@@ -10,10 +10,16 @@ import pytest
 
 from analysis import Batch, Policy, Split, finish
 from analysis.data.report import Source
+from analysis.weighing.watched import (
+    GUARD_S,
+    LONGEST_S,
+    MOST_STRETCHES,
+    Settling,
+    Watched,
+)
 from sampler.base.clock import NS_PER_S
-from sampler.expect.cluster.watch import Change, Watch
+from sampler.expect.cluster.watch import Change
 from sampler.expect.rules.model import Expectation
-from sampler.run.changes import GUARD_S, LONGEST_S, MOST_STRETCHES, Settling, Stretches
 
 RATE = 100
 NINE, EVEN = Split.parse("v1=9,v2=1"), Split.parse("v1=1,v2=1")
@@ -36,9 +42,8 @@ def change(at_s, split, text="changed"):
 
 
 def begin(split=NINE, settle_s=0.5, policy=None, **more):
-    news: Any = News()
-    watch = Watch(news, settle_s, **more)
-    return news, Stretches(split, policy or Policy(), watch, 0, Source())
+    policy = policy or Policy()
+    return News(), Watched(split, policy, 0, Source(), settle_s=settle_s, **more)
 
 
 def sent(seconds, labels, first=0):
@@ -58,9 +63,9 @@ def mixed(share, n, seed=1):
 
 
 def test_without_news_every_connection_is_judged():
-    _, stretches = begin()
+    news, stretches = begin()
 
-    stretches.look(0)
+    stretches.notice(news.changes(), 0)
     stretches.weigh(sent((0, 1), mixed(0.1, RATE)))
 
     assert stretches.evidence.judged == RATE
@@ -74,7 +79,7 @@ def test_around_a_change_nothing_is_judged_and_a_same_split_goes_on():
     stretches.weigh(sent((0, 1), mixed(0.1, 100)))
 
     news.pending.append(change(1.0, NINE))
-    stretches.look(0)
+    stretches.notice(news.changes(), 0)
     stretches.weigh(sent((1, 2), mixed(0.1, 100), first=100))
 
     # Of the first batch nothing stays, because it reaches into the guard; half of the second.
@@ -92,7 +97,7 @@ def test_only_the_batches_within_the_guard_are_taken_back():
             sent((tenth / 10, (tenth + 1) / 10), mixed(0.1, 10, seed=tenth), first=10 * tenth)
         )
     news.pending.append(change(1.0, NINE))
-    stretches.look(0)
+    stretches.notice(news.changes(), 0)
     stretches.weigh(sent((1, 1.2), mixed(0.1, 20), first=100))
 
     assert 100 * (1 - GUARD_S) - 11 <= stretches.evidence.judged <= 100 * (1 - GUARD_S)
@@ -103,7 +108,7 @@ def test_news_that_come_late_take_back_what_was_judged_meanwhile():
     stretches.weigh(sent((0, 0.5), mixed(0.1, 50)))
     stretches.weigh(sent((0.5, 1.0), mixed(0.5, 50), first=50))
     news.pending.append(change(0.9, EVEN))
-    stretches.look(0)
+    stretches.notice(news.changes(), 0)
     stretches.weigh(sent((1.0, 1.5), mixed(0.5, 50), first=100))
 
     assert stretches.evidence.split == EVEN
@@ -116,7 +121,7 @@ def test_another_split_begins_anew_with_half_of_the_error_rates_that_are_left():
     first = stretches.evidence.policy
     stretches.weigh(sent((0, 1), mixed(0.1, 100)))
     news.pending.append(change(1.0, EVEN))
-    stretches.look(0)
+    stretches.notice(news.changes(), 0)
     stretches.weigh(sent((1, 2), mixed(0.5, 100), first=100))
 
     second = stretches.evidence
@@ -137,7 +142,7 @@ def test_a_split_that_changes_again_and_again_ends_undecided():
     splits = [Split.parse(f"v1={k + 1},v2=1") for k in range(MOST_STRETCHES + 1)]
     for second, split in enumerate(splits):
         news.pending.append(change(second, split))
-        stretches.look(0)
+        stretches.notice(news.changes(), 0)
         stretches.weigh(sent((second, second + 1), mixed(0.5, 10), first=10 * second))
 
     assert f"changed {MOST_STRETCHES} times" in stretches.doubt
@@ -146,7 +151,7 @@ def test_a_split_that_changes_again_and_again_ends_undecided():
 def test_while_nobody_knows_what_should_be_nothing_is_judged():
     news, stretches = begin(settle_s=0.0)
     news.pending.append(change(0.5, None, "no endpoint is ready"))
-    stretches.look(0)
+    stretches.notice(news.changes(), 0)
     stretches.weigh(sent((0.5, 1.5), mixed(0.1, 100)))
     assert (stretches.evidence.judged, stretches.doubt) == (0, "no endpoint is ready")
     reason = stretches.history().moved()
@@ -154,7 +159,7 @@ def test_while_nobody_knows_what_should_be_nothing_is_judged():
     assert reason.message.endswith("no endpoint is ready.")
 
     news.pending.append(change(2.0, NINE))
-    stretches.look(0)
+    stretches.notice(news.changes(), 0)
     stretches.weigh(sent((1.5, 3), mixed(0.1, 150), first=100))
 
     assert stretches.evidence.judged == 100
@@ -168,7 +173,7 @@ def test_connections_that_were_opened_before_the_stretch_are_left_out():
     connection[80:] = np.arange(20)  # carried on from before the change
     ordinal = np.where(np.arange(100) < 80, 0, 1).astype(np.int32)
     news.pending.append(change(1.0, NINE))
-    stretches.look(0)
+    stretches.notice(news.changes(), 0)
     stretches.weigh(replace(batch, connection=connection, ordinal=ordinal))
 
     assert stretches.evidence.judged == 30
@@ -185,7 +190,7 @@ def test_connections_with_several_answers_are_judged_whole_or_not_at_all():
         "planned": np.full(100, 5, dtype=np.int32),
     }
     news.pending.append(change(1.0, NINE))
-    stretches.look(0)
+    stretches.notice(news.changes(), 0)
     stretches.weigh(replace(batch, **columns))
 
     # 0.5 s is in the middle of the third wave: the fourth and fifth are whole.
@@ -234,7 +239,7 @@ def test_auto_finds_the_same_however_the_samples_are_cut():
 def test_auto_gives_up_waiting_for_a_data_plane_that_never_follows():
     news, stretches = begin(settle_s=None)
     news.pending.append(change(1.0, EVEN))
-    stretches.look(0)
+    stretches.notice(news.changes(), 0)
     stretches.weigh(sent((1, 12), mixed(0.1, 1100)))
 
     assert stretches.evidence.split == EVEN
@@ -246,7 +251,7 @@ def test_a_split_that_comes_back_is_waited_for_as_long_as_it_was_away():
     news, stretches = begin(settle_s=None)
     stretches.weigh(sent((0, 1), mixed(0.1, 100)))
     news.pending += [change(1.0, EVEN), change(3.0, NINE)]
-    stretches.look(0)
+    stretches.notice(news.changes(), 0)
     stretches.weigh(sent((1, 8), mixed(0.1, 700), first=100))
 
     assert stretches.events[-1].at_s == pytest.approx(3 + 1 + 2, abs=0.02)
@@ -273,7 +278,7 @@ def test_after_a_change_found_in_the_answers_wrong_verdicts_are_as_rare_as_asked
     for run in range(runs):
         news, stretches = begin(settle_s=None, policy=policy)
         news.pending.append(change(0.0, EVEN))
-        stretches.look(0)
+        stretches.notice(news.changes(), 0)
         lag = int(rng.integers(0, 300))
         labels = [*mixed(0.1, lag, run), *mixed(share, 1900 - lag, run + 1000)]
         stretches.weigh(sent((0, 19), labels))

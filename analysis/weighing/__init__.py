@@ -1,0 +1,1 @@
+"""One run folded: batches go in, in send order; everything that its report says comes out."""

@@ -1,0 +1,170 @@
+"""The fold: batches in send order become everything that is known of a run.
+
+    fold = Fold(Fixed(split, policy), health=HealthEvidence.start(split, HealthPolicy()))
+    for batch in batches:
+        fold.take(batch)
+        if fold.look().is_final:
+            break
+    folded = fold.finish()
+
+A live run, a stored one, a run that was cut off, another tool's log and a run that is looked at
+once more all go through it; `analysis.weighing.report.assemble` makes their report of the result.
+Two things come out of the same samples: the `Tally`, which is shown and adds up in any order, and
+the `Evidence`, which is decided on and follows the order of sending.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from analysis.data.tally import Tally
+from analysis.evidence.fold import finish
+from analysis.verdict.decision import decide
+from analysis.versions.correlation import Clusters
+from analysis.versions.replicas import ReplicaCounts
+
+if TYPE_CHECKING:
+    from analysis.data.batch import Batch
+    from analysis.evidence.state import Evidence
+    from analysis.verdict.decision import Decision
+    from analysis.versions.correlation import Clustering
+    from analysis.versions.health import HealthEvidence
+    from analysis.weighing.expectation import Expectation
+    from analysis.weighing.history import History
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What a run came to.
+
+    Parameters
+    ----------
+    tally : Tally
+        All samples.
+    evidence : Evidence or None
+        What is decided on; None if nothing was judged.
+    health : HealthEvidence or None
+        Canary against stable version; None if there are no two to compare.
+    replicas : ReplicaCounts
+        Replicas inside the versions.
+    clustering : Clustering or None
+        What the answers of a connection have to do with each other; None where each connection
+        carried one.
+    history : History or None
+        What happened to the expectation, where that was watched.
+    last_ns : int
+        When the last sample was sent or complete [ns since the run began]; 0 without samples.
+    """
+
+    tally: Tally
+    evidence: Evidence | None
+    health: HealthEvidence | None
+    replicas: ReplicaCounts
+    clustering: Clustering | None = None
+    history: History | None = None
+    last_ns: int = 0
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether one split was expected throughout, and every sample was judged."""
+        return self.history is None or self.history.is_uniform
+
+    def without_verdict(self) -> Folded:
+        """Return what a run knows that no rule of its own ended: nothing is settled."""
+        if self.evidence is None:
+            return self
+        return replace(self, evidence=replace(self.evidence, settled=None))
+
+
+class Fold:
+    """Folds the batches of one run, in send order.
+
+    Parameters
+    ----------
+    expectation : Expectation or None
+        What should be, and the evidence on it; None measures without judging.
+    health : HealthEvidence or None
+        Compares canary and stable version; None compares nothing.
+    has_connections : bool
+        Whether connections may carry several answers.
+    keeps_windows : bool
+        Whether windows of time are counted; they grow with the length of the run.
+
+    Attributes
+    ----------
+    tally : Tally
+        All samples so far.
+    health : HealthEvidence or None
+        Of all samples so far.
+    decision : Decision or None
+        What the last `look` found.
+    """
+
+    def __init__(
+        self,
+        expectation: Expectation | None,
+        *,
+        health: HealthEvidence | None = None,
+        has_connections: bool = False,
+        keeps_windows: bool = True,
+    ) -> None:
+        self.tally = Tally()
+        self.health = health
+        self._expectation = expectation
+        self._replicas = ReplicaCounts()
+        self._clusters = Clusters() if has_connections else None
+        self._keeps_windows = keeps_windows
+        self.decision: Decision | None = None
+        self._last_ns = 0
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """What is decided on so far; None if nothing is judged."""
+        return None if self._expectation is None else self._expectation.evidence
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether `look` has found a verdict that is final."""
+        return self.decision is not None and self.decision.is_final
+
+    def take(self, batch: Batch) -> None:
+        """Count the next samples, and weigh them unless the run is decided."""
+        self.tally += Tally.of(batch)
+        if not self._keeps_windows:
+            self.tally.windows.clear()
+        self.weigh(batch)
+        self._replicas.observe(batch)
+        if self._clusters is not None:
+            self._clusters.observe(batch)
+        if self.health is not None:
+            self.health = self.health.observe(batch)
+        if len(batch):
+            self._last_ns = max(self._last_ns, int(batch.sent_ns.max()), int(batch.done_ns.max()))
+
+    def weigh(self, batch: Batch) -> None:
+        """Weigh the next samples and count nothing: for runs that are looked at once more."""
+        if self._expectation is not None and not self.is_decided:
+            self._expectation.weigh(batch)
+
+    def look(self) -> Decision | None:
+        """Return what the policy makes of the evidence so far; a final verdict stays.
+
+        None if nothing is judged.
+        """
+        if self.evidence is not None and not self.is_decided:
+            self.decision = decide(self.evidence)
+        return self.decision
+
+    def finish(self) -> Folded:
+        """End the run: what is left of its connections is judged, and nothing more is taken."""
+        history = None if self._expectation is None else self._expectation.finish()
+        return Folded(
+            tally=self.tally,
+            evidence=None if self.evidence is None else finish(self.evidence),
+            health=self.health,
+            replicas=self._replicas,
+            clustering=None if self._clusters is None else self._clusters.finish(),
+            history=history,
+            last_ns=self._last_ns,
+        )

@@ -1,0 +1,233 @@
+"""The report of a run: what its samples came to, and what happened around them.
+
+There is one assembly for every run, wherever its samples come from. What the samples say is in
+`Folded`; what was asked is in `Asked`; what no sample says (why sending ended, what the client and
+the target suffered, which run it was) is in `Account`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from analysis.data.policy import Policy
+from analysis.data.report import Check, Observed, Reason, Report, Source, Verdict
+from analysis.verdict import sections
+from analysis.verdict.causes import Surroundings
+from analysis.verdict.decision import Ended, decide, decided, with_health
+from analysis.versions.correlation import groups_of, notes_on
+from analysis.versions.health import health_of
+from analysis.versions.least_request import pace_of
+from analysis.versions.replicas import ReplicaCounts, replica_warnings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from analysis.data.report import Groups, Performance, ReasonCode, Run, View
+    from analysis.data.split import Split
+    from analysis.verdict.decision import Decision
+    from analysis.weighing.fold import Folded
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked of a run.
+
+    Parameters
+    ----------
+    policy : Policy
+        Tolerance and error rates of the whole run.
+    source : Source
+        Where the split was read.
+    views : tuple of View
+        What else was read of the split.
+    replica_counts : mapping of str to int
+        Number of replicas of a version, where it is known.
+    previous : Split or None
+        The split before this one, where it is known.
+    is_fresh : bool
+        Whether each sample had a connection of its own, so that each is an independent draw.
+    """
+
+    policy: Policy = field(default_factory=Policy)
+    source: Source = field(default_factory=Source)
+    views: tuple[View, ...] = ()
+    replica_counts: Mapping[str, int] = field(default_factory=dict)
+    previous: Split | None = None
+    is_fresh: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What happened around the samples of a run.
+
+    Parameters
+    ----------
+    performance : Performance
+        How the client did.
+    run : Run
+        Which run this was.
+    ended : Ended
+        Why no more samples came.
+    shed : int
+        Arrivals that were due and not sent.
+    unmeasurable : Reason or None
+        Why nothing could be measured, if so.
+    overload : Reason or None
+        Why sending stopped before its end, if the target could not take more.
+    doubt : callable or None
+        Takes the reason of a PASS or a FAIL; returns what the client's own delays could have done
+        to it, or None.
+    remedies : mapping of ReasonCode to str
+        Remedies that fit this kind of run better than the usual ones.
+    notes : tuple of str
+        Sentences of context; they come first.
+    """
+
+    performance: Performance
+    run: Run
+    ended: Ended = Ended.SAMPLES
+    shed: int = 0
+    unmeasurable: Reason | None = None
+    overload: Reason | None = None
+    doubt: Callable[[Reason], Reason | None] | None = None
+    remedies: Mapping[ReasonCode, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """The part of a report that the decision and the account settle together."""
+
+    verdict: Verdict | None
+    reasons: list[Reason]
+    checks: list[Check]
+
+
+def assemble(asked: Asked, folded: Folded, account: Account) -> Report:
+    """Return the report of a run.
+
+    Parameters
+    ----------
+    asked : Asked
+        What was asked.
+    folded : Folded
+        What the samples came to.
+    account : Account
+        What happened around them.
+
+    Returns
+    -------
+    Report
+        Without a verdict if nothing was judged.
+    """
+    asked = _in_force(asked, folded)
+    decision = _decision(asked, folded, account)
+    clustering = None if asked.is_fresh else folded.clustering
+    groups = None if clustering is None else groups_of(clustering, folded.evidence)
+    outcome = _outcome(decision, folded, account)
+    return Report(
+        verdict=outcome.verdict,
+        reasons=[_with_remedy(reason, account.remedies) for reason in outcome.reasons],
+        expected=None
+        if folded.evidence is None
+        else sections.expected_of(folded.evidence, asked.source, asked.views),
+        observed=_observed(asked, folded),
+        samples=sections.samples_of(folded.tally, folded.evidence, clustering, shed=account.shed),
+        decision=None
+        if decision is None
+        else decided(asked.policy, decision.decided_after, outcome.checks),
+        performance=account.performance,
+        run=account.run,
+        health=None
+        if folded.health is None
+        else health_of(folded.health, seed=abs(account.run.seed)),
+        groups=groups,
+        notes=_notes(asked, folded, account, groups, decision),
+        events=() if folded.history is None else folded.history.events,
+    )
+
+
+def _in_force(asked: Asked, folded: Folded) -> Asked:
+    """Return what was asked of the last stretch, which the verdict is about."""
+    history = folded.history
+    if history is None or history.previous is None:
+        return asked
+    # What else was read of the split was about the start.
+    return replace(asked, source=history.last.source, previous=history.previous, views=())
+
+
+def _decision(asked: Asked, folded: Folded, account: Account) -> Decision | None:
+    if folded.evidence is None:
+        return None
+    around = Surroundings(
+        _replicas(folded),
+        asked.replica_counts,
+        asked.previous,
+        pace_of(folded.health, account.performance.rate_per_s, asked.policy.alpha),
+    )
+    seen = folded.tally if asked.is_fresh and folded.is_uniform else None
+    decision = decide(folded.evidence, account.ended, seen, around)
+    return with_health(decision, folded.health, asked.policy.alpha)
+
+
+def _outcome(decision: Decision | None, folded: Folded, account: Account) -> _Outcome:
+    """Return the verdict, as far as what happened around the samples lets it stand."""
+    verdict = None if decision is None else decision.verdict
+    if account.unmeasurable is not None:
+        return _undecided(verdict, account.unmeasurable)
+    if decision is None:
+        return _Outcome(None, [] if account.overload is None else [account.overload], [])
+    reasons, checks = list(decision.reasons), list(decision.checks)
+    if verdict is Verdict.INCONCLUSIVE:
+        moved = _moved(folded)
+        return _Outcome(verdict, reasons if moved is None else [moved, *reasons], checks)
+    doubt = None if account.doubt is None else account.doubt(reasons[0])
+    return _Outcome(verdict, reasons, checks) if doubt is None else _undecided(verdict, doubt)
+
+
+def _undecided(verdict: Verdict | None, reason: Reason) -> _Outcome:
+    """Return an outcome that claims nothing, for one reason."""
+    if verdict is None:
+        return _Outcome(None, [reason], [])
+    check = Check("split", Verdict.INCONCLUSIVE, reason.message)
+    return _Outcome(Verdict.INCONCLUSIVE, [reason], [check])
+
+
+def _moved(folded: Folded) -> Reason | None:
+    """Explain that nothing could be judged at the end, because the expectation had moved."""
+    if folded.history is None or folded.evidence is None or folded.evidence.settled is not None:
+        return None
+    return folded.history.moved()
+
+
+def _with_remedy(reason: Reason, remedies: Mapping[ReasonCode, str]) -> Reason:
+    return replace(reason, remedy=remedies.get(reason.code, reason.remedy))
+
+
+def _observed(asked: Asked, folded: Folded) -> Observed:
+    if folded.evidence is not None:
+        return sections.observed_of(folded.evidence, folded.tally)
+    # Intervals hold for independent draws only.
+    return sections.observed_unjudged(folded.tally, asked.policy.alpha if asked.is_fresh else None)
+
+
+def _replicas(folded: Folded) -> ReplicaCounts:
+    """Return the replicas that answered, if they were the same ones throughout the run."""
+    return folded.replicas if folded.is_uniform else ReplicaCounts()
+
+
+def _notes(
+    asked: Asked,
+    folded: Folded,
+    account: Account,
+    groups: Groups | None,
+    decision: Decision | None,
+) -> list[str]:
+    notes = list(account.notes)
+    if folded.history is not None:
+        notes += folded.history.notes(asked.policy)
+    if groups is not None:
+        notes += notes_on(groups, folded.evidence, folded.tally.launched)
+    notes += replica_warnings(_replicas(folded), asked.replica_counts, asked.policy.alpha)
+    return notes if decision is None else [*notes, *decision.notes]

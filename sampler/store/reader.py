@@ -1,0 +1,215 @@
+"""Reads the folder of a run: its documents, its plan, its samples. Draws and shows nothing."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from analysis.render import from_json
+from sampler.base.errors import UsageError
+from sampler.plan.document import StoredPlan
+from sampler.store.arrow import FORMAT, sample_schema, to_batch
+from sampler.store.expectation_history import read_history
+from sampler.store.layout import EXPECTATION, PLAN, REPORT, SAMPLES, STREAM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from analysis import Batch, Policy, Report
+    from analysis.weighing.history import History
+
+
+class RunFolder:
+    """A run on disk; what is large is read when it is asked for.
+
+    Parameters
+    ----------
+    path : Path
+        The run's folder.
+
+    Raises
+    ------
+    UsageError
+        If the folder holds no run.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not any((path / name).exists() for name in (SAMPLES, STREAM, REPORT, PLAN)):
+            raise UsageError(
+                f"expected the folder of a run, with {SAMPLES} in it, got {str(path)!r}",
+                hint="runs are written under reports/ unless --out says otherwise",
+            )
+        self.path = path
+
+    @property
+    def has_report(self) -> bool:
+        """Whether the run came to its end: its report was written."""
+        return (self.path / REPORT).exists()
+
+    @cached_property
+    def report(self) -> Report:
+        """The report.
+
+        Raises
+        ------
+        UsageError
+            If the run was cut off before its report was written, or the report is not one.
+        """
+        try:
+            return from_json((self.path / REPORT).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise UsageError(
+                f"{self.path} holds no {REPORT}: the run was cut off",
+                hint=f"make one of what it left: weighbridge report {self.path}",
+            ) from error
+        except ValueError as error:
+            raise UsageError(f"{self.path / REPORT}: {error}") from error
+
+    @cached_property
+    def plan(self) -> dict[str, Any] | None:
+        """What the run set out to do, as ``plan.json`` says it; None where that was not kept.
+
+        Raises
+        ------
+        UsageError
+            If the file cannot be read.
+        """
+        try:
+            plan = json.loads((self.path / PLAN).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{self.path / PLAN} cannot be read: {error}") from error
+        if not isinstance(plan, dict):
+            raise UsageError(f"{self.path / PLAN}: expected an object, got {type(plan).__name__}")
+        return plan
+
+    @cached_property
+    def intent(self) -> StoredPlan | None:
+        """The same, typed; None where it was not kept.
+
+        Raises
+        ------
+        UsageError
+            If the file cannot be read, or is no plan of this version.
+        """
+        return None if self.plan is None else StoredPlan.from_document(self.plan)
+
+    @property
+    def readable_intent(self) -> StoredPlan | None:
+        """The same; None where nothing can be read, too: then its defaults have to do."""
+        try:
+            return self.intent
+        except UsageError:
+            return None
+
+    @property
+    def policy(self) -> Policy | None:
+        """What the run was judged by; None if it has no plan that can be read."""
+        plan = self.readable_intent
+        return None if plan is None else plan.policy
+
+    @cached_property
+    def history(self) -> History | None:
+        """What happened to the expectation; None of a run that did not watch any.
+
+        Raises
+        ------
+        UsageError
+            If the file cannot be read.
+        """
+        return read_history(self.path / EXPECTATION)
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """All samples, one row each, in send order (an Arrow table).
+
+        The file is mapped, not copied; its columns are unpacked when this is first asked for.
+
+        Raises
+        ------
+        UsageError
+            If the samples cannot be read, or were written in a format that is not known here.
+        """
+        import pyarrow as pa  # noqa: PLC0415 - heavy
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
+        if not (self.path / SAMPLES).exists():  # the run goes on, or was cut off
+            batches = list(stream_batches(self.path / STREAM))
+            # Earlier versions lack columns; those of a stream are as it says.
+            schema = batches[0].schema if batches else sample_schema()
+            _refuse_unknown(schema, self.path)
+            return pa.Table.from_batches(batches, schema).unify_dictionaries()
+        try:
+            table = pq.read_table(self.path / SAMPLES, memory_map=True)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise UsageError(f"{self.path / SAMPLES} cannot be read: {error}") from error
+        _refuse_unknown(table.schema, self.path)
+        return table
+
+    @cached_property
+    def batch(self) -> Batch:
+        """All samples as one `analysis.Batch`, in send order."""
+        try:
+            return to_batch(self.table)
+        except ValueError as error:
+            raise UsageError(f"{self.path}: {error}") from error
+
+
+def record_batches(folder: Path, rows: int = 4096) -> Iterator[pa.RecordBatch]:
+    """Yield the samples of a run in send order, in constant memory.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a run, finished or cut off.
+    rows : int, default 4096
+        Samples of a batch, at most.
+
+    Raises
+    ------
+    UsageError
+        If what is there cannot be read.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    if (folder / STREAM).exists():  # the run goes on, or was cut off
+        for batch in stream_batches(folder / STREAM):
+            _refuse_unknown(batch.schema, folder)
+            yield batch
+        return
+    try:
+        with pq.ParquetFile(folder / SAMPLES) as file:
+            _refuse_unknown(file.schema_arrow, folder)
+            yield from file.iter_batches(batch_size=rows)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UsageError(f"{folder / SAMPLES} cannot be read: {error}") from error
+
+
+def _refuse_unknown(schema: pa.Schema, folder: Path) -> None:
+    """Refuse samples whose columns may mean something else than here (docs/runs.md)."""
+    written = (schema.metadata or {}).get(b"format", b"").decode("utf-8", "replace")
+    if written != FORMAT:
+        raise UsageError(
+            f"the samples in {folder} are in the format {written or 'of another program'!r}, "
+            f"this weighbridge reads {FORMAT!r}",
+            hint="read them with a newer weighbridge",
+        )
+
+
+def stream_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """Yield what a stream holds; a last batch that was cut off is left out."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    if not path.exists():  # cut off within its first second
+        return
+    with pa.OSFile(str(path), "rb") as source:
+        try:
+            yield from pa.ipc.open_stream(source)
+        except (pa.ArrowInvalid, OSError):
+            return
