@@ -10,6 +10,7 @@ import pytest
 from sampler.base.errors import UsageError
 from sampler.demo.pods import Faults
 from sampler.demo.process import EmbeddedService
+from sampler.show.stored import read
 from tests.processes import only_run
 
 
