@@ -14,13 +14,13 @@ import numpy as np
 
 from analysis.bets.kt import kt_sides
 from analysis.data.batch import ABSENT, NO_DRAW
-from analysis.data.policy import Policy
 from analysis.data.split import Split
-from analysis.evidence.fold import finish, weigh
 from analysis.evidence.intervals import mean_evidence
-from analysis.evidence.state import Evidence
 from analysis.review.difference import difference_interval
+from analysis.review.policies import endless_policy
 from analysis.versions.twosample import histogram, quantile_difference_s, quantile_s
+from analysis.weighing.expectation import Fixed
+from analysis.weighing.fold import Fold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,6 @@ LEVEL = 0.01
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 """Quantiles of response times, by name."""
 
-_NEVER = 1e-12
 _NOT_PLANNED = frozenset({"schema", "started_at", "seed", "name", "command"})
 """Of a plan: what names one run, and says nothing about how it was made."""
 
@@ -328,16 +327,10 @@ def _means(run: RunRecord) -> dict[str, Results] | None:
     if run.batch is None or expected is None or decision is None or not decision.decided_after:
         return None
     split = Split.of(expected.weights)
-    # As the run did, but that no rule ends it before its last connection.
-    policy = Policy(
-        alpha=_NEVER,
-        beta=_NEVER,
-        max_unlabelled=1.0,
-        per_connection=decision.per_connection,
-        max_samples=decision.decided_after,
-    )
-    evidence = finish(weigh(Evidence.start(split, policy), run.batch))
-    if evidence.groups is None or evidence.judged != decision.decided_after:
+    fold = Fold(Fixed(split, endless_policy(decision)))
+    fold.weigh(run.batch)
+    evidence = fold.finish().evidence
+    if evidence is None or evidence.groups is None or evidence.judged != decision.decided_after:
         return None
     if evidence.answers != run.report.observed.counts:
         return None

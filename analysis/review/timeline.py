@@ -8,19 +8,19 @@ costs the same for a hundred samples as for ten million.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import inf
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analysis.bets.kt import kt_interval
 from analysis.data.batch import ABSENT, Outcome, judged_rows
-from analysis.data.policy import Policy
 from analysis.data.report import Verdict, labels_in_order
-from analysis.data.split import Split, Tolerance, ToleranceKind
-from analysis.evidence.fold import weigh
+from analysis.data.split import Split
 from analysis.evidence.intervals import decision_bounds
-from analysis.evidence.state import Evidence
+from analysis.review.policies import passing_policy
+from analysis.weighing.expectation import Fixed
+from analysis.weighing.fold import weighed_again
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analysis.data.batch import Batch
-    from analysis.data.report import Decided, Expected, Report
+    from analysis.data.report import Report
 
 MOST_WINDOWS = 80
 """Windows of a run, at most: about as many as a small figure can show."""
@@ -41,7 +41,6 @@ MUCH_LATER = 0.1
 """Connections after the decision, as a share of those before it, from which they are shown."""
 _INTERVALS = 240
 _NS_PER_S = 1e9
-_NEVER = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -271,42 +270,17 @@ def _decided_on(batch: Batch, ends: NDArray[np.intp], report: Report) -> NDArray
     """Decide once more, and read the intervals on the way: (k, 2, m), after each row of `ends`."""
     if report.verdict is not Verdict.PASS or report.expected is None or report.decision is None:
         return None
-    weights = report.expected.weights
-    split = Split.of(weights)
-    evidence = Evidence.start(split, _policy(report.expected, report.decision))
-    bounds = np.empty((len(weights), 2, len(ends)))
-    first = 0
+    split = Split.of(report.expected.weights)
+    expectation = Fixed(split, passing_policy(report.expected, report.decision))
     looks = (ends + 1).tolist()
-    if evidence.groups is not None and looks:
+    if expectation.evidence.groups is not None and looks:
         looks[-1] = len(batch)  # the last connection is judged with its last answer
-    for look, end in enumerate(looks):
-        evidence = weigh(evidence, batch[first:end])
-        first = end
+    parts = (batch[first:end] for first, end in pairwise([0, *looks]))
+    bounds = np.empty((len(split.arms), 2, len(ends)))
+    for look, evidence in enumerate(weighed_again(expectation, parts)):
         for position, arm in enumerate(split.arms):
             bounds[position, :, look] = decision_bounds(evidence, arm)
     return bounds
-
-
-def _policy(expected: Expected, decision: Decided) -> Policy:
-    """Give the policy of a run as far as a PASS depends on it; its bands are the report's."""
-    bands = tuple(
-        (arm, _tolerance(share, *expected.tolerance[arm])) for arm, share in expected.shares.items()
-    )
-    return Policy(
-        # The other ways in which a run ends did not end this one.
-        alpha=_NEVER,
-        beta=decision.beta,
-        tolerance=Tolerance(by_arm=bands),
-        missing_ratio=inf if decision.missing_ratio is None else decision.missing_ratio,
-        max_samples=max(decision.decided_after, 1),
-        per_connection=decision.per_connection,
-    )
-
-
-def _tolerance(share: float, low: float, high: float) -> Tolerance:
-    """Give the tolerance of a band that was clipped to [0, 1]: there, one side is all there is."""
-    above, below = high - share or share - low, share - low or high - share
-    return Tolerance(ToleranceKind.ABSOLUTE, above, below=Tolerance(ToleranceKind.ABSOLUTE, below))
 
 
 def _confidence_at(looks: Looks, position: int, report: Report) -> NDArray[np.float64]:

@@ -8,23 +8,26 @@ connections as for ten million.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, log
+from itertools import pairwise
+from math import log
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analysis.bets.scales import RESTART_WEIGHT
 from analysis.data.batch import Batch, judged_rows
-from analysis.data.policy import Policy
-from analysis.data.split import Split, Tolerance
-from analysis.evidence.fold import weigh
-from analysis.evidence.state import Evidence
+from analysis.data.split import Split
+from analysis.review.policies import told_policy
 from analysis.review.timeline import ordered_labels
+from analysis.weighing.expectation import Fixed
+from analysis.weighing.fold import weighed_again
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from analysis.data.policy import Policy
     from analysis.data.report import Report
+    from analysis.evidence.state import Evidence
     from analysis.weighing.history import History
 
 MOST_LOOKS = 160
@@ -109,18 +112,16 @@ def trace(batch: Batch, report: Report, policy: Policy) -> Trace | None:
     split = Split.of(expected.weights)
     if len(rows) < decision.decided_after or not _fits(report, split, policy):
         return None
-    evidence = Evidence.start(split, policy, report.run.seed)
+    expectation = Fixed(split, policy, report.run.seed)
+    evidence = expectation.evidence
     if evidence.groups is not None or len(rows) > evidence.budget:
         return None
     places = _places(len(rows))
-    points: list[Evidence] = []
-    before = 0
-    for place in places[places < EXACT].tolist():
-        evidence = weigh(evidence, _draws(batch, rows[before : place + 1]))
-        points.append(evidence)
-        if evidence.judged <= place:
-            return None  # settled earlier than the report says
-        before = place + 1
+    ends = (places[places < EXACT] + 1).tolist()
+    parts = (_draws(batch, rows[first:end]) for first, end in pairwise([0, *ends]))
+    points = list(weighed_again(expectation, parts))
+    if [point.judged for point in points] != ends:
+        return None  # settled earlier than the report says
     kept = _kept(points)
     if len(points) < len(places):
         kept = _continued(kept, points[-1], _counts(batch, report, split, rows, places))
@@ -160,7 +161,7 @@ def retraced(
     Trace or None
         As `trace`.
     """
-    for each in (policy, asked_of(report)):
+    for each in (policy, told_policy(report)):
         if each is None:
             continue
         found = trace(batch, report, each)
@@ -169,27 +170,6 @@ def retraced(
         if found is not None:
             return found
     return None
-
-
-def asked_of(report: Report) -> Policy | None:
-    """Return the policy that a report tells; None where nothing was judged.
-
-    The budget is the derived one: a report does not tell it.
-    """
-    decision = report.decision
-    if decision is None:
-        return None
-    try:
-        return Policy(
-            alpha=decision.alpha,
-            beta=decision.beta,
-            tolerance=Tolerance.parse(decision.tolerance),
-            inner=decision.inner,
-            max_unlabelled=decision.max_unlabelled,
-            missing_ratio=inf if decision.missing_ratio is None else decision.missing_ratio,
-        )
-    except ValueError:
-        return None  # of another version, which knew other tolerances
 
 
 _Kept = tuple["NDArray[np.float64]", "NDArray[np.float64]", "NDArray[np.float64]"]

@@ -25,6 +25,8 @@ from analysis.versions.correlation import Clusters
 from analysis.versions.replicas import ReplicaCounts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from analysis.data.batch import Batch
     from analysis.evidence.state import Evidence
     from analysis.verdict.decision import Decision
@@ -168,3 +170,19 @@ class Fold:
             history=history,
             last_ns=self._last_ns,
         )
+
+
+def weighed_again(expectation: Expectation, batches: Iterable[Batch]) -> Iterator[Evidence]:
+    """Weigh a run that is over once more, and yield the evidence after each batch.
+
+    Parameters
+    ----------
+    expectation : Expectation
+        What its samples are weighed against; it ends as that of the run.
+    batches : iterable of Batch
+        In send order.
+    """
+    fold = Fold(expectation)
+    for batch in batches:
+        fold.weigh(batch)
+        yield expectation.evidence
