@@ -51,18 +51,13 @@ def report_of(run: RunFolder) -> Report:
             f"{run.path} holds neither {REPORT} nor {PLAN}: there is nothing to make a report of",
             hint="its samples, if there are some, can be read: sampler.read(path).table",
         )
+    asked = _asked(plan)
     fold = fold_of(
-        plan.split,
-        plan.policy,
-        plan.health,
-        run.history,
-        plan.seed,
-        is_fresh=plan.load.connection.is_fresh,
+        plan.split, plan.policy, plan.health, run.history, plan.seed, is_fresh=asked.is_fresh
     )
-    if len(run.batch):
-        fold.take(run.batch)
+    fold.take(run.batch)
     folded = fold.finish().without_verdict()
-    return _undecided(assemble(_asked(plan), folded, _account(run, plan, folded)), folded)
+    return _undecided(assemble(asked, folded, _account(run, plan, folded)), folded)
 
 
 def _asked(plan: StoredPlan) -> Asked:
