@@ -77,7 +77,7 @@ def command(ctx: click.Context, /, file: str, **options: Any) -> None:
     run = RunFolder(record.folder) if isinstance(record, StoredSamples) else None
     split, source = _expectation(options["expect"], run)
     is_own = options["expect"] is None
-    plan = None if run is None else run.readable_intent
+    plan = None if run is None else run.readable_plan
     judging = Judging(
         split,
         _policy(ctx, split, None if plan is None else plan.policy),

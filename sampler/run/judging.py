@@ -99,7 +99,7 @@ def judge(record: Record, judging: Judging) -> Report:
     UsageError
         If the record cannot be read, or too much of it.
     """
-    plan = None if judging.run is None else judging.run.readable_intent
+    plan = None if judging.run is None else judging.run.readable_plan
     original = _original(judging.run)
     policy = _matching(judging.policy, plan)
     fold = fold_of(
@@ -201,7 +201,7 @@ def rejudge(
     ValueError
         If the tolerance or the comparison of health does not fit the split.
     """
-    plan, source, history = run.readable_intent, Source(name="rejudge", where="call"), None
+    plan, source, history = run.readable_plan, Source(name="rejudge", where="call"), None
     if split is None:
         stored = stored_expectation(run)
         if stored is None:
@@ -227,7 +227,7 @@ def stored_expectation(run: RunFolder) -> tuple[Split, Source] | None:
     """Return the split that a run was checked for; None if it was not, or nothing says so."""
     original = _original(run)
     if original is None:  # the run was killed: its plan is there from the start
-        plan = run.readable_intent
+        plan = run.readable_plan
         return None if plan is None or plan.split is None else (plan.split, plan.source)
     if original.expected is None:
         return None

@@ -45,7 +45,7 @@ def report_of(run: RunFolder) -> Report:
     """
     if run.has_report:
         return run.report
-    plan = run.intent
+    plan = run.stored_plan
     if plan is None:
         raise UsageError(
             f"{run.path} holds neither {REPORT} nor {PLAN}: there is nothing to make a report of",

@@ -105,7 +105,7 @@ class StoredRun(RunFolder):
         return to_text(self.report)
 
     def _repr_html_(self) -> str:
-        from sampler.show.cell import to_cell  # noqa: PLC0415 - a notebook asks for it
+        from sampler.show.notebook_cell import to_cell  # noqa: PLC0415 - a notebook asks for it
 
         try:
             return to_cell(self.report, self.batch)

@@ -89,7 +89,7 @@ class RunFolder:
         return plan
 
     @cached_property
-    def intent(self) -> StoredPlan | None:
+    def stored_plan(self) -> StoredPlan | None:
         """The same, typed; None where it was not kept.
 
         Raises
@@ -100,17 +100,17 @@ class RunFolder:
         return None if self.plan is None else StoredPlan.from_document(self.plan)
 
     @property
-    def readable_intent(self) -> StoredPlan | None:
+    def readable_plan(self) -> StoredPlan | None:
         """The same; None where nothing can be read, too: then its defaults have to do."""
         try:
-            return self.intent
+            return self.stored_plan
         except UsageError:
             return None
 
     @property
     def policy(self) -> Policy | None:
         """What the run was judged by; None if it has no plan that can be read."""
-        plan = self.readable_intent
+        plan = self.readable_plan
         return None if plan is None else plan.policy
 
     @cached_property
