@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from analysis import Batch
     from sampler.base.clock import Clock
     from sampler.engine.saturation import Strain
-    from sampler.labels.rule import LabelReader
+    from sampler.labels.reader import LabelReader
     from sampler.plan.target import Target
 
 _SHORTEST_TICK_NS = 2 * NS_PER_MS

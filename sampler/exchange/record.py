@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sampler.labels.rule import Dictionary
+    from sampler.labels.names import Dictionary
 
 _STRIDE = 10
 

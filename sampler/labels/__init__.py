@@ -1,1 +1,1 @@
-"""Where the version is read in a response."""
+"""Labels: which version answered, read from a response."""

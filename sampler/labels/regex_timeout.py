@@ -1,4 +1,4 @@
-"""How long one search may hold everything up.
+"""A time limit for regular expressions.
 
 A regular expression with repeats inside repeats can take longer than the universe on a few
 dozen bytes. It runs in the event loop: no timeout fires and no signal is heard meanwhile. The
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Found = TypeVar("Found")
 
-LONGEST_SEARCH_S = 1.0
+SEARCH_TIMEOUT_S = 1.0
 """CPU time that a search in one answer may take [s]."""
 
 _is_searching = False
@@ -28,8 +28,8 @@ class _TooSlowError(Exception):
     """The timer has fired within a search."""
 
 
-def within_patience(search: Callable[[bytes], Found], expression: str) -> Callable[[bytes], Found]:
-    """Bound the time of a search, where signals can be handled: in the main thread.
+def with_timeout(search: Callable[[bytes], Found], expression: str) -> Callable[[bytes], Found]:
+    """Limit the time of a search, where signals can be handled: in the main thread.
 
     Parameters
     ----------
@@ -41,23 +41,23 @@ def within_patience(search: Callable[[bytes], Found], expression: str) -> Callab
     Returns
     -------
     callable
-        The same search, which raises `SamplingError` after `LONGEST_SEARCH_S`.
+        The same search, which raises `SamplingError` after `SEARCH_TIMEOUT_S`.
     """
-    given_up: list[SamplingError] = []
+    timed_out: list[SamplingError] = []
 
     def bounded(body: bytes) -> Found:
         global _is_searching  # noqa: PLW0603 - a signal knows nothing but the process
-        if given_up:  # other answers are there already: each would take its time, too
-            raise given_up[0]
+        if timed_out:  # other answers are there already: each would take its time, too
+            raise timed_out[0]
         if not _can_interrupt():
             return search(body)
         _is_searching = True
-        signal.setitimer(signal.ITIMER_VIRTUAL, LONGEST_SEARCH_S)
+        signal.setitimer(signal.ITIMER_VIRTUAL, SEARCH_TIMEOUT_S)
         try:
             return search(body)
         except _TooSlowError:
-            given_up.append(_too_slow(expression, len(body)))
-            raise given_up[0] from None
+            timed_out.append(_too_slow(expression, len(body)))
+            raise timed_out[0] from None
         finally:
             _is_searching = False
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
@@ -67,7 +67,7 @@ def within_patience(search: Callable[[bytes], Found], expression: str) -> Callab
 
 def _too_slow(expression: str, length: int) -> SamplingError:
     return SamplingError(
-        f"the regular expression {expression!r} took more than {LONGEST_SEARCH_S:g} s "
+        f"the regular expression {expression!r} took more than {SEARCH_TIMEOUT_S:g} s "
         f"of one answer of {length} bytes",
         hint="a repeat inside a repeat, such as (a+)+, takes exponential time: write "
         "it without, or read the label with a JSON pointer",

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 from analysis.data.batch import Outcome
 from sampler.base.clock import NS_PER_S
 from sampler.base.errors import UsageError
+from sampler.labels.pointer import MISSING
 from sampler.logs.instants import Instants
 from sampler.logs.reading import DEFAULT, UNLABELLED
 from sampler.logs.source import LONGEST_LINE
-from sampler.logs.tables import finder, is_missing, objects, status_of, text_of
+from sampler.logs.tables import finder, objects, status_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -216,7 +217,7 @@ def _find(
 
         def read(fields: Fields) -> Any:
             value = find(fields)
-            return None if is_missing(value) else value
+            return None if value is MISSING else value
 
         return read
     there = [name for name in usual if names is None or name in names]

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.data.batch import ABSENT, Outcome
 from sampler.base.errors import UsageError
-from sampler.labels.rule import LabelReader, LabelRule
+from sampler.labels.pointer import MISSING
+from sampler.labels.reader import LabelReader
+from sampler.labels.rule import LabelRule
 from sampler.logs.instants import Instants
 from sampler.logs.reading import UNLABELLED
-from sampler.logs.tables import CsvTable, finder, is_missing, name_of, objects, status_of, text_of
+from sampler.logs.tables import CsvTable, finder, name_of, objects, status_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -223,7 +225,7 @@ def vegeta_rows(source: Source, reading: Reading) -> Rows:
             yield number, (
                 sent,
                 label_of(hit, status) if status else None,
-                None if is_missing(key) else text_of(key),
+                None if key is MISSING else text_of(key),
                 status,
                 UNLABELLED if status else _go_outcome(str(hit.get("error") or "")),
             )  # fmt: skip

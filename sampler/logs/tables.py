@@ -8,7 +8,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sampler.base.errors import UsageError
-from sampler.labels.rule import MAX_NAME_LENGTH
+from sampler.labels.names import MAX_NAME_LENGTH
+from sampler.labels.pointer import MISSING, follow, parse_pointer
 from sampler.logs.instants import Instants, Nanoseconds
 from sampler.logs.reading import DEFAULT, UNLABELLED
 from sampler.logs.source import LONGEST_LINE
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 _DELIMITERS = (",", "\t", ";", "|")
 _PARQUET_ROWS = 4096
 _STATUS_DIGITS = 3  # RFC 9110 section 15
-_MISSING = object()
 _NUMBER = re.compile(r"-?\d+(?:\.\d*)?")
 
 
@@ -58,7 +58,7 @@ def status_of(value: object) -> int:
 
 
 def name_of(name: str | None, default: str) -> str | None:
-    """Give the name of a column: as it was asked for, or as the format calls it."""
+    """Return the name of a column: as it was asked for, or as the format calls it."""
     return default if name == DEFAULT else name
 
 
@@ -182,18 +182,18 @@ def json_rows(source: Source, reading: Reading) -> Rows:
             sent = None
             if find_time is not None:
                 time = find_time(row)
-                if time is _MISSING:
+                if time is MISSING:
                     yield number, f"no {time_name!r}"
                     continue
                 sent = instant(time)
             label = find_label(row)
-            key = _MISSING if find_key is None else find_key(row)
+            key = MISSING if find_key is None else find_key(row)
             yield (
                 number,
                 (
                     sent,
-                    None if label is _MISSING else text_of(label),
-                    None if key is _MISSING else text_of(key),
+                    None if label is MISSING else text_of(label),
+                    None if key is MISSING else text_of(key),
                     0,
                     UNLABELLED,
                 ),
@@ -228,28 +228,17 @@ def objects(source: Source) -> Iterator[tuple[int, dict[str, Any] | str]]:
 
 
 def finder(name: str) -> Callable[[dict[str, Any]], Any]:
-    """Make a reader of one member, or of what a JSON pointer (RFC 6901) names; see `is_missing`."""
+    """Return a reader of one member, or of what a JSON pointer names; it may find `MISSING`.
+
+    Raises
+    ------
+    UsageError
+        If the name begins with a slash and is no pointer.
+    """
     if not name.startswith("/"):
-        return lambda row: row.get(name, _MISSING)
-    tokens = [token.replace("~1", "/").replace("~0", "~") for token in name[1:].split("/")]
-
-    def point(row: dict[str, Any]) -> Any:
-        value: Any = row
-        for token in tokens:
-            if isinstance(value, dict) and token in value:
-                value = value[token]
-            elif isinstance(value, list) and re.fullmatch(r"0|[1-9][0-9]{0,8}", token):
-                value = value[int(token)] if int(token) < len(value) else _MISSING
-            else:
-                return _MISSING
-        return value
-
-    return point
-
-
-def is_missing(value: object) -> bool:
-    """Whether a reader of `finder` found nothing."""
-    return value is _MISSING
+        return lambda row: row.get(name, MISSING)
+    tokens = parse_pointer(name)
+    return lambda row: follow(row, tokens)
 
 
 def parquet_rows(path: str, reading: Reading) -> Rows:
@@ -292,7 +281,7 @@ def parquet_rows(path: str, reading: Reading) -> Rows:
 
 
 def unreadable_parquet(path: object, error: Exception) -> UsageError:
-    """Say that a file is no Parquet, or not all of one."""
+    """Return the error for a file that is no Parquet, or not all of one."""
     return UsageError(
         f"{path} cannot be read as Parquet: {error}",
         hint="is the file complete? its contents are listed at its end, which is written last",

@@ -29,7 +29,8 @@ from sampler.base.clock import NS_PER_S, run_clock
 from sampler.engine.engine import Engine
 from sampler.engine.preflight import LocalLimits, raise_file_limit, warnings
 from sampler.engine.saturation import cpu_s
-from sampler.labels.rule import LabelReader, LabelRule
+from sampler.labels.reader import LabelReader
+from sampler.labels.rule import LabelRule
 from sampler.plan.load import Limits, Load
 from sampler.plan.run import (
     DEFAULT_LABEL,

@@ -22,7 +22,8 @@ import uvloop
 from sampler.engine.engine import Engine
 from sampler.exchange.transport import fast
 from sampler.exchange.transport.poller import LoopPoller
-from sampler.labels.rule import LabelReader, LabelRule
+from sampler.labels.reader import LabelReader
+from sampler.labels.rule import LabelRule
 from sampler.plan.load import ConnectionLife, Limits, Load, TransportKind
 from sampler.plan.target import Target
 from tests.benchmarks.provenance import REPOSITORY, paragraph, provenance, spread, write

@@ -17,7 +17,8 @@ from sampler.exchange.transport.base import Wiring
 from sampler.exchange.transport.fast import FastTransport
 from sampler.exchange.transport.full import FullTransport
 from sampler.exchange.transport.tls import TlsTransport
-from sampler.labels.rule import LabelReader, LabelRule
+from sampler.labels.reader import LabelReader
+from sampler.labels.rule import LabelRule
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from analysis import Outcome
-from sampler.labels.rule import LabelReader
+from sampler.labels.reader import LabelReader
 from tests.conformance.scripted import Act, Cut
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sampler.base.clock import Clock
     from sampler.exchange.record import Recorder
-    from sampler.labels.rule import LabelReader
+    from sampler.labels.reader import LabelReader
     from sampler.plan.load import Load
     from sampler.plan.target import Target
 

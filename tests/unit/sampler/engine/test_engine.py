@@ -12,7 +12,8 @@ from sampler.engine import engine as engine_module
 from sampler.engine.engine import Engine, make_transport
 from sampler.exchange.record import Recorder
 from sampler.exchange.transport.base import Wiring
-from sampler.labels.rule import LabelReader, LabelRule
+from sampler.labels.reader import LabelReader
+from sampler.labels.rule import LabelRule
 from sampler.plan.load import Limits, Load, TransportKind
 from sampler.plan.target import Target
 

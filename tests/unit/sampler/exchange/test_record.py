@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from analysis import ABSENT, Outcome
 from analysis.data.batch import COLUMNS
 from sampler.exchange.record import MAX_DETAILS, Recorder
-from sampler.labels.rule import Dictionary
+from sampler.labels.names import Dictionary
 
 LABELS = ("v1", "v2", "v3")
 

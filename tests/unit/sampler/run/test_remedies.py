@@ -12,7 +12,8 @@ import pytest
 from analysis import Outcome
 from analysis.data.report import ReasonCode
 from analysis.data.tally import Tally
-from sampler.labels.rule import LabelReader, LabelRule
+from sampler.labels.reader import LabelReader
+from sampler.labels.rule import LabelRule
 from sampler.plan.load import Limits, Load
 from sampler.plan.target import Target
 from sampler.run.gate import sample
