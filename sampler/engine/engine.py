@@ -28,8 +28,7 @@ from sampler.exchange.overload import (
     retry_after_s,
 )
 from sampler.exchange.record import Recorder
-from sampler.exchange.transport.base import Transport, Wiring
-from sampler.plan.load import Limits, Load, TransportKind
+from sampler.exchange.transport.base import Wiring
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
@@ -37,7 +36,9 @@ if TYPE_CHECKING:
     from analysis import Batch
     from sampler.base.clock import Clock
     from sampler.engine.saturation import Strain
+    from sampler.exchange.transport.base import TransportFactory
     from sampler.labels.reader import LabelReader
+    from sampler.plan.load import Limits, Load
     from sampler.plan.target import Target
 
 _SHORTEST_TICK_NS = 2 * NS_PER_MS
@@ -56,6 +57,8 @@ class Engine:
         What is sent, how, and until when.
     reader : LabelReader
         Reads label and replica.
+    transport : callable
+        Makes the transport that carries the exchanges.
     seed : int
         Of arrivals and connection lengths.
     clock : Clock
@@ -77,6 +80,7 @@ class Engine:
         limits: Limits,
         reader: LabelReader,
         *,
+        transport: TransportFactory,
         seed: int = 0,
         clock: Clock = run_clock,
     ) -> None:
@@ -108,16 +112,17 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._opening: asyncio.Future[None] | None = None
         self._ends_ns = None if limits.max_time_s is None else round(limits.max_time_s * NS_PER_S)
-        wiring = Wiring(
-            target=target,
-            load=load,
-            reader=reader,
-            recorder=self.recorder,
-            clock=clock,
-            seed=seed,
-            on_idle=self._launcher(),
+        self.transport = transport(
+            Wiring(
+                target=target,
+                load=load,
+                reader=reader,
+                recorder=self.recorder,
+                clock=clock,
+                seed=seed,
+                on_idle=self._launcher(),
+            )
         )
-        self.transport = make_transport(wiring)
 
     def elapsed_ns(self) -> int:
         """Time since the run began to send [ns]."""
@@ -378,24 +383,3 @@ class Engine:
     def pauses(self) -> int:
         """Times that the run waited because the target asked for it."""
         return 0 if self._watch is None else self._watch.pauses
-
-
-def make_transport(wiring: Wiring) -> Transport:
-    """Choose the transport: ``fast`` unless ``full`` is asked for.
-
-    Raises
-    ------
-    UsageError
-        If the target's file of authorities cannot be used.
-    """
-    if wiring.load.transport is TransportKind.FULL:
-        from sampler.exchange.transport.full import FullTransport  # noqa: PLC0415 - aiohttp is heavy
-
-        return FullTransport(wiring)
-    if wiring.target.is_tls:
-        from sampler.exchange.transport.tls import TlsTransport  # noqa: PLC0415 - symmetric with above
-
-        return TlsTransport(wiring)
-    from sampler.exchange.transport.fast import FastTransport  # noqa: PLC0415 - symmetric with above
-
-    return FastTransport(wiring)

@@ -29,6 +29,7 @@ from sampler.base.clock import NS_PER_S, run_clock
 from sampler.engine.engine import Engine
 from sampler.engine.preflight import LocalLimits, raise_file_limit, warnings
 from sampler.engine.saturation import cpu_s
+from sampler.exchange.transport.choice import make_transport
 from sampler.labels.reader import LabelReader
 from sampler.labels.rule import LabelRule
 from sampler.plan.load import Limits, Load
@@ -126,7 +127,9 @@ class Weighing:
             has_connections=not plan.load.connection.is_fresh,
         )
         limits, reader = self._limits(), LabelReader(plan.label, plan.replica)
-        self._engine = Engine(plan.target, plan.load, limits, reader, seed=plan.seed)
+        self._engine = Engine(
+            plan.target, plan.load, limits, reader, transport=make_transport, seed=plan.seed
+        )
         self._stopping = Stopping(plan, self._engine)
         self._recording = Recording(plan, self._started_at)
         raise_file_limit(plan.load.concurrency)

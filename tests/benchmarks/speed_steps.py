@@ -21,6 +21,7 @@ import uvloop
 
 from sampler.engine.engine import Engine
 from sampler.exchange.transport import fast
+from sampler.exchange.transport.choice import make_transport
 from sampler.exchange.transport.poller import LoopPoller
 from sampler.labels.reader import LabelReader
 from sampler.labels.rule import LabelRule
@@ -110,7 +111,9 @@ async def _sample(url: str, mode: str, *, is_full: bool) -> dict[str, float]:
     )
     reader = LabelReader(LabelRule.parse("/label"), LabelRule.parse("/host"))
     most = (SLOW if is_full else MODES)[mode]
-    engine = Engine(Target(url), load, Limits(max_samples=most), reader, seed=1)
+    engine = Engine(
+        Target(url), load, Limits(max_samples=most), reader, transport=make_transport, seed=1
+    )
     before = resource.getrusage(resource.RUSAGE_SELF)
     async for _ in engine.batches():
         pass

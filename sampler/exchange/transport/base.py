@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, unique
 from typing import TYPE_CHECKING, Protocol
@@ -11,8 +12,6 @@ from typing import TYPE_CHECKING, Protocol
 from analysis import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sampler.base.clock import Clock
     from sampler.exchange.record import Recorder
     from sampler.labels.reader import LabelReader
@@ -164,3 +163,7 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Close all connections; nothing may be in flight."""
+
+
+TransportFactory = Callable[[Wiring], Transport]
+"""What the engine is given: makes a transport that is connected to it."""

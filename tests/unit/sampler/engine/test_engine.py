@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar
 
 import pytest
 
 from analysis import ABSENT, Batch, Outcome
-from sampler.engine import engine as engine_module
-from sampler.engine.engine import Engine, make_transport
-from sampler.exchange.record import Recorder
-from sampler.exchange.transport.base import Wiring
+from sampler.engine.engine import Engine
 from sampler.labels.reader import LabelReader
 from sampler.labels.rule import LabelRule
-from sampler.plan.load import Limits, Load, TransportKind
+from sampler.plan.load import Limits, Load
 from sampler.plan.target import Target
 
 
@@ -23,10 +19,10 @@ class ManualTransport:
 
     name = "manual"
     failure: BaseException | None = None
-    closings: ClassVar[list[int]] = []
 
     def __init__(self, wiring) -> None:
         self.wiring = wiring
+        self.closings: list[int] = []
         self.flying: dict[int, tuple[int, int]] = {}
         self.most_at_once = 0
 
@@ -66,13 +62,19 @@ class ManualClock:
 
 
 @pytest.fixture
-def make_engine(monkeypatch):
-    monkeypatch.setattr(engine_module, "make_transport", ManualTransport)
-
+def make_engine():
     def make(load: Load, limits: Limits) -> tuple[Engine, ManualTransport, ManualClock]:
         clock = ManualClock()
         reader = LabelReader(LabelRule.parse("/label"))
-        engine = Engine(Target("http://h/"), load, limits, reader, seed=3, clock=clock)
+        engine = Engine(
+            Target("http://h/"),
+            load,
+            limits,
+            reader,
+            transport=ManualTransport,
+            seed=3,
+            clock=clock,
+        )
         assert isinstance(engine.transport, ManualTransport)
         return engine, engine.transport, clock
 
@@ -275,30 +277,6 @@ def test_a_failure_of_the_transport_is_raised(make_engine):
 
     with pytest.raises(RuntimeError, match="a bug"):
         asyncio.run(collect(engine, act))
-
-
-@pytest.mark.parametrize(
-    ("kind", "url", "expected"),
-    [
-        (TransportKind.AUTO, "http://h/", "FastTransport"),
-        (TransportKind.AUTO, "https://h/", "TlsTransport"),
-        (TransportKind.FAST, "https://h/", "TlsTransport"),
-        (TransportKind.FULL, "https://h/", "FullTransport"),
-    ],
-)
-def test_fast_carries_whatever_full_is_not_asked_for(kind, url, expected):
-    reader = LabelReader(LabelRule.parse("/label"))
-    wiring = Wiring(
-        target=Target(url),
-        load=Load(transport=kind),
-        reader=reader,
-        recorder=Recorder(reader.labels, reader.replicas),
-        clock=lambda: 0,
-        seed=0,
-        on_idle=lambda _slot: None,
-    )
-
-    assert type(make_transport(wiring)).__name__ == expected
 
 
 def throttle(transport: ManualTransport, index: int, after: bytes) -> None:
