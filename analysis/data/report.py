@@ -64,11 +64,14 @@ class Reason:
         One sentence with the numbers.
     remedy : str
         What to do; empty where there is nothing to do.
+    failure : str or None
+        With code ``unmeasurable``: what the requests failed with, as ``docs/reasons.md`` lists.
     """
 
     code: ReasonCode
     message: str
     remedy: str = ""
+    failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +86,14 @@ class Check:
         Of this part alone.
     message : str
         One sentence with the numbers.
+    label : str or None
+        Whose share it is about; None for the other parts.
     """
 
     name: str
     verdict: Verdict
     message: str
+    label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

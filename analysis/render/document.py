@@ -19,6 +19,7 @@ import msgspec
 from analysis.data.report import SCHEMA, Report
 
 _FAMILY, _, _VERSION = SCHEMA.partition("/")
+_SHARE_OF = "share of "
 _JUDGED = ("verdict", "expected", "decision")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_QUOTE = 60
@@ -125,6 +126,7 @@ def from_json(text: str) -> Report:
         raise ValueError(
             f"{', '.join(_JUDGED)} of {SCHEMA} must not be null; {_HINT} that was not edited"
         )
+    _name_labels_of_checks(document)
     try:
         return msgspec.convert(document, Report)
     except msgspec.ValidationError as error:
@@ -132,6 +134,16 @@ def from_json(text: str) -> Report:
             f"the document says {SCHEMA}, but does not have its shape: {error}; it was edited, "
             f"or written by a newer weighbridge ({_writer(document)}) than this one"
         ) from error
+
+
+def _name_labels_of_checks(document: dict[str, Any]) -> None:
+    """Add what earlier versions said in the names of checks alone, which are documented."""
+    decision = document["decision"]
+    checks = decision.get("checks") if isinstance(decision, dict) else None
+    for check in checks if isinstance(checks, list) else ():
+        name = check.get("name") if isinstance(check, dict) else None
+        if isinstance(name, str) and name.startswith(_SHARE_OF):
+            check.setdefault("label", name.removeprefix(_SHARE_OF))
 
 
 def _load(text: str) -> dict[str, Any]:

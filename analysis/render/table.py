@@ -62,10 +62,10 @@ def mark_of(report: Report, label: str) -> Mark:
     if label not in expected.weights:
         return Mark.UNEXPECTED
     checks = report.decision.checks if report.decision is not None else []
-    verdicts = {check.name: check.verdict for check in checks}
+    verdicts = {check.label: check.verdict for check in checks if check.label is not None}
     either = expected.weights if len(expected.weights) == 2 else ()
     for arm in (label, *either):
-        verdict = verdicts.get(f"share of {arm}")
+        verdict = verdicts.get(arm)
         if verdict is not None:
             return _MARK_OF_VERDICT[verdict]
     if not expected.weights[label] and report.observed.counts.get(label, 0):

@@ -209,6 +209,7 @@ def _checks(evidence: Evidence, verdict: Verdict, reason: Reason) -> tuple[Check
             f"share of {arm}",
             _share_verdict(evidence, arm, verdict),
             reasons.share_sentence(evidence, arm),
+            arm,
         )
         for arm in (evidence.split.arms[position] for position in tested_arms(evidence.split))
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sampler.exchange.failure import Failure
     from sampler.labels.names import Dictionary
 
 _STRIDE = 10
@@ -49,8 +50,8 @@ class Lives(Protocol):
         """Give the planned requests of each connection; `ABSENT` without such a number."""
 
 
-MAX_DETAILS = 3
-"""Descriptions kept of each outcome that is not OK."""
+MAX_FAILURES = 3
+"""Failures kept of each outcome, as examples."""
 
 
 class Recorder:
@@ -74,6 +75,8 @@ class Recorder:
         Gives the address of a connection; the transport sets it.
     lives : Lives or None
         Gives the planned length of a connection; the transport sets it.
+    failures : dict of Outcome to list of Failure
+        The first few of each outcome.
     statuses : (n,) int64
         Of the samples that the last `seal` took, in the order of completion.
     throttled : sequence of (bytes, bytes) or None
@@ -87,7 +90,7 @@ class Recorder:
         "_next",
         "_rows",
         "_taken",
-        "details",
+        "failures",
         "labels",
         "lives",
         "origin_ns",
@@ -105,7 +108,7 @@ class Recorder:
         self.labels = labels
         self.replicas = replicas
         self.worker = worker
-        self.details: dict[Outcome, list[str]] = {}
+        self.failures: dict[Outcome, list[Failure]] = {}
         self._rows: list[int] = []
         self.remotes: Remotes | None = None
         self.lives: Lives | None = None
@@ -130,14 +133,14 @@ class Recorder:
         label: int,
         replica: int,
         status: int,
-        outcome: Outcome,
-        detail: str | None = None,
+        failure: Failure | None = None,
     ) -> None:
         """Keep the sample with launch number `index`; each number comes exactly once.
 
-        Parameters are the columns of `Batch`; `detail` describes an outcome that is not OK
-        in words (an error text, the start of a body), and the first few are kept.
+        Parameters are the columns of `Batch`; `failure` is what the exchange came to if its
+        outcome is not OK, and the first few are kept.
         """
+        outcome = Outcome.OK if failure is None else failure.outcome
         self.take(
             (
                 index,
@@ -152,10 +155,10 @@ class Recorder:
                 status << 8 | outcome,
             )
         )
-        if detail is not None:
-            kept = self.details.setdefault(outcome, [])
-            if len(kept) < MAX_DETAILS and detail not in kept:
-                kept.append(detail)
+        if failure is not None:
+            kept = self.failures.setdefault(outcome, [])
+            if len(kept) < MAX_FAILURES and failure not in kept:
+                kept.append(failure)
 
     def cut(self, connection: int, ordinal: int) -> None:
         """Note that a connection ended with this exchange, although more were planned.

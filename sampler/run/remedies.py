@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from shlex import quote
 from typing import TYPE_CHECKING
 
 from analysis import Outcome
 from analysis.data.report import Reason, ReasonCode
+from sampler.exchange.failure import FailureCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from analysis import Tally
+    from sampler.exchange.failure import Failure
     from sampler.plan.load import Limits, Load
     from sampler.plan.target import Target
 
-_NO_ADDRESS = "Cannot assign requested address"
-_STATUS = re.compile(r"status (\d{3})")  # as `LabelReader.describe_missing` begins
-
 
 def explain_unlabelled(
-    tally: Tally, target: Target, details: Mapping[Outcome, Sequence[str]]
+    tally: Tally, target: Target, failures: Mapping[Outcome, Sequence[Failure]]
 ) -> Reason:
-    """Say what happened instead, by the most frequent outcome.
+    """Return what happened instead, by the most frequent outcome.
 
     Parameters
     ----------
@@ -31,21 +29,24 @@ def explain_unlabelled(
         At least one sample, none of them labelled.
     target : Target
         What was asked.
-    details : mapping of Outcome to sequence of str
-        Examples of what went wrong, as the transport or the system worded it.
+    failures : mapping of Outcome to sequence of Failure
+        Examples of what went wrong.
     """
     outcome, n = tally.outcomes.most_common(1)[0]
-    detail = details.get(outcome, [outcome.key])[0]
+    failure = next(iter(failures.get(outcome, ())), None)
+    told = outcome.key if failure is None else failure.text
+    remedy = None if failure is None else _remedy_by_code(failure)
     return Reason(
         ReasonCode.UNMEASURABLE,
         f"nothing could be measured: of the first {tally.launched} requests to "
-        f"{target.shown} none gave a label, {n} ended as {outcome.key} ({detail})",
-        _remedy_by_detail(detail) or _remedy_for(outcome, quote(target.shown)),
+        f"{target.shown} none gave a label, {n} ended as {outcome.key} ({told})",
+        remedy or _remedy_for(outcome, quote(target.shown)),
+        failure=None if failure is None else failure.code.key,
     )
 
 
 def explain_nothing_sent(load: Load, limits: Limits) -> Reason:
-    """Say why a run ended before its first request: that was not due yet."""
+    """Return why a run ended before its first request: that was not due yet."""
     rate, most_s = load.rate or 0.0, limits.max_time_s or 0.0
     return Reason(
         ReasonCode.UNMEASURABLE,
@@ -54,25 +55,29 @@ def explain_nothing_sent(load: Load, limits: Limits) -> Reason:
     )
 
 
-def _remedy_by_detail(detail: str) -> str | None:
-    if "certificate: " in detail:
-        return (
-            "trust the authority that signed it with --cacert FILE, or ask under the name "
-            "that the certificate carries; --insecure accepts any certificate"
-        )
-    if "TLS: WRONG_VERSION_NUMBER" in detail:
-        return "this port does not speak TLS: ask it with http://, or ask the right port"
-    if _NO_ADDRESS in detail:
-        return (
-            "no local port is free (ss -s), or this machine has no address of that kind (ip addr)"
-        )
-    match = _STATUS.match(detail)
-    return None if match is None else _remedy_by_status(int(match[1]), detail)
+def _remedy_by_code(failure: Failure) -> str | None:
+    """Return what to do about a failure that leaves no doubt about it."""
+    match failure.code:
+        case FailureCode.CERTIFICATE:
+            return (
+                "trust the authority that signed it with --cacert FILE, or ask under the name "
+                "that the certificate carries; --insecure accepts any certificate"
+            )
+        case FailureCode.NOT_TLS:
+            return "this port does not speak TLS: ask it with http://, or ask the right port"
+        case FailureCode.NO_ADDRESS:
+            return (
+                "no local port is free (ss -s), or this machine has no address of that kind "
+                "(ip addr)"
+            )
+        case FailureCode.HTTPS_EXPECTED:
+            return "this port speaks TLS: ask it with https://"
+        case FailureCode.NO_LABEL:
+            return _remedy_by_status(failure.status)
+    return None
 
 
-def _remedy_by_status(status: int, detail: str) -> str | None:
-    if status == 400 and "HTTPS" in detail:
-        return "this port speaks TLS: ask it with https://"
+def _remedy_by_status(status: int) -> str | None:
     if 300 <= status < 400:
         return "redirects are not followed: ask the address that answers by itself"
     if status in {401, 403, 407}:
@@ -85,7 +90,7 @@ def _remedy_by_status(status: int, detail: str) -> str | None:
 
 
 def _remedy_for(outcome: Outcome, url: str) -> str:
-    """Say what to do about a target that gives nothing but `outcome`."""
+    """Return what to do about a target that gives nothing but `outcome`."""
     match outcome:
         case Outcome.CONNECT_FAILED | Outcome.CONNECT_TIMEOUT:
             return (

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from analysis import Tally
     from sampler.engine.engine import Engine
+    from sampler.exchange.failure import Failure
     from sampler.plan.run import RunPlan
 
 
@@ -178,13 +179,13 @@ def _notes(plan: RunPlan, engine: Engine, tally: Tally, course: Course) -> list[
             "times; the addresses known before stayed in use"
         )
     for outcome in sorted(tally.outcomes):
-        details = engine.recorder.details.get(outcome)
-        if details and outcome is not Outcome.OK and not _is_told(course, details[0]):
+        failures = engine.recorder.failures.get(outcome)
+        if failures and not _is_told(course, failures[0]):
             n = tally.outcomes[outcome]
-            notes.append(f"{amount(n)} times {outcome.key}, for example: {details[0]}")
+            notes.append(f"{amount(n)} times {outcome.key}, for example: {failures[0].text}")
     return notes
 
 
-def _is_told(course: Course, detail: str) -> bool:
+def _is_told(course: Course, failure: Failure) -> bool:
     """Whether the reason for which nothing could be measured says it already."""
-    return course.unmeasurable is not None and detail in course.unmeasurable.message
+    return course.unmeasurable is not None and course.unmeasurable.failure == failure.code.key

@@ -84,5 +84,5 @@ class Stopping:
         """Say of a run that would go on without labels what came instead."""
         is_ours = tally.outcomes[Outcome.CLIENT_LIMIT] == tally.launched
         if self._plan.split is None or not is_ours:  # else the verdict's reason says it
-            details = self._engine.recorder.details
-            self.unmeasurable = explain_unlabelled(tally, self._plan.target, details)
+            failures = self._engine.recorder.failures
+            self.unmeasurable = explain_unlabelled(tally, self._plan.target, failures)

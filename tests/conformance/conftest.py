@@ -96,9 +96,9 @@ def exchange(kind, loop_factory):
                     server.on_request = lambda request: (
                         driver.abort() if request.number + 1 == abort_at else None
                     )
-                batch, details = await driver.run()
+                batch, failures = await driver.run()
                 served = None if url else server
-                return Seen(batch, details, driver.launched, served, driver.stood_still_s)
+                return Seen(batch, failures, driver.launched, served, driver.stood_still_s)
 
         def attempt():
             with asyncio.Runner(loop_factory=loop_factory) as runner:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from analysis import Batch
+    from sampler.exchange.failure import Failure
     from sampler.exchange.transport.base import Transport
     from sampler.plan.load import Load
     from sampler.plan.target import Target
@@ -51,7 +52,7 @@ class Seen:
     """What a run left behind: the client's samples, and the server's count."""
 
     batch: Batch
-    details: dict[Outcome, list[str]]
+    failures: dict[Outcome, list[Failure]]
     launched: int
     server: ScriptedServer | None
     stood_still_s: float
@@ -74,10 +75,10 @@ class Seen:
         return [None if code == ABSENT else names[code] for code in self.batch.replica]
 
     @property
-    def detail(self) -> str:
-        """The only detail."""
-        ((detail,),) = self.details.values()
-        return detail
+    def failure(self) -> Failure:
+        """The only failure."""
+        ((failure,),) = self.failures.values()
+        return failure
 
     def only(self) -> Outcome:
         """Give the outcome that all samples share."""
@@ -121,7 +122,7 @@ class Driver:
     transport: Transport | None = None
     _in_launch: bool = False
 
-    async def run(self) -> tuple[Batch, dict[Outcome, list[str]]]:
+    async def run(self) -> tuple[Batch, dict[Outcome, list[Failure]]]:
         """Launch and wait until every exchange has been recorded."""
         self._loop = asyncio.get_running_loop()
         self._finished = asyncio.Event()
@@ -148,7 +149,7 @@ class Driver:
             raise AssertionError(
                 f"{self.problems}, {recorder.recorded} recorded, {recorder.waiting} waiting"
             )
-        return batch, recorder.details
+        return batch, recorder.failures
 
     async def _wait(self, transport: Transport) -> None:
         """Wait for the last exchange, and look at the transport's health as the engine does."""

@@ -117,7 +117,7 @@ def test_a_kept_connection_that_breaks_before_the_answer_is_stale(exchange, answ
 
     assert seen.outcomes == {Outcome.OK: 4, Outcome.STALE: 4}
     assert list(seen.batch.ordinal) == [0, 1] * 4
-    assert "kept" in seen.detail
+    assert "kept" in seen.failure.text
 
 
 def test_a_request_that_crosses_the_closing_of_its_connection_is_stale_and_not_repeated(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import resource
@@ -12,6 +13,7 @@ import pytest
 
 from analysis import ABSENT, Outcome
 from sampler.base.errors import SamplingError
+from sampler.exchange.failure import Failure, FailureCode
 from tests.conformance.scripted import Act, Drip, Turns
 
 HALF_A_HEAD = b"HTTP/1.1 200 OK\r\nContent-Le"
@@ -23,57 +25,60 @@ OPEN_END = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"label": 
 
 AT_THE_DEADLINE = "bad chunk, later"  # which is when aiohttp says it
 ENDINGS = {
-    "no answer": ([Act.CLOSE], Outcome.CLOSED),
-    "half a head, close": ([HALF_A_HEAD, Turns(), Act.CLOSE], Outcome.CLOSED),
-    "half a body, close": ([HALF_A_BODY, Turns(), Act.CLOSE], Outcome.CLOSED),
-    "half a body, close at once": ([HALF_A_BODY, Act.CLOSE], Outcome.CLOSED),
-    "half a chunk, close": ([HALF_A_CHUNK, Turns(), Act.CLOSE], Outcome.CLOSED),
-    "no last chunk, close": ([NO_LAST_CHUNK, Turns(), Act.CLOSE], Outcome.CLOSED),
-    "only 100, close": ([b"HTTP/1.1 100 Continue\r\n\r\n", Turns(), Act.CLOSE], Outcome.CLOSED),
-    "no answer, reset": ([Act.RESET], Outcome.RESET),
-    "half a head, reset": ([HALF_A_HEAD, Turns(), Act.RESET], Outcome.RESET),
-    "half a body, reset": ([HALF_A_BODY, Turns(), Act.RESET], Outcome.RESET),
-    "half a chunk, reset": ([HALF_A_CHUNK, Turns(), Act.RESET], Outcome.RESET),
-    "open end, reset": ([OPEN_END, Turns(), Act.RESET], Outcome.RESET),
-    "silence": ([Act.SILENCE], Outcome.TIMEOUT),
-    "half a head, silence": ([HALF_A_HEAD, Act.SILENCE], Outcome.TIMEOUT),
-    "half a body, silence": ([HALF_A_BODY, Act.SILENCE], Outcome.TIMEOUT),
-    "open end, silence": ([OPEN_END, Act.SILENCE], Outcome.TIMEOUT),
-    "only 100, silence": ([b"HTTP/1.1 100 Continue\r\n\r\n", Act.SILENCE], Outcome.TIMEOUT),
-    "drip in the head": ([Drip(HALF_A_HEAD * 99, 0.02)], Outcome.TIMEOUT),
-    "drip in the body": ([HALF_A_BODY, Drip(b" " * 99, 0.02)], Outcome.TIMEOUT),
-    "garbage": ([b"\x00\x01 what\r\n\r\n", Act.SILENCE], Outcome.PROTOCOL),
-    "another protocol": ([b"SSH-2.0-OpenSSH_9.6\r\n", Act.SILENCE], Outcome.PROTOCOL),
-    "TLS alert": ([b"\x15\x03\x01\x00\x02\x02\x28", Act.CLOSE], Outcome.PROTOCOL),
-    "bad status": ([b"HTTP/1.1 2x0 OK\r\n\r\n", Act.SILENCE], Outcome.PROTOCOL),
-    "bad header": ([b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", Act.SILENCE], Outcome.PROTOCOL),
-    "bad length": ([b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"], Outcome.PROTOCOL),
+    "no answer": ([Act.CLOSE], FailureCode.CLOSED),
+    "half a head, close": ([HALF_A_HEAD, Turns(), Act.CLOSE], FailureCode.CLOSED),
+    "half a body, close": ([HALF_A_BODY, Turns(), Act.CLOSE], FailureCode.CLOSED),
+    "half a body, close at once": ([HALF_A_BODY, Act.CLOSE], FailureCode.CLOSED),
+    "half a chunk, close": ([HALF_A_CHUNK, Turns(), Act.CLOSE], FailureCode.CLOSED),
+    "no last chunk, close": ([NO_LAST_CHUNK, Turns(), Act.CLOSE], FailureCode.CLOSED),
+    "only 100, close": ([b"HTTP/1.1 100 Continue\r\n\r\n", Turns(), Act.CLOSE], FailureCode.CLOSED),
+    "no answer, reset": ([Act.RESET], FailureCode.RESET),
+    "half a head, reset": ([HALF_A_HEAD, Turns(), Act.RESET], FailureCode.RESET),
+    "half a body, reset": ([HALF_A_BODY, Turns(), Act.RESET], FailureCode.RESET),
+    "half a chunk, reset": ([HALF_A_CHUNK, Turns(), Act.RESET], FailureCode.RESET),
+    "open end, reset": ([OPEN_END, Turns(), Act.RESET], FailureCode.RESET),
+    "silence": ([Act.SILENCE], FailureCode.NO_ANSWER_IN_TIME),
+    "half a head, silence": ([HALF_A_HEAD, Act.SILENCE], FailureCode.NO_ANSWER_IN_TIME),
+    "half a body, silence": ([HALF_A_BODY, Act.SILENCE], FailureCode.NO_ANSWER_IN_TIME),
+    "open end, silence": ([OPEN_END, Act.SILENCE], FailureCode.NO_ANSWER_IN_TIME),
+    "only 100, silence": (
+        [b"HTTP/1.1 100 Continue\r\n\r\n", Act.SILENCE],
+        FailureCode.NO_ANSWER_IN_TIME,
+    ),
+    "drip in the head": ([Drip(HALF_A_HEAD * 99, 0.02)], FailureCode.NO_ANSWER_IN_TIME),
+    "drip in the body": ([HALF_A_BODY, Drip(b" " * 99, 0.02)], FailureCode.NO_ANSWER_IN_TIME),
+    "garbage": ([b"\x00\x01 what\r\n\r\n", Act.SILENCE], FailureCode.NOT_HTTP),
+    "another protocol": ([b"SSH-2.0-OpenSSH_9.6\r\n", Act.SILENCE], FailureCode.NOT_HTTP),
+    "TLS alert": ([b"\x15\x03\x01\x00\x02\x02\x28", Act.CLOSE], FailureCode.NOT_HTTP),
+    "bad status": ([b"HTTP/1.1 2x0 OK\r\n\r\n", Act.SILENCE], FailureCode.NOT_HTTP),
+    "bad header": ([b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", Act.SILENCE], FailureCode.NOT_HTTP),
+    "bad length": ([b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"], FailureCode.NOT_HTTP),
     "two lengths": (
         [b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"],
-        Outcome.PROTOCOL,
+        FailureCode.NOT_HTTP,
     ),
     "bad chunk": (
         [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", Act.SILENCE],
-        Outcome.PROTOCOL,
+        FailureCode.NOT_HTTP,
     ),
-    AT_THE_DEADLINE: ([HALF_A_CHUNK[:-1], Turns(), b"x" * 99, Act.SILENCE], Outcome.PROTOCOL),
+    AT_THE_DEADLINE: ([HALF_A_CHUNK[:-1], Turns(), b"x" * 99, Act.SILENCE], FailureCode.NOT_HTTP),
     "switching without a word of what to": (
         [b"HTTP/1.1 101 Switching Protocols\r\n\r\n", Act.SILENCE],
-        Outcome.PROTOCOL,
+        FailureCode.NOT_HTTP,
     ),
-    "chunked by a second field, cut": ([TWO_CODINGS, Turns(), Act.CLOSE], Outcome.CLOSED),
+    "chunked by a second field, cut": ([TWO_CODINGS, Turns(), Act.CLOSE], FailureCode.CLOSED),
     "unasked upgrade": (
         [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"],
-        Outcome.PROTOCOL,
+        FailureCode.NOT_HTTP,
     ),
 }
 
 
 @pytest.mark.parametrize("connection", ["fresh", "reuse"])
 @pytest.mark.parametrize("name", ENDINGS)
-def test_a_broken_answer_has_its_own_outcome(exchange, name, connection):
+def test_a_broken_answer_has_its_own_outcome_and_code(exchange, name, connection):
     steps, expected = ENDINGS[name]
-    is_late = expected is Outcome.TIMEOUT
+    is_late = expected is FailureCode.NO_ANSWER_IN_TIME
     timeout_s = 0.1 if is_late else 0.5 if name == AT_THE_DEADLINE else 5
 
     seen = exchange(
@@ -85,9 +90,10 @@ def test_a_broken_answer_has_its_own_outcome(exchange, name, connection):
         unread=2 if is_late else 0,  # on a busy machine the deadline may come first
     )
 
-    assert seen.only() is expected
+    assert seen.only() is expected.outcome
+    assert seen.failure.code is expected
     assert seen.labels == [None, None]
-    assert len(seen.detail) > 10
+    assert len(seen.failure.text) > 10
 
 
 @pytest.mark.parametrize(
@@ -102,11 +108,11 @@ def test_a_broken_answer_has_its_own_outcome(exchange, name, connection):
     ],
 )
 def test_a_failure_is_told_in_the_same_words_everywhere(exchange, steps, told):
-    assert exchange(steps).detail == told
+    assert exchange(steps).failure.text == told
 
 
-def test_the_deadline_is_named_in_the_details(exchange):
-    assert "0.2 s" in exchange([Act.SILENCE], timeout_s=0.2).detail
+def test_the_deadline_is_named_in_the_text(exchange):
+    assert "0.2 s" in exchange([Act.SILENCE], timeout_s=0.2).failure.text
 
 
 def test_the_status_of_an_answer_that_broke_in_its_body_is_known(exchange):
@@ -143,7 +149,8 @@ def test_the_instants_of_an_exchange_are_in_order(exchange, answer):
 def test_a_header_over_its_limit_is_too_large(exchange, head):
     wire = head + b"Content-Length: 0\r\n\r\n"
 
-    assert exchange([wire], max_header_bytes=1_000).only() is Outcome.TOO_LARGE
+    seen = exchange([wire], max_header_bytes=1_000)
+    assert (seen.only(), seen.failure.code) == (Outcome.TOO_LARGE, FailureCode.TOO_LARGE)
     assert exchange([wire], max_header_bytes=10_000).only() is Outcome.UNLABELLED
 
 
@@ -165,7 +172,8 @@ def test_a_header_without_end_is_too_large_long_before_the_deadline(exchange):
 def test_a_body_over_its_limit_is_too_large(exchange, framing):
     wire = _body_of(5_000, framing)
 
-    assert exchange([wire, Act.CLOSE], max_body_bytes=4_999).only() is Outcome.TOO_LARGE
+    seen = exchange([wire, Act.CLOSE], max_body_bytes=4_999)
+    assert (seen.only(), seen.failure.code) == (Outcome.TOO_LARGE, FailureCode.TOO_LARGE)
     assert exchange([wire, Act.CLOSE], max_body_bytes=5_000).only() is Outcome.OK
 
 
@@ -181,7 +189,11 @@ def test_a_refused_connection_is_a_failed_connection(exchange, closed_port):
     seen = exchange(url=f"http://127.0.0.1:{closed_port}/", n=4, concurrency=2)
 
     assert seen.only() is Outcome.CONNECT_FAILED
-    assert seen.detail == f"connect to 127.0.0.1:{closed_port}: Connection refused"
+    assert seen.failure == Failure(
+        FailureCode.REFUSED,
+        f"connect to 127.0.0.1:{closed_port}: Connection refused",
+        errno.ECONNREFUSED,
+    )
     assert sorted(seen.batch.connection) == [0, 1, 2, 3]
     assert (seen.batch.done_ns >= seen.batch.sent_ns).all()
 
@@ -191,7 +203,8 @@ def test_a_connection_that_nobody_takes_times_out(exchange):
         seen = exchange(url=f"http://127.0.0.1:{port}/", n=2, concurrency=2, connect_timeout_s=0.2)
 
     assert seen.only() is Outcome.CONNECT_TIMEOUT
-    assert "0.2 s" in seen.detail
+    assert seen.failure.code is FailureCode.NO_CONNECTION_IN_TIME
+    assert "0.2 s" in seen.failure.text
 
 
 def test_the_shorter_of_the_two_deadlines_is_the_one_that_was_met(exchange):
@@ -199,7 +212,8 @@ def test_the_shorter_of_the_two_deadlines_is_the_one_that_was_met(exchange):
         seen = exchange(url=f"http://127.0.0.1:{port}/", connect_timeout_s=9, timeout_s=0.2)
 
     assert seen.only() is Outcome.TIMEOUT
-    assert "0.2 s" in seen.detail
+    assert seen.failure.code is FailureCode.NO_ANSWER_IN_TIME
+    assert "0.2 s" in seen.failure.text
 
 
 def test_connections_that_could_not_be_opened_have_numbers_of_their_own(exchange, answer):
@@ -212,7 +226,8 @@ def test_running_out_of_file_descriptors_is_a_limit_of_this_machine(exchange, an
     seen = exchange([answer()], n=3, around=_no_more_descriptors, unread=3)
 
     assert seen.only() is Outcome.CLIENT_LIMIT
-    assert "Too many open files" in seen.detail
+    assert (seen.failure.code, seen.failure.errno) == (FailureCode.NO_RESOURCES, errno.EMFILE)
+    assert "Too many open files" in seen.failure.text
     assert seen.server.requests == []
 
 

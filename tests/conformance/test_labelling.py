@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from analysis import Outcome
+from sampler.exchange.failure import FailureCode
 
 HTML = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 22\r\n\r\n<html>upstream</html>\r\n"
 
@@ -56,9 +57,19 @@ def test_an_answer_without_a_label_is_unlabelled_and_described(exchange):
     assert seen.only() is Outcome.UNLABELLED
     assert seen.labels == [None, None]
     assert set(seen.batch.status) == {502}
-    assert "502" in seen.detail
-    assert "/label" in seen.detail
-    assert "<html>upstream" in seen.detail
+    assert (seen.failure.code, seen.failure.status) == (FailureCode.NO_LABEL, 502)
+    assert "502" in seen.failure.text
+    assert "/label" in seen.failure.text
+    assert "<html>upstream" in seen.failure.text
+
+
+def test_a_server_that_wants_tls_is_told_from_one_without_a_label(exchange):
+    body = b"<title>400 The plain HTTP request was sent to HTTPS port</title>"
+    head = b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n" % len(body)
+
+    seen = exchange([head + body])
+
+    assert (seen.failure.code, seen.failure.status) == (FailureCode.HTTPS_EXPECTED, 400)
 
 
 def test_a_redirect_has_no_label_in_its_body(exchange):

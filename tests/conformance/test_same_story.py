@@ -10,6 +10,7 @@ import gzip
 import pytest
 
 from analysis import Outcome
+from sampler.exchange.failure import FailureCode
 from tests.conformance.scripted import Act, Turns
 
 BODY = b'{"label": "v1"}'
@@ -99,9 +100,9 @@ TOO_LARGE = {
     "a trailer without end": OK + CHUNKED + b"\r\nf\r\n" + BODY + b"\r\n0\r\nX: " + b"y" * 200_000,
 }
 ALL = [
-    *((name, wire, Outcome.OK) for name, wire in READ.items()),
-    *((name, wire, Outcome.PROTOCOL) for name, wire in REFUSED.items()),
-    *((name, wire, Outcome.TOO_LARGE) for name, wire in TOO_LARGE.items()),
+    *((name, wire, None) for name, wire in READ.items()),
+    *((name, wire, FailureCode.NOT_HTTP) for name, wire in REFUSED.items()),
+    *((name, wire, FailureCode.TOO_LARGE) for name, wire in TOO_LARGE.items()),
 ]
 
 
@@ -109,12 +110,14 @@ ALL = [
 def test_an_odd_answer_comes_to_the_same_everywhere(exchange, name, wire, expected):
     seen = exchange([wire, Turns(12), Act.CLOSE], timeout_s=2)
 
-    assert seen.only() is expected, (name, seen.details)
-    assert seen.labels == (["v1"] if expected is Outcome.OK else [None])
+    codes = [failure.code for failures in seen.failures.values() for failure in failures]
+    assert codes == ([] if expected is None else [expected]), (name, seen.failures)
+    assert seen.only() is (Outcome.OK if expected is None else expected.outcome)
+    assert seen.labels == (["v1"] if expected is None else [None])
 
 
 def test_what_came_instead_of_a_response_is_quoted(exchange):
-    detail = exchange([b"SSH-2.0-OpenSSH_9.6\r\n", Act.SILENCE]).detail
+    detail = exchange([b"SSH-2.0-OpenSSH_9.6\r\n", Act.SILENCE]).failure.text
 
     assert "not an HTTP/1 response: Expected HTTP/" in detail
     assert "SSH-2.0-OpenSSH_9.6" in detail

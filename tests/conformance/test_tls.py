@@ -14,6 +14,7 @@ import trustme
 
 from analysis import ABSENT, Outcome
 from sampler.base.errors import UsageError
+from sampler.exchange.failure import FailureCode
 from sampler.plan.load import ConnectionLife, Load
 from sampler.plan.target import Target
 from tests.conformance.driving import Driver
@@ -92,10 +93,10 @@ def ask(kind, loop_factory):
     return run
 
 
-def only(details):
-    """Give the one description that there is."""
-    ((detail,),) = details.values()
-    return detail
+def only(failures):
+    """Return the one failure that there is."""
+    ((failure,),) = failures.values()
+    return failure
 
 
 @pytest.mark.parametrize("life", LIVES)
@@ -131,20 +132,22 @@ def test_the_name_of_the_host_is_sent_and_an_address_is_not(ask, authority, cace
 
 @pytest.mark.parametrize("life", LIVES)
 def test_a_certificate_that_nobody_vouches_for_is_a_failed_connection(ask, authority, life):
-    batch, details = ask(authority.issue_cert("127.0.0.1"), life=life)
+    batch, failures = ask(authority.issue_cert("127.0.0.1"), life=life)
 
     assert batch.outcome.tolist() == [Outcome.CONNECT_FAILED] * 2
     assert batch.first_byte_ns.tolist() == [ABSENT] * 2
-    assert "certificate: " in only(details)
-    assert "local issuer" in only(details)
+    assert only(failures).code is FailureCode.CERTIFICATE
+    assert "certificate: " in only(failures).text
+    assert "local issuer" in only(failures).text
 
 
 @pytest.mark.parametrize("life", LIVES)
 def test_a_certificate_of_another_name_is_a_failed_connection(ask, authority, cacert, life):
-    batch, details = ask(authority.issue_cert("elsewhere.example"), life=life, cacert=cacert)
+    batch, failures = ask(authority.issue_cert("elsewhere.example"), life=life, cacert=cacert)
 
     assert batch.outcome.tolist() == [Outcome.CONNECT_FAILED] * 2
-    assert "not valid for '127.0.0.1'" in only(details)
+    assert only(failures).code is FailureCode.CERTIFICATE
+    assert "not valid for '127.0.0.1'" in only(failures).text
 
 
 @pytest.mark.parametrize("life", LIVES)
@@ -152,20 +155,22 @@ def test_an_expired_certificate_is_a_failed_connection(ask, authority, cacert, l
     yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     expired = authority.issue_cert("127.0.0.1", not_after=yesterday)
 
-    batch, details = ask(expired, life=life, cacert=cacert)
+    batch, failures = ask(expired, life=life, cacert=cacert)
 
     assert batch.outcome.tolist() == [Outcome.CONNECT_FAILED] * 2
-    assert "certificate has expired" in only(details)
+    assert only(failures).code is FailureCode.CERTIFICATE
+    assert "certificate has expired" in only(failures).text
 
 
 @pytest.mark.parametrize("life", LIVES)
 def test_a_self_signed_certificate_is_a_failed_connection(ask, life):
     own = trustme.CA()
     # An authority that shows its own certificate: nobody else has signed it.
-    batch, details = ask(SelfSigned(own), life=life)
+    batch, failures = ask(SelfSigned(own), life=life)
 
     assert batch.outcome.tolist() == [Outcome.CONNECT_FAILED] * 2
-    assert "self-signed certificate" in only(details)
+    assert only(failures).code is FailureCode.CERTIFICATE
+    assert "self-signed certificate" in only(failures).text
 
 
 class SelfSigned:
@@ -287,17 +292,19 @@ def test_a_server_that_wants_our_certificate_is_a_failed_connection(
         return result
 
     with listener, asyncio.Runner(loop_factory=loop_factory) as runner:
-        batch, details = runner.run(main())
+        batch, failures = runner.run(main())
 
     assert batch.outcome.tolist() == [Outcome.CONNECT_FAILED]
-    assert "CERTIFICATE_REQUIRED" in only(details)
+    assert only(failures).code is FailureCode.HANDSHAKE
+    assert "CERTIFICATE_REQUIRED" in only(failures).text
 
 
 def test_a_server_without_tls_is_a_failed_connection(ask):
-    batch, details = ask(None, n=1)
+    batch, failures = ask(None, n=1)
 
     assert batch.outcome.tolist() == [Outcome.CONNECT_FAILED]
-    assert "TLS" in only(details)
+    assert only(failures).code is FailureCode.NOT_TLS
+    assert "TLS" in only(failures).text
 
 
 @pytest.mark.parametrize("is_abort", [True, False])
@@ -329,10 +336,11 @@ def test_a_port_that_nobody_listens_on_is_a_failed_connection(kind, loop_factory
         unused.bind(("127.0.0.1", 0))
         target = Target(f"https://127.0.0.1:{unused.getsockname()[1]}/")
         with asyncio.Runner(loop_factory=loop_factory) as runner:
-            batch, details = runner.run(Driver(kind, target, Load(concurrency=1), 2).run())
+            batch, failures = runner.run(Driver(kind, target, Load(concurrency=1), 2).run())
 
     assert batch.outcome.tolist() == [Outcome.CONNECT_FAILED] * 2
-    assert "Connection refused" in only(details)
+    assert only(failures).code is FailureCode.REFUSED
+    assert "Connection refused" in only(failures).text
 
 
 def test_a_handshake_that_never_ends_is_a_connect_timeout(kind, loop_factory):

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, unique
 from typing import TYPE_CHECKING, Protocol
-
-from analysis import Outcome
 
 if TYPE_CHECKING:
     from sampler.base.clock import Clock
@@ -18,9 +14,6 @@ if TYPE_CHECKING:
     from sampler.plan.load import Load
     from sampler.plan.target import Target
 
-Failure = tuple[Outcome, str]
-"""What an exchange came to that got no whole answer, and how that is told."""
-
 CLIENT_LIMIT_PAUSE_S = 0.05
 """How long a slot rests that found no port or descriptor [s]: at once there is none either."""
 OWN_FILES = 64
@@ -28,58 +21,6 @@ OWN_FILES = 64
 loop's and the run's files."""
 MOST_DRAINING = 1_024
 """Connections that may wait for their server's FIN at once, if there are descriptors for them."""
-
-_OUR_LIMITS = frozenset(
-    {
-        errno.EADDRNOTAVAIL,  # no free local port
-        errno.EMFILE,
-        errno.ENFILE,
-        errno.ENOBUFS,
-        errno.ENOMEM,
-    }
-)
-GIVEN_UP = Outcome.ABORTED, "given up in flight"
-"""What an abort makes of an exchange."""
-RESETS = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
-"""What a connection that was there, and is not any more, says."""
-
-
-def connect_failure(code: int | None, place: str) -> Failure:
-    """Name an errno of connect() to `place`, which is ``host:port``."""
-    what = f"connect to {place}: {os.strerror(code or errno.EIO)}"
-    if code in _OUR_LIMITS:
-        return Outcome.CLIENT_LIMIT, what
-    if code == errno.ETIMEDOUT:
-        return Outcome.CONNECT_TIMEOUT, what
-    if code in RESETS:  # a refusal has another name: this one had been accepted
-        return broken("reset", is_kept=False, is_answered=False)
-    return Outcome.CONNECT_FAILED, what
-
-
-def too_late(load: Load, place: str, *, is_connected: bool) -> Failure:
-    """Name the deadline that an exchange has met."""
-    if not is_connected and load.connect_timeout_s <= load.timeout_s:
-        why = f"connect to {place}: no answer within {load.connect_timeout_s:g} s"
-        return Outcome.CONNECT_TIMEOUT, why
-    return Outcome.TIMEOUT, f"no complete answer within {load.timeout_s:g} s"
-
-
-def broken(how: str, *, is_kept: bool, is_answered: bool) -> Failure:
-    """Name the early end of a connection.
-
-    Parameters
-    ----------
-    how : {"closed", "reset"}
-    is_kept : bool
-        Whether it had carried an exchange before.
-    is_answered : bool
-        Whether a part of the answer had come.
-    """
-    if is_kept and not is_answered:
-        return Outcome.STALE, f"the kept connection was {how} by the server"
-    where = "inside the answer" if is_answered else "without an answer"
-    outcome = Outcome.RESET if how == "reset" else Outcome.CLOSED
-    return outcome, f"{how} by the server {where}"
 
 
 @dataclass(frozen=True, slots=True)

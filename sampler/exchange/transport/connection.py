@@ -6,14 +6,13 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from analysis import ABSENT, Outcome
-from sampler.exchange.transport.base import RESETS, broken
+from analysis import ABSENT
+from sampler.exchange.failure import RESETS, Failure, FailureCode, broken
 
 if TYPE_CHECKING:
     import socket
 
     from sampler.exchange.http1.response import ResponseReader
-    from sampler.exchange.transport.base import Failure
 
 CHUNK = 4_096
 """Bytes of one read: a buffer of this size costs less than a larger one, though it is cut."""
@@ -68,24 +67,29 @@ class Connection:
 
 
 def send_failure(conn: Connection, error: OSError) -> Failure:
-    """Name a failure of send."""
+    """Return the failure for an error of send()."""
     if conn.ordinal > 0:
-        return broken("closed", is_kept=True, is_answered=False)
-    return Outcome.RESET, f"sending the request: {os.strerror(error.errno or errno.EIO)}"
+        return broken(FailureCode.CLOSED, is_kept=True, is_answered=False)
+    return _failed_call("sending the request", error)
 
 
 def read_failure(conn: Connection, error: OSError) -> Failure:
-    """Name a failure of recv."""
+    """Return the failure for an error of recv()."""
     if error.errno in RESETS:
-        return _broken("reset", conn)
-    return Outcome.RESET, f"reading the answer: {os.strerror(error.errno or errno.EIO)}"
+        return _broken(FailureCode.RESET, conn)
+    return _failed_call("reading the answer", error)
 
 
 def early_end(conn: Connection) -> Failure:
-    """Name the end of a connection whose answer is not complete."""
-    return _broken("closed", conn)
+    """Return the failure for the end of a connection whose answer is not complete."""
+    return _broken(FailureCode.CLOSED, conn)
 
 
-def _broken(how: str, conn: Connection) -> Failure:
+def _failed_call(what: str, error: OSError) -> Failure:
+    code = error.errno or errno.EIO
+    return Failure(FailureCode.RESET, f"{what}: {os.strerror(code)}", code)
+
+
+def _broken(code: FailureCode, conn: Connection) -> Failure:
     is_answered = conn.first_byte_ns != ABSENT
-    return broken(how, is_kept=conn.ordinal > 0, is_answered=is_answered)
+    return broken(code, is_kept=conn.ordinal > 0, is_answered=is_answered)

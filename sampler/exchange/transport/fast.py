@@ -41,19 +41,24 @@ from typing import TYPE_CHECKING
 from analysis import ABSENT, Outcome
 from sampler.base.clock import NS_PER_MS, NS_PER_S
 from sampler.exchange.connection_life import Lengths
+from sampler.exchange.failure import (
+    GIVEN_UP,
+    RESETS,
+    Failure,
+    FailureCode,
+    connect_failure,
+    no_label,
+    too_late,
+)
 from sampler.exchange.http1.request import encode
 from sampler.exchange.http1.response import LimitExceeded, ProtocolViolation, ResponseReader
 from sampler.exchange.overload import THROTTLED
 from sampler.exchange.transport.addresses import AddressBook
 from sampler.exchange.transport.base import (
     CLIENT_LIMIT_PAUSE_S,
-    GIVEN_UP,
     MOST_DRAINING,
     OWN_FILES,
-    RESETS,
     Closing,
-    connect_failure,
-    too_late,
 )
 from sampler.exchange.transport.connection import (
     AWAITING,
@@ -80,7 +85,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sampler.exchange.http1.response import Response
-    from sampler.exchange.transport.base import Failure, Wiring
+    from sampler.exchange.transport.base import Wiring
 
 _INPUT = READABLE | PEER_CLOSED | FAILED
 SPOILT = 0x1_0000
@@ -207,10 +212,10 @@ class FastTransport:
                 self._loop.call_soon(self._guard, self._failed_later, conn, failure)
 
     def abort(self) -> None:
-        """Give up all exchanges in flight and record them as aborted."""
+        """Abandon all exchanges in flight and record them as aborted."""
         for conn in list(self._connections.values()):
             if conn.state not in {IDLE, DRAINING}:
-                self._fail(conn, *GIVEN_UP)
+                self._fail(conn, GIVEN_UP)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -226,7 +231,7 @@ class FastTransport:
         await self._addresses.aclose()
 
     async def _await_fins(self) -> None:
-        """Give the servers of the last exchanges a moment to close first."""
+        """Wait a moment for the servers of the last exchanges to close first."""
         last_ns = self._clock() + _LAST_FINS_NS
         while self._draining and self._clock() < last_ns:  # noqa: ASYNC110 - bounded above
             await asyncio.sleep(_LAST_FINS_NS / NS_PER_S / 100)
@@ -267,12 +272,12 @@ class FastTransport:
         self, slot: int, index: int, scheduled_ns: int, sent_ns: int, number: int, error: OSError
     ) -> None:
         self._pending -= 1
-        outcome, detail = connect_failure(error.errno, self._place)
+        failure = connect_failure(error.errno, self._place)
         self._record(
             index, scheduled_ns, sent_ns, ABSENT, self._clock(), number, 0,
-            ABSENT, ABSENT, 0, outcome, detail,
+            ABSENT, ABSENT, 0, failure,
         )  # fmt: skip
-        if outcome is Outcome.CLIENT_LIMIT:
+        if failure.outcome is Outcome.CLIENT_LIMIT:
             # Asking again at once would only spin until a port or a descriptor is free.
             self._loop.call_later(CLIENT_LIMIT_PAUSE_S, self._guard, self._on_idle, slot)
         else:
@@ -302,7 +307,7 @@ class FastTransport:
         if mask & FAILED:
             code = conn.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
-                self._fail(conn, *connect_failure(code, self._place))
+                self._fail(conn, connect_failure(code, self._place))
                 return
         self._go_on_sending(conn, mask)
 
@@ -316,7 +321,7 @@ class FastTransport:
             self._read(conn, mask if conn.state == AWAITING else mask | SPOILT)
 
     def _send(self, conn: Connection) -> Failure | None:
-        """Send what is left of the request; give the failure, if it is one."""
+        """Send what is left of the request; return the failure, if it is one."""
         connecting = conn.state == CONNECTING
         try:
             sent = conn.sock.send(conn.outgoing)
@@ -343,13 +348,13 @@ class FastTransport:
     def _fail_sending(self, conn: Connection, failure: Failure) -> None:
         """Fail, unless the server has answered before it closed: it need not read all."""
         data = b""
-        if failure[0] is Outcome.RESET:
+        if failure.outcome is Outcome.RESET:
             with suppress(OSError):
                 data = conn.sock.recv(self._wiring.load.max_header_bytes)
         if data and conn.first_byte_ns == ABSENT:
             conn.first_byte_ns = self._clock()
         if not data or not self._feed(conn, data, PEER_CLOSED):
-            self._fail(conn, *failure)
+            self._fail(conn, failure)
 
     def _read(self, conn: Connection, mask: int) -> None:
         while True:
@@ -359,7 +364,7 @@ class FastTransport:
                 self._ask_for_more(conn)
                 return
             except OSError as error:
-                self._fail(conn, *read_failure(conn, error))
+                self._fail(conn, read_failure(conn, error))
                 return
             if not data:
                 self._read_eof(conn)
@@ -392,7 +397,7 @@ class FastTransport:
             conn.sock.setsockopt(socket.IPPROTO_TCP, self._quick_ack, 1)
 
     def _feed(self, conn: Connection, data: bytes, mask: int) -> bool:
-        """Take bytes the slow way; give whether the exchange has ended."""
+        """Take bytes the slow way; return whether the exchange has ended."""
         is_first = conn.reader is None
         if conn.reader is None:
             conn.reader = ResponseReader(
@@ -403,10 +408,10 @@ class FastTransport:
         try:
             response = conn.reader.feed(data)
         except ProtocolViolation as error:
-            self._fail(conn, Outcome.PROTOCOL, str(error))
+            self._fail(conn, Failure(FailureCode.NOT_HTTP, str(error)))
             return True
         except LimitExceeded as error:
-            self._fail(conn, Outcome.TOO_LARGE, str(error))
+            self._fail(conn, Failure(FailureCode.TOO_LARGE, str(error)))
             return True
         if response is None:
             return False
@@ -437,14 +442,14 @@ class FastTransport:
         try:
             response = None if reader is None else reader.feed_eof()
         except ProtocolViolation as error:
-            self._fail(conn, Outcome.PROTOCOL, str(error))
+            self._fail(conn, Failure(FailureCode.NOT_HTTP, str(error)))
         except LimitExceeded as error:
-            self._fail(conn, Outcome.TOO_LARGE, str(error))
+            self._fail(conn, Failure(FailureCode.TOO_LARGE, str(error)))
         else:
             if response is not None:
                 self._complete(conn, response, PEER_CLOSED)
             else:
-                self._fail(conn, *early_end(conn))
+                self._fail(conn, early_end(conn))
 
     def _read_surplus(self, conn: Connection, mask: int) -> None:
         """Close a connection that has nothing more to say; drop what it says all the same."""
@@ -471,14 +476,12 @@ class FastTransport:
         label, replica = self._codes(head.status, head.headers, response.body)
         if whole is not None:
             self._remember(whole, response, label, replica)
-        outcome, detail = Outcome.OK, None
+        failure = None
         if label == ABSENT:
-            outcome = Outcome.UNLABELLED
-            reader = self._wiring.reader
-            detail = reader.describe_missing(head.status, head.headers, response.body)
+            failure = no_label(self._wiring.reader, head.status, head.headers, response.body)
         self._record(
             conn.index, conn.scheduled_ns, conn.sent_ns, conn.first_byte_ns, self._clock(),
-            conn.number, conn.ordinal, label, replica, head.status, outcome, detail,
+            conn.number, conn.ordinal, label, replica, head.status, failure,
         )  # fmt: skip
         self._settle(conn, mask, keep_alive=response.keep_alive)
 
@@ -503,16 +506,16 @@ class FastTransport:
         """Note that the server ended a connection on which more was planned."""
         self._wiring.recorder.cut(conn.number, conn.ordinal)
 
-    def _fail(self, conn: Connection, outcome: Outcome, detail: str) -> None:
+    def _fail(self, conn: Connection, failure: Failure) -> None:
         status = 0
         if conn.reader is not None and conn.reader.head is not None:
             status = conn.reader.head.status
         self._record(
             conn.index, conn.scheduled_ns, conn.sent_ns, conn.first_byte_ns, self._clock(),
-            conn.number, conn.ordinal, ABSENT, ABSENT, status, outcome, detail,
+            conn.number, conn.ordinal, ABSENT, ABSENT, status, failure,
         )  # fmt: skip
         # The peer may still be at work on what nobody waits for: a reset tells it.
-        closed_by_peer = outcome in {Outcome.CLOSED, Outcome.STALE, Outcome.RESET}
+        closed_by_peer = failure.outcome in {Outcome.CLOSED, Outcome.STALE, Outcome.RESET}
         self._discard(conn, Closing.BY_SERVER if closed_by_peer else Closing.RESET)
         self._on_idle(conn.slot)
 
@@ -520,7 +523,7 @@ class FastTransport:
         self._pending -= 1
         # Subtle: an abort may have come between the failure and this callback.
         if self._connections.get(conn.fd) is conn:
-            self._fail(conn, *failure)
+            self._fail(conn, failure)
 
     def _drain(self, conn: Connection) -> None:
         """Wait for the server's FIN, beside the slot's next exchange."""
@@ -557,7 +560,7 @@ class FastTransport:
             if conn.state in {CONNECTING, SENDING, AWAITING}:
                 is_connected = conn.state != CONNECTING
                 failure = too_late(self._wiring.load, self._place, is_connected=is_connected)
-                self._fail(conn, *failure)
+                self._fail(conn, failure)
             elif conn.state == DRAINING:
                 self._discard(conn, Closing.RESET)
         shortest_ns = min(self._connect_timeout_ns, self._timeout_ns, _DRAIN_GRACE_NS)

@@ -32,18 +32,21 @@ from yarl import URL
 from analysis import ABSENT, Outcome
 from sampler.base.errors import SamplingError, UsageError
 from sampler.exchange.connection_life import Lengths
+from sampler.exchange.failure import (
+    GIVEN_UP,
+    Failure,
+    FailureCode,
+    broken,
+    connect_failure,
+    no_label,
+    too_late,
+)
 from sampler.exchange.http1.request import header_fields
 from sampler.exchange.http1.response import UPGRADED, LimitExceeded, ProtocolViolation, decompress
 from sampler.exchange.overload import THROTTLED
 from sampler.exchange.transport.addresses import AddressBook
-from sampler.exchange.transport.base import (
-    CLIENT_LIMIT_PAUSE_S,
-    GIVEN_UP,
-    broken,
-    connect_failure,
-    too_late,
-)
-from sampler.exchange.transport.trust import client_context, tls_reason
+from sampler.exchange.transport.base import CLIENT_LIMIT_PAUSE_S
+from sampler.exchange.transport.trust import client_context, handshake_failure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -81,8 +84,7 @@ class _Exchange:
 class _Ending:
     """How an exchange ended."""
 
-    outcome: Outcome
-    detail: str | None = None
+    failure: Failure | None
     label: int = ABSENT
     replica: int = ABSENT
 
@@ -107,7 +109,7 @@ class _Addresses(AbstractResolver):
         self._number: int | None = None
 
     def number(self) -> int:
-        """Give the number of the connection that was resolved last, or one of its own."""
+        """Return the number of the connection that was resolved last, or one of its own."""
         number, self._number = self._number, None
         return next(self._numbers) if number is None else number
 
@@ -117,7 +119,7 @@ class _Addresses(AbstractResolver):
         port: int = 0,  # noqa: ARG002 - there is one port
         family: socket.AddressFamily = socket.AF_UNSPEC,
     ) -> list[ResolveResult]:
-        """Give the address of one connection; aiohttp asks for names only, not for addresses."""
+        """Return the address of one connection; aiohttp asks for names only, not for addresses."""
         self._number = next(self._numbers)
         family, address = self._book.pick(self._number, self._clock())
         return [
@@ -166,7 +168,7 @@ class _Line(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
     ) -> Connection:
-        """Give the connection for a request, the open one if it is still there."""
+        """Return the connection for a request, the open one if it is still there."""
         self.is_connected = False
         connection = await super().connect(req, traces, timeout)
         protocol = connection.protocol
@@ -190,7 +192,7 @@ class _Line(aiohttp.TCPConnector):
         return connection
 
     def place(self) -> tuple[int, int]:
-        """Give connection number and ordinal of the exchange that has just ended.
+        """Return connection number and ordinal of the exchange that has just ended.
 
         An attempt that found no connection has a number of its own: nothing depends on it.
         """
@@ -316,7 +318,7 @@ class FullTransport:
         task.add_done_callback(lambda done: self._on_done(place, exchange, done))
 
     def abort(self) -> None:
-        """Give up all exchanges in flight and record them as `Outcome.ABORTED`."""
+        """Abandon all exchanges in flight and record them as `Outcome.ABORTED`."""
         in_flight = [
             (place, place.exchange, place.task)
             for place in self._slots.values()
@@ -325,7 +327,7 @@ class FullTransport:
         for place, exchange, task in in_flight:
             if task is not None:
                 task.cancel()
-            self._finish(place, exchange, _Ending(*GIVEN_UP))
+            self._finish(place, exchange, _Ending(GIVEN_UP))
 
     async def aclose(self) -> None:
         """Close all connections; nothing may be in flight."""
@@ -361,7 +363,7 @@ class FullTransport:
                 headers, body = await self._ask(place, exchange)
         except (aiohttp.ClientError, OSError, LimitExceeded, ProtocolViolation) as error:
             exchange.done_ns = self._wiring.clock()
-            return self._translate(error, place.line, exchange)
+            return _Ending(self._translate(error, place.line, exchange))
         exchange.done_ns = self._wiring.clock()
         return self._label(exchange.status, headers, body)
 
@@ -424,41 +426,38 @@ class FullTransport:
             self._wiring.recorder.throttled = headers
         reader = self._wiring.reader
         label, replica = reader.codes(status, headers, body)
-        if label != ABSENT:
-            return _Ending(Outcome.OK, None, label, replica)
-        detail = reader.describe_missing(status, headers, body)
-        return _Ending(Outcome.UNLABELLED, detail, label, replica)
+        failure = no_label(reader, status, headers, body) if label == ABSENT else None
+        return _Ending(failure, label, replica)
 
-    def _translate(self, error: BaseException, line: _Line, exchange: _Exchange) -> _Ending:
-        """Give the outcome that an error of the library or the system stands for.
+    def _translate(self, error: BaseException, line: _Line, exchange: _Exchange) -> Failure:
+        """Return the failure that an error of the library or the system stands for.
 
         The one table; a more special error comes before its base class.
         """
         match error:
             case LimitExceeded():
-                return _Ending(Outcome.TOO_LARGE, str(error))
+                return Failure(FailureCode.TOO_LARGE, str(error))
             case ProtocolViolation():
-                return _Ending(Outcome.PROTOCOL, str(error))
+                return Failure(FailureCode.NOT_HTTP, str(error))
             case aiohttp.ConnectionTimeoutError():
-                return _Ending(*too_late(self._load, self._place, is_connected=False))
+                return too_late(self._load, self._place, is_connected=False)
             case TimeoutError() if not isinstance(error, aiohttp.ClientOSError):
                 if isinstance(exchange.line_error, HttpProcessingError):
                     # aiohttp does not wake the reader of a body whose chunks are malformed.
                     return self._bad_message(exchange.line_error)
-                late = too_late(self._load, self._place, is_connected=line.is_connected)
-                return _Ending(*late)
+                return too_late(self._load, self._place, is_connected=line.is_connected)
             case aiohttp.ClientConnectorError():
                 return self._connect_error(error)
             case aiohttp.ClientOSError() if isinstance(error.__cause__, ssl.SSLError):
                 # TLS 1.3: a server that wants a certificate says so after the handshake.
-                return self._refusal(tls_reason(error.__cause__))
+                return handshake_failure(error.__cause__, self._place)
             case aiohttp.ServerDisconnectedError() | aiohttp.ClientConnectionResetError():
                 heard = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(
                     error.message, str
                 )
-                return _broken("closed", line, exchange, heard=heard)
+                return _broken(FailureCode.CLOSED, line, exchange, heard=heard)
             case aiohttp.ClientOSError() | ConnectionResetError():
-                return _broken("reset", line, exchange)
+                return _broken(FailureCode.RESET, line, exchange)
             case aiohttp.ClientPayloadError() if isinstance(
                 exchange.line_error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError
             ):
@@ -467,43 +466,47 @@ class FullTransport:
                 return self._bad_message(error)
         raise error
 
-    def _connect_error(self, error: aiohttp.ClientConnectorError) -> _Ending:
+    def _connect_error(self, error: aiohttp.ClientConnectorError) -> Failure:
         cause = error.os_error
         if isinstance(cause, ssl.SSLError):
-            return self._refusal(tls_reason(cause))
+            return handshake_failure(cause, self._place)
         if cause.errno is None:
             return self._refusal(str(cause))
-        outcome, detail = connect_failure(cause.errno, self._place)
-        if outcome is Outcome.RESET and self._context is not None:
-            return self._refusal(os.strerror(cause.errno))  # within the handshake
-        return _Ending(outcome, detail)
+        failure = connect_failure(cause.errno, self._place)
+        if failure.outcome is Outcome.RESET and self._context is not None:
+            return self._refusal(os.strerror(cause.errno), cause.errno)  # within the handshake
+        return failure
 
-    def _refusal(self, reason: str) -> _Ending:
-        return _Ending(Outcome.CONNECT_FAILED, f"connect to {self._place}: {reason}")
+    def _refusal(self, reason: str, code: int | None = None) -> Failure:
+        what = FailureCode.NOT_CONNECTED if self._context is None else FailureCode.HANDSHAKE
+        return Failure(what, f"connect to {self._place}: {reason}", code)
 
-    def _bad_message(self, error: BaseException) -> _Ending:
+    def _bad_message(self, error: BaseException) -> Failure:
         causes = list(_causes(error))
         if any(isinstance(cause, LineTooLong) for cause in causes):
             limit = self._load.max_header_bytes
-            return _Ending(Outcome.TOO_LARGE, f"the response header is larger than {limit} bytes")
+            return Failure(
+                FailureCode.TOO_LARGE, f"the response header is larger than {limit} bytes"
+            )
         reasons = [cause.message for cause in causes if isinstance(cause, HttpProcessingError)]
         reason = (reasons or [str(error)])[-1]
         if reason == _TOO_MANY_FIELDS:
-            return _Ending(Outcome.TOO_LARGE, "the response has more fields than aiohttp takes")
+            return Failure(FailureCode.TOO_LARGE, "the response has more fields than aiohttp takes")
         # Several lines: a heading, the reason, what came, and a mark below the place.
         lines = [line.strip() for line in reason.splitlines()]
         told = [line.rstrip(":") for line in lines if line not in {"", "^", _BAD_STATUS_LINE}]
-        return _Ending(Outcome.PROTOCOL, f"not an HTTP/1 response: {': '.join(told[:2])[:200]}")
+        return Failure(FailureCode.NOT_HTTP, f"not an HTTP/1 response: {': '.join(told[:2])[:200]}")
 
     def _on_done(self, place: _Slot, exchange: _Exchange, task: asyncio.Task[_Ending]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
-            self._finish(place, exchange, _Ending(*GIVEN_UP))
+            self._finish(place, exchange, _Ending(GIVEN_UP))
             return
         failure = task.exception()
         if failure is not None:
             self.failure = self.failure or failure
-            self._finish(place, exchange, _Ending(Outcome.ABORTED, f"a defect: {failure!r}"))
+            defect = Failure(FailureCode.DEFECT, f"a defect: {failure!r}")
+            self._finish(place, exchange, _Ending(defect))
             return
         self._finish(place, exchange, task.result())
 
@@ -524,10 +527,9 @@ class FullTransport:
             ending.label,
             ending.replica,
             exchange.status,
-            ending.outcome,
-            ending.detail,
+            ending.failure,
         )
-        if ending.outcome is Outcome.CLIENT_LIMIT:
+        if ending.failure is not None and ending.failure.outcome is Outcome.CLIENT_LIMIT:
             # Asking again at once would only spin until a port or a descriptor is free.
             loop = asyncio.get_running_loop()
             loop.call_later(CLIENT_LIMIT_PAUSE_S, self._free, exchange.slot)
@@ -542,11 +544,11 @@ class FullTransport:
             self.failure = self.failure or error
 
 
-def _broken(how: str, line: _Line, exchange: _Exchange, *, heard: bool = False) -> _Ending:
-    """Name the early end of a connection; `heard` if a part of a head came."""
+def _broken(code: FailureCode, line: _Line, exchange: _Exchange, *, heard: bool = False) -> Failure:
+    """Return the failure for the early end of a connection; `heard` if a part of a head came."""
     is_kept = line.is_connected and line.ordinal > 0
     is_answered = heard or exchange.first_byte_ns != ABSENT
-    return _Ending(*broken(how, is_kept=is_kept, is_answered=is_answered))
+    return broken(code, is_kept=is_kept, is_answered=is_answered)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

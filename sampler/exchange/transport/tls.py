@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from analysis import ABSENT, Outcome
-from sampler.exchange.transport.base import connect_failure
+from sampler.exchange.failure import Failure, FailureCode, connect_failure
 from sampler.exchange.transport.connection import (
     AWAITING,
     CHUNK,
@@ -31,11 +31,11 @@ from sampler.exchange.transport.connection import (
 )
 from sampler.exchange.transport.fast import SPOILT, FastTransport
 from sampler.exchange.transport.poller import FAILED, PEER_CLOSED, READABLE
-from sampler.exchange.transport.trust import client_context, tls_reason
+from sampler.exchange.transport.trust import client_context, handshake_failure, tls_reason
 
 if TYPE_CHECKING:
     from sampler.exchange.http1.response import Response
-    from sampler.exchange.transport.base import Failure, Wiring
+    from sampler.exchange.transport.base import Wiring
 
 _MOST_READS = 16  # of an idle connection's tickets, at a time
 
@@ -81,7 +81,7 @@ class TlsLayer:
             self._incoming.write_eof()
 
     def shake_hands(self) -> bool:
-        """Go on with the handshake as far as what was received allows; give `is_ready`.
+        """Go on with the handshake as far as what was received allows; return `is_ready`.
 
         Raises
         ------
@@ -98,12 +98,12 @@ class TlsLayer:
         self._tls.write(data)
 
     def to_send(self) -> bytes:
-        """Give all that is to go out; the caller puts back in `unsent` what did not."""
+        """Return all that is to go out; the caller puts back in `unsent` what did not."""
         data, self.unsent = self.unsent + self._outgoing.read(), b""
         return data
 
     def decrypt(self) -> bytes:
-        """Give all that can be decrypted; note in `failure` and `is_ended` what ended it.
+        """Return all that can be decrypted; note in `failure` and `is_ended` what ended it.
 
         The bare end of the connection counts as the end, as close_notify does: many servers
         send none. RFC 9112 section 9.8 would have an answer without a length taken for cut
@@ -176,11 +176,11 @@ class TlsTransport(FastTransport):
         try:
             self._shake_hands(conn, layer)
         except ssl.SSLEOFError:
-            self._fail(conn, *self._refusal("TLS: closed by the server in the handshake"))
+            self._fail(conn, self._refusal("TLS: closed by the server in the handshake"))
         except ssl.SSLError as error:
-            self._fail(conn, *self._refusal(tls_reason(error)))
+            self._fail(conn, handshake_failure(error, self._place))
         except OSError as error:
-            self._fail(conn, *self._handshake_failure(error))
+            self._fail(conn, self._broken_handshake(error))
         else:
             if layer.is_ready and not layer.unsent:
                 conn.deadline_ns = conn.sent_ns + self._timeout_ns
@@ -204,14 +204,14 @@ class TlsTransport(FastTransport):
             except BlockingIOError:
                 return
 
-    def _handshake_failure(self, error: OSError) -> Failure:
-        outcome, detail = connect_failure(error.errno, self._place)
-        if outcome is not Outcome.RESET:
-            return outcome, detail
-        return self._refusal(os.strerror(error.errno or errno.EIO))
+    def _broken_handshake(self, error: OSError) -> Failure:
+        failure = connect_failure(error.errno, self._place)
+        if failure.outcome is not Outcome.RESET:
+            return failure
+        return self._refusal(os.strerror(error.errno or errno.EIO), error.errno)
 
-    def _refusal(self, reason: str) -> Failure:
-        return Outcome.CONNECT_FAILED, f"connect to {self._place}: {reason}"
+    def _refusal(self, reason: str, code: int | None = None) -> Failure:
+        return Failure(FailureCode.HANDSHAKE, f"connect to {self._place}: {reason}", code)
 
     def _flush(self, conn: Connection, layer: TlsLayer) -> None:
         """Send what is encrypted, as much as the socket takes."""
@@ -246,17 +246,17 @@ class TlsTransport(FastTransport):
     def _fail_sending(self, conn: Connection, failure: Failure) -> None:
         # A server that refuses us after the handshake (TLS 1.3) has said so before it closed.
         layer = self._layers[conn.fd]
-        if failure[0] is Outcome.RESET:
+        if failure.outcome is Outcome.RESET:
             with suppress(OSError):
                 layer.receive(conn.sock.recv(self._wiring.load.max_header_bytes))
                 if self._take_plain(conn, layer, PEER_CLOSED):
                     return
-        self._fail(conn, *failure)
+        self._fail(conn, failure)
 
     def _name_failure(self, conn: Connection, error: ssl.SSLError) -> Failure:
         if conn.ordinal == 0 and conn.first_byte_ns == ABSENT:
-            return self._refusal(tls_reason(error))
-        return Outcome.PROTOCOL, tls_reason(error)
+            return handshake_failure(error, self._place)
+        return Failure(FailureCode.BROKEN_TLS, tls_reason(error))
 
     def _read(self, conn: Connection, mask: int) -> None:
         layer = self._layers[conn.fd]
@@ -266,7 +266,7 @@ class TlsTransport(FastTransport):
             except BlockingIOError:
                 return
             except OSError as error:
-                self._fail(conn, *read_failure(conn, error))
+                self._fail(conn, read_failure(conn, error))
                 return
             layer.receive(data)
             is_full = len(data) == CHUNK and self._has_more(conn)
@@ -275,7 +275,7 @@ class TlsTransport(FastTransport):
                 return
 
     def _take_plain(self, conn: Connection, layer: TlsLayer, mask: int) -> bool:
-        """Take what can be decrypted; give whether the exchange has ended."""
+        """Take what can be decrypted; return whether the exchange has ended."""
         # All of it is decrypted before any of it is read: what follows an answer must not be
         # taken for the next one.
         plain = layer.decrypt()
@@ -287,7 +287,7 @@ class TlsTransport(FastTransport):
             if self._feed(conn, plain, mask):
                 return True
         if layer.failure is not None:
-            self._fail(conn, *self._name_failure(conn, layer.failure))
+            self._fail(conn, self._name_failure(conn, layer.failure))
             return True
         if layer.is_ended:
             self._read_eof(conn)

@@ -1,4 +1,4 @@
-"""Whom a TLS connection believes, and how a refusal is told."""
+"""Whom a TLS connection believes, and what it is called when it does not."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import ssl
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import UsageError
+from sampler.exchange.failure import Failure, FailureCode
 
 if TYPE_CHECKING:
     from sampler.plan.target import Target
+
+
+_NOT_TLS = "WRONG_VERSION_NUMBER"  # what OpenSSL calls bytes that are no record of TLS
 
 
 def client_context(target: Target) -> ssl.SSLContext:
@@ -39,8 +43,19 @@ def client_context(target: Target) -> ssl.SSLContext:
     return context
 
 
+def handshake_failure(error: ssl.SSLError, place: str) -> Failure:
+    """Return the failure for an error of the TLS handshake with `place`, ``host:port``."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        code = FailureCode.CERTIFICATE
+    elif error.reason == _NOT_TLS:
+        code = FailureCode.NOT_TLS
+    else:
+        code = FailureCode.HANDSHAKE
+    return Failure(code, f"connect to {place}: {tls_reason(error)}")
+
+
 def tls_reason(error: ssl.SSLError) -> str:
-    """Say in words why TLS failed, with the certificate's own reason where it is that."""
+    """Return in words why TLS failed, with the certificate's own reason where it is that."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate: {error.verify_message}"
     return f"TLS: {error.reason or error.strerror}"

@@ -74,7 +74,9 @@ def _passed():
             0.01,
             1204,
             [
-                Check("share of v2", Verdict.PASS, "10.2 % [8.7, 11.9] lies within [5, 14] %"),
+                Check(
+                    "share of v2", Verdict.PASS, "10.2 % [8.7, 11.9] lies within [5, 14] %", "v2"
+                ),
                 Check("unlabelled", Verdict.PASS, "0.33 % of the requests gave no label"),
             ],
         ),
@@ -112,7 +114,7 @@ def _failed():
         observed=_observed({"v1": 146, "v2": 145}, {"v1": (0.445, 0.559), "v2": (0.441, 0.555)}),
         samples=Samples(291, 291, 291, 291, 0, {"ok": 291}),
         decision=Decided(
-            0.01, 0.01, 291, [Check("share of v2", Verdict.FAIL, "49.8 % lies above 14 %")]
+            0.01, 0.01, 291, [Check("share of v2", Verdict.FAIL, "49.8 % lies above 14 %", "v2")]
         ),
         notes=["the first 16 requests were the preflight"],
     )
@@ -134,7 +136,7 @@ def _undecided():
         observed=_observed({"v1": 53, "v2": 7}, {"v1": (0.73, 0.96), "v2": (0.04, 0.27)}),
         samples=Samples(60, 60, 60, 60, 0, {"ok": 60}),
         decision=Decided(
-            0.01, 0.01, 60, [Check("share of v2", Verdict.INCONCLUSIVE, "12 % [4, 27]")]
+            0.01, 0.01, 60, [Check("share of v2", Verdict.INCONCLUSIVE, "12 % [4, 27]", "v2")]
         ),
         run=replace(right.run, path=None),
     )

@@ -218,6 +218,19 @@ def test_fields_of_a_later_version_are_ignored(document, validator):
     assert from_json(json.dumps(later)) == from_json(json.dumps(document))
 
 
+def test_labels_of_checks_are_read_from_the_names_of_earlier_versions(document):
+    earlier = copy.deepcopy(document)
+    for check in earlier["decision"]["checks"]:
+        del check["label"]
+    for reason in earlier["reasons"]:
+        del reason["failure"]
+
+    read, whole = (json.loads(to_json(from_json(json.dumps(each)))) for each in (earlier, document))
+
+    assert read == whole
+    assert [check["label"] for check in read["decision"]["checks"]] == ["v2"]
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

@@ -99,7 +99,7 @@ def test_what_the_heading_says_is_not_said_again_by_the_checks(reports):
     report, said = reports["failed"], reports["failed"].reasons[0].message
     checks = [
         Check("split", Verdict.FAIL, said),
-        Check("share of v2", Verdict.FAIL, said),
+        Check("share of v2", Verdict.FAIL, said, "v2"),
         Check("unlabelled", Verdict.PASS, "0 of 291 connections gave no label."),
     ]
 

@@ -83,7 +83,7 @@ def test_a_fail_is_a_failure_that_says_why_and_what_to_do(reports):
 def test_what_to_do_stands_at_the_part_that_failed_and_not_at_one_left_open(reports):
     report = reports["failed"]
     checks = [
-        Check("share of v2", Verdict.INCONCLUSIVE, "9 % so far"),
+        Check("share of v2", Verdict.INCONCLUSIVE, "9 % so far", "v2"),
         Check("response times", Verdict.FAIL, "slow"),
     ]
     decided = replace(report, decision=replace(report.decision, checks=checks))
@@ -163,7 +163,7 @@ def test_no_two_cases_share_a_name(reports):
 
 
 def test_hostile_labels_stay_inside_their_places(reports, hostile_labels):
-    checks = [Check(f"share of {label}", Verdict.FAIL, label) for label in hostile_labels]
+    checks = [Check(f"share of {label}", Verdict.FAIL, label, label) for label in hostile_labels]
     report = replace(reports["failed"], decision=Decided(0.01, 0.01, 9, checks), notes=["]]>"])
 
     cases = _cases(report)

@@ -273,7 +273,7 @@ def test_a_label_that_must_not_answer_and_did_is_marked(reports):
 def test_a_verdict_of_one_of_three_labels_says_nothing_about_the_others(reports):
     right = reports["passed"]
     expected = replace(right.expected, weights={"v1": 8, "v2": 1, "v3": 1})
-    checks = [Check("share of v3", Verdict.FAIL, "none")]
+    checks = [Check("share of v3", Verdict.FAIL, "none", "v3")]
 
     text = to_text(replace(right, expected=expected, decision=Decided(0.01, 0.01, 9, checks)))
 

@@ -197,9 +197,9 @@ def test_the_band_is_inside_the_tolerance_exactly_while_the_decision_says_so(exp
     for look, end in enumerate(ends.tolist()):
         evidence = weigh(Evidence.start(split, policy), batch[:end])
         parts = {
-            check.name.removeprefix("share of "): check.verdict is Verdict.PASS
+            check.label: check.verdict is Verdict.PASS
             for check in decide(evidence, Ended.TIME).checks
-            if check.name.startswith("share of ")
+            if check.label is not None
         }
         for arm, is_proven in parts.items():
             is_certain = split.share(arm) in {0.0, 1.0}

@@ -37,9 +37,10 @@ def test_a_pass_gives_share_interval_and_expectation(run):
 
 
 def test_the_checks_have_stable_names(run):
-    names = [part.name for part in decide(run("a=2,b=1,c=1", ["a"] * 90)).checks]
+    checks = decide(run("a=2,b=1,c=1", ["a"] * 90)).checks
 
-    assert names == [
+    assert [part.label for part in checks] == [None, "a", "b", "c", None, None]
+    assert [part.name for part in checks] == [
         "split", "share of a", "share of b", "share of c", "unexpected labels", "unlabelled",
     ]  # fmt: skip
 

@@ -8,6 +8,7 @@ import pytest
 
 from analysis import ABSENT, Batch, Outcome
 from sampler.engine.engine import Engine
+from sampler.exchange.failure import GIVEN_UP, Failure, FailureCode
 from sampler.labels.reader import LabelReader
 from sampler.labels.rule import LabelRule
 from sampler.plan.load import Limits, Load
@@ -34,18 +35,18 @@ class ManualTransport:
         self.flying[index] = (slot, self.wiring.clock() if scheduled_ns is None else scheduled_ns)
         self.most_at_once = max(self.most_at_once, len(self.flying))
 
-    def finish(self, index: int, outcome: Outcome = Outcome.OK) -> None:
+    def finish(self, index: int, failure: Failure | None = None) -> None:
         slot, scheduled_ns = self.flying.pop(index)
-        label = self.wiring.reader.labels.code("v1") if outcome is Outcome.OK else ABSENT
+        label = self.wiring.reader.labels.code("v1") if failure is None else ABSENT
         now = self.wiring.clock()
         self.wiring.recorder.record(
-            index, scheduled_ns, now, now, now, index, 0, label, ABSENT, 200, outcome
+            index, scheduled_ns, now, now, now, index, 0, label, ABSENT, 200, failure
         )
         self.wiring.on_idle(slot)
 
     def abort(self) -> None:
         for index in list(self.flying):
-            self.finish(index, Outcome.ABORTED)
+            self.finish(index, GIVEN_UP)
 
     async def aclose(self) -> None:
         assert not self.flying
@@ -137,7 +138,7 @@ def test_the_time_limit_stops_sending_and_drains_what_is_in_flight(make_engine):
         clock.now_ns = 1_000_000_000
         await until(lambda: engine.is_stopping)
         assert engine.in_flight == 2
-        transport.finish(1, Outcome.TIMEOUT)
+        transport.finish(1, Failure(FailureCode.NO_ANSWER_IN_TIME, "late"))
         transport.finish(0)
 
     batches = asyncio.run(collect(engine, act))
@@ -284,9 +285,8 @@ def throttle(transport: ManualTransport, index: int, after: bytes) -> None:
     slot, scheduled_ns = transport.flying.pop(index)
     recorder, now = transport.wiring.recorder, transport.wiring.clock()
     recorder.throttled = ((b"Retry-After", after),)
-    recorder.record(
-        index, scheduled_ns, now, now, now, index, 0, ABSENT, ABSENT, 503, Outcome.UNLABELLED
-    )
+    failure = Failure(FailureCode.NO_LABEL, "status 503", status=503)
+    recorder.record(index, scheduled_ns, now, now, now, index, 0, ABSENT, ABSENT, 503, failure)
     transport.wiring.on_idle(slot)
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from analysis import ABSENT, Outcome
 from analysis.data.batch import COLUMNS
-from sampler.exchange.record import MAX_DETAILS, Recorder
+from sampler.exchange.failure import Failure, FailureCode
+from sampler.exchange.record import MAX_FAILURES, Recorder
 from sampler.labels.names import Dictionary
 
 LABELS = ("v1", "v2", "v3")
@@ -102,7 +103,7 @@ def test_columns_have_the_types_that_a_batch_promises(recorder):
 @pytest.mark.parametrize("outcome", Outcome)
 @pytest.mark.parametrize("status", [0, 100, 200, 999])
 def test_status_and_outcome_come_out_as_they_went_in(recorder, outcome, status):
-    recorder.record(0, 1, 2, ABSENT, 3, 0, 0, ABSENT, ABSENT, status, outcome)
+    recorder.record(0, 1, 2, ABSENT, 3, 0, 0, ABSENT, ABSENT, status, _failure(outcome))
 
     batch = recorder.seal()
 
@@ -127,15 +128,15 @@ def test_a_sealed_batch_does_not_change_with_later_samples(recorder):
     assert (batch.done_ns == before).all()
 
 
-def test_the_first_few_different_details_of_each_outcome_are_kept(recorder):
-    details = [f"reason {number // 2}" for number in range(20)]
-    for index, detail in enumerate(details):
-        recorder.record(index, 0, 0, ABSENT, 0, 0, 0, ABSENT, ABSENT, 0, Outcome.RESET, detail)
-    recorder.record(20, 0, 0, ABSENT, 0, 0, 0, ABSENT, ABSENT, 0, Outcome.CLOSED, "other")
+def test_the_first_few_different_failures_of_each_outcome_are_kept(recorder):
+    resets = [Failure(FailureCode.RESET, f"reason {number // 2}") for number in range(20)]
+    closed = Failure(FailureCode.CLOSED, "other")
+    for index, failure in enumerate([*resets, closed]):
+        recorder.record(index, 0, 0, ABSENT, 0, 0, 0, ABSENT, ABSENT, 0, failure)
 
-    assert recorder.details == {
-        Outcome.RESET: [f"reason {number}" for number in range(MAX_DETAILS)],
-        Outcome.CLOSED: ["other"],
+    assert recorder.failures == {
+        Outcome.RESET: resets[::2][:MAX_FAILURES],
+        Outcome.CLOSED: [closed],
     }
 
 
@@ -197,4 +198,9 @@ def _record(recorder, index):
     for name in ("worker", "remote", "planned", "closed"):
         row.pop(name)
     outcome = Outcome(row.pop("outcome"))
-    recorder.record(index, *row.values(), outcome)
+    recorder.record(index, *row.values(), _failure(outcome))
+
+
+def _failure(outcome):
+    code = next((code for code in FailureCode if code.outcome is outcome), None)
+    return None if code is None else Failure(code, "")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
-from analysis import Outcome
 from analysis.data.report import ReasonCode
 from analysis.data.tally import Tally
+from sampler.exchange.failure import Failure, FailureCode, no_label
 from sampler.labels.reader import LabelReader
 from sampler.labels.rule import LabelRule
 from sampler.plan.load import Limits, Load
@@ -20,13 +19,14 @@ from sampler.run.gate import sample
 from sampler.run.remedies import explain_unlabelled
 
 
-def explain(outcome, detail):
-    tally = Tally(outcomes=Counter({outcome: 16}))
-    return explain_unlabelled(tally, Target("http://shop/x?a=1&b=2"), {outcome: [detail]})
+def explain(failure):
+    tally = Tally(outcomes=Counter({failure.outcome: 16}))
+    target = Target("http://shop/x?a=1&b=2")
+    return explain_unlabelled(tally, target, {failure.outcome: [failure]})
 
 
 def missing(status, body=b"", headers=()):
-    return LabelReader(LabelRule.parse("/label")).describe_missing(status, headers, body)
+    return no_label(LabelReader(LabelRule.parse("/label")), status, headers, body)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def missing(status, body=b"", headers=()):
     ],
 )
 def test_an_answer_without_a_label_has_the_remedy_for_its_status(status, body, remedy):
-    reason = explain(Outcome.UNLABELLED, missing(status, body))
+    reason = explain(missing(status, body))
 
     assert reason.code is ReasonCode.UNMEASURABLE
     assert f"status {status}" in reason.message
@@ -52,26 +52,43 @@ def test_an_answer_without_a_label_has_the_remedy_for_its_status(status, body, r
 
 
 @pytest.mark.parametrize(
-    ("outcome", "detail", "remedy"),
+    ("code", "remedy"),
     [
-        (Outcome.CONNECT_FAILED, "connect to shop:80: Connection refused", "curl -v 'http://shop/"),
-        (Outcome.CONNECT_FAILED, "connect to shop:443: certificate: expired", "--cacert FILE"),
-        (Outcome.CONNECT_FAILED, "connect to shop:1: TLS: WRONG_VERSION_NUMBER", "http://"),
-        (Outcome.CONNECT_TIMEOUT, "connect to shop:80: no answer within 2 s", "ready endpoints"),
-        (Outcome.TIMEOUT, "no complete answer within 5 s", "--timeout"),
-        (Outcome.TOO_LARGE, "the response body is larger than 1 bytes", "smaller"),
-        (Outcome.PROTOCOL, "not an HTTP/1 response", "right port"),
-        (Outcome.CLOSED, "closed by the server without an answer", "expects https"),
-        (Outcome.CLIENT_LIMIT, "Too many open files", "ulimit -n"),
-        (Outcome.CLIENT_LIMIT, os.strerror(errno.EADDRNOTAVAIL), "ip addr"),
+        (FailureCode.REFUSED, "curl -v 'http://shop/"),
+        (FailureCode.UNREACHABLE, "ready endpoints"),
+        (FailureCode.CERTIFICATE, "--cacert FILE"),
+        (FailureCode.NOT_TLS, "http://"),
+        (FailureCode.HANDSHAKE, "curl -v 'http://shop/"),
+        (FailureCode.NO_CONNECTION_IN_TIME, "ready endpoints"),
+        (FailureCode.NO_ANSWER_IN_TIME, "--timeout"),
+        (FailureCode.TOO_LARGE, "smaller"),
+        (FailureCode.NOT_HTTP, "right port"),
+        (FailureCode.CLOSED, "expects https"),
+        (FailureCode.NO_RESOURCES, "ulimit -n"),
+        (FailureCode.NO_ADDRESS, "ip addr"),
     ],
 )
-def test_each_failure_has_a_remedy_of_its_own(outcome, detail, remedy):
-    reason = explain(outcome, detail)
+def test_each_failure_has_a_remedy_of_its_own(code, remedy):
+    reason = explain(Failure(code, "as the system words it"))
 
-    assert detail in reason.message
+    assert "(as the system words it)" in reason.message
     assert "of the first 16 requests to http://shop/x?a=1&b=2 none gave a label" in reason.message
     assert remedy in reason.remedy
+    assert reason.failure == code.key
+
+
+@pytest.mark.parametrize("code", FailureCode)
+def test_no_failure_is_left_without_a_remedy(code):
+    assert explain(Failure(code, "")).remedy
+
+
+def test_words_of_another_failure_decide_nothing():
+    certificate = "connect to shop:443: certificate: TLS: WRONG_VERSION_NUMBER, status 404"
+
+    assert explain(Failure(FailureCode.REFUSED, certificate)) == replace(
+        explain(Failure(FailureCode.REFUSED, "")),
+        message=explain(Failure(FailureCode.REFUSED, certificate)).message,
+    )
 
 
 def test_a_run_that_ends_before_its_first_request_was_due_measured_nothing():
