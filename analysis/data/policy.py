@@ -11,6 +11,23 @@ MOST_PER_CONNECTION = 1_000_000
 """Answers of a connection that are judged as one mean."""
 
 
+class OutOfRangeError(ValueError):
+    """A field of a policy is not what it may be.
+
+    Parameters
+    ----------
+    field : str
+        Name of the field.
+    problem : str
+        What it must be, and what came.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field} {problem}")
+        self.field = field
+        self.problem = problem
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """Error rates, tolerance and budget of a decision.
@@ -42,8 +59,8 @@ class Policy:
 
     Raises
     ------
-    ValueError
-        If a number lies outside its range.
+    OutOfRangeError
+        If a number lies outside its range; a ValueError.
     """
 
     alpha: float = 0.01
@@ -57,25 +74,27 @@ class Policy:
 
     def __post_init__(self) -> None:
         if not isinstance(self.tolerance, Tolerance):
-            raise ValueError(  # noqa: TRY004 - as for every other field
-                f"tolerance must be made by Tolerance.parse('4pp'), got {self.tolerance!r}"
+            raise OutOfRangeError(
+                "tolerance", f"must be made by Tolerance.parse('4pp'), got {self.tolerance!r}"
             )
         for name in ("alpha", "beta"):
             value = getattr(self, name)
             if not 0 < value < 0.5:
-                raise ValueError(f"{name} must lie between 0 and 0.5, got {value!r}")
+                raise OutOfRangeError(name, f"must lie between 0 and 0.5, got {value!r}")
         if not 0 <= self.inner <= 1:
-            raise ValueError(f"inner must lie in [0, 1], got {self.inner!r}")
+            raise OutOfRangeError("inner", f"must lie in [0, 1], got {self.inner!r}")
         if not 0 < self.max_unlabelled <= 1:
-            raise ValueError(
-                f"max_unlabelled must be a share in (0, 1], got {self.max_unlabelled!r}"
+            raise OutOfRangeError(
+                "max_unlabelled", f"must be a share in (0, 1], got {self.max_unlabelled!r}"
             )
         if not self.missing_ratio >= 1:
-            raise ValueError(f"missing_ratio must be at least 1, got {self.missing_ratio!r}")
+            raise OutOfRangeError(
+                "missing_ratio", f"must be at least 1, got {self.missing_ratio!r}"
+            )
         if not 1 <= self.per_connection <= MOST_PER_CONNECTION:
-            raise ValueError(
-                f"per_connection must lie in [1, {MOST_PER_CONNECTION}], "
-                f"got {self.per_connection!r}"
+            raise OutOfRangeError(
+                "per_connection",
+                f"must lie in [1, {MOST_PER_CONNECTION}], got {self.per_connection!r}",
             )
         if self.max_samples is not None and not self.max_samples >= 1:
-            raise ValueError(f"max_samples must be at least 1, got {self.max_samples!r}")
+            raise OutOfRangeError("max_samples", f"must be at least 1, got {self.max_samples!r}")

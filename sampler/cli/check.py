@@ -210,7 +210,9 @@ def _commit(manifests: str | None) -> str:
 
 def _declared_replicas(expected: Expectation) -> dict[str, int]:
     """Count the pods of each label, where the manifests divide the traffic by pods."""
-    if any(not number.what.startswith("replicas") for number in expected.numbers):
+    from sampler.expect.rules.model import Quantity  # noqa: PLC0415 - heavy imports wait
+
+    if any(number.quantity is not Quantity.REPLICAS for number in expected.numbers):
         return {}
     counts: dict[str, int] = {}
     for number in expected.numbers:

@@ -85,6 +85,7 @@ def make_policy(
 ) -> Policy:
     """Make the policy from the options added here, and others by name."""
     from analysis import Policy  # noqa: PLC0415 - as above
+    from analysis.data.policy import OutOfRangeError  # noqa: PLC0415
 
     if tolerance is None:
         tolerance = _make_tolerance(options["tolerance"])
@@ -105,7 +106,5 @@ def make_policy(
             max_samples=options["max_samples"],
             **more,
         )
-    except ValueError as error:
-        # It begins with the name of a field, which is that of its option.
-        name, _, problem = str(error).partition(" ")
-        raise UsageError(f"--{name.replace('_', '-')} {problem}") from error
+    except OutOfRangeError as error:  # a field has the name of its option
+        raise UsageError(f"--{error.field.replace('_', '-')} {error.problem}") from error

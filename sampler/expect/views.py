@@ -11,6 +11,7 @@ from sampler.base.errors import ExpectationError
 from sampler.expect.resolve import expect
 from sampler.expect.rules.endpoints import endpoints_of, top_of
 from sampler.expect.rules.findings import Finding, FindingCode
+from sampler.expect.rules.model import Quantity
 from sampler.expect.rules.workloads import WORKLOADS
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from sampler.expect.rules.model import Expectation, Question
     from sampler.expect.rules.objects import Inventory, KubeObject
-
-_PODS = ("replicas", "pod")
 
 
 class ContradictionError(ExpectationError):
@@ -177,9 +176,9 @@ def _unready(configured: Expectation, observed: Expectation) -> Iterator[Finding
     wanted = _pods(configured)
     seen = Counter[str]()
     for number in observed.numbers:
-        if number.what.endswith("endpoints"):
+        if number.quantity.is_of_endpoints:
             seen[number.towards] += number.value
-        if "terminating" in number.what:
+        if number.quantity is Quantity.TERMINATING_ENDPOINTS:
             yield Finding(
                 FindingCode.NOT_READY,
                 f"no endpoint is ready; {number.value} of {number.towards} serve while they "
@@ -201,7 +200,7 @@ def _unready(configured: Expectation, observed: Expectation) -> Iterator[Finding
 def _pods(each: Expectation) -> Counter[str]:
     pods = Counter[str]()
     for number in each.numbers:
-        if number.what.startswith(_PODS):
+        if number.quantity.is_of_pods:
             pods[number.towards] += number.value
     return pods
 
@@ -242,7 +241,7 @@ def described(before: Expectation, after: Expectation) -> tuple[bool, str]:
 def _endpoints(each: Expectation) -> Counter[str]:
     found = Counter[str]()
     for number in each.numbers:
-        if number.what.endswith("endpoints"):
+        if number.quantity.is_of_endpoints:
             found[number.towards] += number.value
     return found
 

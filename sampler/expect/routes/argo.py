@@ -50,7 +50,9 @@ def behind_rollout(rollout: KubeObject, inventory: Inventory, question: Question
     findings = [] if canary["trafficRouting"].exists else _unachievable(rollout, weight, number)
     mixture = weighted(
         [
-            Branch(total - weight, number, f"rest of {total}", older, _only(older)),
+            Branch(
+                total - weight, number, f"rest of {total}", older, _only(older), is_derived=True
+            ),
             Branch(weight, number, what, newer, _only(newer)),
         ]
     )

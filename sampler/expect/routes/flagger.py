@@ -42,7 +42,7 @@ def behind_canary(canary: KubeObject, inventory: Inventory, question: Question) 
     newer = _label(canary, inventory, question, "canary")
     mixture = weighted(
         [
-            Branch(_ALL - weight, number, f"rest of {_ALL}", older, _only(older)),
+            Branch(_ALL - weight, number, f"rest of {_ALL}", older, _only(older), is_derived=True),
             Branch(weight, number, what, newer, _only(newer)),
         ]
     )

@@ -72,7 +72,9 @@ def behind_ingress(ingress: KubeObject, inventory: Inventory, question: Question
     stable_name, stable = _backend(place, inventory, question, is_used=True)
     if not canaries:
         findings += _strays(main, inventory)
-        everything = Branch(1, place.path, "all, without a canary", stable_name, stable)
+        everything = Branch(
+            1, place.path, "all, without a canary", stable_name, stable, is_derived=True
+        )
         mixture = weighted([everything])
         return dataclasses.replace(mixture, findings=(*findings, *mixture.findings))
     canary, at = canaries[0]
@@ -84,7 +86,9 @@ def behind_ingress(ingress: KubeObject, inventory: Inventory, question: Question
         weight = 0
     mixture = weighted(
         [
-            Branch(total - weight, number, f"rest of {total}", stable_name, stable),
+            Branch(
+                total - weight, number, f"rest of {total}", stable_name, stable, is_derived=True
+            ),
             Branch(weight, number, f"canary-weight of {total}", name, behind),
         ]
     )

@@ -48,7 +48,7 @@ def behind_virtual_service(route: KubeObject, inventory: Inventory, question: Qu
             each["destination"], inventory, question, is_used=weight > 0
         )
         what = "all, as the only destination" if is_alone else "weight"
-        branches.append(Branch(weight, each["weight"], what, towards, mixture))
+        branches.append(Branch(weight, each["weight"], what, towards, mixture, is_derived=is_alone))
     require_positive(route, branches, "Istio refuses such a route")
     whole = weighted(branches)
     return dataclasses.replace(whole, findings=(*_host(route, question), *whole.findings))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.findings import Finding, FindingCode
-from sampler.expect.rules.model import Mixture, Number, mix
+from sampler.expect.rules.model import Mixture, Number, Quantity, mix
 from sampler.expect.rules.services import behind_service
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Branch:
         The backend, as people write it.
     mixture : Mixture
         What stands behind it.
+    is_derived : bool
+        Whether the weight follows from other numbers, and is not read or a default itself.
     """
 
     weight: int
@@ -41,6 +43,7 @@ class Branch:
     what: str
     towards: str
     mixture: Mixture
+    is_derived: bool = False
 
 
 def weighted(branches: Sequence[Branch]) -> Mixture:
@@ -70,10 +73,15 @@ def weighted(branches: Sequence[Branch]) -> Mixture:
 
 def _number(branch: Branch) -> Number:
     owner = branch.number.owner
-    is_derived = branch.what.startswith(("rest", "all"))
-    what = branch.what if branch.number.exists or is_derived else f"{branch.what}, by default"
+    is_default = not (branch.number.exists or branch.is_derived)
     return Number(
-        branch.weight, what, owner.kind, owner.full_name, branch.number.where, branch.towards
+        branch.weight,
+        Quantity.WEIGHT,
+        f"{branch.what}, by default" if is_default else branch.what,
+        owner.kind,
+        owner.full_name,
+        branch.number.where,
+        branch.towards,
     )
 
 
@@ -93,7 +101,7 @@ def _without_pods(branch: Branch) -> list[Finding]:
 
 
 def _all_default(branches: Sequence[Branch]) -> list[Finding]:
-    weights = [branch for branch in branches if branch.what == "weight"]
+    weights = [branch for branch in branches if not branch.is_derived]
     if len(weights) < 2 or any(branch.number.exists for branch in weights):
         return []
     first = weights[0]

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
-from sampler.expect.rules.model import Mixture, Number
+from sampler.expect.rules.model import Mixture, Number, Quantity
 from sampler.expect.rules.objects import selects
 from sampler.expect.rules.workloads import label_of, workloads
 
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 SERVICE_NAME = "kubernetes.io/service-name"
 """Label of a slice that names its Service."""
 
-_READY = "ready endpoints"
-_TERMINATING = "serving, terminating endpoints"
+_IN_WORDS = {
+    Quantity.READY_ENDPOINTS: "ready endpoints",
+    Quantity.TERMINATING_ENDPOINTS: "serving, terminating endpoints",
+}
 _MOST_OWNERS = 8
 
 
@@ -178,8 +180,11 @@ def behind_endpoints(
         counts.items(), key=lambda item: (item[0][0], item[0][1].name)
     ):
         weights[label] = weights.get(label, Fraction(0)) + count
-        what = _READY if is_ready else _TERMINATING
-        numbers.append(Number(count, what, owner.kind, owner.full_name, owner.place, label))
+        quantity = Quantity.READY_ENDPOINTS if is_ready else Quantity.TERMINATING_ENDPOINTS
+        what = _IN_WORDS[quantity]
+        numbers.append(
+            Number(count, quantity, what, owner.kind, owner.full_name, owner.place, label)
+        )
     slices = dict.fromkeys(each.node.owner for each in chosen)
     owners = dict.fromkeys(top_of(pod, inventory)[1] or pod for pod in pods)
     return Mixture(weights, tuple(numbers), (), (service, *slices, *owners))

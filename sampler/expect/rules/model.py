@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum, auto, unique
 from fractions import Fraction
 from math import lcm
 from typing import TYPE_CHECKING
@@ -53,6 +54,31 @@ class Question:
     zone: str = ""
 
 
+@unique
+class Quantity(Enum):
+    """What a number of an expectation counts."""
+
+    WEIGHT = auto()
+    """Of a branch of a route, or of a step of a progressive delivery."""
+    REPLICAS = auto()
+    """Pods that a workload declares."""
+    BARE_POD = auto()
+    """A pod that no workload owns."""
+    READY_ENDPOINTS = auto()
+    TERMINATING_ENDPOINTS = auto()
+    """Endpoints that serve while they terminate, because none is ready."""
+
+    @property
+    def is_of_pods(self) -> bool:
+        """Whether it counts pods that should run."""
+        return self in {Quantity.REPLICAS, Quantity.BARE_POD}
+
+    @property
+    def is_of_endpoints(self) -> bool:
+        """Whether it counts endpoints that get traffic."""
+        return self in {Quantity.READY_ENDPOINTS, Quantity.TERMINATING_ENDPOINTS}
+
+
 @dataclass(frozen=True, slots=True)
 class Number:
     """One number that a split was made of.
@@ -61,8 +87,11 @@ class Number:
     ----------
     value : int
         As it was read, or its default.
+    quantity : Quantity
+        What it counts.
     what : str
-        ``replicas``, ``weight``, ``setWeight`` …, and whether it is a default.
+        The same for people: ``replicas``, ``weight``, ``setWeight`` …, and whether it is a
+        default.
     kind, name, where : str
         The object and the place.
     towards : str
@@ -70,6 +99,7 @@ class Number:
     """
 
     value: int
+    quantity: Quantity
     what: str
     kind: str
     name: str
@@ -102,7 +132,7 @@ class Mixture:
         return sum(self.weights.values(), Fraction(0))
 
     def shares(self) -> dict[str, Fraction]:
-        """Give the weights divided by their sum.
+        """Return the weights divided by their sum.
 
         Without a single pod the backend still takes its share, and answers with errors in
         the name of its version: of its only one, that is, for nobody could divide it.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.findings import Finding, FindingCode
-from sampler.expect.rules.model import Mixture, Number
+from sampler.expect.rules.model import Mixture, Number, Quantity
 from sampler.expect.rules.objects import selects
 
 if TYPE_CHECKING:
@@ -184,11 +184,19 @@ def _count(service: KubeObject, found: list[Workload], question: Question) -> Mi
 
 
 def _number(each: Workload, label: str) -> Number:
-    what = "replicas" if each.number.exists else "replicas, by default"
+    quantity, what = Quantity.REPLICAS, "replicas"
     if each.owner.kind == "Pod":
-        what = "pod"
+        quantity, what = Quantity.BARE_POD, "pod"
+    elif not each.number.exists:
+        what = "replicas, by default"
     return Number(
-        each.replicas, what, each.owner.kind, each.owner.full_name, each.number.where, label
+        each.replicas,
+        quantity,
+        what,
+        each.owner.kind,
+        each.owner.full_name,
+        each.number.where,
+        label,
     )
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.data.policy import Policy
+from analysis.data.policy import OutOfRangeError, Policy
 
 
 @pytest.mark.parametrize(
@@ -22,8 +22,10 @@ from analysis.data.policy import Policy
     ],
 )
 def test_numbers_outside_their_range_are_refused(field, value):
-    with pytest.raises(ValueError, match=field):
+    with pytest.raises(OutOfRangeError, match=field) as caught:
         Policy(**{field: value})
+
+    assert caught.value.field == field
 
 
 def test_the_default_policy_is_strict():
