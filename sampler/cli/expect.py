@@ -86,7 +86,7 @@ def _look_at_cluster(
             hint="--service NAME for endpoints behind a Service, --route NAME for weights",
         )
     overview, found = overview_of(options, url)
-    seen = overview.view
+    seen = overview.views
     if overview.refusal is not None and not is_lint and seen.observed is None:
         raise overview.refusal
     return (

@@ -269,7 +269,7 @@ def expectation_for_check(
         url = url or overview.address()
         findings += overview.findings
         watch = overview.watch(settle_s)
-        views = overview.view.beside()
+        views = overview.views.for_report()
     else:
         given = read(options, url, headers)
         expected = expect(given.inventory, given.question)

@@ -179,7 +179,7 @@ def make_rules(options: dict[str, Any]) -> tuple[LabelRule, LabelRule | None]:
 def make_load(options: dict[str, Any]) -> Load:
     """Make the load from the options that `load_options` added."""
     from sampler.plan.load import ConnectionLife, Load, TransportKind  # noqa: PLC0415
-    from sampler.plan.pins import Pin  # noqa: PLC0415 - as above
+    from sampler.plan.pinned_hosts import PinnedHost  # noqa: PLC0415 - as above
 
     with naming("--connection", options["connection"]):
         life = ConnectionLife.parse(options["connection"])
@@ -192,7 +192,7 @@ def make_load(options: dict[str, Any]) -> Load:
         timeout_s=options["timeout"],
         max_rate=None if options["max_rate"] == inf else options["max_rate"],
         overload_stop=options["overload_stop"],
-        pins=tuple(Pin.parse(text) for text in options["pins"]),
+        pins=tuple(PinnedHost.parse(text) for text in options["pins"]),
         dns_ttl_s=options["dns_ttl"],
     )
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _SHORTEST_TICK_NS = 2 * NS_PER_MS
 _LONGEST_TICK_NS = 50 * NS_PER_MS
 _TICKS_IN_ELAPSED = 20
-_PATIENCE_NS = 50 * NS_PER_MS
+_LONGEST_WAIT_NS = 50 * NS_PER_MS
 _TIMER_NS = NS_PER_MS  # the resolution of the loop's timers; shorter waits would only spin
 
 
@@ -148,7 +148,7 @@ class Engine:
                 self._opening.cancel()
 
     def strain(self) -> Strain:
-        """Say how hard the client had to work; after the last batch."""
+        """Return how hard the client had to work; after the last batch."""
         return self._gauge.strain(
             sending_ns=self.sending_ns, launched=self.launched, shed=self.shed
         )
@@ -301,7 +301,7 @@ class Engine:
         now = self._clock()
         self._is_sending = True
         self._launch_arrivals(now)
-        last_ns = now if self._is_held else now - _PATIENCE_NS
+        last_ns = now if self._is_held else now - _LONGEST_WAIT_NS
         while self._due_ns <= last_ns and not self.is_stopping:
             if self._idle and not self._is_held:
                 break  # only the cap holds it back: it stays due

@@ -79,7 +79,7 @@ def files_needed(concurrency: int) -> int:
 
 
 def warnings(limits: LocalLimits, load: Load, until: Limits, *, keeps_time_wait: bool) -> list[str]:
-    """Say which limits the plan exceeds, and the command that raises them.
+    """Return the limits that the plan exceeds, and the command that raises them.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ class Delays:
         self._counts += np.bincount(bins, minlength=len(self._counts))
 
     def quantile_ms(self, q: float) -> float:
-        """Give the q-quantile, rounded up to the edge of its bin [ms]; 0 without delays."""
+        """Return the q-quantile, rounded up to the edge of its bin [ms]; 0 without delays."""
         if not self.n:
             return 0.0
         position = int(np.searchsorted(np.cumsum(self._counts), q * self.n))
@@ -73,7 +73,7 @@ class Delays:
         return float(min(edge_ns, self.longest_ns)) / NS_PER_MS
 
     def summary_ms(self) -> dict[str, float]:
-        """Give median, 99th percentile and maximum [ms]."""
+        """Return median, 99th percentile and maximum [ms]."""
         return {
             "p50": self.quantile_ms(0.5),
             "p99": self.quantile_ms(0.99),
@@ -127,7 +127,7 @@ class Strain:
     def doubt(
         self, code: ReasonCode, outcomes: Mapping[Outcome, int], most_lost: float
     ) -> str | None:
-        """Say how the client's lateness could have changed a verdict; None if it could not.
+        """Return how the client's lateness could have changed a verdict; None if it could not.
 
         Parameters
         ----------
@@ -203,7 +203,7 @@ class Gauge:
             self._late += int(np.count_nonzero(lateness > self._load.timeout_s * NS_PER_S))
 
     def strain(self, *, sending_ns: int, launched: int, shed: int) -> Strain:
-        """Say how hard the client had to work; after `stop`."""
+        """Return how hard the client had to work; after `stop`."""
         self.take(None)
         sending_s = max(sending_ns / NS_PER_S, 1e-9)
         return Strain(

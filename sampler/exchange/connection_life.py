@@ -23,7 +23,7 @@ _MASK = 2**64 - 1
 _STEP, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
-class Lengths:
+class DrawnLengths:
     """Planned lengths of the connections of a run.
 
     Parameters
@@ -44,13 +44,13 @@ class Lengths:
         self._seed = seed & _MASK
 
     def of(self, number: int) -> int:
-        """Give the length of one connection, >= 1; `ABSENT`, which is below 0, is without end."""
+        """Return the length of one connection, >= 1; `ABSENT`, which is below 0, is without end."""
         if self._choices == 1:
             return self._shortest
         return int(self.codes(np.array([number], dtype=np.int64))[0])
 
     def codes(self, connections: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Give the lengths (n,) of connections by their numbers (n,)."""
+        """Return the lengths (n,) of connections by their numbers (n,)."""
         if self._choices == 1:
             return np.full(len(connections), self._shortest, dtype=np.int32)
         state = connections.astype(np.uint64) * np.uint64(_STEP)

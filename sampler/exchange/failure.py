@@ -110,24 +110,24 @@ _CODES_OF_CONNECT = {
 _MOST_OF_A_REFUSAL = 1_024  # bytes of an answer in which a server says that it wants TLS
 
 
-def connect_failure(code: int | None, place: str) -> Failure:
-    """Return the failure for an errno of connect() to `place`, which is ``host:port``."""
+def connect_failure(code: int | None, host_port: str) -> Failure:
+    """Return the failure for an errno of connect() to `host_port`, which is ``HOST:PORT``."""
     if code in RESETS:  # a refusal has another name: this one had been accepted
         return broken(FailureCode.RESET, is_kept=False, is_answered=False)
     number = code or errno.EIO
     return Failure(
         _CODES_OF_CONNECT.get(number, FailureCode.NOT_CONNECTED),
-        f"connect to {place}: {os.strerror(number)}",
+        f"connect to {host_port}: {os.strerror(number)}",
         number,
     )
 
 
-def too_late(load: Load, place: str, *, is_connected: bool) -> Failure:
+def too_late(load: Load, host_port: str, *, is_connected: bool) -> Failure:
     """Return the failure for the deadline that an exchange has met."""
     if not is_connected and load.connect_timeout_s <= load.timeout_s:
         return Failure(
             FailureCode.NO_CONNECTION_IN_TIME,
-            f"connect to {place}: no answer within {load.connect_timeout_s:g} s",
+            f"connect to {host_port}: no answer within {load.connect_timeout_s:g} s",
         )
     return Failure(FailureCode.NO_ANSWER_IN_TIME, f"no complete answer within {load.timeout_s:g} s")
 

@@ -55,7 +55,7 @@ class OverloadWatch:
         self._last = _NONE
 
     def see(self, statuses: NDArray[np.int64]) -> bool:
-        """Take the statuses of the next answers; give whether too many of the last are bad.
+        """Take the statuses of the next answers; return whether too many of the last are bad.
 
         Parameters
         ----------

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sampler.exchange.failure import Failure
-    from sampler.labels.names import Dictionary
+    from sampler.labels.names import NameCodes
 
 _STRIDE = 10
 
@@ -40,14 +40,14 @@ class Remotes(Protocol):
         """Addresses so far."""
 
     def codes(self, connections: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Give the address of each connection as a code into `names`."""
+        """Return the address of each connection as a code into `names`."""
 
 
-class Lives(Protocol):
-    """Knows how long connections were planned to be."""
+class PlannedLengths(Protocol):
+    """Knows for how many requests connections were opened."""
 
     def codes(self, connections: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Give the planned requests of each connection; `ABSENT` without such a number."""
+        """Return the planned requests of each connection; `ABSENT` without such a number."""
 
 
 MAX_FAILURES = 3
@@ -59,7 +59,7 @@ class Recorder:
 
     Parameters
     ----------
-    labels, replicas : Dictionary
+    labels, replicas : NameCodes
         Meaning of the codes that will be recorded.
     origin_ns : int, default 0
         When the run began, by the clock that gives the recorded instants [ns].
@@ -72,9 +72,9 @@ class Recorder:
         Takes the ten integers of one sample at once: launch number, scheduled, sent, first
         byte, done, connection, ordinal, label, replica, and ``status << 8 | outcome``.
     remotes : Remotes or None
-        Gives the address of a connection; the transport sets it.
-    lives : Lives or None
-        Gives the planned length of a connection; the transport sets it.
+        Addresses of connections; the transport sets it.
+    planned : PlannedLengths or None
+        Planned lengths of connections; the transport sets it.
     failures : dict of Outcome to list of Failure
         The first few of each outcome.
     statuses : (n,) int64
@@ -92,8 +92,8 @@ class Recorder:
         "_taken",
         "failures",
         "labels",
-        "lives",
         "origin_ns",
+        "planned",
         "remotes",
         "replicas",
         "statuses",
@@ -103,7 +103,7 @@ class Recorder:
     )
 
     def __init__(
-        self, labels: Dictionary, replicas: Dictionary, *, origin_ns: int = 0, worker: int = 0
+        self, labels: NameCodes, replicas: NameCodes, *, origin_ns: int = 0, worker: int = 0
     ) -> None:
         self.labels = labels
         self.replicas = replicas
@@ -111,7 +111,7 @@ class Recorder:
         self.failures: dict[Outcome, list[Failure]] = {}
         self._rows: list[int] = []
         self.remotes: Remotes | None = None
-        self.lives: Lives | None = None
+        self.planned: PlannedLengths | None = None
         self._cut: dict[int, int] = {}
         self.take = self._rows.extend
         self._taken = 0
@@ -207,8 +207,8 @@ class Recorder:
         where: dict[str, Any] = {}
         if self.remotes is not None:
             where = {"remote": self.remotes.codes(columns[5]), "remotes": self.remotes.names}
-        if self.lives is not None:
-            where["planned"] = self.lives.codes(columns[5])
+        if self.planned is not None:
+            where["planned"] = self.planned.codes(columns[5])
         if self._cut:
             where["closed"] = self._closed(columns[5], columns[6])
         return Batch(

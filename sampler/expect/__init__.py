@@ -1,5 +1,7 @@
 """What should be: the expected split, read from where it was declared.
 
-`sources` does the I/O and gives Kubernetes objects that know their places; `rules` are pure
-functions from such objects to an `Expectation`.
+`manifests` reads files and `cluster` a live cluster; both return Kubernetes objects that know
+where each value was read. `rules` and `routes` are pure functions from such objects to an
+`Expectation`, `resolve` chooses among them. `views` compares what is declared, configured and
+running; `lint` looks for what is odd.
 """

@@ -81,7 +81,7 @@ def _guarded(
 
 
 def _unknown(inventory: Inventory) -> Iterator[Finding]:
-    """Say which objects were not read, and which of them run pods of some Service."""
+    """Report which objects were not read, and which of them run pods of some Service."""
     for each in inventory.objects:
         group_is_known = each.kind not in ROUTES or each.group in ROUTES[each.kind][0]
         if each.kind in _NEUTRAL or (each.kind in {*WORKLOADS, *ROUTES} and group_is_known):
@@ -194,7 +194,7 @@ def _selection(service: KubeObject, inventory: Inventory, _: Question) -> Iterat
 def _decided_elsewhere(
     service: KubeObject, inventory: Inventory, question: Question
 ) -> Iterator[Finding]:
-    """Say which route divides the traffic of a Service that was asked about as such."""
+    """Report which route divides the traffic of a Service that was asked about as such."""
     if question.service != service.name:
         return
     for route in inventory.of(*ROUTES):

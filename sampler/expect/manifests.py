@@ -94,7 +94,7 @@ def _texts(path: str) -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def _readable(name: str) -> Iterator[None]:
-    """Say what it is that cannot be read, and why."""
+    """Return the error for what cannot be read, and why."""
     try:
         yield
     except (OSError, UnicodeDecodeError) as error:
@@ -123,7 +123,7 @@ def _files(root: Path) -> list[Path]:
 
 
 def _shown(file: Path) -> str:
-    """Give the file's name as it can be copied: relative where it lies below."""
+    """Return the file's name as it can be copied: relative where it lies below."""
     try:
         return str(file.relative_to(Path.cwd()))
     except ValueError:
@@ -194,7 +194,7 @@ def _not_rendered(body: dict[str, Any], locate: Locate) -> Iterator[Finding]:
 
 
 def _locator(document: Any, name: str, base: KeyPath) -> Locate:
-    """Give a function from a path to ``file:line``, exact as far as the path exists."""
+    """Return a function from a path to ``file:line``, exact as far as the path exists."""
 
     def locate(path: KeyPath) -> str:
         line = _line_of(document)
@@ -250,7 +250,7 @@ def _unique(objects: Sequence[KubeObject], findings: list[Finding]) -> list[Kube
 
 
 def _difference(first: Any, second: Any) -> KeyPath | None:
-    """Give the path of the first value in which two documents differ, or None."""
+    """Return the path of the first value in which two documents differ, or None."""
     if isinstance(first, dict) and isinstance(second, dict):
         keys = [*first, *(key for key in second if key not in first)]
         pairs = [(key, first.get(key), second.get(key)) for key in keys]

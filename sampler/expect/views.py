@@ -38,7 +38,7 @@ class ContradictionError(ExpectationError):
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class Views:
     """Up to three views of one split.
 
     Parameters
@@ -58,15 +58,15 @@ class Columns:
     observed: Expectation | None = None
     findings: tuple[Finding, ...] = ()
 
-    def beside(self) -> tuple[View, ...]:
-        """Give what stands in a report beside the expectation, which is what is observed here."""
+    def for_report(self) -> tuple[View, ...]:
+        """Return what stands in a report beside the expectation, which is what is observed here."""
         named = (("declared", self.declared), ("configured", self.configured))
         return tuple(
             View(name, each.source, _shares(each)) for name, each in named if each is not None
         )
 
     def contradiction(self) -> ContradictionError | None:
-        """Give the first contradiction between two of them, with both places."""
+        """Return the first contradiction between two of them, with both places."""
         if self.declared and self.configured and _differ(self.declared, self.configured):
             return ContradictionError(
                 FindingCode.DECLARED_DIFFERS,
@@ -79,7 +79,7 @@ class Columns:
         return None if self.configured is None or self.observed is None else self._missing()
 
     def _missing(self) -> ContradictionError | None:
-        """Say which version should run and does not, or runs and should not."""
+        """Find the version that should run and does not, or runs and should not."""
         if self.configured is None or self.observed is None:
             return None
         wanted, seen = _shares(self.configured), _shares(self.observed)
@@ -103,9 +103,9 @@ class Columns:
         return None
 
 
-def columns(
+def compare_views(
     declared: Expectation | None, configured: Inventory, running: Inventory, question: Question
-) -> Columns:
+) -> Views:
     """Put the three views of a split side by side.
 
     Parameters
@@ -141,7 +141,7 @@ def columns(
             )
     if known is not None:
         findings += _unready(known, observed)
-    return Columns(declared, known, observed, tuple(findings))
+    return Views(declared, known, observed, tuple(findings))
 
 
 def _strangers(running: Inventory, observed: Expectation) -> Iterator[Finding]:
@@ -172,7 +172,7 @@ def _strangers(running: Inventory, observed: Expectation) -> Iterator[Finding]:
 
 
 def _unready(configured: Expectation, observed: Expectation) -> Iterator[Finding]:
-    """Say where fewer, or more, endpoints get traffic than pods are configured."""
+    """Find where fewer, or more, endpoints get traffic than pods are configured."""
     wanted = _pods(configured)
     seen = Counter[str]()
     for number in observed.numbers:
@@ -222,8 +222,8 @@ def _places(each: Expectation, label: str) -> str:
     return ", ".join(dict.fromkeys(places)) or each.source.where
 
 
-def described(before: Expectation, after: Expectation) -> tuple[bool, str]:
-    """Say what a change was: whether of endpoints, and a sentence."""
+def describe_change(before: Expectation, after: Expectation) -> tuple[bool, str]:
+    """Return whether a change was one of endpoints, and a sentence about it."""
     split = f"the split is {after.split}"
     old, new = _endpoints(before), _endpoints(after)
     moved = [
@@ -246,8 +246,8 @@ def _endpoints(each: Expectation) -> Counter[str]:
     return found
 
 
-def identities(running: Inventory, objects: tuple[KubeObject, ...]) -> frozenset[str]:
-    """Give which endpoints get traffic behind the Services among some objects."""
+def endpoint_identities(running: Inventory, objects: tuple[KubeObject, ...]) -> frozenset[str]:
+    """Return the identities of the endpoints that get traffic behind some objects' Services."""
     return frozenset(
         endpoint.identity
         for service in objects

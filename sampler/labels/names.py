@@ -13,7 +13,7 @@ MAX_NAME_LENGTH = 200
 """Characters of a name that are kept."""
 
 
-class Dictionary:
+class NameCodes:
     """Names and their codes, in the order of their first appearance; bounded."""
 
     __slots__ = ("_codes", "names")

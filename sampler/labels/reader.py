@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis import ABSENT
 from sampler.base.redaction import without_secrets
-from sampler.labels.names import Dictionary
+from sampler.labels.names import NameCodes
 from sampler.labels.pointer import MISSING, follow, parse_pointer, to_pointer
 from sampler.labels.regex_timeout import with_timeout
 from sampler.labels.rule import RuleKind, compile_expression
@@ -60,8 +60,8 @@ class LabelReader:
     def __init__(self, label: LabelRule, replica: LabelRule | None = None) -> None:
         self.label = label
         self.replica = replica
-        self.labels = Dictionary()
-        self.replicas = Dictionary()
+        self.labels = NameCodes()
+        self.replicas = NameCodes()
         rules = (label, replica)
         self._body_extractors = tuple(
             _body_extractor(rule) if rule is not None and rule.reads_body else None

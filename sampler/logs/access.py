@@ -28,7 +28,7 @@ from sampler.logs.tables import finder, objects, status_of, text_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from sampler.logs.reading import Quality, Reading, Rows
+    from sampler.logs.reading import LogRows, Quality, Reading
     from sampler.logs.source import Source
 
     Fields = dict[str, Any]
@@ -91,7 +91,7 @@ _TRAEFIK = _Names(
 )
 
 
-def nginx_rows(source: Source, reading: Reading, quality: Quality) -> Rows:
+def nginx_rows(source: Source, reading: Reading, quality: Quality) -> LogRows:
     """Read nginx: ``combined``, the format of docs/judge.md, any ``log_format``, or JSON.
 
     The time of a line is that of its end, so ``$request_time`` is taken off it if it is there.
@@ -135,7 +135,7 @@ def nginx_rows(source: Source, reading: Reading, quality: Quality) -> Rows:
     return _rows(lines, reading, _NGINX, source.path, names, begun if is_exact else None)
 
 
-def envoy_rows(source: Source, reading: Reading) -> Rows:
+def envoy_rows(source: Source, reading: Reading) -> LogRows:
     """Read Envoy: the default text, Istio's default text, or JSON with the usual keys.
 
     A line says when the request came (``START_TIME``). In JSON, the connection is
@@ -147,7 +147,7 @@ def envoy_rows(source: Source, reading: Reading) -> Rows:
     return _rows(lines, reading, _ENVOY, source.path, names if is_text else None)
 
 
-def traefik_rows(source: Source, reading: Reading) -> Rows:
+def traefik_rows(source: Source, reading: Reading) -> LogRows:
     """Read Traefik: JSON, or the common log format, which says whole seconds only.
 
     A line says when the request came (``StartUTC``). In JSON, the connection is ``ClientAddr``,
@@ -166,7 +166,7 @@ def _rows(
     where: str,
     names: Sequence[str] | None = None,
     begun: Callable[[int, Fields], int] | None = None,
-) -> Rows:
+) -> LogRows:
     """Make rows of fields; `names` are all that a line can have, None if any."""
     columns = reading.columns
     find_time = _find(columns.time, usual.time, names, "--time-column", where)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from analysis.data.batch import Batch
-    from sampler.logs.reading import Rows
+    from sampler.logs.reading import LogRows
     from sampler.logs.source import Source
 
 KINDS = ("csv", "jsonl", "parquet", "k6", "vegeta", "hey", "envoy", "nginx", "traefik")
@@ -161,7 +161,7 @@ class ForeignLog:
                 hint="say where: --label /pointer, header:NAME, regex:EXPR or status",
             )
 
-    def _rows(self, kind: str, source: Source) -> Rows:
+    def _rows(self, kind: str, source: Source) -> LogRows:
         reading, quality = self.reading, self.quality
         match kind:
             case "csv":
@@ -185,7 +185,7 @@ class ForeignLog:
         raise UsageError(f"expected one of {', '.join(KINDS)} as kind of a log, got {kind!r}")
 
     def _note(self, kind: str, builder: Builder) -> None:
-        """Say what was assumed about connections and order."""
+        """Note what was assumed about connections and order."""
         notes = self.quality.notes
         if not builder.has_keys:
             notes.append(
@@ -208,7 +208,7 @@ class ForeignLog:
             )
 
 
-def _as_they_stand(rows: Rows) -> Rows:
+def _as_they_stand(rows: LogRows) -> LogRows:
     """Forget the times of rows."""
     for number, row in rows:
         yield number, row if isinstance(row, str) else (None, *row[1:])
@@ -250,7 +250,7 @@ def _label_of(kind: str, reading: Reading) -> str:
 
 
 def _nothing(kind: str, reading: Reading) -> str:
-    """Say what to do about a log in which nothing was found."""
+    """Return what to do about a log in which nothing was found."""
     label = reading.columns.label or "label"
     match kind:
         case "k6":

@@ -18,12 +18,12 @@ from sampler.labels.reader import LabelReader
 from sampler.labels.rule import LabelRule
 from sampler.logs.instants import Instants
 from sampler.logs.reading import UNLABELLED
-from sampler.logs.tables import CsvTable, finder, name_of, objects, status_of, text_of
+from sampler.logs.tables import CsvTable, column_name, finder, objects, status_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sampler.logs.reading import Quality, Reading, Rows
+    from sampler.logs.reading import LogRows, Quality, Reading
     from sampler.logs.source import Source
 
 _NS_PER_MS = 1e6
@@ -50,7 +50,7 @@ _OTHERS = 20
 _SECONDS_DIGITS = 11
 
 
-def k6_rows(source: Source, reading: Reading, quality: Quality) -> Rows:
+def k6_rows(source: Source, reading: Reading, quality: Quality) -> LogRows:
     """Read k6's ``--out json`` or ``--out csv``: the points of one metric, a request each.
 
     A point stands where its request ended, and its value is how long that took [ms]. Requests
@@ -103,7 +103,7 @@ class _Shortfall:
         return False
 
     def settle(self, slack: int = 0) -> int:
-        """Give how many of them are to be counted now; others may still be on their way."""
+        """Return how many of them are to be counted now; others may still be on their way."""
         if self._is_own or self._open <= slack:
             return 0
         due = self._open - slack
@@ -112,7 +112,7 @@ class _Shortfall:
         return due
 
 
-def _k6_json(source: Source, reading: Reading, counted: _Shortfall) -> Rows:
+def _k6_json(source: Source, reading: Reading, counted: _Shortfall) -> LogRows:
     wanted = reading.metric or _DURATION
     label_name, key_name = _k6_names(reading)
     instant = Instants(reading.unit).read
@@ -145,7 +145,7 @@ def _k6_json(source: Source, reading: Reading, counted: _Shortfall) -> Rows:
             yield number, str(error)
 
 
-def _k6_csv(source: Source, reading: Reading, counted: _Shortfall) -> Rows:
+def _k6_csv(source: Source, reading: Reading, counted: _Shortfall) -> LogRows:
     table = CsvTable(source)
     place = {name: at for at, name in enumerate(table.header)}
     missing = {"metric_name", "timestamp", "metric_value"} - place.keys()
@@ -195,7 +195,9 @@ def _is_coarse(time: str) -> bool:
 
 def _k6_names(reading: Reading) -> tuple[str, str | None]:
     columns = reading.columns
-    return name_of(columns.label, "label") or "label", name_of(columns.connection, "connection")
+    return column_name(columns.label, "label") or "label", column_name(
+        columns.connection, "connection"
+    )
 
 
 def _k6_end(status: str | None, error_code: str | None) -> tuple[int, int]:
@@ -205,7 +207,7 @@ def _k6_end(status: str | None, error_code: str | None) -> tuple[int, int]:
     return 0, int(_K6_ERRORS.get(error_code, Outcome.CLOSED))
 
 
-def vegeta_rows(source: Source, reading: Reading) -> Rows:
+def vegeta_rows(source: Source, reading: Reading) -> LogRows:
     """Read ``vegeta encode --to json``: the label is read from the recorded response.
 
     ``timestamp`` is when the request was sent, lines stand in the order of the answers.
@@ -265,7 +267,7 @@ def _go_outcome(error: str) -> int:
     return int(Outcome.CLOSED)
 
 
-def hey_rows(source: Source, reading: Reading, quality: Quality) -> Rows:
+def hey_rows(source: Source, reading: Reading, quality: Quality) -> LogRows:
     """Read ``hey -o csv``: times and statuses, which may be the label if nothing else is.
 
     ``offset`` is when the request was sent [s since the start], lines stand in the order of the

@@ -56,7 +56,7 @@ class Instants:
         self._base_ns = 0
 
     def read(self, value: object) -> int:
-        """Give the instant [ns], of no fixed origin.
+        """Return the instant [ns], of no fixed origin.
 
         Raises
         ------

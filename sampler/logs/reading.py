@@ -30,10 +30,10 @@ _NAMED = 3
 OK = int(Outcome.OK)
 UNLABELLED = int(Outcome.UNLABELLED)
 
-Row: TypeAlias = "tuple[int | None, str | None, str | None, int, int]"
+LogRow: TypeAlias = "tuple[int | None, str | None, str | None, int, int]"
 """Sent [ns, any origin] or None if the log does not say; label or None; what tells the
 connection apart, or None; HTTP status, 0 for none; and the outcome if there is no label."""
-Rows: TypeAlias = "Iterator[tuple[int, Row | str]]"
+LogRows: TypeAlias = "Iterator[tuple[int, LogRow | str]]"
 """Number of the line, and its row, or what is wrong with it."""
 
 
@@ -136,7 +136,7 @@ class Quality:
             )
 
     def describe(self) -> str:
-        """Say how many rows could not be read, and which came first."""
+        """Describe how many rows could not be read, and which came first."""
         shown = "; ".join(self.named)
         more = "; ..." if self.bad > len(self.named) else ""
         return f"{self.bad} of {self.rows} lines cannot be read ({shown}{more})"

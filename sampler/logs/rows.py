@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sampler.logs.reading import Quality, Reading, Row, Rows
+    from sampler.logs.reading import LogRow, LogRows, Quality, Reading
 
 _ROWS = 8192
 _RAW_NAMES = 100_000
@@ -43,7 +43,7 @@ class Names:
         self._raw: dict[str | None, int] = {None: ABSENT, "": ABSENT}
 
     def code(self, raw: str | None) -> int:
-        """Give the code of a label as the log writes it; `ABSENT` for none.
+        """Return the code of a label as the log writes it; `ABSENT` for none.
 
         Raises
         ------
@@ -87,7 +87,7 @@ class _Connections:
         self._opened = 0
 
     def place(self, keys: Sequence[str | None]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Give the numbers of the connections, and the position of each row on its own."""
+        """Return the numbers of the connections, and the position of each row on its own."""
         known, opened, places = self._known, self._opened, []
         for key in keys:
             if key is None:
@@ -109,7 +109,7 @@ class _Connections:
         return both >> _POSITION, (both & ((1 << _POSITION) - 1)).astype(np.int32)
 
     def fresh(self, count: int) -> range:
-        """Give the numbers of so many connections that have no names."""
+        """Return the numbers of so many connections that have no names."""
         self._opened += count
         return range(self._opened - count, self._opened)
 
@@ -152,7 +152,7 @@ class Builder:
         self.is_coarse = True
         """Whether all times were whole seconds."""
 
-    def batches(self, rows: Rows) -> Iterator[Batch]:
+    def batches(self, rows: LogRows) -> Iterator[Batch]:
         """Yield all rows.
 
         Raises
@@ -160,7 +160,7 @@ class Builder:
         UsageError
             If a row stands too late, or there are too many labels.
         """
-        chunk: list[Row] = []
+        chunk: list[LogRow] = []
         lines: list[int] = []
         quality = self._quality
         for line, row in rows:
@@ -179,7 +179,7 @@ class Builder:
         self._hold(chunk, lines)
         yield from self._release(len(self._held))
 
-    def _hold(self, chunk: list[Row], lines: list[int]) -> None:
+    def _hold(self, chunk: list[LogRow], lines: list[int]) -> None:
         if not chunk:
             return
         self._quality.rows += len(chunk)
@@ -196,7 +196,7 @@ class Builder:
         self._held_keys += keys
 
     def _instants(self, times: Sequence[int | None]) -> NDArray[np.int64]:
-        """Give the times since the first one; a row without a time takes that before it."""
+        """Return the times since the first one; a row without a time takes that before it."""
         if None in times:
             if self._origin is None:
                 self._origin = next((time for time in times if time is not None), None)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from sampler.logs.reading import Reading, Rows
+    from sampler.logs.reading import LogRows, Reading
     from sampler.logs.source import Source
 
 _DELIMITERS = (",", "\t", ";", "|")
@@ -57,12 +57,12 @@ def status_of(value: object) -> int:
     return int(text) if len(text) == _STATUS_DIGITS and text.isdecimal() else 0
 
 
-def name_of(name: str | None, default: str) -> str | None:
+def column_name(name: str | None, default: str) -> str | None:
     """Return the name of a column: as it was asked for, or as the format calls it."""
     return default if name == DEFAULT else name
 
 
-def csv_rows(source: Source, reading: Reading) -> Rows:
+def csv_rows(source: Source, reading: Reading) -> LogRows:
     """Read text between delimiters, under a header.
 
     Raises
@@ -165,13 +165,13 @@ def _cells(line: str, delimiter: str, *, has_blanks: bool) -> list[str]:
     return next(csv.reader((line,), delimiter=delimiter, skipinitialspace=has_blanks, strict=True))
 
 
-def json_rows(source: Source, reading: Reading) -> Rows:
+def json_rows(source: Source, reading: Reading) -> LogRows:
     """Read one JSON object a line; a column that starts with "/" is a JSON pointer into it."""
     columns = reading.columns
-    time_name = name_of(columns.time, "time")
+    time_name = column_name(columns.time, "time")
     find_time = None if time_name is None else finder(time_name)
-    find_label = finder(name_of(columns.label, "label") or "label")
-    key_name = name_of(columns.connection, "connection")
+    find_label = finder(column_name(columns.label, "label") or "label")
+    key_name = column_name(columns.connection, "connection")
     find_key = finder(key_name) if key_name else None
     instant = Instants(reading.unit).read
     for number, row in objects(source):
@@ -241,7 +241,7 @@ def finder(name: str) -> Callable[[dict[str, Any]], Any]:
     return lambda row: follow(row, tokens)
 
 
-def parquet_rows(path: str, reading: Reading) -> Rows:
+def parquet_rows(path: str, reading: Reading) -> LogRows:
     """Read a Parquet file by row groups.
 
     Raises
@@ -309,13 +309,15 @@ def positions(
         If one that was asked for is not there.
     """
     columns = reading.columns
-    time = _position(header, name_of(columns.time, "time"), "--time-column", where, optional=True)
-    label = _position(header, name_of(columns.label, "label"), "--label-column", where)
+    time = _position(
+        header, column_name(columns.time, "time"), "--time-column", where, optional=True
+    )
+    label = _position(header, column_name(columns.label, "label"), "--label-column", where)
     if label is None:
         raise UsageError("a log needs a column of labels", hint="name it with --label-column")
     if columns.connection == DEFAULT and "connection" not in header:
         return time, label, None
-    connection = name_of(columns.connection, "connection")
+    connection = column_name(columns.connection, "connection")
     key = _position(header, connection, "--connection-column", where, optional=True)
     return time, label, key
 

@@ -9,7 +9,7 @@ from math import inf
 from numbers import Integral, Real
 
 from sampler.base.errors import UsageError
-from sampler.plan.pins import Pin  # noqa: TC001 - a stored plan is read by its types
+from sampler.plan.pinned_hosts import PinnedHost  # noqa: TC001 - a stored plan is read by its types
 
 DEFAULT_MAX_RATE = 2_000.0
 """Launches per second that a run does not exceed unless it is told to [1/s]."""
@@ -117,7 +117,7 @@ class Load:
         Stop sending when the target says that it is overloaded (`sampler.exchange.overload`).
     max_header_bytes, max_body_bytes : int
         Limits of one response.
-    pins : tuple of Pin
+    pins : tuple of PinnedHost
         Addresses that replace the look-up of the target's name.
     dns_ttl_s : float, default 10
         How old addresses may be for a new connection [s], in [0, 86400]; 0 looks up once.
@@ -138,7 +138,7 @@ class Load:
     max_body_bytes: int = 1_048_576
     max_rate: float | None = DEFAULT_MAX_RATE
     overload_stop: bool = True
-    pins: tuple[Pin, ...] = ()
+    pins: tuple[PinnedHost, ...] = ()
     dns_ttl_s: float = 10.0
 
     def __post_init__(self) -> None:

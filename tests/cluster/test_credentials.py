@@ -18,11 +18,11 @@ from analysis.data.report import ReasonCode, Verdict
 from sampler.base.errors import UsageError
 from sampler.demo.process import EmbeddedService
 from sampler.expect.cluster import api as cluster_module
-from sampler.expect.cluster import watch as lookout_module
+from sampler.expect.cluster import watch as watch_module
 from sampler.expect.cluster.api import Cluster, UnauthorizedError
 from sampler.expect.cluster.credentials import Access, access
 from sampler.expect.cluster.overview import look
-from sampler.expect.cluster.watch import Lookout
+from sampler.expect.cluster.watch import ClusterWatcher
 from sampler.expect.rules.model import Question
 from tests.clusters import (
     FakeCluster,
@@ -365,16 +365,16 @@ def test_a_run_whose_token_cannot_be_renewed_ends_undecided(reach, tmp_path, mon
 
 
 def test_while_a_watch_takes_long_to_open_what_should_be_is_not_known(reach, monkeypatch):
-    monkeypatch.setattr(lookout_module, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(watch_module, "REOPENED_WITHIN_S", 0.05)
 
     async def scenario():
         overview = await look(Question("app"))
         key = next(each for each in overview.state.objects if each[0].kind == "EndpointSlice")
-        lookout = Lookout(
+        watcher = ClusterWatcher(
             overview.access, overview.state, overview.question, [], overview.expectation()
         )
         touched, opened = asyncio.Event(), asyncio.Event()
-        touch, watch = lookout._touch, Cluster.watch
+        touch, watch = watcher._touch, Cluster.watch
 
         async def slow(self, *arguments):
             await opened.wait()
@@ -384,16 +384,16 @@ def test_while_a_watch_takes_long_to_open_what_should_be_is_not_known(reach, mon
             touch()
             touched.set()
 
-        monkeypatch.setattr(lookout, "_touch", touch_and_tell)
+        monkeypatch.setattr(watcher, "_touch", touch_and_tell)
         monkeypatch.setattr(Cluster, "watch", slow)
-        async with lookout:
-            assert lookout.changes() == []
-            opening = asyncio.create_task(lookout._open(key))
+        async with watcher:
+            assert watcher.changes() == []
+            opening = asyncio.create_task(watcher._open(key))
             await touched.wait()
-            (lost,) = lookout.changes()
+            (lost,) = watcher.changes()
             opened.set()
             await opening
-            (found,) = lookout.changes()
+            (found,) = watcher.changes()
         return lost, found
 
     with FakeCluster(canary(9, 1)) as cluster:

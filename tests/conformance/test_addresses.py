@@ -14,7 +14,7 @@ from analysis.data.tally import addresses_of
 from sampler.base.errors import SamplingError, UsageError
 from sampler.exchange.transport import addresses as module
 from sampler.plan.load import ConnectionLife, Load
-from sampler.plan.pins import Pin
+from sampler.plan.pinned_hosts import PinnedHost
 from sampler.plan.target import Target
 from tests.conformance.driving import Driver
 
@@ -60,7 +60,7 @@ def ask(kind, loop_factory):
                 load = Load(
                     concurrency=2,
                     connection=ConnectionLife.parse(life),
-                    pins=() if pin is None else (Pin.parse(pin.format(port=port)),),
+                    pins=() if pin is None else (PinnedHost.parse(pin.format(port=port)),),
                 )
                 batch, _ = await Driver(kind, Target(url.format(port=port)), load, n).run()
                 await asyncio.gather(*serving)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def header_fields(target: Target) -> tuple[tuple[str, str], ...]:
-    """Give the header fields of every request, without those that manage the connection.
+    """Return the header fields of every request, without those that manage the connection.
 
     ``Accept-Encoding: identity`` spares target and client the compression of a label.
     A field that the target names replaces ours of the same name.

@@ -56,7 +56,7 @@ class Head:
     keep_alive: bool
 
     def header(self, name: bytes) -> bytes | None:
-        """Give the first field of a lower-case name."""
+        """Return the first field of a lower-case name."""
         return next((value for key, value in self.headers if key.lower() == name), None)
 
 
@@ -128,7 +128,7 @@ class ResponseReader:
         self._surplus = False
 
     def feed(self, data: bytes) -> Response | None:
-        """Take the next bytes; give the response once it is complete.
+        """Take the next bytes; return the response once it is complete.
 
         Raises
         ------
@@ -175,7 +175,7 @@ class ResponseReader:
         return None if self.head is None else self.head.body_length
 
     def feed_eof(self) -> Response | None:
-        """Take the end of the connection; give the response if that ends it, else None."""
+        """Take the end of the connection; return the response if that ends it, else None."""
         if self.head is not None and self.head.body_length is None and not self._is_chunked():
             self._is_complete = True
             return self._response()
@@ -276,7 +276,7 @@ class ResponseReader:
 
 
 def _content_length(headers: tuple[tuple[bytes, bytes], ...]) -> int | None:
-    """Give the declared length; llhttp has already refused malformed and double ones."""
+    """Return the declared length; llhttp has already refused malformed and double ones."""
     for name, value in headers:
         if name.lower() == b"content-length":
             return int(value)

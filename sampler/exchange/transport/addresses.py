@@ -117,13 +117,13 @@ class AddressBook:
             self._expires_ns = now_ns + self._ttl_ns
 
     def pick(self, number: int, now_ns: int) -> Address:
-        """Give the address of connection `number`; the numbers ascend."""
+        """Return the address of connection `number`; the numbers ascend."""
         if now_ns >= self._expires_ns:
             self._renew(number, now_ns)
         return self._layout[number & self._mask]
 
     def codes(self, connections: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Give the address of each connection as a code into `names`."""
+        """Return the address of each connection as a code into `names`."""
         firsts = np.array([first for first, _ in self._history])
         layout_of = np.searchsorted(firsts, connections, side="right") - 1
         codes = np.empty(len(connections), dtype=np.int32)
@@ -136,7 +136,7 @@ class AddressBook:
         return codes
 
     async def aclose(self) -> None:
-        """Give up a look-up that is under way."""
+        """Abandon a look-up that is under way."""
         if self._lookup is not None:
             self._lookup.cancel()
             await asyncio.gather(self._lookup, return_exceptions=True)

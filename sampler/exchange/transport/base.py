@@ -100,7 +100,7 @@ class Transport(Protocol):
         """
 
     def abort(self) -> None:
-        """Give up all exchanges in flight and record them as `Outcome.ABORTED`."""
+        """Abandon all exchanges in flight and record them as `Outcome.ABORTED`."""
 
     async def aclose(self) -> None:
         """Close all connections; nothing may be in flight."""

@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING
 
 from analysis import ABSENT, Outcome
 from sampler.base.clock import NS_PER_MS, NS_PER_S
-from sampler.exchange.connection_life import Lengths
+from sampler.exchange.connection_life import DrawnLengths
 from sampler.exchange.failure import (
     GIVEN_UP,
     RESETS,
@@ -138,12 +138,12 @@ class FastTransport:
         self._connect_timeout_ns = round(load.connect_timeout_s * NS_PER_S)
         self._timeout_ns = round(load.timeout_s * NS_PER_S)
         self._first_deadline_ns = min(self._connect_timeout_ns, self._timeout_ns)
-        self._place = f"{wiring.target.host}:{wiring.target.port}"
+        self._host_port = f"{wiring.target.host}:{wiring.target.port}"
         life = load.connection
         # Exchanges that a connection may carry, at most; negative is without end.
         self._life = -1 if life.longest is None else life.longest
         self._draws_life = life.shortest != life.longest
-        self._lengths = wiring.recorder.lives = Lengths(life, wiring.seed)
+        self._lengths = wiring.recorder.planned = DrawnLengths(life, wiring.seed)
         self._slots: list[Connection | None] = [None] * load.concurrency
         self._connections: dict[int, Connection] = {}
         self._draining: dict[int, Connection] = {}
@@ -272,7 +272,7 @@ class FastTransport:
         self, slot: int, index: int, scheduled_ns: int, sent_ns: int, number: int, error: OSError
     ) -> None:
         self._pending -= 1
-        failure = connect_failure(error.errno, self._place)
+        failure = connect_failure(error.errno, self._host_port)
         self._record(
             index, scheduled_ns, sent_ns, ABSENT, self._clock(), number, 0,
             ABSENT, ABSENT, 0, failure,
@@ -307,7 +307,7 @@ class FastTransport:
         if mask & FAILED:
             code = conn.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
-                self._fail(conn, connect_failure(code, self._place))
+                self._fail(conn, connect_failure(code, self._host_port))
                 return
         self._go_on_sending(conn, mask)
 
@@ -332,7 +332,7 @@ class FastTransport:
             return None
         except OSError as error:
             if connecting and error.errno not in RESETS:
-                return connect_failure(error.errno, self._place)
+                return connect_failure(error.errno, self._host_port)
             return send_failure(conn, error)
         if connecting:
             conn.deadline_ns = conn.sent_ns + self._timeout_ns
@@ -559,7 +559,7 @@ class FastTransport:
         for conn in late:
             if conn.state in {CONNECTING, SENDING, AWAITING}:
                 is_connected = conn.state != CONNECTING
-                failure = too_late(self._wiring.load, self._place, is_connected=is_connected)
+                failure = too_late(self._wiring.load, self._host_port, is_connected=is_connected)
                 self._fail(conn, failure)
             elif conn.state == DRAINING:
                 self._discard(conn, Closing.RESET)

@@ -31,7 +31,7 @@ from yarl import URL
 
 from analysis import ABSENT, Outcome
 from sampler.base.errors import SamplingError, UsageError
-from sampler.exchange.connection_life import Lengths
+from sampler.exchange.connection_life import DrawnLengths
 from sampler.exchange.failure import (
     GIVEN_UP,
     Failure,
@@ -76,7 +76,7 @@ class _Exchange:
     first_byte_ns: int = ABSENT
     done_ns: int = ABSENT
     status: int = 0
-    line_error: BaseException | None = None  # what aiohttp held against the connection
+    connection_error: BaseException | None = None  # what aiohttp state against the connection
     is_recorded: bool = False
 
 
@@ -89,7 +89,7 @@ class _Ending:
     replica: int = ABSENT
 
 
-class _Addresses(AbstractResolver):
+class _NumberingResolver(AbstractResolver):
     """Numbers the connections of a slot, and gives each its address.
 
     Parameters
@@ -137,13 +137,13 @@ class _Addresses(AbstractResolver):
         """Do nothing: the transport owns the addresses."""
 
 
-class _Line(aiohttp.TCPConnector):
+class _SlotConnector(aiohttp.TCPConnector):
     """The connection of one slot: one at a time, numbered, of a drawn length."""
 
     def __init__(
         self,
-        lengths: Lengths,
-        addresses: _Addresses,
+        lengths: DrawnLengths,
+        addresses: _NumberingResolver,
         context: ssl.SSLContext | None,
     ) -> None:
         super().__init__(
@@ -191,7 +191,7 @@ class _Line(aiohttp.TCPConnector):
             self.protocol.force_close()
         return connection
 
-    def place(self) -> tuple[int, int]:
+    def numbers(self) -> tuple[int, int]:
         """Return connection number and ordinal of the exchange that has just ended.
 
         An attempt that found no connection has a number of its own: nothing depends on it.
@@ -200,10 +200,10 @@ class _Line(aiohttp.TCPConnector):
 
 
 @dataclass(slots=True, eq=False)
-class _Slot:
+class _SlotState:
     """What a slot keeps between its exchanges."""
 
-    line: _Line
+    connector: _SlotConnector
     session: aiohttp.ClientSession
     exchange: _Exchange | None = None
     task: asyncio.Task[_Ending] | None = field(default=None)
@@ -277,13 +277,13 @@ class FullTransport:
             f"{'https' if target.is_tls else 'http'}://{target.authority}{target.request_target}",
             encoded=True,
         )
-        self._place = f"{target.host}:{target.port}"
+        self._host_port = f"{target.host}:{target.port}"
         self._addresses = AddressBook(target, load, wiring.seed)
         wiring.recorder.remotes = self._addresses
         self._context = client_context(target) if target.is_tls else None
         self._numbers = count()
-        self._lengths = wiring.recorder.lives = Lengths(load.connection, wiring.seed)
-        self._slots: dict[int, _Slot] = {}
+        self._lengths = wiring.recorder.planned = DrawnLengths(load.connection, wiring.seed)
+        self._slots: dict[int, _SlotState] = {}
         self._tasks: set[asyncio.Task[_Ending]] = set()
 
     async def open(self) -> None:
@@ -306,43 +306,43 @@ class FullTransport:
 
     def launch(self, slot: int, index: int, scheduled_ns: int | None = None) -> None:
         """Start exchange `index` in an idle slot; does not wait."""
-        place = self._slots.get(slot)
-        if place is None:
-            place = self._slots[slot] = self._new_slot()
+        state = self._slots.get(slot)
+        if state is None:
+            state = self._slots[slot] = self._new_slot()
         now = self._wiring.clock()
         exchange = _Exchange(slot, index, now if scheduled_ns is None else scheduled_ns, now)
-        place.exchange = exchange
-        task = asyncio.get_running_loop().create_task(self._carry(place, exchange))
-        place.task = task
+        state.exchange = exchange
+        task = asyncio.get_running_loop().create_task(self._carry(state, exchange))
+        state.task = task
         self._tasks.add(task)
-        task.add_done_callback(lambda done: self._on_done(place, exchange, done))
+        task.add_done_callback(lambda done: self._on_done(state, exchange, done))
 
     def abort(self) -> None:
         """Abandon all exchanges in flight and record them as `Outcome.ABORTED`."""
         in_flight = [
-            (place, place.exchange, place.task)
-            for place in self._slots.values()
-            if place.exchange is not None
+            (state, state.exchange, state.task)
+            for state in self._slots.values()
+            if state.exchange is not None
         ]
-        for place, exchange, task in in_flight:
+        for state, exchange, task in in_flight:
             if task is not None:
                 task.cancel()
-            self._finish(place, exchange, _Ending(GIVEN_UP))
+            self._finish(state, exchange, _Ending(GIVEN_UP))
 
     async def aclose(self) -> None:
         """Close all connections; nothing may be in flight."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for place in self._slots.values():
-            await place.session.close()
+        for state in self._slots.values():
+            await state.session.close()
         self._slots.clear()
         await self._addresses.aclose()
 
-    def _new_slot(self) -> _Slot:
+    def _new_slot(self) -> _SlotState:
         load = self._load
-        addresses = _Addresses(self._addresses, self._numbers, self._wiring.clock)
-        line = _Line(self._lengths, addresses, self._context)
+        addresses = _NumberingResolver(self._addresses, self._numbers, self._wiring.clock)
+        connector = _SlotConnector(self._lengths, addresses, self._context)
         session = aiohttp.ClientSession(
-            connector=line,
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
@@ -355,23 +355,23 @@ class FullTransport:
             max_field_size=load.max_header_bytes,
         )
         session._retry_connection = False  # noqa: SLF001 - no public switch; `open` checked it
-        return _Slot(line, session)
+        return _SlotState(connector, session)
 
-    async def _carry(self, place: _Slot, exchange: _Exchange) -> _Ending:
+    async def _carry(self, state: _SlotState, exchange: _Exchange) -> _Ending:
         try:
             async with _within(self._load.timeout_s):
-                headers, body = await self._ask(place, exchange)
+                headers, body = await self._ask(state, exchange)
         except (aiohttp.ClientError, OSError, LimitExceeded, ProtocolViolation) as error:
             exchange.done_ns = self._wiring.clock()
-            return _Ending(self._translate(error, place.line, exchange))
+            return _Ending(self._translate(error, state.connector, exchange))
         exchange.done_ns = self._wiring.clock()
         return self._label(exchange.status, headers, body)
 
     async def _ask(
-        self, place: _Slot, exchange: _Exchange
+        self, state: _SlotState, exchange: _Exchange
     ) -> tuple[tuple[tuple[bytes, bytes], ...], bytes]:
         target = self._wiring.target
-        response = await place.session.request(
+        response = await state.session.request(
             target.method,
             self._url,
             headers=header_fields(target),
@@ -388,14 +388,14 @@ class FullTransport:
             coding = next((v for k, v in headers if k.lower() == b"content-encoding"), None)
             body = decompress(coding, packed, self._load.max_body_bytes)
         finally:
-            if place.line.protocol is not None:
-                exchange.line_error = place.line.protocol.exception()
+            if state.connector.protocol is not None:
+                exchange.connection_error = state.connector.protocol.exception()
             response.close()  # clears that exception
-            if exchange.status < 200 and place.line.protocol is not None:
-                place.line.protocol.close()  # aiohttp keeps it, as if it had been an answer
-        if isinstance(exchange.line_error, aiohttp.ClientOSError):
+            if exchange.status < 200 and state.connector.protocol is not None:
+                state.connector.protocol.close()  # aiohttp keeps it, as if it had been an answer
+        if isinstance(exchange.connection_error, aiohttp.ClientOSError):
             # aiohttp takes a reset for the end of a body that ends with its connection.
-            raise exchange.line_error
+            raise exchange.connection_error
         return headers, body
 
     def _check_head(self, status: int, headers: tuple[tuple[bytes, bytes], ...]) -> None:
@@ -429,7 +429,9 @@ class FullTransport:
         failure = no_label(reader, status, headers, body) if label == ABSENT else None
         return _Ending(failure, label, replica)
 
-    def _translate(self, error: BaseException, line: _Line, exchange: _Exchange) -> Failure:
+    def _translate(
+        self, error: BaseException, connector: _SlotConnector, exchange: _Exchange
+    ) -> Failure:
         """Return the failure that an error of the library or the system stands for.
 
         The one table; a more special error comes before its base class.
@@ -440,28 +442,28 @@ class FullTransport:
             case ProtocolViolation():
                 return Failure(FailureCode.NOT_HTTP, str(error))
             case aiohttp.ConnectionTimeoutError():
-                return too_late(self._load, self._place, is_connected=False)
+                return too_late(self._load, self._host_port, is_connected=False)
             case TimeoutError() if not isinstance(error, aiohttp.ClientOSError):
-                if isinstance(exchange.line_error, HttpProcessingError):
+                if isinstance(exchange.connection_error, HttpProcessingError):
                     # aiohttp does not wake the reader of a body whose chunks are malformed.
-                    return self._bad_message(exchange.line_error)
-                return too_late(self._load, self._place, is_connected=line.is_connected)
+                    return self._bad_message(exchange.connection_error)
+                return too_late(self._load, self._host_port, is_connected=connector.is_connected)
             case aiohttp.ClientConnectorError():
                 return self._connect_error(error)
             case aiohttp.ClientOSError() if isinstance(error.__cause__, ssl.SSLError):
                 # TLS 1.3: a server that wants a certificate says so after the handshake.
-                return handshake_failure(error.__cause__, self._place)
+                return handshake_failure(error.__cause__, self._host_port)
             case aiohttp.ServerDisconnectedError() | aiohttp.ClientConnectionResetError():
                 heard = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(
                     error.message, str
                 )
-                return _broken(FailureCode.CLOSED, line, exchange, heard=heard)
+                return _broken(FailureCode.CLOSED, connector, exchange, heard=heard)
             case aiohttp.ClientOSError() | ConnectionResetError():
-                return _broken(FailureCode.RESET, line, exchange)
+                return _broken(FailureCode.RESET, connector, exchange)
             case aiohttp.ClientPayloadError() if isinstance(
-                exchange.line_error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError
+                exchange.connection_error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError
             ):
-                return self._translate(exchange.line_error, line, exchange)
+                return self._translate(exchange.connection_error, connector, exchange)
             case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError():
                 return self._bad_message(error)
         raise error
@@ -469,17 +471,17 @@ class FullTransport:
     def _connect_error(self, error: aiohttp.ClientConnectorError) -> Failure:
         cause = error.os_error
         if isinstance(cause, ssl.SSLError):
-            return handshake_failure(cause, self._place)
+            return handshake_failure(cause, self._host_port)
         if cause.errno is None:
             return self._refusal(str(cause))
-        failure = connect_failure(cause.errno, self._place)
+        failure = connect_failure(cause.errno, self._host_port)
         if failure.outcome is Outcome.RESET and self._context is not None:
             return self._refusal(os.strerror(cause.errno), cause.errno)  # within the handshake
         return failure
 
     def _refusal(self, reason: str, code: int | None = None) -> Failure:
         what = FailureCode.NOT_CONNECTED if self._context is None else FailureCode.HANDSHAKE
-        return Failure(what, f"connect to {self._place}: {reason}", code)
+        return Failure(what, f"connect to {self._host_port}: {reason}", code)
 
     def _bad_message(self, error: BaseException) -> Failure:
         causes = list(_causes(error))
@@ -497,25 +499,25 @@ class FullTransport:
         told = [line.rstrip(":") for line in lines if line not in {"", "^", _BAD_STATUS_LINE}]
         return Failure(FailureCode.NOT_HTTP, f"not an HTTP/1 response: {': '.join(told[:2])[:200]}")
 
-    def _on_done(self, place: _Slot, exchange: _Exchange, task: asyncio.Task[_Ending]) -> None:
+    def _on_done(self, state: _SlotState, exchange: _Exchange, task: asyncio.Task[_Ending]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
-            self._finish(place, exchange, _Ending(GIVEN_UP))
+            self._finish(state, exchange, _Ending(GIVEN_UP))
             return
         failure = task.exception()
         if failure is not None:
             self.failure = self.failure or failure
             defect = Failure(FailureCode.DEFECT, f"a defect: {failure!r}")
-            self._finish(place, exchange, _Ending(defect))
+            self._finish(state, exchange, _Ending(defect))
             return
-        self._finish(place, exchange, task.result())
+        self._finish(state, exchange, task.result())
 
-    def _finish(self, place: _Slot, exchange: _Exchange, ending: _Ending) -> None:
+    def _finish(self, state: _SlotState, exchange: _Exchange, ending: _Ending) -> None:
         if exchange.is_recorded:  # an aborted task ends later than its exchange
             return
         exchange.is_recorded = True
-        place.exchange = place.task = None
-        connection, ordinal = place.line.place()
+        state.exchange = state.task = None
+        connection, ordinal = state.connector.numbers()
         self._wiring.recorder.record(
             exchange.index,
             exchange.scheduled_ns,
@@ -537,16 +539,18 @@ class FullTransport:
             self._free(exchange.slot)
 
     def _free(self, slot: int) -> None:
-        """Say that a slot is idle; a defect has no caller here, so it is kept for the engine."""
+        """Report that a slot is idle; a defect has no caller here, so it is kept for the engine."""
         try:
             self._wiring.on_idle(slot)
         except Exception as error:  # noqa: BLE001 - raised by the engine at its next tick
             self.failure = self.failure or error
 
 
-def _broken(code: FailureCode, line: _Line, exchange: _Exchange, *, heard: bool = False) -> Failure:
+def _broken(
+    code: FailureCode, connector: _SlotConnector, exchange: _Exchange, *, heard: bool = False
+) -> Failure:
     """Return the failure for the early end of a connection; `heard` if a part of a head came."""
-    is_kept = line.is_connected and line.ordinal > 0
+    is_kept = connector.is_connected and connector.ordinal > 0
     is_answered = heard or exchange.first_byte_ns != ABSENT
     return broken(code, is_kept=is_kept, is_answered=is_answered)
 

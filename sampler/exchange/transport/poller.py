@@ -96,7 +96,7 @@ class EpollPoller:
         self._epoll.close()
 
     def _serve(self) -> bool:
-        """Report what is ready; give whether more may be."""
+        """Report what is ready; return whether more may be."""
         # A few rounds before going back to the loop: answers arrive while others are served.
         # A few only: the loop's timers wait meanwhile, and what is left is reported again.
         poll, on_ready = self._epoll.poll, self._on_ready

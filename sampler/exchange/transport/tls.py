@@ -178,7 +178,7 @@ class TlsTransport(FastTransport):
         except ssl.SSLEOFError:
             self._fail(conn, self._refusal("TLS: closed by the server in the handshake"))
         except ssl.SSLError as error:
-            self._fail(conn, handshake_failure(error, self._place))
+            self._fail(conn, handshake_failure(error, self._host_port))
         except OSError as error:
             self._fail(conn, self._broken_handshake(error))
         else:
@@ -205,13 +205,13 @@ class TlsTransport(FastTransport):
                 return
 
     def _broken_handshake(self, error: OSError) -> Failure:
-        failure = connect_failure(error.errno, self._place)
+        failure = connect_failure(error.errno, self._host_port)
         if failure.outcome is not Outcome.RESET:
             return failure
         return self._refusal(os.strerror(error.errno or errno.EIO), error.errno)
 
     def _refusal(self, reason: str, code: int | None = None) -> Failure:
-        return Failure(FailureCode.HANDSHAKE, f"connect to {self._place}: {reason}", code)
+        return Failure(FailureCode.HANDSHAKE, f"connect to {self._host_port}: {reason}", code)
 
     def _flush(self, conn: Connection, layer: TlsLayer) -> None:
         """Send what is encrypted, as much as the socket takes."""
@@ -255,7 +255,7 @@ class TlsTransport(FastTransport):
 
     def _name_failure(self, conn: Connection, error: ssl.SSLError) -> Failure:
         if conn.ordinal == 0 and conn.first_byte_ns == ABSENT:
-            return handshake_failure(error, self._place)
+            return handshake_failure(error, self._host_port)
         return Failure(FailureCode.BROKEN_TLS, tls_reason(error))
 
     def _read(self, conn: Connection, mask: int) -> None:

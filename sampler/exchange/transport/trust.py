@@ -43,15 +43,15 @@ def client_context(target: Target) -> ssl.SSLContext:
     return context
 
 
-def handshake_failure(error: ssl.SSLError, place: str) -> Failure:
-    """Return the failure for an error of the TLS handshake with `place`, ``host:port``."""
+def handshake_failure(error: ssl.SSLError, host_port: str) -> Failure:
+    """Return the failure for an error of the TLS handshake with `host_port`, ``HOST:PORT``."""
     if isinstance(error, ssl.SSLCertVerificationError):
         code = FailureCode.CERTIFICATE
     elif error.reason == _NOT_TLS:
         code = FailureCode.NOT_TLS
     else:
         code = FailureCode.HANDSHAKE
-    return Failure(code, f"connect to {place}: {tls_reason(error)}")
+    return Failure(code, f"connect to {host_port}: {tls_reason(error)}")
 
 
 def tls_reason(error: ssl.SSLError) -> str:

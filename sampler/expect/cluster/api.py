@@ -174,7 +174,7 @@ class Cluster:
         return await ask()
 
     async def _renew(self, known: int) -> bool:
-        """Renew the credentials, unless somebody did since; say whether there are other ones."""
+        """Renew the credentials, unless somebody did since; return whether there are other ones."""
         async with self._renewing:
             if self._renewals != known:
                 return True

@@ -65,11 +65,11 @@ class Access:
     origin: Origin
 
     def identity(self) -> tuple[object, ...]:
-        """Give what the server knows us by: another one is worth another try."""
+        """Return what the server knows us by: another one is worth another try."""
         return (self.configuration.api_key.get("BearerToken"), *self.certificate())
 
     def certificate(self) -> tuple[object, ...]:
-        """Give the client certificate: its file, and which version of it that is."""
+        """Return the client certificate: its file, and which version of it that is."""
         file = self.configuration.cert_file
         return (file, *_versions([file] if file else []))
 
@@ -173,7 +173,7 @@ class Kubeconfig:
         configuration.cert_file, configuration.key_file = fresh.cert_file, fresh.key_file
 
     async def _guarded(self, work: Any) -> Any:
-        """Give every way in which credentials cannot be had a remedy."""
+        """Turn every way in which credentials cannot be had into an error with a remedy."""
         from aiohttp import ClientError  # noqa: PLC0415 - as above
         from kubernetes_asyncio import config  # noqa: PLC0415 - as above
         from yaml import YAMLError  # type: ignore[import-untyped] # noqa: PLC0415 - comes with it
@@ -262,7 +262,7 @@ def _strip(configuration: Any) -> None:
 
 
 def _versions(files: Iterable[str | Path]) -> tuple[object, ...]:
-    """Tell versions of files apart, without reading them; a missing one is a version, too."""
+    """Return what tells versions of files apart unread; a missing one is a version, too."""
     found: list[object] = []
     for file in files:
         try:

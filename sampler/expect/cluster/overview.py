@@ -11,14 +11,14 @@ from sampler.base.errors import ExpectationError
 from sampler.expect.cluster.api import TIMEOUT_S, Cluster
 from sampler.expect.cluster.credentials import access
 from sampler.expect.cluster.state import changed_at, in_namespace, read, refuse_unreadable, watched
-from sampler.expect.cluster.watch import Lookout, Watch
+from sampler.expect.cluster.watch import ClusterWatcher, Watch
 from sampler.expect.lint import lint, not_expected
 from sampler.expect.rules.endpoints import SERVICE_NAME
-from sampler.expect.views import Columns, ContradictionError, columns
+from sampler.expect.views import ContradictionError, Views, compare_views
 
 if TYPE_CHECKING:
     from sampler.expect.cluster.credentials import Access
-    from sampler.expect.cluster.state import State
+    from sampler.expect.cluster.state import ClusterState
     from sampler.expect.rules.findings import Finding
     from sampler.expect.rules.model import Expectation, Question
     from sampler.expect.rules.objects import KubeObject
@@ -32,11 +32,11 @@ class Overview:
     ----------
     access : Access
         How the cluster was reached.
-    state : State
+    state : ClusterState
         What was read.
     question : Question
         With the namespace that holds.
-    view : Columns
+    views : Views
         The split, side by side; empty where it cannot be said.
     findings : tuple of Finding
         Of reading, comparing and lint.
@@ -45,14 +45,14 @@ class Overview:
     """
 
     access: Access
-    state: State
+    state: ClusterState
     question: Question
-    view: Columns
+    views: Views
     findings: tuple[Finding, ...]
     refusal: ExpectationError | None
 
     def expectation(self) -> Expectation:
-        """Give what is to be weighed: what runs.
+        """Return what is to be weighed: what runs.
 
         Raises
         ------
@@ -61,12 +61,12 @@ class Overview:
         """
         if self.refusal is not None:
             raise self.refusal
-        if self.view.observed is None:
+        if self.views.observed is None:
             raise ExpectationError("nothing was asked of the cluster", hint="give --service NAME")
-        return self.view.observed
+        return self.views.observed
 
     def address(self) -> str:
-        """Give the URL of the Service that was asked about.
+        """Return the URL of the Service that was asked about.
 
         Raises
         ------
@@ -94,7 +94,7 @@ class Overview:
         return f"{'https' if ports[0] == 443 else 'http'}://{shown}:{ports[0]}/"
 
     def watch(self, settle_s: float | None, now: datetime | None = None) -> Watch:
-        """Say how to look out for changes while the split is weighed.
+        """Return how to look out for changes while the split is weighed.
 
         Parameters
         ----------
@@ -110,11 +110,11 @@ class Overview:
         age_s = None
         if changed is not None:
             age_s = max(((now or datetime.now(UTC)) - changed).total_seconds(), 0.0)
-        watcher = Lookout(self.access, self.state, self.question, keys, expected)
+        watcher = ClusterWatcher(self.access, self.state, self.question, keys, expected)
         return Watch(watcher, settle_s, age_s, (self._remark(),))
 
     def _movers(self, expected: Expectation) -> list[KubeObject]:
-        """Give the objects whose last change moved the split: slices and pods among them."""
+        """Return the objects whose last change moved the split: slices and pods among them."""
         names = {each.name for each in expected.objects if each.kind == "Service"}
         running = self.state.running()
         slices = [
@@ -133,13 +133,13 @@ class Overview:
         ]
 
     def _remark(self) -> str:
-        """Say in one sentence what was declared, configured and running at the start."""
+        """Describe in one sentence what was declared, configured and running at the start."""
         parts = [
             f"{name} {each.split}"
             for name, each in (
-                ("declared", self.view.declared),
-                ("configured", self.view.configured),
-                ("endpoints", self.view.observed),
+                ("declared", self.views.declared),
+                ("configured", self.views.configured),
+                ("endpoints", self.views.observed),
             )
             if each is not None
         ]
@@ -177,32 +177,32 @@ async def look(
     async with Cluster(reached, timeout_s) as cluster:
         state = await read(cluster, question)
     await asyncio.sleep(0)  # lets the connections close
-    view = Columns(declared=declared)
+    views = Views(declared=declared)
     refusal: ExpectationError | None = None
     if question.service or question.route:
         try:
             refuse_unreadable(state)
-            view = columns(declared, state.configured(), state.running(), question)
-            refusal = view.contradiction()
+            views = compare_views(declared, state.configured(), state.running(), question)
+            refusal = views.contradiction()
         except ExpectationError as error:
             refusal = error
-    findings = [*state.findings, *view.findings]
-    if view.observed is not None:
-        findings += view.observed.findings
-    among = None if view.observed is None else _asked(view)
+    findings = [*state.findings, *views.findings]
+    if views.observed is not None:
+        findings += views.observed.findings
+    among = None if views.observed is None else _asked(views)
     findings += lint(state.configured(), question, among)
     if isinstance(refusal, ContradictionError):
         findings.append(refusal.finding)
     elif refusal is not None:
         findings.append(not_expected(refusal, ""))
-    return Overview(reached, state, question, view, tuple(dict.fromkeys(findings)), refusal)
+    return Overview(reached, state, question, views, tuple(dict.fromkeys(findings)), refusal)
 
 
-def _asked(view: Columns) -> list[KubeObject]:
-    """Give what lint looks at: the objects of the split, pods and slices left out."""
+def _asked(views: Views) -> list[KubeObject]:
+    """Return what lint looks at: the objects of the split, pods and slices left out."""
     found = [
         each
-        for column in (view.configured, view.observed)
+        for column in (views.configured, views.observed)
         if column is not None
         for each in column.objects
         if each.kind not in {"Pod", "EndpointSlice"}

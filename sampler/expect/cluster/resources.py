@@ -31,7 +31,7 @@ class Resource:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str) -> str:
-        """Give the path of the list in a namespace."""
+        """Return the path of the list in a namespace."""
         root = f"/apis/{self.group}" if self.group else "/api"
         return f"{root}/{self.version}/namespaces/{quote(namespace, safe='')}/{self.plural}"
 
@@ -80,7 +80,7 @@ EXTENSIONS: Mapping[str, Mapping[str, str]] = {
 
 
 def versions_of(groups: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Give the versions of each known group that a server has, the preferred one first.
+    """Return the versions of each known group that a server has, the preferred one first.
 
     Parameters
     ----------

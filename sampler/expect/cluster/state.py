@@ -1,6 +1,6 @@
 """The live objects of a cluster: read once, and kept up to date by watching.
 
-`read` lists what a question may depend on. `State` is what is known; it makes the inventory
+`read` lists what a question may depend on. `ClusterState` is what is known; it makes the inventory
 that the rules ask. Nothing here decides what a number means.
 """
 
@@ -60,7 +60,7 @@ def live_object(body: Mapping[str, Any]) -> KubeObject:
 
 
 @dataclass
-class State:
+class ClusterState:
     """What is known of a cluster.
 
     Parameters
@@ -81,11 +81,11 @@ class State:
     refused: list[ForbiddenError] = field(default_factory=list)
 
     def running(self) -> Inventory:
-        """Give the objects with the endpoints that are there."""
+        """Return the objects with the endpoints that are there."""
         return Inventory([*self._all()], has_endpoints=True)
 
     def configured(self) -> Inventory:
-        """Give the objects that people and controllers configure: without pods and slices.
+        """Return the objects that people and controllers configure: without pods and slices.
 
         What a controller owns is left out: its owner says how many there should be.
         """
@@ -103,7 +103,7 @@ class State:
             yield from objects.values()
 
     def take(self, key: Key, items: Iterable[Mapping[str, Any]], version: str) -> bool:
-        """Replace what is known of a resource; say whether anything that matters changed."""
+        """Replace what is known of a resource; return whether anything that matters changed."""
         fresh = {each.name: each for each in map(live_object, items)}
         before = self.objects.get(key, {})
         self.objects[key], self.versions[key] = fresh, version
@@ -112,7 +112,7 @@ class State:
         )
 
     def apply(self, key: Key, kind: str, body: Mapping[str, Any]) -> bool:
-        """Apply a watch event; say whether anything that matters changed."""
+        """Apply a watch event; return whether anything that matters changed."""
         each = live_object(body)
         version = (body.get("metadata") or {}).get("resourceVersion")
         if version:
@@ -128,7 +128,7 @@ class State:
 
 
 def _essence(each: KubeObject) -> dict[str, Any]:
-    """Give what of an object can move a split; pods and workloads report a lot besides."""
+    """Return the part of an object that can move a split; pods and workloads report much more."""
     body = {key: value for key, value in each.body.items() if key != "status"}
     if each.kind not in _PODS_WITHOUT_STATUS:
         body["status"] = each.body.get("status")
@@ -137,7 +137,7 @@ def _essence(each: KubeObject) -> dict[str, Any]:
     return body
 
 
-async def read(cluster: Cluster, question: Question) -> State:
+async def read(cluster: Cluster, question: Question) -> ClusterState:
     """List what a question may depend on.
 
     Parameters
@@ -149,7 +149,7 @@ async def read(cluster: Cluster, question: Question) -> State:
 
     Returns
     -------
-    State
+    ClusterState
         Where the account may not read what a split is made of, `refused` says so; the rest of
         what it may not read, or what the server does not have, is a finding or nothing.
 
@@ -158,7 +158,7 @@ async def read(cluster: Cluster, question: Question) -> State:
     ClusterError
         If the server cannot be reached or does not answer.
     """
-    state = State()
+    state = ClusterState()
     resources = [*PODS, *WORKLOADS, *CONTEXT, *await _extensions(cluster)]
     await _list_all(cluster, state, [(each, question.namespace) for each in resources], question)
     if question.route:
@@ -200,7 +200,9 @@ async def _answer(cluster: Cluster, path: str) -> dict[str, Any]:
         return {}
 
 
-async def _list_all(cluster: Cluster, state: State, keys: list[Key], question: Question) -> None:
+async def _list_all(
+    cluster: Cluster, state: ClusterState, keys: list[Key], question: Question
+) -> None:
     async def one(key: Key) -> None:
         resource, namespace = key
         try:
@@ -222,7 +224,11 @@ def _rank(keys: list[Key], key: Key) -> int:
 
 
 def _note(
-    state: State, error: ForbiddenError, resource: Resource, namespace: str, question: Question
+    state: ClusterState,
+    error: ForbiddenError,
+    resource: Resource,
+    namespace: str,
+    question: Question,
 ) -> None:
     wanted = question.route.rpartition("/")[0].lower()
     is_needed = resource in PODS or resource.kind.lower() == wanted
@@ -239,7 +245,7 @@ def _note(
     )
 
 
-def _mentioned(state: State) -> set[str]:
+def _mentioned(state: ClusterState) -> set[str]:
     """Namespaces that routes refer to."""
     found: set[str] = set()
     for (resource, _), objects in state.objects.items():
@@ -257,7 +263,7 @@ def _mentioned(state: State) -> set[str]:
 
 
 def _namespaces(node: Mapping[str, Any]) -> Iterator[str]:
-    """Give the namespaces that one mapping of a route's spec names, as field or in a host."""
+    """Return the namespaces that one mapping of a route's spec names, as field or in a host."""
     namespace, host = node.get("namespace"), node.get("host")
     if isinstance(namespace, str) and isinstance(node.get("name"), str):
         yield namespace
@@ -267,12 +273,12 @@ def _namespaces(node: Mapping[str, Any]) -> Iterator[str]:
             yield parts[1]
 
 
-def watched(state: State, question: Question, kinds: Iterable[str]) -> list[Key]:
-    """Give what has to be watched while a split is weighed.
+def watched(state: ClusterState, question: Question, kinds: Iterable[str]) -> list[Key]:
+    """Return what has to be watched while a split is weighed.
 
     Parameters
     ----------
-    state : State
+    state : ClusterState
         What was read.
     question : Question
     kinds : iterable of str
@@ -289,7 +295,7 @@ def watched(state: State, question: Question, kinds: Iterable[str]) -> list[Key]
 
 
 def changed_at(objects: Iterable[KubeObject]) -> datetime | None:
-    """Say when something that moves a split was last changed, as far as objects tell.
+    """Return when something that moves a split was last changed, as far as objects tell.
 
     Slices say when the change that they follow was made; pods, when they became ready; all
     objects, when somebody last wrote to them (status left out).
@@ -321,7 +327,7 @@ def _moment(text: str) -> datetime | None:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def refuse_unreadable(state: State) -> None:
+def refuse_unreadable(state: ClusterState) -> None:
     """Refuse to go on without what a split is made of.
 
     Raises
@@ -335,5 +341,5 @@ def refuse_unreadable(state: State) -> None:
 
 
 def in_namespace(question: Question, namespace: str) -> Question:
-    """Give the question with the namespace of the context, where none was asked for."""
+    """Return the question with the namespace of the context, where none was asked for."""
     return question if question.namespace else replace(question, namespace=namespace)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from sampler.base.clock import run_clock
 from sampler.base.errors import ExpectationError, WeighbridgeError
 from sampler.expect.cluster.api import AbsentError, Cluster, GoneError
-from sampler.expect.views import columns, described, identities
+from sampler.expect.views import compare_views, describe_change, endpoint_identities
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from sampler.base.clock import Clock
     from sampler.expect.cluster.api import Events
     from sampler.expect.cluster.credentials import Access
-    from sampler.expect.cluster.state import Key, State
+    from sampler.expect.cluster.state import ClusterState, Key
     from sampler.expect.rules.model import Expectation, Question
 
 GRACE_S = 0.2
 """How long objects may contradict each other before that is reported [s]: they arrive in
 separate streams."""
-PATIENCE_S = 1.0
+REOPENED_WITHIN_S = 1.0
 """A stream that ended may take so long to be open again; then what should be is not known [s].
 Credentials that are renewed meanwhile take longer now and then."""
 _RETRY_S = (0.1, 0.5, 1.0, 2.0)
@@ -33,7 +33,7 @@ _RETRY_S = (0.1, 0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ExpectationChange:
     """A change of what should be.
 
     Parameters
@@ -55,7 +55,7 @@ class Change:
 
 
 class Watcher(Protocol):
-    """What a run asks for changes: an asynchronous context."""
+    """What a run asks for changes of its expectation: an asynchronous context."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -66,8 +66,8 @@ class Watcher(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
-    def changes(self) -> list[Change]:
-        """Give the changes since the last call, in the order of time."""
+    def changes(self) -> list[ExpectationChange]:
+        """Return the changes since the last call, in the order of time."""
         ...
 
 
@@ -93,14 +93,14 @@ class Watch:
     remarks: tuple[str, ...] = ()
 
 
-class Lookout:
-    """Keeps a `State` up to date by watching, each resource with a stream of its own.
+class ClusterWatcher:
+    """Keeps a `ClusterState` up to date by watching, each resource with a stream of its own.
 
     Parameters
     ----------
     access : Access
         Server and credentials.
-    state : State
+    state : ClusterState
         What was read; kept up to date from here on.
     question : Question
     keys : list of Key
@@ -119,7 +119,7 @@ class Lookout:
     def __init__(
         self,
         access: Access,
-        state: State,
+        state: ClusterState,
         question: Question,
         keys: list[Key],
         expectation: Expectation,
@@ -132,7 +132,7 @@ class Lookout:
         self._clock = clock
         self._known: Expectation | None = expectation
         self._last = expectation
-        self._pods = identities(state.running(), expectation.objects)
+        self._pods = endpoint_identities(state.running(), expectation.objects)
         self._blind: dict[Key, str] = {}
         self._why = ""
         self._touched_ns: int | None = None
@@ -172,8 +172,8 @@ class Lookout:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._stack.__aexit__(kind, error, trace)
 
-    def changes(self) -> list[Change]:
-        """Give the change since the last call, if what should be is another now."""
+    def changes(self) -> list[ExpectationChange]:
+        """Return the change since the last call, if what should be is another now."""
         for task in self._tasks:
             if task.done() and not task.cancelled() and task.exception() is not None:
                 task.result()  # a bug must not look like a quiet cluster
@@ -188,15 +188,17 @@ class Lookout:
         replaced, self._pods = pods != self._pods, pods
         if expectation is None:
             is_news, self._why = before is not None or why != self._why, why
-            return [Change(at_ns, None, is_of_endpoints=True, text=why)] if is_news else []
+            return (
+                [ExpectationChange(at_ns, None, is_of_endpoints=True, text=why)] if is_news else []
+            )
         self._why = ""
         if before is not None and not replaced and before.split == expectation.split:
             return []
-        is_of_endpoints, text = described(self._last, expectation)
+        is_of_endpoints, text = describe_change(self._last, expectation)
         self._last = expectation
         if before is None:
             text = f"what should be is known again: {text}"
-        return [Change(at_ns, expectation, is_of_endpoints, text)]
+        return [ExpectationChange(at_ns, expectation, is_of_endpoints, text)]
 
     def _look(self) -> tuple[Expectation | None, frozenset[str], str]:
         """Read what should be from what is known now, or say why that cannot be done."""
@@ -204,13 +206,13 @@ class Lookout:
             return None, self._pods, next(iter(self._blind.values()))
         running = self._state.running()
         try:
-            view = columns(None, self._state.configured(), running, self._question)
+            views = compare_views(None, self._state.configured(), running, self._question)
         except ExpectationError as error:
             return None, self._pods, str(error)
-        contradiction = view.contradiction()
-        if contradiction is not None or view.observed is None:
+        contradiction = views.contradiction()
+        if contradiction is not None or views.observed is None:
             return None, self._pods, str(contradiction)
-        return view.observed, identities(running, view.observed.objects), ""
+        return views.observed, endpoint_identities(running, views.observed.objects), ""
 
     def _touch(self) -> None:
         if self._touched_ns is None:
@@ -222,8 +224,8 @@ class Lookout:
 
     async def _open(self, key: Key) -> None:
         """Open the stream of one resource, and list it first if what is known is too old."""
-        why = f"for {PATIENCE_S:g} s no watch could be opened"
-        late = asyncio.get_running_loop().call_later(PATIENCE_S, self._lose, key, why)
+        why = f"for {REOPENED_WITHIN_S:g} s no watch could be opened"
+        late = asyncio.get_running_loop().call_later(REOPENED_WITHIN_S, self._lose, key, why)
         try:
             try:
                 self._streams[key] = await self._cluster.watch(*key, self._state.versions[key])

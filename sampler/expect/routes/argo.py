@@ -29,7 +29,7 @@ _ALL = 100
 
 
 def behind_rollout(rollout: KubeObject, inventory: Inventory, question: Question) -> Mixture:
-    """Give the split of a Rollout at a step.
+    """Return the split of a Rollout at a step.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def _only(label: str) -> Mixture:
 
 
 def _weight(rollout: KubeObject, question: Question) -> tuple[int, int, Node, str]:
-    """Give the canary's weight, the total, where the weight stands and what it is called."""
+    """Return the canary's weight, the total, where the weight stands and what it is called."""
     canary, status = rollout["spec"]["strategy"]["canary"], rollout["status"]
     total = canary["trafficRouting"]["maxTrafficWeight"].count(_ALL) or _ALL
     node = status["canary"]["weights"]["canary"]["weight"]
@@ -91,7 +91,7 @@ def _weight(rollout: KubeObject, question: Question) -> tuple[int, int, Node, st
 
 
 def step_weight(canary: Node, step: int, total: int = _ALL) -> tuple[int, Node]:
-    """Give the weight while a step is the current one, and where it stands.
+    """Return the weight while a step is the current one, and where it stands.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def _stable_label(rollout: KubeObject, inventory: Inventory, question: Question,
 def canary_pods(
     replicas: int, weight: int, max_surge: int, total_weight: int = _ALL
 ) -> tuple[int, int]:
-    """Give the pods of the canary, and of both, that come closest to a weight.
+    """Return the pods of the canary, and of both, that come closest to a weight.
 
     Without a traffic router the weight can only be made of pods.
 
@@ -192,7 +192,7 @@ def canary_pods(
 
 
 def _unachievable(rollout: KubeObject, weight: int, number: Node) -> list[Finding]:
-    """Say which share pods can make, where it is not the declared one."""
+    """Find a weight that pods alone cannot make, and the share that they can make."""
     replicas = rollout["spec"]["replicas"].count(1)
     canary, pods = canary_pods(replicas, weight, max_surge(rollout))
     if not pods or Fraction(canary, pods) == Fraction(weight, _ALL):
@@ -228,7 +228,7 @@ def unachievable_steps(rollout: KubeObject) -> list[Finding]:
 
 
 def max_surge(rollout: KubeObject) -> int:
-    """Give the pods that a Rollout may add, by default a quarter, rounded up."""
+    """Return the pods that a Rollout may add, by default a quarter, rounded up."""
     node = rollout["spec"]["strategy"]["canary"]["maxSurge"]
     replicas = rollout["spec"]["replicas"].count(1)
     if isinstance(node.value, str):

@@ -28,7 +28,7 @@ _ALL = 100
 
 
 def behind_canary(canary: KubeObject, inventory: Inventory, question: Question) -> Mixture:
-    """Give the split that a Canary says is in force.
+    """Return the split that a Canary says is in force.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def _weight(canary: KubeObject, question: Question) -> tuple[int, Node, str]:
 
 
 def step_weight(canary: KubeObject, step: int) -> tuple[int, Node]:
-    """Give the weight after a number of raises, and where it stands.
+    """Return the weight after a number of raises, and where it stands.
 
     Raises
     ------

@@ -32,7 +32,7 @@ _Rank = tuple[int, int, int]
 
 
 def behind_route(route: KubeObject, inventory: Inventory, question: Question) -> Mixture:
-    """Give what stands behind an HTTPRoute or GRPCRoute.
+    """Return what stands behind an HTTPRoute or GRPCRoute.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def _host(route: KubeObject, question: Question) -> list[Finding]:
 
 
 def _status(route: KubeObject) -> list[Finding]:
-    """Say which gateway did not accept the route, or has not seen its present form."""
+    """Find the gateway that did not accept the route, or has not seen its present form."""
     generation = route["metadata"]["generation"].integer(0)
     findings = []
     for parent in route["status"]["parents"]:

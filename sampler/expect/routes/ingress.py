@@ -44,7 +44,7 @@ def is_canary(ingress: KubeObject) -> bool:
 
 
 def behind_ingress(ingress: KubeObject, inventory: Inventory, question: Question) -> Mixture:
-    """Give what stands behind a main Ingress, or behind the one that a canary belongs to.
+    """Return what stands behind a main Ingress, or behind the one that a canary belongs to.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def _prefix(ingress: KubeObject) -> str | None:
 
 
 def _weight(canary: KubeObject) -> tuple[int, int, Node, list[Finding]]:
-    """Give weight and total in force, where the weight stands, and what is odd about them."""
+    """Return weight and total in force, where the weight stands, and what is odd about them."""
     prefix = _prefix(canary)
     annotations = canary["metadata"]["annotations"]
     findings = []
@@ -248,7 +248,7 @@ def _strays(main: KubeObject, inventory: Inventory) -> list[Finding]:
 
 
 def stray(canary: KubeObject) -> Finding:
-    """Say that a canary Ingress belongs to no main one, and has no effect."""
+    """Return the finding that a canary Ingress belongs to no main one, and has no effect."""
     return Finding(
         FindingCode.HOST_MISMATCH,
         f"{canary} has no main Ingress with the same host and path: it has no effect",

@@ -30,7 +30,7 @@ GROUP = "networking.istio.io"
 
 
 def behind_virtual_service(route: KubeObject, inventory: Inventory, question: Question) -> Mixture:
-    """Give what stands behind a VirtualService.
+    """Return what stands behind a VirtualService.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def _subset(node: Node, name: str, namespace: str, inventory: Inventory) -> dict
 
 
 def service_of_host(host: str, namespace: str) -> tuple[str, str]:
-    """Give name and namespace of the Service that a host stands for.
+    """Return name and namespace of the Service that a host stands for.
 
     Examples
     --------

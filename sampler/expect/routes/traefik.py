@@ -37,7 +37,7 @@ _Trail = tuple["KubeObject", ...]
 def behind_traefik_service(
     service: KubeObject, inventory: Inventory, question: Question, trail: _Trail = ()
 ) -> Mixture:
-    """Give what stands behind a TraefikService.
+    """Return what stands behind a TraefikService.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def behind_traefik_service(
 
 
 def behind_ingress_route(route: KubeObject, inventory: Inventory, question: Question) -> Mixture:
-    """Give what stands behind an IngressRoute.
+    """Return what stands behind an IngressRoute.
 
     Raises
     ------

@@ -127,7 +127,7 @@ def service_mixture(
     *,
     is_used: bool = True,
 ) -> Mixture:
-    """Give what stands behind a Service that a route refers to.
+    """Return what stands behind a Service that a route refers to.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def service_mixture(
 
 
 def missing_backend(name: str, reference: Node) -> Finding:
-    """Say that a backend without traffic was not found."""
+    """Return the finding that a backend without traffic was not found."""
     return Finding(
         FindingCode.BACKEND_MISSING,
         f"{reference.owner} names {name}, which was not found; it has weight 0",

@@ -62,7 +62,7 @@ class Endpoint:
 
 
 def endpoints_of(service: KubeObject, inventory: Inventory) -> list[Endpoint]:
-    """Give the endpoints of a Service, of one address family, each once."""
+    """Return the endpoints of a Service, of one address family, each once."""
     slices = [
         each
         for each in inventory.of("EndpointSlice")
@@ -104,7 +104,7 @@ def _endpoint(node: Node) -> Endpoint:
 def eligible(
     endpoints: Sequence[Endpoint], *, is_local: bool, node: str, zone: str
 ) -> list[Endpoint]:
-    """Give the endpoints that kube-proxy on one node sends connections to.
+    """Return the endpoints that kube-proxy on one node sends connections to.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def eligible(
 
 
 def _leaving(endpoints: Iterable[Endpoint]) -> list[Endpoint]:
-    """Give those that still serve while they terminate: better than none."""
+    """Return those that still serve while they terminate: better than none."""
     return [each for each in endpoints if each.is_serving and each.is_terminating]
 
 
@@ -147,7 +147,7 @@ def behind_endpoints(
     question: Question,
     labels: Mapping[str, str] | None = None,
 ) -> Mixture:
-    """Give the endpoints by label that get the traffic of a Service.
+    """Return the endpoints by label that get the traffic of a Service.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def _declared(
 def _chosen(
     service: KubeObject, endpoints: list[Endpoint], inventory: Inventory, question: Question
 ) -> list[Endpoint]:
-    """Give what kube-proxy at the client's place uses, if that is known or does not matter."""
+    """Return what kube-proxy at the client's place uses, if that is known or does not matter."""
     if question.route:
         # A gateway reads the endpoints itself; kube-proxy's policies and hints are not its own.
         return eligible(
@@ -280,7 +280,7 @@ def _alike(
     question: Question,
     why: str,
 ) -> list[Endpoint]:
-    """Give all endpoints if every place sees the same split of them; else it must be named."""
+    """Return all endpoints if every place sees the same split of them; else it must be named."""
     shares = {
         place: _shares(chosen, service, inventory, question) for place, chosen in views.items()
     }

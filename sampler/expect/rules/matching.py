@@ -39,7 +39,7 @@ def under_prefix(prefix: str, path: str) -> bool:
 
 
 def wrong_host(route: KubeObject, hosts: Node, wanted: Sequence[str], host: str) -> Finding:
-    """Say that a route is not about the host that is asked."""
+    """Return the finding that a route is not about the host that is asked."""
     return Finding(
         FindingCode.HOST_MISMATCH,
         f"{route} is for {', '.join(wanted)}, and {host} is asked: the route does not apply",
@@ -49,7 +49,7 @@ def wrong_host(route: KubeObject, hosts: Node, wanted: Sequence[str], host: str)
 
 
 def only_rule(route: KubeObject, rules: Sequence[Node]) -> Node:
-    """Give the only rule of a route whose path nobody said.
+    """Return the only rule of a route whose path nobody said.
 
     Raises
     ------

@@ -128,21 +128,21 @@ class Node:
         return "".join(parts).removeprefix(".")
 
     def mapping(self) -> Mapping[str, Any]:
-        """Give the value as a mapping; an empty one if it is absent."""
+        """Return the value as a mapping; an empty one if it is absent."""
         mapping: Mapping[str, Any] = self._of(Mapping, "a mapping", {})
         return mapping
 
     def text(self, default: str | None = None) -> str:
-        """Give the value as text; without a default, it must be there."""
+        """Return the value as text; without a default, it must be there."""
         text: str = self._of(str, "text", default)
         return str(text)
 
     def texts(self) -> dict[str, str]:
-        """Give a mapping of text to text, such as labels."""
+        """Return a mapping of text to text, such as labels."""
         return {str(key): self[key].text() for key in self.mapping()}
 
     def integer(self, default: int | None = None) -> int:
-        """Give the value as an integer; without a default, it must be there.
+        """Return the value as an integer; without a default, it must be there.
 
         Raises
         ------
@@ -155,7 +155,7 @@ class Node:
         return int(number)
 
     def count(self, default: int | None = None) -> int:
-        """Give the value as an integer that is not negative."""
+        """Return the value as an integer that is not negative."""
         number = self.integer(default)
         if number < 0:
             self._refuse("an integer >= 0")

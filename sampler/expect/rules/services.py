@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def behind_service(service: KubeObject, inventory: Inventory, question: Question) -> Mixture:
-    """Give the pods, or the endpoints, by label that a Service sends traffic to.
+    """Return the pods, or the endpoints, by label that a Service sends traffic to.
 
     Raises
     ------
@@ -28,7 +28,7 @@ def behind_service(service: KubeObject, inventory: Inventory, question: Question
 def behind_subset(
     service: KubeObject, labels: Mapping[str, str], inventory: Inventory, question: Question
 ) -> Mixture:
-    """Give those of them whose pods carry more labels.
+    """Return those of them whose pods carry more labels.
 
     Raises
     ------

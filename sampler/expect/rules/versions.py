@@ -70,7 +70,7 @@ class VersionRule:
         return cls(VersionFrom.NAMES, names=parse_pairs(text, "--version-from", _GRAMMAR))
 
     def of_template(self, template: Node, owner_name: str) -> str | None:
-        """Give the version of a pod template, or None if it names none.
+        """Return the version of a pod template, or None if it names none.
 
         Parameters
         ----------
@@ -94,12 +94,12 @@ class VersionRule:
         return next(named, None) or image_tag(template)
 
     def of_name(self, name: str) -> str | None:
-        """Give the version that a name was given on the command line, if any."""
+        """Return the version that a name was given on the command line, if any."""
         return self.names.get(name)
 
 
 def image_tag(template: Node) -> str | None:
-    """Give the tag of the default container's image; None for a digest, or no tag at all."""
+    """Return the tag of the default container's image; None for a digest, or no tag at all."""
     containers = list(template["spec"]["containers"])
     wanted = template["metadata"]["annotations"].texts().get(_DEFAULT_CONTAINER)
     for container in containers:
@@ -109,7 +109,7 @@ def image_tag(template: Node) -> str | None:
 
 
 def tag_of(image: str) -> str | None:
-    """Give the tag of an image's name.
+    """Return the tag of an image's name.
 
     Examples
     --------

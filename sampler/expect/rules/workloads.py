@@ -47,7 +47,7 @@ class Workload:
 
 @lru_cache(maxsize=1)
 def workloads(inventory: Inventory) -> tuple[Workload, ...]:
-    """Give everything that declares pods; what another object scales is left out."""
+    """Return everything that declares pods; what another object scales is left out."""
     return tuple(
         workload(owner, inventory)
         for owner in inventory.of(*WORKLOADS)
@@ -86,7 +86,7 @@ def workload(owner: KubeObject, inventory: Inventory) -> Workload:
 
 
 def template_of(owner: KubeObject, inventory: Inventory) -> Node:
-    """Give the pod template; a Rollout may borrow a Deployment's.
+    """Return the pod template; a Rollout may borrow a Deployment's.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def template_of(owner: KubeObject, inventory: Inventory) -> Node:
 
 
 def behind_service(service: KubeObject, inventory: Inventory, question: Question) -> Mixture:
-    """Give the pods by label that a Service selects.
+    """Return the pods by label that a Service selects.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def behind_selector(
     inventory: Inventory,
     question: Question,
 ) -> Mixture:
-    """Give the pods by label that a selector selects in a Service's namespace.
+    """Return the pods by label that a selector selects in a Service's namespace.
 
     Raises
     ------
@@ -207,7 +207,7 @@ def label_of(
     also: str = "",
     owner_name: str = "",
 ) -> str:
-    """Give the label with which the pods of a template answer.
+    """Return the label with which the pods of a template answer.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ from analysis.weighing.history import History, Part, Stretch, alike
 from analysis.weighing.watched import Watched
 from sampler.base.clock import NS_PER_S
 from sampler.base.errors import UsageError
-from sampler.expect.cluster.watch import Change
+from sampler.expect.cluster.watch import ExpectationChange
 from sampler.expect.rules.model import Expectation
 from sampler.store.expectation_history import read_history
 
@@ -75,7 +75,7 @@ def some_changes(rng):
         split = None if rng.random() < 0.2 else SPLITS[rng.integers(len(SPLITS))]
         source = Source("Service", "app", f"slice at {at_s:.1f}")
         expectation = None if split is None else Expectation(split, source)
-        changes.append(Change(round(at_s * NS_PER_S), expectation, True, "changed"))
+        changes.append(ExpectationChange(round(at_s * NS_PER_S), expectation, True, "changed"))
     return changes
 
 
@@ -129,7 +129,7 @@ def test_what_is_judged_now_has_no_end_until_the_run_is_over():
 
 
 def test_while_nothing_is_judged_no_part_is_open():
-    change = Change(0, None, True, "no endpoint is ready")
+    change = ExpectationChange(0, None, True, "no endpoint is ready")
     live = Watched(NINE, Policy(), 0, Source())
     live.notice([change], 0)
     live.weigh(Batch.of_labels(["v1"] * 10))

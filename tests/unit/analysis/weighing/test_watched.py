@@ -18,7 +18,7 @@ from analysis.weighing.watched import (
     Watched,
 )
 from sampler.base.clock import NS_PER_S
-from sampler.expect.cluster.watch import Change
+from sampler.expect.cluster.watch import ExpectationChange
 from sampler.expect.rules.model import Expectation
 
 RATE = 100
@@ -38,7 +38,7 @@ class News:
 
 def change(at_s, split, text="changed"):
     expectation = None if split is None else Expectation(split, Source("Service", "app", "slice"))
-    return Change(round(at_s * NS_PER_S), expectation, True, text)
+    return ExpectationChange(round(at_s * NS_PER_S), expectation, True, text)
 
 
 def begin(split=NINE, settle_s=0.5, policy=None, **more):

@@ -11,7 +11,7 @@ from analysis import ABSENT, Outcome
 from analysis.data.batch import COLUMNS
 from sampler.exchange.failure import Failure, FailureCode
 from sampler.exchange.record import MAX_FAILURES, Recorder
-from sampler.labels.names import Dictionary
+from sampler.labels.names import NameCodes
 
 LABELS = ("v1", "v2", "v3")
 
@@ -146,7 +146,7 @@ class _Lives:
 
 
 def test_the_planned_length_of_its_connection_stands_with_each_sample(recorder):
-    recorder.lives = _Lives()
+    recorder.planned = _Lives()
     for index in range(4):
         _record(recorder, index)
 
@@ -167,10 +167,10 @@ def test_a_connection_that_was_cut_is_closed_with_the_exchange_that_it_ended_wit
 
 
 def _recorder():
-    labels = Dictionary()
+    labels = NameCodes()
     for name in LABELS:
         labels.code(name)
-    return Recorder(labels, Dictionary(), worker=3)
+    return Recorder(labels, NameCodes(), worker=3)
 
 
 def _row(index):

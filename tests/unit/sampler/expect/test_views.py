@@ -7,7 +7,7 @@ import pytest
 from analysis import Split
 from analysis.data.report import Source
 from sampler.expect.rules.model import Expectation, Number, Quantity
-from sampler.expect.views import Columns, described
+from sampler.expect.views import Views, describe_change
 
 SOURCE = Source("Service", "shop", "generation 1")
 
@@ -24,7 +24,7 @@ def expectation(quantity, what="in any words", **counts):
 def test_endpoints_that_come_and_go_are_told_by_label(quantity):
     before, after = expectation(quantity, v1=9, v2=1), expectation(quantity, v1=9, v2=2)
 
-    assert described(before, after) == (
+    assert describe_change(before, after) == (
         True,
         "ready endpoints changed: v2 1 → 2; the split is v1=9,v2=2",
     )
@@ -35,21 +35,21 @@ def test_another_weight_is_no_change_of_endpoints():
     before = expectation(Quantity.WEIGHT, words, v1=9, v2=1)
     after = expectation(Quantity.WEIGHT, words, v1=8, v2=2)
 
-    assert described(before, after) == (False, "weights changed: v1=9,v2=1 → v1=8,v2=2")
+    assert describe_change(before, after) == (False, "weights changed: v1=9,v2=1 → v1=8,v2=2")
 
 
 def test_pods_of_the_same_number_were_replaced():
     both = expectation(Quantity.READY_ENDPOINTS, v1=9, v2=1)
 
-    assert described(both, both) == (True, "pods were replaced; the split stays v1=9,v2=1")
+    assert describe_change(both, both) == (True, "pods were replaced; the split stays v1=9,v2=1")
 
 
 def test_what_is_declared_and_configured_otherwise_is_a_contradiction():
     declared = expectation(Quantity.REPLICAS, v1=9, v2=1)
     configured = expectation(Quantity.REPLICAS, v1=8, v2=2)
 
-    contradiction = Columns(declared, configured, configured).contradiction()
+    contradiction = Views(declared, configured, configured).contradiction()
 
     assert contradiction is not None
     assert "declared is v1=9,v2=1" in str(contradiction)
-    assert Columns(declared, declared, declared).contradiction() is None
+    assert Views(declared, declared, declared).contradiction() is None

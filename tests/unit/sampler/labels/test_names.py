@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sampler.labels.names import MAX_NAME_LENGTH, MAX_NAMES, OTHER, Dictionary
+from sampler.labels.names import MAX_NAME_LENGTH, MAX_NAMES, OTHER, NameCodes
 
 
 def test_names_beyond_the_limit_share_one_code():
-    names = Dictionary()
+    names = NameCodes()
 
     codes = [names.code(f"v{number}") for number in range(MAX_NAMES + 5)]
 
@@ -18,7 +18,7 @@ def test_names_beyond_the_limit_share_one_code():
 
 
 def test_a_long_name_is_cut():
-    names = Dictionary()
+    names = NameCodes()
 
     names.code("x" * 10_000)
 

@@ -16,7 +16,7 @@ from sampler.base.errors import SamplingError, UsageError
 from sampler.exchange.transport import addresses as module
 from sampler.exchange.transport.addresses import AddressBook
 from sampler.plan.load import Limits, Load
-from sampler.plan.pins import Pin
+from sampler.plan.pinned_hosts import PinnedHost
 from sampler.plan.run import RunPlan
 from sampler.plan.target import Target
 from sampler.run.gate import Weighing
@@ -184,7 +184,7 @@ def test_nothing_is_looked_up_again_where_that_makes_no_sense(names, url, load):
 
 def test_a_pin_takes_the_place_of_every_look_up(monkeypatch):
     monkeypatch.setattr(module, "resolve", None)  # would fail if it were called
-    pins = (Pin.parse("shop:80:10.0.0.7,fd00::7"), Pin.parse("other:80:10.0.0.9"))
+    pins = (PinnedHost.parse("shop:80:10.0.0.7,fd00::7"), PinnedHost.parse("other:80:10.0.0.9"))
 
     async def main():
         book = make_book(pins=pins)
@@ -196,7 +196,7 @@ def test_a_pin_takes_the_place_of_every_look_up(monkeypatch):
 
 def test_a_pin_for_nobody_is_refused():
     with pytest.raises(UsageError, match="gives no address for shop:80"):
-        make_book(pins=(Pin.parse("shop:81:10.0.0.1"),))
+        make_book(pins=(PinnedHost.parse("shop:81:10.0.0.1"),))
 
 
 def test_the_report_says_that_a_name_was_lost():
@@ -228,7 +228,7 @@ def test_what_cannot_be_a_name_is_a_name_that_cannot_be_resolved(host):
 
 
 def test_a_pin_to_a_zone_that_is_not_here_says_so():
-    book = make_book(pins=(Pin.parse("shop:80:fe80::1%nowhere"),))
+    book = make_book(pins=(PinnedHost.parse("shop:80:fe80::1%nowhere"),))
 
     with pytest.raises(SamplingError, match="nowhere"):
         asyncio.run(book.open(0))

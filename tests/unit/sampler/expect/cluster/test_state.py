@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 from sampler.expect.cluster.resources import PODS, Resource
-from sampler.expect.cluster.state import State, changed_at, live_object, watched
+from sampler.expect.cluster.state import ClusterState, changed_at, live_object, watched
 from sampler.expect.resolve import expect
 from sampler.expect.rules.model import Question
 from sampler.expect.rules.versions import VersionRule
-from sampler.expect.views import columns
+from sampler.expect.views import compare_views
 from tests.clusters import (
     PLURALS,
     canary,
@@ -31,7 +31,7 @@ def resource(kind):
 
 
 def state_of(bodies):
-    state = State()
+    state = ClusterState()
     for body in bodies:
         key = (resource(body["kind"]), body["metadata"]["namespace"])
         known = [each.body for each in state.objects.get(key, {}).values()]
@@ -42,7 +42,7 @@ def state_of(bodies):
 def view(bodies, **question):
     state = state_of(bodies)
     asked = Question(namespace="shop", **question)
-    return columns(None, state.configured(), state.running(), asked)
+    return compare_views(None, state.configured(), state.running(), asked)
 
 
 def weights(expectation):

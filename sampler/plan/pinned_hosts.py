@@ -13,7 +13,7 @@ _PIN = re.compile(r"(?P<host>[^:\[\]+]+):(?P<port>\d{1,5}):(?P<addresses>.+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Pin:
+class PinnedHost:
     """What a host and port resolve to, without a look-up.
 
     Parameters
@@ -31,7 +31,7 @@ class Pin:
     addresses: tuple[str, ...]
 
     @classmethod
-    def parse(cls, text: str) -> Pin:
+    def parse(cls, text: str) -> PinnedHost:
         """Read ``HOST:PORT:ADDRESS[,ADDRESS]…``; IPv6 addresses with or without brackets.
 
         Raises

@@ -5,22 +5,25 @@ from __future__ import annotations
 import pytest
 
 from sampler.base.errors import UsageError
-from sampler.plan.pins import Pin
+from sampler.plan.pinned_hosts import PinnedHost
 
 
 @pytest.mark.parametrize(
     ("text", "pin"),
     [
-        ("shop:80:10.0.0.1", Pin("shop", 80, ("10.0.0.1",))),
-        ("Shop.Example:443:10.0.0.1,10.0.0.2", Pin("shop.example", 443, ("10.0.0.1", "10.0.0.2"))),
-        ("shop:80:[::1]", Pin("shop", 80, ("::1",))),
-        ("shop:80:::1", Pin("shop", 80, ("::1",))),
-        ("shop:80:[fd00::1],10.0.0.1", Pin("shop", 80, ("fd00::1", "10.0.0.1"))),
-        ("*:8080:127.0.0.1", Pin("*", 8080, ("127.0.0.1",))),
+        ("shop:80:10.0.0.1", PinnedHost("shop", 80, ("10.0.0.1",))),
+        (
+            "Shop.Example:443:10.0.0.1,10.0.0.2",
+            PinnedHost("shop.example", 443, ("10.0.0.1", "10.0.0.2")),
+        ),
+        ("shop:80:[::1]", PinnedHost("shop", 80, ("::1",))),
+        ("shop:80:::1", PinnedHost("shop", 80, ("::1",))),
+        ("shop:80:[fd00::1],10.0.0.1", PinnedHost("shop", 80, ("fd00::1", "10.0.0.1"))),
+        ("*:8080:127.0.0.1", PinnedHost("*", 8080, ("127.0.0.1",))),
     ],
 )
 def test_the_grammar_is_that_of_curl(text, pin):
-    assert Pin.parse(text) == pin
+    assert PinnedHost.parse(text) == pin
 
 
 @pytest.mark.parametrize(
@@ -39,7 +42,7 @@ def test_the_grammar_is_that_of_curl(text, pin):
 )
 def test_what_is_not_in_the_grammar_is_refused(text, reason):
     with pytest.raises(UsageError, match=reason):
-        Pin.parse(text)
+        PinnedHost.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +50,8 @@ def test_what_is_not_in_the_grammar_is_refused(text, reason):
     [("shop", 80, True), ("SHOP", 80, True), ("shop", 81, False), ("other", 80, False)],
 )
 def test_a_pin_is_for_its_own_host_and_port(host, port, expected):
-    assert Pin.parse("shop:80:10.0.0.1").matches(host, port) is expected
+    assert PinnedHost.parse("shop:80:10.0.0.1").matches(host, port) is expected
 
 
 def test_a_star_is_for_any_host():
-    assert Pin.parse("*:80:10.0.0.1").matches("other", 80)
+    assert PinnedHost.parse("*:80:10.0.0.1").matches("other", 80)
