@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sampler.labels.names import NameCodes
 
 _STRIDE = 10
+_OK = int(Outcome.OK)  # an int is combined with the status faster than a member is
 
 
 class Remotes(Protocol):
@@ -140,7 +141,7 @@ class Recorder:
         Parameters are the columns of `Batch`; `failure` is what the exchange came to if its
         outcome is not OK, and the first few are kept.
         """
-        outcome = Outcome.OK if failure is None else failure.outcome
+        outcome = _OK if failure is None else failure.outcome
         self.take(
             (
                 index,
@@ -156,7 +157,7 @@ class Recorder:
             )
         )
         if failure is not None:
-            kept = self.failures.setdefault(outcome, [])
+            kept = self.failures.setdefault(failure.outcome, [])
             if len(kept) < MAX_FAILURES and failure not in kept:
                 kept.append(failure)
 
