@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from analysis.render import grid
+from analysis.render.grid import Grid, Tone
 from analysis.render.html import render_page
-from analysis.render.markdown import LARGEST, code, escape
-from analysis.render.printable import cells, name_of, pad, sentence, visible, wrap
+from analysis.render.markdown import LARGEST, escape, in_markdown
+from analysis.render.printable import name_of, pad, sentence, visible, wrap
 from analysis.review.comparison import QUANTILES
 from analysis.text import rounding
 
@@ -35,43 +36,23 @@ NAMES = ("A", "B")
 
 _GUTTER = 6
 _LABEL_ROOM = 32
+_TONES = {True: Tone.OPEN, False: Tone.PLAIN}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table in words, ready to show, but not escaped for any markup.
-
-    Parameters
-    ----------
-    title, caption : str
-    head : tuple of str
-        The first column names the row.
-    rows : list of tuple of str
-    hidden : int
-        Rows that are left out.
-    """
-
-    title: str
-    caption: str
-    head: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-    hidden: int = 0
-
-
 def headline(comparison: Comparison) -> str:
-    """Say in one sentence which labels differ, the greatest difference first."""
+    """Return in one sentence which labels differ, the greatest difference first."""
     proven = sorted(
         (each for each in comparison.shares if each.is_proven),
         key=lambda each: -abs(each.difference),
     )
     measured = [each for each in comparison.shares if each.interval is not None]
     if not measured:
-        return "No interval of a difference holds: the notes say why"
+        return "The differences have no valid intervals: the notes say why"
     if not proven:
         widest = max(measured, key=lambda each: abs(each.difference))
         return (
-            f"No share is proven to differ; the greatest difference is that of "
+            f"No share is proven to differ; the largest difference is that of "
             f"{name_of(widest.label, 24)}: {_difference(widest)}"
         )
     told = [f"{name_of(each.label, 24)} by {_difference(each)}" for each in proven[:3]]
@@ -98,22 +79,21 @@ def to_comparison_text(comparison: Comparison, *, colour: bool = False, width: i
     width : int, default 100
         Cells of a line, at least 40; tables are not cut for it.
     """
+    return grid.plain(comparison_parts(comparison, colour=colour, width=width))
+
+
+def comparison_parts(
+    comparison: Comparison, *, colour: bool = False, width: int = 100
+) -> Iterator[str | Grid]:
+    """Yield the paragraphs and tables of a comparison; parameters as for `to_comparison_text`."""
     room = max(width, 40)
     bold, end = ("\x1b[1m", "\x1b[0m") if colour else ("", "")
-    parts = [
-        [
-            f"{bold}COMPARED{end}  {line}" if not number else f"{' ' * _GUTTER}{line}"
-            for number, line in enumerate(wrap(headline(comparison), room - _GUTTER, taken=4))
-        ]
-    ]
-    parts += [
-        list(_paragraph(NAMES[number], _run_in_words(run), room))
-        for number, run in enumerate(comparison.runs)
-    ]
-    parts += [list(_laid_out(table)) for table in tables(comparison)]
-    notes = [_paragraph("note", sentence(note), room) for note in comparison.notes]
-    parts.append([line for lines in notes for line in lines])
-    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+    first, *rest = wrap(headline(comparison), room - _GUTTER, taken=4)
+    yield "\n".join((f"{bold}COMPARED{end}  {first}", *(" " * _GUTTER + line for line in rest)))
+    for name, run in zip(NAMES, comparison.runs, strict=True):
+        yield _paragraph(name, _run_in_words(run), room)
+    yield from tables(comparison)
+    yield "\n".join(_paragraph("note", sentence(note), room) for note in comparison.notes)
 
 
 def to_comparison_markdown(comparison: Comparison) -> str:
@@ -125,7 +105,7 @@ def to_comparison_markdown(comparison: Comparison) -> str:
             for number, run in enumerate(comparison.runs)
         )
     )
-    parts += map(_table_in_markdown, tables(comparison))
+    parts += map(in_markdown, tables(comparison))
     if comparison.notes:
         parts.append("\n".join(f"- {escape(sentence(note))}" for note in comparison.notes))
     while len("\n\n".join(parts).encode()) > LARGEST - 100:
@@ -176,8 +156,8 @@ def _tag(run: ComparedRun) -> str:
     return "MEASURED" if run.verdict is None else run.verdict.value
 
 
-def tables(comparison: Comparison) -> list[Table]:
-    """Give the tables of a comparison: shares, times, outcomes, plan; none is empty."""
+def tables(comparison: Comparison) -> list[Grid]:
+    """Return the tables of a comparison: shares, times, outcomes, plan; none is empty."""
     all_tables = (
         _shares(comparison), _times(comparison), _outcomes(comparison), _plan(comparison),
     )  # fmt: skip
@@ -189,7 +169,7 @@ def _run_in_words(run: ComparedRun) -> str:
     return f"{visible(run.id)}, {visible(run.started_at)}, {sentence(run.target)}: {tag}{why}"
 
 
-def _shares(comparison: Comparison) -> Table:
+def _shares(comparison: Comparison) -> Grid:
     rows: list[tuple[str, ...]] = [
         (
             name_of(each.label, _LABEL_ROOM),
@@ -202,11 +182,19 @@ def _shares(comparison: Comparison) -> Table:
     ]
     level = f"{100 * (1 - comparison.level):g} %"
     caption = (
-        f"Share of each label, with the interval of its own run; difference B - A with its {level} "
-        "interval, valid although each run chose its own end."
+        f"Share of each label with the interval of its own run; difference B - A with its {level} "
+        "interval, valid although each run chose when to stop."
     )
     head = ("label", "A (expected)", "B (expected)", "difference [pp]", "")
-    return Table("Shares", caption, head, rows, max(len(comparison.shares) - MOST_ROWS, 0))
+    return Grid(
+        rows,
+        head,
+        tones=[_TONES[each.is_proven] for each in comparison.shares[:MOST_ROWS]],
+        title="Shares",
+        caption=caption,
+        more=_more(len(comparison.shares), MOST_ROWS),
+        indent=_GUTTER,
+    )
 
 
 def _share(share: ComparedShare) -> str:
@@ -234,21 +222,22 @@ def _mark(each: LabelDifference) -> str:
     return "≠ differs" if each.is_proven else "not proven"
 
 
-def _times(comparison: Comparison) -> Table:
+def _times(comparison: Comparison) -> Grid:
     rows: list[tuple[str, ...]] = []
     for each in comparison.times[:MOST_ROWS]:
         label = name_of(each.label, _LABEL_ROOM)
         rows += [(label, name, *_ms_in_both(each, name)) for name in QUANTILES]
     caption = (
-        "Response time, done minus scheduled; difference B - A with a bootstrapped interval, "
-        "which is approximate."
+        "Response time from the scheduled start to the end; difference B - A with a bootstrap "
+        "interval, which is approximate."
     )
     head = ("label", "quantile", "A [ms]", "B [ms]", "difference [ms]")
-    return Table("Response times", caption, head, rows, max(len(comparison.times) - MOST_ROWS, 0))
+    more = _more(len(comparison.times), MOST_ROWS)
+    return Grid(rows, head, title="Response times", caption=caption, more=more, indent=_GUTTER)
 
 
 def _ms_in_both(each: TimesDifference, name: str) -> tuple[str, str, str]:
-    """Give a quantile of both runs and its difference, with the decimals that the latter has."""
+    """Return a quantile of both runs and its difference, with the decimals of the difference."""
     one, other = each.first_s.get(name), each.second_s.get(name)
     known = [1e3 * seconds for seconds in (one, other) if seconds is not None]
     ends = each.differences_s.get(name)
@@ -263,7 +252,7 @@ def _ms_in_both(each: TimesDifference, name: str) -> tuple[str, str, str]:
     return shown[0], shown[1], difference
 
 
-def _outcomes(comparison: Comparison) -> Table:
+def _outcomes(comparison: Comparison) -> Grid:
     one, other = comparison.runs
     names = sorted(
         {*one.outcomes, *other.outcomes}, key=lambda name: (-one.outcomes.get(name, 0), name)
@@ -271,7 +260,8 @@ def _outcomes(comparison: Comparison) -> Table:
     rows: list[tuple[str, ...]] = [
         (name_of(name, _LABEL_ROOM), _part(one, name), _part(other, name)) for name in names
     ]
-    return Table("Outcomes", "How requests ended.", ("outcome", "A", "B"), rows)
+    head, caption = ("outcome", *NAMES), "How requests ended."
+    return Grid(rows, head, title="Outcomes", caption=caption, indent=_GUTTER)
 
 
 def _part(run: ComparedRun, name: str) -> str:
@@ -279,46 +269,20 @@ def _part(run: ComparedRun, name: str) -> str:
     return f"{rounding.amount(n)} ({100 * n / max(run.launched, 1):.2f} %)"
 
 
-def _plan(comparison: Comparison) -> Table:
+def _plan(comparison: Comparison) -> Grid:
     rows: list[tuple[str, ...]] = [
         tuple(name_of(text, 40) if text else "" for text in (each.name, each.first, each.second))
         for each in comparison.plan[:MOST_SETTINGS]
     ]
-    hidden = max(len(comparison.plan) - MOST_SETTINGS, 0)
-    return Table("Plans", "What of the plan differs.", ("setting", "A", "B"), rows, hidden)
+    head, caption = ("setting", *NAMES), "Settings that differ."
+    more = _more(len(comparison.plan), MOST_SETTINGS)
+    return Grid(rows, head, title="Plans", caption=caption, more=more, indent=_GUTTER)
 
 
-def _paragraph(tag: str, text: str, room: int) -> Iterator[str]:
-    for number, line in enumerate(wrap(text, room - _GUTTER)):
-        yield (pad(tag, _GUTTER) if not number else " " * _GUTTER) + line
+def _paragraph(tag: str, text: str, room: int) -> str:
+    first, *rest = wrap(text, room - _GUTTER) or [""]
+    return "\n".join((pad(tag, _GUTTER) + first, *(" " * _GUTTER + line for line in rest)))
 
 
-def _laid_out(table: Table) -> Iterator[str]:
-    widths = [
-        max(cells(row[column]) for row in (table.head, *table.rows))
-        for column in range(len(table.head))
-    ]
-    yield from _paragraph("", table.caption, 100)
-    for row in (table.head, *table.rows):
-        yield (" " * _GUTTER + _joined(row, widths)).rstrip()
-    if table.hidden:
-        yield f"{' ' * _GUTTER}and {rounding.amount(table.hidden)} more"
-
-
-def _joined(row: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(pad(text, room) for text, room in zip(row, widths, strict=True))
-
-
-def _table_in_markdown(table: Table) -> str:
-    lines = [escape(table.caption), ""]
-    lines.append(f"| {' | '.join(map(escape, table.head))} |")
-    lines.append(f"|{' :-- |' * len(table.head)}")
-    for name, *others in table.rows:
-        lines.append(f"| {code(name)} | {' | '.join(map(_cell, others))} |")
-    if table.hidden:
-        lines.append(f"| and {table.hidden} more |{' |' * (len(table.head) - 1)}")
-    return "\n".join(lines)
-
-
-def _cell(text: str) -> str:
-    return escape(text).replace("\n", " ")
+def _more(rows: int, most: int) -> str:
+    return f"and {rounding.amount(rows - most)} more" if rows > most else ""

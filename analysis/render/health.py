@@ -59,8 +59,8 @@ def table(report: Report) -> HealthTable | None:
             evidence = ""
     label = name_of(canary.label, _LABEL_ROOM)
     caption = (
-        f"First answers of connections. {label} was the slower one in "
-        f"{rounding.amount(times.slower)} of {rounding.counted(times.pairs, 'pair')} of neighbours."
+        f"First answers of connections. {label} was slower in {rounding.amount(times.slower)} of "
+        f"{rounding.counted(times.pairs, 'pair')} of consecutive answers."
     )
     return HealthTable(caption, label, name_of(stable.label, _LABEL_ROOM), rows)
 
@@ -78,7 +78,7 @@ def _range(health: Health, name: str) -> str:
 
 
 def _of_limit(evidence: float, limit: float | None, beyond: float | None) -> str:
-    """Say how strong the evidence is that the canary is worse, and beyond the limit."""
+    """Return how strong the evidence is that the canary is worse, and beyond the limit."""
     told = f"worse: {odds(max(evidence, 0.0))}"
     if limit is None:
         return told
@@ -86,13 +86,13 @@ def _of_limit(evidence: float, limit: float | None, beyond: float | None) -> str
 
 
 def sentences(report: Report) -> list[str]:
-    """Say how canary and stable version compare.
+    """Compare canary and stable version in sentences.
 
     Returns
     -------
     list of str
-        One on errors and one on times: where a difference is proven, or a limit was asked
-        for. Nothing where a reason of the verdict says it already.
+        One on errors and one on times: where a difference is proven, or a limit was set.
+        None where a reason of the verdict already has it.
     """
     health = report.health
     if health is None:
@@ -122,7 +122,7 @@ def sentences(report: Report) -> list[str]:
 def _judged(evidence: float, limit: float | None, beyond: float | None, threshold: float) -> str:
     parts = []
     if evidence >= threshold:
-        parts.append(f"evidence {odds(evidence)} that this is no chance")
+        parts.append(f"evidence {odds(evidence)} against chance")
     if limit is not None:
         parts.append(f"not proven to exceed {limit:g} times (evidence {odds(beyond or 0.0)})")
     return ", ".join(parts)
@@ -130,7 +130,7 @@ def _judged(evidence: float, limit: float | None, beyond: float | None, threshol
 
 def _errors(health: Health) -> str:
     return (
-        f"{_failed(health.canary)} had a status of {health.errors.status} or above, "
+        f"{_failed(health.canary)} returned status {health.errors.status} or above, "
         f"{_failed(health.stable)}"
     )
 
@@ -145,7 +145,7 @@ def _times(health: Health) -> str:
     if not (health.canary.times_s and health.stable.times_s):
         return "too few answers to compare times"
     parts = [
-        _quantile(health, "p50", "in the median"),
+        _quantile(health, "p50", "at the median"),
         _quantile(health, "p95", "at p95") if "p95" in health.times.differences_s else "",
     ]
     pairs = rounding.counted(health.times.pairs, "pair")
@@ -167,7 +167,7 @@ def _quantile(health: Health, name: str, where: str) -> str:
 
 
 def _difference(ends: tuple[float, float]) -> str:
-    """Write an interval of seconds in milliseconds: ``[-0.11, +0.04]``."""
+    """Return an interval of seconds in milliseconds: ``[-0.11, +0.04]``."""
     places = rounding.decimals(500 * (ends[1] - ends[0]))
     low, high = (f"{1e3 * end:+.{places}f}" for end in ends)
     return f"[{low}, {high}]"

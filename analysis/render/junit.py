@@ -42,8 +42,9 @@ def to_junit(report: Report, attachment: str = "") -> str:
     -------
     str
         One ``<testsuites>`` with one suite and a case for each check: FAIL is a
-        ``<failure>``, INCONCLUSIVE an ``<error type="inconclusive">``. If no check says
-        what the verdict says, a case named ``verdict`` does. A report without a verdict
+        ``<failure>``, INCONCLUSIVE an ``<error type="inconclusive">``. If no check has the
+        verdict, a case named ``verdict`` does. The report as text, and what to do, are in the
+        first case that has the verdict; the others refer to it. A report without a verdict
         becomes an ``<error type="not judged">``. Characters that XML 1.0 cannot hold
         appear as escapes.
     """
@@ -65,17 +66,35 @@ def to_junit(report: Report, attachment: str = "") -> str:
 
 
 def _cases(report: Report, attachment: str) -> Iterator[TestCase]:
+    from junitparser import TestCase  # noqa: PLC0415 - as in to_junit
+
     checks = _checks(report)
     # GitLab takes the first marker of a case: none of a stranger's may stand in the text.
     text = to_text(report).replace(_MARKER, f"[[{_JOINER}ATTACHMENT|")
-    marked = f"{_MARKER}{attachment}]]\n{text}" if attachment else text
-    for number, (name, check) in enumerate(zip(_names(checks), checks, strict=True)):
-        told = text if check.verdict is Verdict.PASS else marked
-        yield _case(report, name, check, told, is_first=number == 0)
+    marker = f"{_MARKER}{attachment}]]\n" if attachment else ""
+    # The whole text, and what to do, stand in one case: the others would repeat it.
+    names = _names(checks)
+    bearer = _explained(report, checks)
+    for number, (name, check) in enumerate(zip(names, checks, strict=True)):
+        case = TestCase(name, classname=SUITE)
+        if check.verdict is not Verdict.PASS:
+            where = "" if number == bearer else names[bearer]
+            case.result = [_result(report, check, where)]
+        shown = "" if check.verdict is Verdict.PASS else marker
+        if number == bearer or shown:
+            case.system_out = shown + text if number == bearer else shown
+        yield case
+
+
+def _explained(report: Report, checks: Sequence[Check]) -> int:
+    """Return the place of the check that explains the verdict; the first one if all passed."""
+    verdicts = [check.verdict for check in checks]
+    wanted = report.verdict if report.verdict in verdicts else Verdict.INCONCLUSIVE
+    return verdicts.index(wanted) if wanted in verdicts else 0
 
 
 def _checks(report: Report) -> Sequence[Check]:
-    """Give the parts of the decision; the verdict itself too, if no part repeats it."""
+    """Return the parts of the decision; the verdict itself too, if no part repeats it."""
     checks = list(report.decision.checks) if report.decision is not None else []
     if report.verdict is None:
         return [Check("verdict", Verdict.INCONCLUSIVE, "measured without judging")]
@@ -86,7 +105,7 @@ def _checks(report: Report) -> Sequence[Check]:
 
 
 def _names(checks: Sequence[Check]) -> list[str]:
-    """Give printable names; GitLab drops a second case of the same name, so none repeats."""
+    """Return printable names; GitLab drops a second case of the same name, so none repeats."""
     names: list[str] = []
     taken: set[str] = set()
     for check in checks:
@@ -98,18 +117,7 @@ def _names(checks: Sequence[Check]) -> list[str]:
     return names
 
 
-def _case(report: Report, name: str, check: Check, text: str, *, is_first: bool) -> TestCase:
-    from junitparser import TestCase  # noqa: PLC0415 - as in to_junit
-
-    case = TestCase(name, classname=SUITE)
-    if check.verdict is not Verdict.PASS:
-        case.result = [_result(report, check)]
-    if is_first or check.verdict is not Verdict.PASS:
-        case.system_out = text
-    return case
-
-
-def _result(report: Report, check: Check) -> Failure | Error:
+def _result(report: Report, check: Check, where: str) -> Failure | Error:
     from junitparser import Error, Failure  # noqa: PLC0415 - as in to_junit
 
     message = sentence(check.message or check.name)
@@ -118,16 +126,21 @@ def _result(report: Report, check: Check) -> Failure | Error:
         result = Failure(message, "fail")
     else:
         result = Error(message, "inconclusive" if report.verdict is not None else "not judged")
-    result.text = _explanation(report, check, message)
+    result.text = _explanation(report, check, message, where)
     return result
 
 
-def _explanation(report: Report, check: Check, message: str) -> str:
-    """Say what is wrong and what to do; GitLab shows the content, not the attribute."""
+def _explanation(report: Report, check: Check, message: str, where: str) -> str:
+    """Return what is wrong and what to do; GitLab shows the content, not the attribute.
+
+    `where` names the case that has what to do, if this one does not.
+    """
     lines = [message]
     if report.verdict is Verdict.FAIL and check.verdict is not Verdict.FAIL and report.reasons:
         # What to do is about another part, which decided before this one was settled.
         return f"{message}\nNot settled when the run ended: {sentence(report.reasons[0].message)}"
+    if where and report.reasons:
+        return f"{message}\nWhat to do: see the case “{where}”."
     for reason in report.reasons:
         why = sentence(reason.message)
         if why not in lines:

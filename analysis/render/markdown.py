@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from analysis.data.report import Verdict
 from analysis.render import summary
 from analysis.render.printable import visible
-from analysis.render.table import Mark, view_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from analysis.data.report import Report
+    from analysis.render.grid import Grid
 
 LARGEST = 1_000_000
 """Bytes of a document, at most: GitHub takes 1 MiB (1 048 576) for each step."""
@@ -33,6 +33,7 @@ _BULLET = re.compile(r"^(?=[-+=])|(?<=^\d)(?=[.)])")
 _REFERENCE = re.compile(r"([@#!~%&$](?=[\w\"*])|:(?=//|[a-z0-9_+-]{2,40}:))")
 _LINK = re.compile(r"(?i)(www)(?=\.)")
 _LONGEST_NOTES = 20
+_ALIGNED = {False: ":--", True: "--:"}
 
 
 def to_markdown(report: Report, limit: int = LARGEST) -> str:
@@ -73,7 +74,7 @@ def escape(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Write text as a code span that also holds in a table's cell."""
+    """Return text as a code span that also works in a table cell."""
     fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
     room = " " if "`" in text or text != text.strip() or not text else ""
     return f"{fence}{room}{text.replace('|', _BAR)}{room}{fence}"
@@ -85,26 +86,25 @@ def _parts(report: Report) -> Iterator[list[str]]:
     yield [code(summary.subject(report))]
     yield [f"- {escape(text)}" for text in summary.other_reasons(report)]
     yield [f"→ **{escape(text)}**  " for text in summary.remedies(report)]
-    yield list(_table(report))
+    if rows := summary.grid(report):
+        yield [in_markdown(rows)]
     notes = (visible(note[:1000]) for note in report.notes[:_LONGEST_NOTES])
     yield [f"- {escape(told)}" for told in (*summary.facts(report), *notes)]
     yield list(_provenance(report))
 
 
-def _table(report: Report) -> Iterator[str]:
-    rows = summary.rows(report)
-    if not rows:
-        return
-    views = [escape(name) for name in view_names(report)]
-    yield f"| {' | '.join(['label', *views, 'count'])} | share | interval | expected | accepted | |"
-    yield f"| :-- |{' --: |' * len(views)} --: | --: | :-- | --: | :-- | :-- |"
-    for row in rows:
-        mark = "" if row.mark is Mark.NONE else row.mark.value
-        shares = (*row.views, row.count, row.share)
-        numbers = (*shares, escape(row.interval), row.expected, escape(row.accepted))
-        yield f"| {code(row.label)} | {' | '.join(numbers)} | {mark} |"
-    if hidden := summary.hidden_rows(report):
-        yield f"| and {hidden} more |{' |' * len(views)} | | | | | |"
+def in_markdown(table: Grid) -> str:
+    """Render a table: labels as code, as nobody knows what is in them, the rest escaped."""
+    lines = [escape(table.caption), ""] if table.caption else []
+    lines.append(f"| {' | '.join(map(escape, table.head))} |")
+    lines.append(
+        f"| {' | '.join(_ALIGNED[place in table.right] for place in range(len(table.head)))} |"
+    )
+    for name, *others in table.rows:
+        lines.append(f"| {code(name)} | {' | '.join(map(escape, others))} |")
+    if table.more:
+        lines.append(f"| {escape(table.more)} |{' |' * (len(table.head) - 1)}")
+    return "\n".join(lines)
 
 
 def _provenance(report: Report) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The outlook of a run as text and as JSON (``weighbridge.plan/1``)."""
+"""The outlook of a run, as text and as JSON (``weighbridge.plan/1``)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from analysis.planning.outlook import FOUND, Method
-from analysis.render.printable import cells, name_of, pad
+from analysis.render import grid
+from analysis.render.grid import Grid
+from analysis.render.printable import name_of
 from analysis.text import rounding
 from analysis.text.wording import accepted, decimals
 
@@ -95,13 +97,20 @@ def _rounded(share: float | None) -> float | None:
 
 def plan_to_text(outlook: Outlook, rate: float | None = None) -> str:
     """Render an outlook for people; parameters as for `plan_to_json`."""
-    parts = [list(_need(outlook, rate)), list(_apart(outlook)), list(_table(outlook))]
-    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+    return grid.plain(plan_parts(outlook, rate))
+
+
+def plan_parts(outlook: Outlook, rate: float | None = None) -> Iterator[str | Grid]:
+    """Yield the paragraphs of an outlook and its table; parameters as for `plan_to_json`."""
+    yield "\n".join(_need(outlook, rate))
+    yield "\n".join(_apart(outlook))
+    yield _table(outlook)
+    yield _how(outlook)
 
 
 def _need(outlook: Outlook, rate: float | None) -> Iterator[str]:
     samples = outlook.samples
-    yield f"A right split passes after {rounding.counted(samples.mean, 'connection')} on average."
+    yield f"A correct split passes after {rounding.counted(samples.mean, 'connection')} on average."
     yield (
         f"95 % of such runs need at most {rounding.amount(samples.q95)}, "
         f"99 % at most {rounding.amount(samples.q99)}."
@@ -133,49 +142,47 @@ def _told_apart(found: Distinction, band: Band) -> str:
         sides.append(f"{rounding.percent_interval((0.0, found.above), places)[1]} % or more")
     arm, expected = name_of(band.arm, _LABEL_ROOM), accepted(band)
     if not sides:
-        return f"{arm}, expected at {expected}: within this budget no share is told apart."
+        return f"{arm}, expected at {expected}: this budget cannot tell any share apart."
     return (
         f"{arm}, expected at {expected}: a true share of {' or '.join(sides)} ends in FAIL "
         f"with a chance of {FOUND * 100:g} % or more."
     )
 
 
-def _table(outlook: Outlook) -> Iterator[str]:
+def _table(outlook: Outlook) -> Grid:
     bands = {band.arm: band for band in outlook.bands}
-    rows = [_HEADER]
     shown = outlook.prospects[:_SEVERAL]
-    for prospect in shown:
-        share = rounding.percent(prospect.share, decimals(bands[prospect.arm]))
-        rows.append(
-            (
-                f"{name_of(prospect.arm, _LABEL_ROOM)} {share} %",
-                prospect.meaning,
-                _chance(prospect.passed),
-                _chance(prospect.failed),
-                _chance(prospect.undecided),
-                rounding.amount(round(prospect.mean)),
-            )
-        )
-    widths = [max(cells(row[column]) for row in rows) for column in range(len(_HEADER))]
-    for row in rows:
-        texts = [
-            pad(cell, width) if column < 2 else " " * (width - cells(cell)) + cell
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(texts).rstrip()
-    if len(outlook.prospects) > len(shown):
-        yield f"and {len(outlook.prospects) - len(shown)} more rows in the document of --json"
-    if outlook.method is Method.CLOSED_FORM:
-        if len(outlook.split.arms) > 2:
-            yield "By closed form; of more than two versions PASS is rather likelier than this."
-        else:
-            yield "By closed form: chances within 10 points, means within 15 %; see --exact."
-    else:
-        yield "Exact for independent connections that all carry a label."
+    hidden = len(outlook.prospects) - len(shown)
+    return Grid(
+        [_cells(prospect, bands[prospect.arm]) for prospect in shown],
+        _HEADER,
+        right=frozenset(range(2, len(_HEADER))),
+        more=f"and {hidden} more rows in the document of --json" if hidden > 0 else "",
+    )
+
+
+def _cells(prospect: Prospect, band: Band) -> tuple[str, ...]:
+    share = rounding.percent(prospect.share, decimals(band))
+    return (
+        f"{name_of(prospect.arm, _LABEL_ROOM)} {share} %",
+        prospect.meaning,
+        _chance(prospect.passed),
+        _chance(prospect.failed),
+        _chance(prospect.undecided),
+        rounding.amount(round(prospect.mean)),
+    )
+
+
+def _how(outlook: Outlook) -> str:
+    if outlook.method is not Method.CLOSED_FORM:
+        return "Exact, if connections are independent and all carry a label."
+    if len(outlook.split.arms) > 2:
+        return "Closed form; with more than two versions, PASS is somewhat more likely than this."
+    return "Closed form: chances within 10 points, means within 15 %; --exact computes them."
 
 
 def _chance(chance: float) -> str:
-    """Give a chance in percent; what is neither certain nor impossible never looks so."""
+    """Return a chance in percent; what is neither certain nor impossible never looks it."""
     if chance >= 1 - 1e-9:
         return "100 %"
     if chance <= 1e-9:

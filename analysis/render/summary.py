@@ -1,4 +1,4 @@
-"""What several documents say of a report in the same words: headline, rows, facts."""
+"""What several documents say about a report in the same words: headline, rows, facts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from analysis.render import health, table
+from analysis.render.grid import Grid
 from analysis.render.printable import name_of, sentence, visible
 from analysis.render.text import (
     decision_in_words,
@@ -49,30 +50,50 @@ class Row:
 
 
 def tag(report: Report) -> str:
-    """Give the word that a document begins with."""
+    """Return the word that a document begins with."""
     if report.verdict is not None:
         return report.verdict.value
     return "MEASURED" if report.observed.counts else "NOT MEASURED"
 
 
 def why(report: Report) -> str:
-    """Give the sentence that stands behind the verdict."""
+    """Return the sentence that stands behind the verdict."""
     return headline(report)
 
 
 def subject(report: Report) -> str:
-    """Say what was asked, and when: of many reports, this one."""
+    """Return what was asked, and when: of many reports, this one."""
     return f"{sentence(report.run.target)}, {visible(report.run.started_at)}"
 
 
 def rows(report: Report) -> list[Row]:
-    """Give a row for each label, at most `table.MOST_ROWS`: expected ones first."""
+    """Return a row for each label, at most `table.MOST_ROWS`: expected ones first."""
     return [_row(report, label) for label in table.shown_labels(report)]
 
 
 def hidden_rows(report: Report) -> int:
     """Count the labels that `rows` leaves out."""
     return len(table.labels_of(report)) - len(table.shown_labels(report))
+
+
+def grid(report: Report) -> Grid | None:
+    """Return the rows as a table; None if no label was seen."""
+    every = rows(report)
+    if not every:
+        return None
+    views = table.view_names(report)
+    head = ("label", *views, "count", "share", "interval", "expected", "accepted", "")
+    shown = [
+        (row.label, *row.views, row.count, row.share, row.interval, row.expected, row.accepted)
+        for row in every
+    ]
+    hidden, n = hidden_rows(report), len(views)
+    return Grid(
+        [(*cells, row.mark.value) for cells, row in zip(shown, every, strict=True)],
+        head,
+        right=frozenset((*range(1, n + 3), n + 4)),
+        more=f"and {rounding.amount(hidden)} more" if hidden else "",
+    )
 
 
 def _row(report: Report, label: str) -> Row:
@@ -96,13 +117,13 @@ def _row(report: Report, label: str) -> Row:
 
 
 def in_words(report: Report) -> str:
-    """Say the verdict and the first shares, for who does not see a figure."""
+    """Return the verdict and the first shares, for who does not see a figure."""
     parts = [f"{row.label} {row.share} {row.interval}".strip() for row in rows(report)[:4]]
     return f"{tag(report)}. {'; '.join(parts)}."
 
 
 def facts(report: Report) -> list[str]:
-    """Give sentences about how it was decided, how it was sent, and what was lost."""
+    """Return sentences about how it was decided, how it was sent, and what was lost."""
     decided = decision_in_words(report)
     told = (
         decided,
@@ -115,25 +136,25 @@ def facts(report: Report) -> list[str]:
 
 
 def other_reasons(report: Report) -> list[str]:
-    """Give the messages of the reasons that `why` has not told."""
+    """Return the messages of the reasons that `why` has not told."""
     told = why(report)
     messages = [sentence(reason.message) for reason in report.reasons]
     return [message for message in messages if message != told]
 
 
 def remedies(report: Report) -> list[str]:
-    """Give what to do, each once."""
+    """Return what to do, each once."""
     return list(dict.fromkeys(sentence(each.remedy) for each in report.reasons if each.remedy))
 
 
 def checks(report: Report) -> list[tuple[str, Verdict, str]]:
-    """Give name, verdict and sentence of each part of the decision."""
+    """Return name, verdict and sentence of each part of the decision."""
     parts = [] if report.decision is None else report.decision.checks
     return [(name_of(each.name, 64), each.verdict, sentence(each.message)) for each in parts]
 
 
 def provenance(report: Report) -> list[tuple[str, str]]:
-    """Give what was run, when, by what: names and texts."""
+    """Return what was run, when, by what: names and texts."""
     run, expected = report.run, report.expected
     source = [] if expected is None else [
         ("expectation", sentence(f"{expected.source.kind}: {expected.source.name}, "

@@ -1,13 +1,13 @@
-"""The table of a text: one row a label, with its share, what is expected, and a mark."""
+"""The table of a report: one row per label, with its share, what is expected, and a mark."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, unique
 from typing import TYPE_CHECKING
 
 from analysis.data.report import Verdict, labels_in_order
-from analysis.render.printable import cells, name_of, pad
+from analysis.render.grid import GAP, Grid, Span, Tone
+from analysis.render.printable import cells, name_of
 from analysis.text import rounding
 
 if TYPE_CHECKING:
@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 MOST_ROWS = 20
 """Labels shown; the others are counted in one line."""
 
-_GAP = "  "
 _SHORTEST_LABEL = 8
 _LONGEST_LABEL = 48
 
 
 @unique
 class Mark(Enum):
-    """What became of one label; a sign and a word, so that colour is never needed."""
+    """Verdict on one label: a sign and a word, so that colour is never needed."""
 
     NONE = ""
     WITHIN = "✓ within"
@@ -34,20 +33,20 @@ class Mark(Enum):
     UNEXPECTED = "✗ unexpected"
 
 
+TONES = {
+    Mark.NONE: Tone.PLAIN,
+    Mark.WITHIN: Tone.GOOD,
+    Mark.OUTSIDE: Tone.BAD,
+    Mark.UNDECIDED: Tone.OPEN,
+    Mark.UNEXPECTED: Tone.BAD,
+}
+"""How each mark is coloured."""
+
 _MARK_OF_VERDICT = {
     Verdict.PASS: Mark.WITHIN,
     Verdict.FAIL: Mark.OUTSIDE,
     Verdict.INCONCLUSIVE: Mark.UNDECIDED,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of the table, ready to print: its text, the mark at its end, how loud it is."""
-
-    text: str
-    mark: Mark = Mark.NONE
-    is_quiet: bool = False
 
 
 def mark_of(report: Report, label: str) -> Mark:
@@ -83,15 +82,15 @@ def _compare(interval: tuple[float, float] | None, band: tuple[float, float] | N
 
 
 def share_of(report: Report, label: str) -> float:
-    """Give the observed share of a label, in [0, 1]; 0 if it was never seen."""
+    """Return the observed share of a label, in [0, 1]; 0 if it was never seen."""
     observed = report.observed
     if label in observed.shares:
         return observed.shares[label]
     return observed.counts.get(label, 0) / max(sum(observed.counts.values()), 1)
 
 
-def lines(report: Report, room: int) -> list[Line]:
-    """Lay out the table: a heading, at most `MOST_ROWS` labels, and what was left out.
+def shares(report: Report, room: int) -> Grid:
+    """Lay out the table of a report: at most `MOST_ROWS` labels, and what was left out.
 
     Parameters
     ----------
@@ -101,32 +100,45 @@ def lines(report: Report, room: int) -> list[Line]:
 
     Returns
     -------
-    list of Line
-        Empty if no label was seen.
+    Grid
+        Without rows if no label was seen. The last column has the marks.
     """
     every = labels_of(report)
-    if not every:
-        return []
     marks = {label: mark_of(report, label) for label in every}
     shown = _choose(report, every, marks)
+    if not shown:
+        return Grid([])
     columns = [*_views(report, shown), _counts(report, shown), _shares(report, shown)]
     if report.expected is not None:
         columns.append(_expectations(report.expected, shown))
-    taken = sum(len(_GAP) + cells(column[0]) for column in columns)
-    taken += max(len(_GAP) + cells(marks[label].value) for label in shown)
+    columns.append(["", *(marks[label].value for label in shown)])
+    names = ["label", *_names(shown, columns, room)]
+    head, *rows = zip(names, *columns, strict=True)
+    return Grid(
+        rows,
+        head,
+        right=frozenset(range(1, len(view_names(report)) + 2)),
+        tones=[TONES[marks[label]] for label in shown],
+        spans=[_span(report, label) for label in shown],
+        more=_left_out(report, every, shown),
+    )
+
+
+def _names(shown: Sequence[str], columns: Sequence[Sequence[str]], room: int) -> list[str]:
+    """Cut labels to what the other columns leave of a line."""
+    taken = sum(len(GAP) + max(map(cells, column)) for column in columns)
     label_room = min(max(room - taken, _SHORTEST_LABEL), _LONGEST_LABEL)
-    names = _column("label", [name_of(label, label_room) for label in shown])
-    rows = [_GAP.join(parts) for parts in zip(names, *columns, strict=True)]
-    table = [Line(rows[0].rstrip(), is_quiet=True)]
-    table += [
-        Line(row if marks[label] is not Mark.NONE else row.rstrip(), marks[label])
-        for row, label in zip(rows[1:], shown, strict=True)
-    ]
-    return table + _left_out(report, every, shown)
+    return [name_of(label, label_room) for label in shown]
+
+
+def _span(report: Report, label: str) -> Span:
+    expected = report.expected
+    band = None if expected is None else expected.tolerance.get(label)
+    return Span(share_of(report, label), report.observed.intervals.get(label), band)
 
 
 def labels_of(report: Report) -> list[str]:
-    """Give all labels of a report, in the order of its documents.
+    """Return all labels of a report, in the order of its documents.
 
     None at all if no answer carried one: there is nothing to compare with the expectation.
     """
@@ -136,7 +148,7 @@ def labels_of(report: Report) -> list[str]:
 
 
 def replicas_of(report: Report) -> dict[str, dict[str, int]]:
-    """Give samples by label and replica, the labels in the order of the documents."""
+    """Return samples by label and replica, the labels in the order of the documents."""
     observed = report.observed
     every = labels_in_order(report.expected, observed.counts)
     late = sorted(set(observed.replicas).difference(every))
@@ -144,13 +156,13 @@ def replicas_of(report: Report) -> dict[str, dict[str, int]]:
 
 
 def shown_labels(report: Report) -> list[str]:
-    """Give the labels that a table shows, at most `MOST_ROWS`, in its order."""
+    """Return the labels that a table shows, at most `MOST_ROWS`, in its order."""
     every = labels_of(report)
     return _choose(report, every, {label: mark_of(report, label) for label in every})
 
 
 def _choose(report: Report, every: Sequence[str], marks: dict[str, Mark]) -> list[str]:
-    """Give the labels to show, in their order: those that are off first, then by count."""
+    """Return the labels to show, in their order: those that are off first, then by count."""
     if len(every) <= MOST_ROWS:
         return list(every)
 
@@ -166,18 +178,12 @@ def _choose(report: Report, every: Sequence[str], marks: dict[str, Mark]) -> lis
     return [label for label in every if label in chosen]
 
 
-def _left_out(report: Report, every: Sequence[str], shown: Sequence[str]) -> list[Line]:
+def _left_out(report: Report, every: Sequence[str], shown: Sequence[str]) -> str:
     hidden = set(every).difference(shown)
     if not hidden:
-        return []
+        return ""
     total = sum(report.observed.counts.get(label, 0) for label in hidden)
-    more = f"and {rounding.amount(len(hidden))} more"
-    return [Line(f"{more}, with {rounding.counted(total, 'response')}", is_quiet=True)]
-
-
-def _column(heading: str, values: Sequence[str], *, right: bool = False) -> list[str]:
-    widest = max(map(cells, (heading, *values)))
-    return [pad(text, widest, right=right) for text in (heading, *values)]
+    return f"and {rounding.amount(len(hidden))} more, with {rounding.counted(total, 'response')}"
 
 
 def _aligned(values: Sequence[str]) -> list[str]:
@@ -186,7 +192,7 @@ def _aligned(values: Sequence[str]) -> list[str]:
 
 
 def views_of(report: Report, label: str) -> list[str]:
-    """Give the share of a label in each view of the expectation, ready to show."""
+    """Return the share of a label in each view of the expectation, ready to show."""
     views = () if report.expected is None else report.expected.views
     return [
         f"{rounding.exact_percent(view.shares[label])} %" if label in view.shares else ""
@@ -195,21 +201,20 @@ def views_of(report: Report, label: str) -> list[str]:
 
 
 def view_names(report: Report) -> list[str]:
-    """Give the heading of each view: what is declared, what is configured."""
+    """Return the heading of each view: what is declared, what is configured."""
     return [] if report.expected is None else [name_of(e.name, 16) for e in report.expected.views]
 
 
 def _views(report: Report, shown: Sequence[str]) -> list[list[str]]:
     shares = [views_of(report, label) for label in shown]
     return [
-        _column(name, [each[place] for each in shares], right=True)
-        for place, name in enumerate(view_names(report))
+        [name, *(each[place] for each in shares)] for place, name in enumerate(view_names(report))
     ]
 
 
 def _counts(report: Report, shown: Sequence[str]) -> list[str]:
     counts = [rounding.amount(report.observed.counts.get(label, 0)) for label in shown]
-    return _column("count", counts, right=True)
+    return ["count", *counts]
 
 
 def _shares(report: Report, shown: Sequence[str]) -> list[str]:
@@ -226,11 +231,11 @@ def _shares(report: Report, shown: Sequence[str]) -> list[str]:
         for interval, digits in zip(intervals, places, strict=True)
     ]
     heading = "share [interval]" if any(intervals) else "share"
-    return _column(heading, _with_ranges(shares, ends))
+    return [heading, *_with_ranges(shares, ends)]
 
 
 def places_of(report: Report, label: str, n: int) -> int:
-    """Give the decimals of a label's share: those of its band, else what its interval supports.
+    """Return the decimals of a label's share: those of its band, else what its interval supports.
 
     A share and its band have the same decimals, so that one inside the other is so in print.
     """
@@ -251,11 +256,11 @@ def _expectations(expected: Expected, shown: Sequence[str]) -> list[str]:
         else rounding.percent_interval(band, rounding.band_decimals(share, band))
         for share, band in zip(shares, bands, strict=True)
     ]
-    return _column("expected [accepted]", _with_ranges(middles, ends))
+    return ["expected [accepted]", *_with_ranges(middles, ends)]
 
 
 def _with_ranges(middles: Sequence[str], ends: Sequence[tuple[str, str]]) -> list[str]:
-    """Set ``10.2 % [8.9, 11.6]`` one under the other; empty parts stay empty."""
+    """Align ``10.2 % [8.9, 11.6]`` in a column; empty parts stay empty."""
     lows, highs = (_aligned([end[side] for end in ends]) for side in (0, 1))
     return [
         (f"{middle} %" if middle.strip() else "") + (f" [{low}, {high}]" if low.strip() else "")

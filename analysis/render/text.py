@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis.data.report import Verdict
-from analysis.render import health, table
+from analysis.render import grid, health, table
+from analysis.render.grid import Grid, Tone
 from analysis.render.printable import HOLD, cells, name_of, pad, sentence, visible, wrap
 from analysis.text import rounding
 
@@ -26,13 +28,7 @@ _COLOUR_OF_VERDICT = {
     Verdict.FAIL: f"{_BOLD};{_RED}",
     Verdict.INCONCLUSIVE: f"{_BOLD};{_YELLOW}",
 }
-_COLOUR_OF_MARK = {
-    table.Mark.NONE: "",
-    table.Mark.WITHIN: _GREEN,
-    table.Mark.OUTSIDE: _RED,
-    table.Mark.UNDECIDED: _YELLOW,
-    table.Mark.UNEXPECTED: _RED,
-}
+_COLOUR_OF_TONE = {Tone.PLAIN: "", Tone.GOOD: _GREEN, Tone.BAD: _RED, Tone.OPEN: _YELLOW}
 _OUTCOMES = {
     "unlabelled": "answered without a label",
     "connect_failed": "not connected",
@@ -67,16 +63,24 @@ def to_text(report: Report, *, colour: bool = False, width: int = 100) -> str:
         would not be drawn, or would steer a terminal, appear as escapes.
     """
     paint = _Paint(on=colour)
+    return grid.plain(
+        "\n".join(_table(part, paint)) if isinstance(part, Grid) else part
+        for part in parts(report, colour=colour, width=width)
+    )
+
+
+def parts(report: Report, *, colour: bool = False, width: int = 100) -> Iterator[str | Grid]:
+    """Yield the paragraphs of a text and its table, the verdict first.
+
+    Parameters are those of `to_text`. A terminal shows the first part before it draws the table.
+    """
+    paint = _Paint(on=colour)
     room = max(width, _NARROWEST)
-    parts = [
-        list(_headline(report, paint, room)),
-        list(_table(report, paint, room)),
-        list(_measured(report, paint, room)),
-        list(_health(report, paint, room)),
-        list(_advice(report, paint, room)),
-        list(_run(report, paint)),
-    ]
-    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+    yield "\n".join(_headline(report, paint, room))
+    yield replace(table.shares(report, room - _GUTTER), indent=_GUTTER)
+    for told in (_measured, _health, _advice):
+        yield "\n".join(told(report, paint, room))
+    yield "\n".join(_run(report, paint))
 
 
 class _Paint:
@@ -101,7 +105,7 @@ def _headline(report: Report, paint: _Paint, room: int) -> Iterator[str]:
 
 
 def headline(report: Report) -> str:
-    """Give the sentence behind the verdict: the first reason, or else what was measured."""
+    """Return the sentence behind the verdict: the first reason, or else what was measured."""
     if _leads_with_a_reason(report):
         return sentence(report.reasons[0].message)
     return _shares_in_words(report)
@@ -114,7 +118,7 @@ def _leads_with_a_reason(report: Report) -> bool:
 
 
 def _shares_in_words(report: Report) -> str:
-    """Say what was measured: the largest shares with their intervals, and n."""
+    """Return what was measured: the largest shares with their intervals, and n."""
     observed = report.observed
     n = sum(observed.counts.values())
     if not n:
@@ -137,12 +141,16 @@ def _share_in_words(report: Report, label: str, n: int) -> str:
     return f"{text} {rounding.bracketed(interval, places)}"
 
 
-def _table(report: Report, paint: _Paint, room: int) -> Iterator[str]:
-    indent = " " * _GUTTER
-    for line in table.lines(report, room - _GUTTER):
-        text = paint(line.text, _DIM) if line.is_quiet else line.text
-        mark = paint(line.mark.value, _COLOUR_OF_MARK[line.mark])
-        yield indent + (f"{text}  {mark}" if mark else text)
+def _table(shares: Grid, paint: _Paint) -> Iterator[str]:
+    """Yield the lines of the table: marks are coloured, what is not a label is dim."""
+    colours = [_COLOUR_OF_TONE[tone] for tone in shares.tones]
+    for number, line in enumerate(grid.lines(shares)):
+        if 0 < number <= len(shares.rows):
+            mark = shares.rows[number - 1][-1]
+            start = len(line) - len(mark)
+            yield line[:start] + paint(line[start:], colours[number - 1])
+        else:
+            yield " " * _GUTTER + paint(line[_GUTTER:], _DIM)
 
 
 def _measured(report: Report, paint: _Paint, room: int) -> Iterator[str]:
@@ -154,7 +162,7 @@ def _measured(report: Report, paint: _Paint, room: int) -> Iterator[str]:
 
 
 def decision_in_words(report: Report) -> str:
-    """Say when it was decided, and with which error rates."""
+    """Return when it was decided, and with which error rates."""
     decision = report.decision
     took = rounding.duration(report.performance.duration_s)
     if decision is None:
@@ -175,13 +183,13 @@ def decision_in_words(report: Report) -> str:
 
 
 def draws_in_words(report: Report) -> str:
-    """Say how many independent draws the counts are worth; empty where that is not known."""
+    """Return how many independent draws the counts are worth; empty where that is not known."""
     effective = report.samples.effective
     return "" if effective is None else rounding.counted(round(effective), "independent draw")
 
 
 def terms_in_words(report: Report) -> str:
-    """Say what was stated or asked beyond the defaults; empty if nothing was."""
+    """Return what was stated or asked beyond the defaults; empty if nothing was."""
     decision = report.decision
     if decision is None:
         return ""
@@ -200,7 +208,7 @@ def terms_in_words(report: Report) -> str:
 
 
 def load_in_words(report: Report) -> str:
-    """Say how requests were sent, and how fast."""
+    """Return how requests were sent, and how fast."""
     performance = report.performance
     if performance.transport == "recorded":
         recorded = rounding.counted(report.samples.launched, "recorded request")
@@ -226,7 +234,7 @@ def load_in_words(report: Report) -> str:
 
 
 def losses_in_words(report: Report) -> str:
-    """Say how many requests were not ok, and why; empty if all were."""
+    """Return how many requests were not ok, and why; empty if all were."""
     lost = {key: n for key, n in report.samples.outcomes.items() if key != "ok" and n}
     if not lost:
         return ""
@@ -271,7 +279,7 @@ def _advice(report: Report, paint: _Paint, room: int) -> Iterator[str]:
 
 
 def _run(report: Report, paint: _Paint) -> Iterator[str]:
-    """Say what was asked and where the run is kept; not wrapped, so that both can be copied."""
+    """Return what was asked and where the run is kept; not wrapped, so that both can be copied."""
     run = report.run
     where = f", label from {visible(run.label)}" if run.label else ""
     yield f"{paint('asked', _DIM)} {visible(run.target)}{where}"

@@ -1,4 +1,4 @@
-"""Numbers as people read them: with units, and no more digits than their uncertainty supports."""
+"""Numbers as people read them: with units, and only the digits that their uncertainty supports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SLACK = 1e-6  # in units of the last digit that is shown
 
 
 def decimals(half_width: float) -> int:
-    """Give the decimals that a number may show.
+    """Return the decimals that a number may show.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def decimals(half_width: float) -> int:
 
 
 def share_decimals(interval: tuple[float, float] | None, n: int) -> int:
-    """Give the decimals of a share in percent.
+    """Return the decimals of a share in percent.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def share_decimals(interval: tuple[float, float] | None, n: int) -> int:
 
 
 def band_decimals(expected: float, band: tuple[float, float]) -> int:
-    """Give the decimals, at least 1, of a percentage that tell shares within a band apart.
+    """Return the decimals, at least 1, of a percentage that tell shares within a band apart.
 
     Parameters
     ----------
@@ -71,17 +71,17 @@ def band_decimals(expected: float, band: tuple[float, float]) -> int:
 
 
 def percent(share: float, places: int) -> str:
-    """Give a share in [0, 1] as percent, without the sign."""
+    """Return a share in [0, 1] as percent, without the sign."""
     return f"{100 * share:.{places}f}"
 
 
 def percent_interval(interval: tuple[float, float], places: int) -> tuple[str, str]:
-    """Give an interval as percent, rounded outwards.
+    """Return an interval as percent, rounded outwards.
 
     It claims no more than it may, and one that lies inside another still does so in print.
     """
     scale = 10.0**places
-    # A hair is forgiven first: 0.12 is 12.0 %, although its float lies above it.
+    # The slack is for binary fractions: 0.12 is 12.0 %, although its float lies above it.
     low = floor(100 * interval[0] * scale + _SLACK) / scale
     high = ceil(100 * interval[1] * scale - _SLACK) / scale
     # Adding zero turns a rounded -0.0 into 0.0.
@@ -89,18 +89,18 @@ def percent_interval(interval: tuple[float, float], places: int) -> tuple[str, s
 
 
 def bracketed(interval: tuple[float, float], places: int) -> str:
-    """Give an interval of shares, clipped to [0, 1], as ``[38.0, 56.3]`` in percent."""
+    """Return an interval of shares, clipped to [0, 1], as ``[38.0, 56.3]`` in percent."""
     ends = max(interval[0], 0.0), min(interval[1], 1.0)
     return f"[{', '.join(percent_interval(ends, places))}]"
 
 
 def exact_percent(share: float) -> str:
-    """Give a declared share as percent, without needless zeros."""
+    """Return a declared share as percent, without needless zeros."""
     return f"{100 * share:.4g}"
 
 
 def amount(number: float) -> str:
-    """Give a count, its digits in groups of three; sums of parts of things to a tenth.
+    """Return a count, its digits in groups of three; fractional counts to a tenth.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def amount(number: float) -> str:
 
 
 def counted(number: float, thing: str) -> str:
-    """Give a count with its noun.
+    """Return a count with its noun.
 
     Examples
     --------
@@ -138,7 +138,7 @@ def significant(value: float, digits: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Give a duration; two digits of seconds, minutes and seconds from two minutes on."""
+    """Return a duration; two digits of seconds, minutes and seconds from two minutes on."""
     if seconds >= 120:
         return f"{int(seconds) // 60} min {int(seconds) % 60} s"
     return f"{significant(seconds, 2 if seconds < 100 else 3)} s"

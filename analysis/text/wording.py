@@ -1,4 +1,4 @@
-"""How shares, bands and labels are written in sentences."""
+"""Shares, bands, odds and labels as sentences write them."""
 
 from __future__ import annotations
 
@@ -8,46 +8,68 @@ from typing import TYPE_CHECKING
 from analysis.text import rounding
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from analysis.data.split import Band
 
 LABEL_LENGTH = 60
 """Characters of a label that a sentence shows, at most."""
-_HAIR = 1e-6  # so that the logarithm of 100 is 100:1, although its float lies below it
+_SLACK = 1e-6  # so that the logarithm of 100 is 100:1, although its float lies below it
 
 
 def quoted(label: str) -> str:
-    """Write a label that nobody declared: quoted, escaped and cut."""
+    """Return a label that nobody declared: quoted, escaped and cut."""
     text = repr(label[: LABEL_LENGTH + 1])
     return text if len(text) <= LABEL_LENGTH else f"{text[: LABEL_LENGTH - 3]}..."
 
 
 def decimals(band: Band) -> int:
-    """Decimals of a percentage that tell shares within the band apart, >= 1."""
+    """Return the decimals of a percentage that tell shares within the band apart, >= 1."""
     return rounding.band_decimals(band.expected, band.clipped)
 
 
 def interval(share: float, low: float, high: float, places: int) -> str:
-    """Write ``47.1 % [38.0, 56.3]``; the ends are rounded outwards."""
+    """Return ``47.1 % [38.0, 56.3]``; the ends are rounded outwards."""
     return f"{rounding.percent(share, places)} % {rounding.bracketed((low, high), places)}"
 
 
 def accepted(band: Band) -> str:
-    """Write an expected share with its band: ``10 % [5.0, 14.1]``."""
+    """Return an expected share with its band: ``10 % [5.0, 14.1]``."""
     ends = rounding.bracketed(band.clipped, decimals(band))
     return f"{rounding.exact_percent(band.expected)} % {ends}"
 
 
+def listed(names: Sequence[str]) -> str:
+    """Return names as a list in words: ``v1, v2 and v3``."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def odds(nats: float) -> str:
-    """Write log evidence as odds: ``137:1``, and ``10^6:1`` where digits mean nothing.
+    """Return log evidence as odds: ``137:1``; beyond 10 000:1 in words and powers of ten.
 
     Rounded down: evidence claims no more than it is. Below zero it is evidence against:
     ``1:3.1``.
+
+    Examples
+    --------
+    >>> odds(4.93), odds(12.0), odds(90.0)
+    ('138:1', 'more than 100 000:1', 'more than a million to one')
     """
     if nats < 0:
-        against, _, _ = odds(-nats).partition(":")
-        return f"1:{against}"
+        return _against(odds(-nats))
     if nats < log(10):
-        return f"{floor(exp(nats) * 10 + _HAIR) / 10:.1f}:1"
+        return f"{floor(exp(nats) * 10 + _SLACK) / 10:.1f}:1"
     if nats < log(1e4):
-        return f"{floor(exp(nats) + _HAIR)}:1"
-    return f"10^{floor(nats / log(10) + _HAIR)}:1"
+        return f"{floor(exp(nats) + _SLACK)}:1"
+    if nats < log(1e6) - _SLACK:
+        return f"more than {rounding.amount(10 ** floor(nats / log(10) + _SLACK))}:1"
+    return "more than a million to one"
+
+
+def _against(told: str) -> str:
+    number, _, one = told.rpartition(":")
+    if not one or not number:
+        return "less than one to a million"
+    rounded = number.removeprefix("more than ")
+    return f"1:{number}" if rounded == number else f"less than 1:{rounded}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from analysis.data.report import Reason, ReasonCode
 from analysis.guards.markov import markov_log_evidence, transitions_of
-from analysis.text.rounding import counted
+from analysis.text.rounding import amount, counted
 from analysis.text.wording import LABEL_LENGTH, odds, quoted
 from analysis.versions.least_request import Pace, least_request_shares
 from analysis.versions.replicas import ReplicaCounts
@@ -52,12 +52,15 @@ class Surroundings:
         The split before this one.
     pace : Pace or None
         How long versions take, where one is proven to take longer.
+    is_paced : bool
+        Whether requests were sent at a rate of their own (``--rate``).
     """
 
     replicas: ReplicaCounts = field(default_factory=ReplicaCounts)
     declared_replicas: Mapping[str, int] = field(default_factory=dict)
     previous: Split | None = None
     pace: Pace | None = None
+    is_paced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class Cause:
     weights : (k,) tuple of int
         What it gives each arm.
     looks_like : str
-        Ends the sentence "the counts look like ...".
+        Completes the sentence "the counts look like …".
     remedy : str
         What to check.
     claims_absence : bool
@@ -120,15 +123,14 @@ def likely_causes(
         return (*pinned, *foreign)
     declared = log_likelihood(counts, evidence.split.weights)
     ranked = _rank(evidence.split, counts, around, is_whole=not missing)
-    whose = "The counts" if seen is None else "The counts of the whole run"
     shown = ", ".join(f"{arm} {count}" for arm, count in zip(arms, counts, strict=True))
+    subject = _subject(shown, sum(counts), evidence.judged)
     ratio = ":".join(map(str, evidence.split.weights))
     return (
         *(
             Reason(
                 ReasonCode.LOOKS_LIKE,
-                f"{whose} ({shown}) look like {cause.looks_like} "
-                f"({_compared(fit - declared, ratio)}).",
+                f"{subject} look like {cause.looks_like} ({_compared(fit - declared, ratio)}).",
                 cause.remedy,
             )
             for fit, cause in ranked
@@ -136,6 +138,13 @@ def likely_causes(
         *_hanging_together(evidence),
         *foreign,
     )
+
+
+def _subject(shown: str, answers: int, judged: int) -> str:
+    """Return what was counted: more answers may have come in than the verdict needed."""
+    if answers <= judged:
+        return f"The counts ({shown})"
+    return f"All {amount(answers)} answers ({shown}), not only the {amount(judged)} judged,"
 
 
 def log_likelihood(counts: Sequence[int], weights: Sequence[int]) -> float:
@@ -152,14 +161,14 @@ def log_likelihood(counts: Sequence[int], weights: Sequence[int]) -> float:
 
 def _compared(gain: float, declared: str) -> str:
     if gain == inf:
-        return f"{declared} cannot give them"
+        return f"impossible under {declared}"
     return f"likelihood {odds(gain)} against {declared}"
 
 
 def _rank(
     split: Split, counts: Sequence[int], around: Surroundings, *, is_whole: bool
 ) -> list[tuple[float, Cause]]:
-    """Give the causes that fit, with their log likelihood, if they lead all others clearly."""
+    """Return the causes that fit, with their log likelihood, if they lead all others clearly."""
     declared, best = log_likelihood(counts, split.weights), log_likelihood(counts, counts)
     told = {_reduced(split.weights)}
     fitting: list[tuple[float, Cause]] = []
@@ -193,7 +202,7 @@ def _causes(split: Split, around: Surroundings) -> Iterator[Cause]:
     yield Cause(
         (1,) * len(arms),
         f"{ratio}, the same share for every version, as if the weights never took effect",
-        "Check that the weights (or the replica counts) have reached what balances the traffic.",
+        "Check that the weights (or the replica counts) have reached the load balancer.",
     )
     yield from _zone(split, around)
     yield from _replica_ratio(split, around)
@@ -202,8 +211,8 @@ def _causes(split: Split, around: Surroundings) -> Iterator[Cause]:
     if len(arms) == 2:
         yield Cause(
             weights[::-1],
-            f"{weights[1]}:{weights[0]}, the declared weights the wrong way round",
-            f"Check which version each weight belongs to; declared was --expect {split}.",
+            f"{weights[1]}:{weights[0]}, the declared weights swapped",
+            f"Check which version each weight belongs to; --expect {split} was declared.",
         )
     for position, arm in enumerate(arms):
         yield Cause(
@@ -217,7 +226,7 @@ def _causes(split: Split, around: Surroundings) -> Iterator[Cause]:
         if len(arms) > 2 and weights[position] and any(others):
             yield Cause(
                 others,
-                f"{arm} getting nothing and the others their parts of the rest",
+                f"{arm} getting nothing, and the others sharing its part",
                 f"Check that the pods of {arm} are ready and selected by the Service.",
                 claims_absence=True,
             )
@@ -229,8 +238,8 @@ def _step_before(split: Split, previous: Split | None) -> Iterator[Cause]:
     weights = tuple(previous.weight_of.get(arm, 0) for arm in split.arms)
     yield Cause(
         weights,
-        f"{':'.join(map(str, weights))}, the step before this one",
-        "The new weights are not in force yet: wait until the data plane has followed, and "
+        f"{':'.join(map(str, weights))}, the previous step",
+        "The new weights are not in force yet: wait until the data plane has caught up, and "
         "check that the last change was accepted.",
         claims_absence=not all(weights),
     )
@@ -247,10 +256,10 @@ def _replica_ratio(split: Split, around: Surroundings) -> Iterator[Cause]:
     weights = tuple(number or 0 for number in numbers)
     yield Cause(
         weights,
-        f"{':'.join(map(str, weights))}, the ratio of the replicas, as if each pod got the same "
-        "whatever the weights",
-        "Check that the traffic goes through what knows the weights (the gateway or the mesh), "
-        "and not straight to the Service, which knows pods only.",
+        f"{':'.join(map(str, weights))}, the replica ratio, as if every pod got an equal share "
+        "regardless of the weights",
+        "Check that traffic goes through the gateway or mesh that applies the weights, and not "
+        "straight to the Service, which only balances pods.",
     )
 
 
@@ -274,10 +283,10 @@ def _zone(split: Split, around: Surroundings) -> Iterator[Cause]:
     )
     yield Cause(
         tuple(met),
-        f"{':'.join(map(str, met))}, the pods that this client met ({pods}), as if it reached "
-        "those of its own zone or node only",
-        "Look at trafficDistribution, topology-aware hints and internalTrafficPolicy of the "
-        "Service and at locality settings of the mesh; or sample from every zone.",
+        f"{':'.join(map(str, met))}, the pods that this client reached ({pods}), as if it "
+        "only reached those of its own zone or node",
+        "Look at the Service's trafficDistribution, topology-aware hints and "
+        "internalTrafficPolicy, and at the mesh's locality settings; or sample from every zone.",
         claims_absence=not all(met),
     )
 
@@ -302,8 +311,8 @@ def _least_request(split: Split, around: Surroundings) -> Iterator[Cause]:
         weights,
         f"{share:.2g} % for {name}, which takes {times:.2g} times as long to answer, as if the "
         "balancer preferred pods with fewer requests in flight (least-request)",
-        f"See why {name} is slower; or let the balancer choose by weight or at random, if it is "
-        "to have its share all the same.",
+        f"Find out why {name} is slower; or, if it should get its share anyway, let the balancer "
+        "choose by weight or at random.",
     )
 
 
@@ -328,7 +337,7 @@ def _one_pod_off(split: Split) -> Iterator[Cause]:
 def _one_replica(
     split: Split, by_label: Mapping[str, int], around: Surroundings
 ) -> tuple[Reason, ...]:
-    """Say so if one replica answered every connection, although there must be several."""
+    """Name the replica that answered every connection, although there must be several."""
     replicas = around.replicas
     if replicas.unbounded or len(replicas.by_label) != 1:
         return ()
@@ -348,17 +357,17 @@ def _one_replica(
             f"{counted(n, 'connection')}, as if this client were pinned to one pod (session "
             f"affinity), or as if there were no other (likelihood {odds(nats)} against "
             f"{pods} equal ones).",
-            "Look at sessionAffinity of the Service, at affinity cookies and source-address "
-            "hashing on the way, and at the ready pods; or sample from several addresses.",
+            "Look at the Service's sessionAffinity, at affinity cookies and source-address "
+            "hashing on the path, and at the ready pods; or sample from several addresses.",
         ),
     )
 
 
 def _hanging_together(evidence: Evidence) -> tuple[Reason, ...]:
-    """Say so if neighbouring connections are proven to know of each other, and stay alike.
+    """Name the arm that tends to follow itself, if consecutive connections are proven dependent.
 
-    A share that changed makes neighbours alike, too: that is not what is said here. A PASS is
-    kept back by the runs guard, which says so itself.
+    A share that changed during the run does the same: evidence of drift must be weaker than
+    this. For a run that the runs guard kept from PASS, its own reason says so.
     """
     if evidence.groups is not None or evidence.settled is ReasonCode.DEPENDENT_CONNECTIONS:
         return ()
@@ -378,12 +387,11 @@ def _hanging_together(evidence: Evidence) -> tuple[Reason, ...]:
     return (
         Reason(
             ReasonCode.LOOKS_LIKE,
-            f"Neighbouring connections hang together: {100 * after_itself:.2g} % of those after "
-            f"one that met {name} met it again, and {100 * after_others:.2g} % of the others met "
-            f"it (evidence "
-            f"{odds(nats)} against independent draws), as with a sticky client or a pool of "
-            "connections on the way.",
-            "Look at session affinity, and at proxies on the way that keep connections open; "
+            "Consecutive connections are not independent: after a connection to "
+            f"{name}, {100 * after_itself:.2g} % reached it again; after any other, "
+            f"{100 * after_others:.2g} % reached it (evidence {odds(nats)} against independent "
+            "draws), as with a sticky client or a proxy that pools connections.",
+            "Look at session affinity, and at proxies on the path that keep connections open; or "
             "sample from several addresses.",
         ),
     )
@@ -403,9 +411,9 @@ def _foreign_pods(
     return (
         Reason(
             ReasonCode.LOOKS_LIKE,
-            f"{quoted(foreign[0])} came {counted(n, 'time')} in "
-            f"{counted(sum(by_label.values()), 'answer')}, from "
-            f"{names}{more}: foreign pods behind the same Service.",
+            f"{quoted(foreign[0])} gave {amount(n)} of "
+            f"{counted(sum(by_label.values()), 'answer')}, from {names}{more}: the Service selects "
+            "foreign pods too.",
             "Compare their labels with the Service's selector.",
         ),
     )

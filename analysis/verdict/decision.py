@@ -83,7 +83,6 @@ SETTLED = {
 """Verdict and reason of each rule that settles a run."""
 
 ENDED = {
-    Ended.TIME: reasons.time_spent,
     Ended.INTERRUPTED: reasons.interrupted,
     Ended.CLIENT_LIMIT: reasons.client_limit,
     Ended.OVERLOADED: reasons.target_overloaded,
@@ -125,7 +124,8 @@ def decide(
             checks=(),
             decided_after=evidence.judged,
         )
-    verdict, reason = _outcome(evidence, ended, is_spent=is_spent)
+    is_paced = around is not None and around.is_paced
+    verdict, reason = _outcome(evidence, ended, is_spent=is_spent, is_paced=is_paced)
     hints = () if verdict is Verdict.PASS else likely_causes(evidence, seen, around)
     return Decision(
         verdict,
@@ -191,12 +191,16 @@ def with_health(decision: Decision, health: HealthEvidence | None, alpha: float)
     return replace(decision, verdict=Verdict.FAIL, reasons=(*exceeded, *rest), checks=checks)
 
 
-def _outcome(evidence: Evidence, ended: Ended | None, *, is_spent: bool) -> tuple[Verdict, Reason]:
+def _outcome(
+    evidence: Evidence, ended: Ended | None, *, is_spent: bool, is_paced: bool
+) -> tuple[Verdict, Reason]:
     if evidence.settled is not None:
         verdict, explain = SETTLED[evidence.settled]
         return verdict, explain(evidence)
     if is_spent:
         return Verdict.INCONCLUSIVE, reasons.budget_spent(evidence)
+    if ended is Ended.TIME:
+        return Verdict.INCONCLUSIVE, reasons.time_spent(evidence, is_paced=is_paced)
     explain = (
         reasons.few_connections if ended is None else ENDED.get(ended, reasons.few_connections)
     )

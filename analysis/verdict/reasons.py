@@ -1,4 +1,4 @@
-"""Reasons: one sentence with the numbers for each way in which a run can end, and a remedy."""
+"""Reasons: for each way in which a run can end, one sentence with the numbers, and a remedy."""
 
 from __future__ import annotations
 
@@ -15,98 +15,98 @@ from analysis.evidence.intervals import shares_with_intervals
 from analysis.guards.runs import EXTREME
 from analysis.planning.forecast import remaining
 from analysis.text.rounding import amount, counted, significant
-from analysis.text.wording import accepted, decimals, interval, odds, quoted
+from analysis.text.wording import accepted, decimals, interval, listed, odds, quoted
 
 if TYPE_CHECKING:
     from analysis.evidence.state import Evidence
 
 ENOUGH = 300.0
-"""Log evidence beyond which it is not told apart [nats]."""
+"""Log evidence at which sums are capped [nats]."""
 SPARE = 1.3
-"""Factor on a forecast that a remedy asks for, so that following it usually suffices."""
+"""Factor on the forecast in a remedy, so that following the remedy is usually enough."""
 
 MOST_TOLD = 3
-"""Shares that a sentence tells; of more, it tells the least certain one."""
+"""Shares that a sentence lists; of more, it names the least certain one."""
 
 SPARE_THE_TARGET = (
-    "Send less with a lower --max-rate or --concurrency, or wait until the target has "
-    "recovered; --no-overload-stop goes on all the same."
+    "Lower --max-rate or --concurrency, or wait until the target has recovered; "
+    "--no-overload-stop keeps sending anyway."
 )
 """Remedy of a run that was too much for its target."""
 
 _CHECK_WEIGHTS = (
-    "Check the weights or replica counts that are in force (or correct --expect), and that "
-    "the pods of every version are ready."
+    "Check the weights or replica counts in force (or correct --expect), and that the pods of "
+    "every version are ready."
 )
 _FIND_LABELS = (
-    "Look at the outcomes for why they gave no label: a slow version needs a longer --timeout "
-    "or a lower --concurrency, another place of the label needs --label"
+    "The outcomes show why labels are missing: for a slow version, raise --timeout or lower "
+    "--concurrency; if the label is elsewhere in the response, set --label"
 )
 
 
 def within_tolerance(evidence: Evidence) -> Reason:
-    """Give the reason of a PASS."""
+    """Return the reason of a PASS."""
     return Reason(
         ReasonCode.WITHIN_TOLERANCE,
-        _all_shares(evidence, "All {n} shares are within their tolerance, least surely this one"),
+        _all_shares(evidence, "All {n} shares are within tolerance; the least certain one"),
     )
 
 
 def outside_tolerance(evidence: Evidence) -> Reason:
-    """Give the reason of a FAIL by counting."""
+    """Return the reason of a FAIL by counting."""
     arm = culprit(evidence)
     message = share_sentence(evidence, arm)
     late = _late_departure(evidence, arm)
     if late:
-        message = f"{late} Over the whole run, {message}"
+        message = f"{message} {late}"
     return Reason(ReasonCode.OUTSIDE_TOLERANCE, message, _CHECK_WEIGHTS)
 
 
 def unexpected_label(evidence: Evidence) -> Reason:
-    """Give the reason of a FAIL by one label that should not have come."""
+    """Return the reason of a FAIL by one label that should not have come."""
     arms, weights = evidence.split.arms, evidence.split.weights
     foreign = [label for label in evidence.counts if label not in arms]
-    n = counted(evidence.judged, "connection")
     if foreign:
         return Reason(
             ReasonCode.UNEXPECTED_LABEL,
-            f"{quoted(foreign[0])} answered 1 of {n}; expected was only {', '.join(arms)}.",
-            "Find the pod that answers with it: the Service selects it. If it belongs there, "
-            "add it to --expect; if it is no version, correct --label.",
+            f"Unexpected version {quoted(foreign[0])} answered connection "
+            f"{amount(evidence.judged)}; expected only {listed(arms)}.",
+            "Find the pod that sends this label: the Service selects it. If it belongs there, "
+            "add it to --expect; if the label is not a version, correct --label.",
         )
     arm = next(a for a, w in zip(arms, weights, strict=True) if not w and evidence.counts[a])
     return Reason(
         ReasonCode.UNEXPECTED_LABEL,
-        f"{arm} answered 1 of {n}, although its weight is 0.",
-        f"Wait until no pod of {arm} is left behind the Service and the data plane has "
-        "followed, and run again; or correct --expect.",
+        f"{arm} answered connection {amount(evidence.judged)}, although its weight is 0.",
+        f"Wait until no pod of {arm} is left behind the Service and the data plane has caught "
+        "up, then run again; or correct --expect.",
     )
 
 
 def too_many_unlabelled(evidence: Evidence) -> Reason:
-    """Give the reason of a FAIL of a Service that does not answer enough."""
+    """Return the reason of a FAIL of a Service that does not answer enough."""
     limit = evidence.policy.max_unlabelled
     return Reason(
         ReasonCode.TOO_MANY_UNLABELLED,
-        f"{_missing(evidence)}; at most {limit * 100:.4g} % may.",
-        f"{_FIND_LABELS}; or accept more with --max-unlabelled.",
+        f"{_missing(evidence)}; the limit is {limit * 100:.4g} %.",
+        f"{_FIND_LABELS}; or raise --max-unlabelled.",
     )
 
 
 def missing_labels(evidence: Evidence) -> Reason:
-    """Give the reason of a run in which missing labels leave no verdict."""
+    """Return the reason of a run in which missing labels leave no verdict."""
     limit = tolerable_missing(evidence.split, evidence.policy)
     return Reason(
         ReasonCode.MISSING_LABELS,
-        f"{_missing(evidence)}; at this rate neither PASS nor FAIL can be reached, whatever they "
-        f"were (PASS needs less than {limit * 100:.2g} %). {_some_shares(evidence)}",
-        f"{_FIND_LABELS}; or widen --tolerance, or bound how unequally versions lose labels "
-        "with --missing-ratio.",
+        f"{_missing(evidence)}; at this rate neither PASS nor FAIL is possible, whichever version "
+        f"they came from (PASS needs less than {limit * 100:.2g} %). {_some_shares(evidence)}",
+        f"{_FIND_LABELS}; or widen --tolerance, or bound with --missing-ratio how unequally "
+        "versions lose labels.",
     )
 
 
 def not_stationary(evidence: Evidence) -> Reason:
-    """Give the reason of a run that could have passed, but whose share changed."""
+    """Return the reason of a run that could have passed, but whose share changed."""
     row = evidence.drift.suspect
     arm = evidence.split.arms[evidence.scales.arms[row]]
     test, change = evidence.drift.arms[row], evidence.drift.change(row)
@@ -116,30 +116,30 @@ def not_stationary(evidence: Evidence) -> Reason:
         ReasonCode.NOT_STATIONARY,
         f"The share of {arm} was not constant: it changed most near connection "
         f"{amount(change.at)} (between {amount(change.earliest)} and {amount(change.latest)}; "
-        f"{shares}). Windows of {amount(evidence.drift.width)} connections scatter "
-        f"{test.squares / test.deviates:.1f} times as much as chance would, evidence "
-        f"{odds(log(evidence.drift.peak))}. {_all_shares(evidence)}",
-        "Wait until the rollout and the data plane have settled, and run again. If it goes on, "
-        "look for pods that become ready or unready, or for weights that something changes.",
+        f"{shares}). Windows of {amount(evidence.drift.width)} connections vary "
+        f"{test.squares / test.deviates:.1f} times as much as chance explains (evidence "
+        f"{odds(log(evidence.drift.peak))}). {_all_shares(evidence)}",
+        "Wait until the rollout and the data plane have settled, then run again. If it persists, "
+        "look for pods that become ready or unready, or for a controller that changes weights.",
     )
 
 
 def dependent_connections(evidence: Evidence) -> Reason:
-    """Give the reason of a run that could have passed, but whose connections hang together."""
+    """Return the reason of a run that could have passed, but whose connections depend."""
     row, z = _least_alternating(evidence)
     arm = evidence.split.arms[evidence.scales.arms[row]]
     return Reason(
         ReasonCode.DEPENDENT_CONNECTIONS,
-        f"Neighbouring connections hang together: {arm} came in "
+        f"Consecutive connections are not independent: {arm} answered in "
         f"{counted(evidence.runs.changes[row] + 1, 'run')}, {-z:.1f} standard deviations fewer "
-        f"than independent draws make. {_all_shares(evidence)}",
-        "Session affinity, a proxy that pools connections, or a cache does this: turn it off for "
-        "the check, or send from several client addresses.",
+        f"than independent draws give. {_all_shares(evidence)}",
+        "Session affinity, a proxy that pools connections, or a cache causes this: turn it off "
+        "for the check, or send from several client addresses.",
     )
 
 
 def draw_notes(evidence: Evidence) -> tuple[str, ...]:
-    """Say what is known of the draws, where no reason says it: assumptions and dependence."""
+    """Return what is known of the draws, where no reason says it: assumptions, dependence."""
     return (*_assumed(evidence), *_neighbours(evidence))
 
 
@@ -149,14 +149,14 @@ def _assumed(evidence: Evidence) -> tuple[str, ...]:
     if not evidence.missing or ratio == inf:
         return ()
     note = (
-        f"assumed by --missing-ratio: no version loses its labels more than {ratio:g} times as "
-        "often as another"
+        f"assumed because of --missing-ratio: no version loses labels more than {ratio:g} times "
+        "as often as another"
     )
     return (note,)
 
 
 def _neighbours(evidence: Evidence) -> tuple[str, ...]:
-    """Say how neighbouring connections differ from independent ones."""
+    """Return how consecutive connections differ from independent ones, if they do."""
     if not evidence.scales.arms or evidence.settled in _SAYS_IT:
         return ()
     row, fewest = _least_alternating(evidence)
@@ -164,15 +164,15 @@ def _neighbours(evidence: Evidence) -> tuple[str, ...]:
     if fewest < -EXTREME:
         arm = evidence.split.arms[evidence.scales.arms[row]]
         note = (
-            f"neighbouring connections hang together ({arm} came in "
+            f"consecutive connections are not independent ({arm} answered in "
             f"{counted(evidence.runs.changes[row] + 1, 'run')}, z = {fewest:.1f}), as with session "
-            "affinity or a share that changes: error rates of independent draws do not hold"
+            "affinity or a changing share: the error rates, which assume independence, do not hold"
         )
         return (note,)
     if most > EXTREME:
         note = (
-            f"versions take turns more evenly than chance would (runs z = +{most:.1f}), as with "
-            "round robin: harmless, the decision is safer than it claims"
+            f"versions alternate more evenly than chance would (runs z = +{most:.1f}), as with "
+            "round robin: harmless, the error rates are even lower than stated"
         )
         return (note,)
     return ()
@@ -184,18 +184,18 @@ _SAYS_IT = (
     ReasonCode.OUTSIDE_TOLERANCE,
     ReasonCode.UNEXPECTED_LABEL,
 )
-"""Reasons beside which nothing more is said about neighbours: they speak for themselves."""
+"""Reasons that already tell the user what consecutive connections would."""
 
 
 def _least_alternating(evidence: Evidence) -> tuple[int, float]:
-    """Row of the scales whose arm came in the fewest runs for its share, and its z."""
+    """Return the row of the arm with the fewest runs for its share, and its z."""
     scores = [evidence.runs_z_of(row) for row in range(len(evidence.scales.arms))]
     row = min(range(len(scores)), key=scores.__getitem__)
     return row, scores[row]
 
 
 def budget_spent(evidence: Evidence) -> Reason:
-    """Give the reason of a run that used up its samples."""
+    """Return the reason of a run that used up its samples."""
     more = _more(evidence)
     remedy = (
         f"Raise --max-samples to about {evidence.judged + more}, or widen --tolerance."
@@ -204,52 +204,60 @@ def budget_spent(evidence: Evidence) -> Reason:
     )
     return Reason(
         ReasonCode.BUDGET_SPENT,
-        f"{counted(evidence.judged, 'connection')} did not suffice. {_some_shares(evidence)}",
+        f"{counted(evidence.judged, 'connection')} {_were(evidence)} not enough to decide. "
+        f"{_some_shares(evidence)}",
         remedy,
     )
 
 
 def few_connections(evidence: Evidence) -> Reason:
-    """Give the reason of a run whose samples were not all independent draws."""
+    """Return the reason of a run whose samples were not all independent draws."""
     return Reason(
         ReasonCode.FEW_CONNECTIONS,
-        f"The samples hold only {counted(evidence.judged, 'independent connection')}. "
+        f"There {_were(evidence)} only {counted(evidence.judged, 'independent connection')}. "
         f"{_some_shares(evidence)}",
-        "A balancer of connections picks once for each connection: use --connection fresh, or "
-        "raise --max-samples.",
+        "A Service picks a pod once per connection: use --connection fresh, or raise "
+        "--max-samples.",
     )
 
 
-def time_spent(evidence: Evidence) -> Reason:
-    """Give the reason of a run that used up its time."""
+def time_spent(evidence: Evidence, *, is_paced: bool = False) -> Reason:
+    """Return the reason of a run that used up its time.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    is_paced : bool
+        Whether requests arrived at a rate of their own: more concurrency would not help then.
+    """
     more = _more(evidence)
     remedy = (
-        f"Raise --max-time or --concurrency, for about {significant(more, 2)} more connections; "
-        "or widen --tolerance."
+        f"Raise --max-time or {'--rate' if is_paced else '--concurrency'}, for about "
+        f"{significant(more, 2)} more connections; or widen --tolerance."
         if more
-        else _near_edge(evidence)
+        else _near_edge(evidence, "--max-time")
     )
     return Reason(
         ReasonCode.TIME_SPENT,
-        f"The time was up after {counted(evidence.judged, 'connection')}. {_some_shares(evidence)}",
+        f"Time ran out after {counted(evidence.judged, 'connection')}. {_some_shares(evidence)}",
         remedy,
     )
 
 
 def interrupted(evidence: Evidence) -> Reason:
-    """Give the reason of a run that was stopped from outside."""
+    """Return the reason of a run that was stopped from outside."""
     more = _more(evidence)
     return Reason(
         ReasonCode.INTERRUPTED,
         f"Interrupted after {counted(evidence.judged, 'connection')}. {_some_shares(evidence)}",
-        f"Run again and let it end; about {significant(more, 2)} more connections were needed."
+        f"Run again and let it finish: about {significant(more, 2)} more connections are needed."
         if more
-        else "Run again and let it end.",
+        else "Run again and let it finish.",
     )
 
 
 def client_limit(evidence: Evidence) -> Reason:
-    """Give the reason of a run that this machine could not carry on."""
+    """Return the reason of a run that this machine could not carry on."""
     return Reason(
         ReasonCode.CLIENT_LIMIT,
         f"This machine ran out of ports or file descriptors after "
@@ -259,7 +267,7 @@ def client_limit(evidence: Evidence) -> Reason:
 
 
 def target_overloaded(evidence: Evidence) -> Reason:
-    """Give the reason of a run that stopped to spare its target."""
+    """Return the reason of a run that stopped to spare its target."""
     return Reason(
         ReasonCode.TARGET_OVERLOADED,
         f"The target is overloaded; sending stopped after "
@@ -269,24 +277,28 @@ def target_overloaded(evidence: Evidence) -> Reason:
 
 
 def undecided(evidence: Evidence) -> Reason:
-    """Give the reason of a run that goes on."""
+    """Return the reason of a run that goes on."""
     return Reason(
         ReasonCode.FEW_CONNECTIONS,
         f"Undecided after {counted(evidence.judged, 'connection')}.",
     )
 
 
+def _were(evidence: Evidence) -> str:
+    return "was" if evidence.judged == 1 else "were"
+
+
 def culprit(evidence: Evidence) -> str:
-    """Name the arm with the strongest evidence of a departure."""
+    """Return the arm with the strongest evidence of a departure."""
     strongest = max(range(len(evidence.fail_by_arm)), key=evidence.fail_by_arm.__getitem__)
     return evidence.split.arms[evidence.scales.arms[strongest]]
 
 
 def share_sentence(evidence: Evidence, arm: str) -> str:
-    """Write what one arm received, and what was expected.
+    """Return what one arm received, and what was expected, as a sentence.
 
-    With labels missing it says what answered, not what was received: an arm whose requests
-    fail receives more than it answers.
+    If labels are missing, the sentence is about what answered: an arm whose requests fail
+    receives more than it answers.
     """
     band = evidence.bands[evidence.split.arms.index(arm)]
     share, low, high = shares_with_intervals(evidence)[arm]
@@ -301,7 +313,7 @@ def share_sentence(evidence: Evidence, arm: str) -> str:
 
 
 def unlabelled_sentence(evidence: Evidence) -> str:
-    """Write how many gave no label."""
+    """Return how many connections gave no label, as a sentence."""
     return f"{_missing(evidence)}."
 
 
@@ -310,12 +322,12 @@ def _missing(evidence: Evidence) -> str:
     rate = f" ({missing / n * 100:.1f} %)" if missing else ""
     text = f"{amount(missing)} of {counted(n, 'connection')}{rate} gave no label"
     undelivered = evidence.missing - missing
-    # A sum of parts: a hair of it is rounding.
-    return f"{text}, and {amount(undelivered)} did not come" if undelivered > 1e-6 else text
+    # A sum of fractions: a tiny rest is rounding.
+    return f"{text}, and {amount(undelivered)} never arrived" if undelivered > 1e-6 else text
 
 
 def _all_shares(evidence: Evidence, of_many: str = "The least certain of {n} shares") -> str:
-    """Write what every arm received; of many, what the least certain one did."""
+    """Return what every arm received; of many, what the least certain one did."""
     arms = [evidence.split.arms[arm] for arm in tested_arms(evidence.split)]
     if len(arms) <= MOST_TOLD:
         return " ".join(share_sentence(evidence, arm) for arm in arms)
@@ -324,9 +336,9 @@ def _all_shares(evidence: Evidence, of_many: str = "The least certain of {n} sha
 
 
 def _room(evidence: Evidence, arm: str) -> float:
-    """Room between the interval of an arm and the nearer edge of its band; below 0 beyond it.
+    """Return the room between an arm's interval and the nearer edge of its band; < 0 beyond it.
 
-    In parts of that band's half, so that arms of different shares compare.
+    In units of the half band on that side, so that arms of different shares compare.
     """
     band = evidence.bands[evidence.split.arms.index(arm)]
     _, low, high = shares_with_intervals(evidence)[arm]
@@ -338,10 +350,10 @@ def _some_shares(evidence: Evidence) -> str:
 
 
 def _more(evidence: Evidence) -> int | None:
-    """Further connections to ask for; None if the shares are not heading for PASS.
+    """Return how many more connections to ask for; None if the shares are not heading for PASS.
 
-    First what the planner allows a right split; beyond that the forecast with some to
-    spare, to two digits.
+    Up to what the planner allows a correct split; beyond that the forecast with a margin,
+    to two digits.
     """
     planned = required_samples(evidence.split, evidence.policy).q99
     forecast = remaining(evidence)
@@ -354,31 +366,31 @@ def _more(evidence: Evidence) -> int | None:
     return ceil(more / unit) * unit
 
 
-def _near_edge(evidence: Evidence) -> str:
+def _near_edge(evidence: Evidence, limit: str = "--max-samples") -> str:
     if evidence.missing:
         return f"{_FIND_LABELS}; or widen --tolerance."
     return (
-        "The share lies outside the tolerance or close to its edge: check the weights, raise "
-        "--max-samples for a FAIL, or widen --tolerance."
+        "The share is outside the tolerance or close to its edge: check the weights, raise "
+        f"{limit} to get a FAIL, or widen --tolerance."
     )
 
 
 def _late_departure(evidence: Evidence, arm: str) -> str:
-    """Say so, if it took the restarted part to see the departure: it began during the run."""
+    """Return what the end of the run shows, if only the restarted bets saw the departure."""
     if _plain_evidence(evidence) >= 1 / evidence.policy.alpha:
         return ""
     scales, threshold = evidence.scales, -log(evidence.policy.alpha)
     row = scales.arms.index(evidence.split.arms.index(arm))
     every, none = (evidence.carry.clean[position] for position in (row, row + len(scales.arms)))
     if none * scales.extremes.log_factor[row + len(scales.arms)] >= threshold:
-        return f"None of the last {amount(none)} connections met {arm}."
+        return f"The last {counted(none, 'connection')} never reached it."
     if every * scales.extremes.log_factor[row] >= threshold:
-        return f"All of the last {amount(every)} connections met {arm}."
-    return f"The share of {arm} was far off in a part of the run."
+        return f"The last {counted(every, 'connection')} all reached it."
+    return "The share was far off during a part of the run."
 
 
 def _plain_evidence(evidence: Evidence) -> float:
-    """FAIL evidence of the counts alone, without what the restarted part has won."""
+    """Return the FAIL evidence of the counts alone, without what the restarted bets won."""
     if evidence.groups is not None:
         return evidence.groups.scales.plain(evidence.groups.stakes)
     total = 0.0

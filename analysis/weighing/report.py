@@ -47,6 +47,8 @@ class Asked:
         The split before this one, where it is known.
     is_fresh : bool
         Whether each sample had a connection of its own, so that each is an independent draw.
+    is_paced : bool
+        Whether requests were sent at a rate of their own.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -55,6 +57,7 @@ class Asked:
     replica_counts: Mapping[str, int] = field(default_factory=dict)
     previous: Split | None = None
     is_fresh: bool = True
+    is_paced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,7 @@ def _decision(asked: Asked, folded: Folded, account: Account) -> Decision | None
         asked.replica_counts,
         asked.previous,
         pace_of(folded.health, account.performance.rate_per_s, asked.policy.alpha),
+        is_paced=asked.is_paced,
     )
     seen = folded.tally if asked.is_fresh and folded.is_uniform else None
     decision = decide(folded.evidence, account.ended, seen, around)

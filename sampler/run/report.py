@@ -63,6 +63,7 @@ def asked_of(plan: RunPlan) -> Asked:
         replica_counts=plan.replica_counts,
         previous=plan.previous,
         is_fresh=plan.load.connection.is_fresh,
+        is_paced=plan.load.rate is not None,
     )
 
 

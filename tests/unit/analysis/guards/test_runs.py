@@ -51,7 +51,7 @@ def test_connections_that_hang_together_do_not_pass(run):
     assert evidence.settled is ReasonCode.DEPENDENT_CONNECTIONS
     assert decision.verdict is Verdict.INCONCLUSIVE
     assert decision.is_final
-    assert "hang together" in decision.reasons[0].message
+    assert "are not independent" in decision.reasons[0].message
     assert "affinity" in decision.reasons[0].remedy
     assert evidence.runs_z_of(0) < -EXTREME
     assert decision.notes == ()
@@ -77,4 +77,4 @@ def test_a_run_without_a_verdict_says_when_its_connections_hang_together(run):
 
     assert decision.verdict is Verdict.INCONCLUSIVE
     assert decision.reasons[0].code is ReasonCode.BUDGET_SPENT
-    assert "hang together" in decision.notes[0]
+    assert "are not independent" in decision.notes[0]

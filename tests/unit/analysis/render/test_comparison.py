@@ -45,7 +45,7 @@ def test_the_first_line_says_which_share_differs_most(comparison):
 
 
 def test_runs_that_agree_are_said_to_agree():
-    assert headline(made(second=(9, 1))).startswith("No share is proven to differ; the greatest")
+    assert headline(made(second=(9, 1))).startswith("No share is proven to differ; the largest")
 
 
 def test_no_line_of_the_text_is_wider_than_a_terminal(comparison):

@@ -184,3 +184,21 @@ def test_only_a_pass_is_free_of_failures_and_errors(any_report, data):
     assert red or report.verdict is Verdict.PASS
     if report.verdict is Verdict.FAIL:
         assert any(part.tag == "failure" for part in red)
+
+
+def test_what_to_do_is_said_in_one_case_and_the_others_refer_to_it(reports):
+    report = reports["failed"]
+    checks = [
+        Check("split", Verdict.FAIL, "49.8 % lies above 14 %"),
+        Check("share of v2", Verdict.FAIL, "49.8 % lies above 14 %"),
+        Check("unlabelled", Verdict.PASS, "0 of 291 connections gave no label."),
+    ]
+    decided = replace(report, decision=replace(report.decision, checks=checks))
+
+    first, second, third = _cases(decided)
+
+    assert report.reasons[0].remedy in first[0].text
+    assert second[0].text == "49.8 % lies above 14 %\nWhat to do: see the case “split”."
+    assert [case.findtext("system-out") for case in (first, second, third)] == [
+        to_text(decided), None, None,
+    ]  # fmt: skip

@@ -5,7 +5,7 @@ from math import log
 import pytest
 
 from analysis.data.split import Band
-from analysis.text.wording import accepted, decimals, interval, odds, quoted
+from analysis.text.wording import accepted, decimals, interval, listed, odds, quoted
 
 
 def test_an_interval_is_rounded_outwards():
@@ -30,12 +30,22 @@ def test_a_band_that_reaches_beyond_all_is_cut_there():
 @pytest.mark.parametrize(
     ("nats", "told"),
     [
-        (0.0, "1.0:1"), (log(3.19), "3.1:1"), (-log(0.01), "100:1"), (50.0, "10^21:1"),
-        (-1.1, "1:3.0"), (-50.0, "1:10^21"),
+        (0.0, "1.0:1"), (log(3.19), "3.1:1"), (-log(0.01), "100:1"),
+        (50.0, "more than a million to one"),
+        (log(1e4), "more than 10 000:1"), (log(1e6) - 1e-3, "more than 100 000:1"),
+        (log(1e6), "more than a million to one"), (-1.1, "1:3.0"),
+        (-log(2e4), "less than 1:10 000"),
+        (-50.0, "less than one to a million"),
     ],
 )  # fmt: skip
 def test_evidence_is_told_as_odds_and_never_as_more_than_it_is(nats, told):
     assert odds(nats) == told
+
+
+def test_names_are_listed_as_a_sentence_lists_them():
+    assert listed(["v1"]) == "v1"
+    assert listed(["v1", "v2"]) == "v1 and v2"
+    assert listed(["v1", "v2", "v3"]) == "v1, v2 and v3"
 
 
 def test_labels_are_escaped_and_cut():

@@ -100,7 +100,9 @@ def test_a_client_that_reaches_the_pods_of_its_zone_only_is_told_so():
         evidence, declared_replicas={"v1": 9, "v2": 1}, replicas=met(v1=(3, 40), v2=(1, 40))
     )
 
-    assert "look like 3:1, the pods that this client met (3 of 9 of v1, 1 of 1 of v2)" in message
+    assert (
+        "look like 3:1, the pods that this client reached (3 of 9 of v1, 1 of 1 of v2)" in message
+    )
     assert "zone" in message
 
 
@@ -109,7 +111,7 @@ def test_a_zone_without_the_canary_is_named_before_everything_to_one_version():
 
     (message,) = names(evidence, declared_replicas={"v1": 9, "v2": 1}, replicas=met(v1=(3, 80)))
 
-    assert "3:0, the pods that this client met (3 of 9 of v1, 0 of 1 of v2)" in message
+    assert "3:0, the pods that this client reached (3 of 9 of v1, 0 of 1 of v2)" in message
 
 
 @pytest.mark.parametrize(
@@ -133,8 +135,8 @@ def test_connections_that_stay_with_their_version_are_told_from_a_wrong_share():
 
     assert evidence.settled is ReasonCode.OUTSIDE_TOLERANCE
     message = names(evidence)[-1]
-    assert "Neighbouring connections hang together" in message
-    assert "met v2 met it again" in message
+    assert "Consecutive connections are not independent" in message
+    assert "after a connection to v2, " in message
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -152,4 +154,4 @@ def test_nothing_is_said_of_neighbours_that_do_not_know_of_each_other(router, se
     evidence, _ = weighed(router, 1500, seed=seed)
 
     assert evidence.settled is not None
-    assert not any("Neighbouring" in name for name in names(evidence))
+    assert not any("Consecutive" in name for name in names(evidence))

@@ -24,14 +24,14 @@ def test_a_pass_of_many_shares_tells_the_least_certain_one():
 
     message = decision.reasons[0].message
     assert decision.verdict is Verdict.PASS
-    assert message.startswith("All 5 shares are within their tolerance, least surely this one: v")
+    assert message.startswith("All 5 shares are within tolerance; the least certain one: v")
     assert message.count("received") == 1
     table, bands = shares_with_intervals(evidence), {band.arm: band for band in evidence.bands}
     room = {
         arm: min(low - bands[arm].low, bands[arm].high - high)
         for arm, (_, low, high) in table.items()
     }
-    assert message.partition("this one: ")[2].split()[0] == min(room, key=room.__getitem__)
+    assert message.partition("certain one: ")[2].split()[0] == min(room, key=room.__getitem__)
 
 
 def test_an_undecided_run_of_many_shares_does_so_too():
