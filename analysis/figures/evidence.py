@@ -160,7 +160,7 @@ def _keys(traced: Trace, report: Report, labels: tuple[str, ...], theme: Theme) 
     from matplotlib.lines import Line2D  # noqa: PLC0415 - heavy
 
     keys: list[Any] = [
-        Line2D([], [], color=theme.ink, lw=2.0, alpha=0.75, label="least of all, decides"),
+        Line2D([], [], color=theme.ink, lw=2.0, alpha=0.75, label="weakest evidence, decides PASS"),
         Line2D([], [], color=theme.ink, lw=0.9, ls=(0, (4, 3)), label="boundary"),
     ]
     named = [(theme.colour(labels.index(arm)), name_of(arm, _NAME_ROOM)) for arm in traced.arms]

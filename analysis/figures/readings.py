@@ -55,7 +55,7 @@ def split_reading(timeline: Timeline, report: Report) -> Reading:
     return Reading(
         "panel-0",
         "losses" if timeline.has_losses else f"panel-{len(rows) - 1}",
-        "Read at a time",
+        "Values at",
         tuple((middle / end).tolist()),
         tuple(heads),
         tuple(rows),
@@ -128,9 +128,7 @@ def times_reading(batch: Batch, report: Report) -> Reading | None:
     ]
     heads = tuple(f"{rounding.significant(float(ms), 3)} ms" for ms in at_ms)
     at = np.linspace(0.0, 1.0, _TIMES)
-    return Reading(
-        "responses", "responses", "Read at a time", tuple(at.tolist()), heads, tuple(rows)
-    )
+    return Reading("responses", "responses", "Values at", tuple(at.tolist()), heads, tuple(rows))
 
 
 def evidence_reading(traced: Trace, report: Report) -> Reading:

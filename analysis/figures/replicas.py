@@ -139,7 +139,7 @@ def _log_mass(n: int, count: int, share: float) -> float:
 
 def _heading(rows: Sequence[Row]) -> str:
     off = sum(row.is_off for row in rows)
-    even = f"{off} beyond chance" if off else "even as far as chance goes"
+    even = f"{off} beyond chance" if off else "differences are no larger than chance"
     return f"{rounding.counted(len(rows), 'replica')}, {even}"
 
 

@@ -136,12 +136,13 @@ def _told(timeline: Timeline, position: int, report: Report) -> str:
 
 
 def _of_all(timeline: Timeline, position: int) -> str:
-    """Say what all connections showed, where the decision fell on few of them."""
+    """Return what all connections showed, if the decision fell on few of them."""
     later, judged = timeline.later, timeline.looks.judged
     if not len(later.judged) or later.judged[-1] < _LATER * judged[-1]:
         return ""
     share = float(_so_far(later, position)[-1])
-    return f"; {rounding.percent(share, 1)} % of all {rounding.amount(int(later.judged[-1]))}"
+    sent = rounding.counted(int(later.judged[-1]), "connection")
+    return f"; {rounding.percent(share, 1)} % of all {sent}"
 
 
 def _so_far(looks: Looks, position: int) -> NDArray[np.float64]:

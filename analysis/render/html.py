@@ -254,7 +254,7 @@ def _checks(report: Report) -> list[tuple[str, Verdict, str]]:
     """Give the checks; what was said before is not said again."""
     said, rows = {summary.why(report)}, []
     for name, verdict, message in summary.checks(report):
-        rows.append((name, verdict, "As said above." if message in said else message))
+        rows.append((name, verdict, "See above." if message in said else message))
         said.add(message)
     return rows
 

@@ -93,7 +93,7 @@ def cut(text: str, room: int) -> str:
 
 
 def _head(text: str, room: int) -> str:
-    """Give the longest beginning that fits."""
+    """Return the longest beginning that fits."""
     fits = takewhile(lambda used: used <= room, accumulate(map(_cells_of, text)))
     return text[: sum(1 for _ in fits)]
 

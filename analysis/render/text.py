@@ -12,7 +12,7 @@ from analysis.render.printable import HOLD, cells, name_of, pad, sentence, visib
 from analysis.text import rounding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from analysis.data.report import Report
 
@@ -31,16 +31,16 @@ _COLOUR_OF_VERDICT = {
 _COLOUR_OF_TONE = {Tone.PLAIN: "", Tone.GOOD: _GREEN, Tone.BAD: _RED, Tone.OPEN: _YELLOW}
 _OUTCOMES = {
     "unlabelled": "answered without a label",
-    "connect_failed": "not connected",
-    "connect_timeout": "not connected in time",
+    "connect_failed": "connection failed",
+    "connect_timeout": "connection timed out",
     "timeout": "timed out",
-    "reset": "reset by the peer",
-    "closed": "closed before the end",
-    "stale": "on a stale connection",
+    "reset": "reset by peer",
+    "closed": "closed early",
+    "stale": "connection was stale",
     "protocol": "not HTTP/1",
-    "too_large": "too large",
-    "client_limit": "not sent, at a limit of this machine",
-    "aborted": "given up at the stop",
+    "too_large": "response too large",
+    "client_limit": "not sent: limit of this machine",
+    "aborted": "aborted when sending stopped",
 }
 
 
@@ -112,7 +112,7 @@ def headline(report: Report) -> str:
 
 
 def _leads_with_a_reason(report: Report) -> bool:
-    """Whether the first reason stands in the first line; a measurement leads with itself."""
+    """Return whether the first reason is in the first line; a measurement leads with itself."""
     is_told = report.verdict is not None or not report.observed.counts
     return is_told and bool(report.reasons)
 
@@ -123,7 +123,7 @@ def _shares_in_words(report: Report) -> str:
     n = sum(observed.counts.values())
     if not n:
         launched = rounding.counted(report.samples.launched, "request")
-        return f"no label at all in {launched}"
+        return f"none of {launched} gave a label"
     ranked = sorted(observed.counts, key=lambda label: -observed.counts[label])
     parts = [_share_in_words(report, label, n) for label in ranked[:_HEADLINE_LABELS]]
     more = len(ranked) - len(parts)
@@ -197,10 +197,10 @@ def terms_in_words(report: Report) -> str:
     if decision.missing_ratio is not None:
         ratio = f"{decision.missing_ratio:.4g}"
         terms.append(
-            "missing labels are left out, as if all versions lost them equally often"
+            "missing labels are ignored, assuming that all versions lose them equally often"
             if decision.missing_ratio == 1
-            else f"it is assumed that no version loses its labels more than {ratio} times as often "
-            "as another"
+            else f"assuming that no version loses labels more than {ratio} times as often as "
+            "another"
         )
     if decision.inner < 1:
         terms.append(f"FAIL begins at {decision.inner * 100:.4g} % of the tolerance")
@@ -253,7 +253,16 @@ def _replicas(report: Report) -> str:
         for label, pods in list(known.items())[: table.MOST_ROWS]
     ]
     more = len(known) - len(parts)
-    return ", ".join(parts) + (f" and {rounding.amount(more)} more" if more else "")
+    told = ", ".join(parts) + (f" and {rounding.amount(more)} more" if more else "")
+    return f"{_whose(report, known)}{told}"
+
+
+def _whose(report: Report, known: Mapping[str, Mapping[str, int]]) -> str:
+    """Return what the replicas are of, if more answers came in than were judged."""
+    answers = sum(sum(pods.values()) for pods in known.values())
+    if report.decision is None or answers <= report.decision.decided_after:
+        return ""
+    return f"all {rounding.amount(answers)} answers: "
 
 
 def _spread(counts: Sequence[int]) -> str:

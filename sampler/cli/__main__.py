@@ -6,22 +6,33 @@ import gc
 import os
 import sys
 
+from sampler.cli.interrupts import INTERRUPTED, end_quietly
+
 _COLLECT_AFTER = 100_000
 
 
 def run() -> int:
-    """Run the command line, and do with the process what a library must not do.
+    """Run the command line with settings for the whole process, which a library must not make.
 
-    Importing makes objects by the ten thousand and hardly any garbage: the collector is told
-    to look less often, and not at all at the end. A pool of threads for linear algebra is not
-    started, as there is none here that would pay for it.
+    Importing makes objects by the ten thousand and hardly any garbage: the collector runs less
+    often, and not at all at the end. A pool of threads for linear algebra is not started, as
+    nothing here would pay for it.
+
+    Returns
+    -------
+    int
+        The exit code.
     """
-    gc.set_threshold(_COLLECT_AFTER, 10, 10)
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from sampler.cli.entry import main  # noqa: PLC0415 - after the threshold is set
-
     try:
+        end_quietly()
+        gc.set_threshold(_COLLECT_AFTER, 10, 10)
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        from sampler.cli.entry import main  # noqa: PLC0415 - after the threshold is set
+
         return main()
+    except KeyboardInterrupt:
+        os.write(2, b"interrupted\n")
+        return INTERRUPTED
     finally:
         gc.freeze()
 

@@ -48,60 +48,59 @@ if TYPE_CHECKING:
 @click.argument("url", required=False)
 @click.option(
     "--expect", default=None, metavar="v1=9,v2=1",
-    help="Declared weights by label; zero means that the label must not answer.",
+    help="Declared weights by label; a label with weight 0 must not answer.",
 )  # fmt: skip
 @manifest_options
 @click.option(
     "--settle", type=Settle(), default="auto", show_default=True, metavar="auto|TIME",
-    help="With --cluster: how long after a change of endpoints or weights nothing is judged. "
+    help="With --cluster: how long to wait before judging after endpoints or weights change. "
     "auto: until the answers follow, 1 s to 10 s.",
 )  # fmt: skip
 @judging_options
 @click.option(
     "--max-samples", type=Count(), default=None, metavar="N",
-    help="End undecided after so many requests. Default: what 99 % of right splits need.",
+    help="End undecided after N requests. Default: enough for 99 % of correct splits to pass.",
 )  # fmt: skip
 @click.option(
     "--max-time", type=Duration(), default="60s", show_default=True, metavar="TIME",
-    help="End undecided after so long.",
+    help="End undecided after this time.",
 )  # fmt: skip
 @click.option(
     "--max-unlabelled", type=Share(), default="5%", show_default=True, metavar="SHARE",
-    help="How many requests may stay without a label.",
+    help="Largest share of requests without a label.",
 )  # fmt: skip
 @click.option(
     "--missing-ratio", type=Factor(), default=None, metavar="X",
-    help="Assume that no version loses its labels more than X times as often as another; 1 "
-    "leaves them out. Default: assume nothing, each counts as the worst.",
+    help="Assume that no version loses labels more than X times as often as another; 1 ignores "
+    "missing labels. Default: assume nothing, each counts as the worst case.",
 )  # fmt: skip
 @click.option(
     "--max-error-ratio", type=Factor(), default=None, metavar="X",
-    help="Fail if the canary's error rate is proven to be above X times the stable version's.",
+    help="FAIL if the canary's error rate is proven to exceed X times the stable version's.",
 )  # fmt: skip
 @click.option(
     "--max-slowdown", type=Factor(), default=None, metavar="X",
-    help="Fail if the canary is proven to take more than X times as long as the stable version.",
+    help="FAIL if the canary is proven to take more than X times as long as the stable version.",
 )  # fmt: skip
 @click.option(
     "--error-status", type=Count(100, 599), default=500, show_default=True, metavar="N",
-    help="Statuses from N on are errors; they need a label to be counted.",
+    help="Statuses of N and above are errors; only responses with a label count.",
 )  # fmt: skip
 @click.option(
     "--canary", default=None, metavar="LABEL",
-    help="The version that is compared. Default: the smallest share above zero.",
+    help="The version under test. Default: the smallest share above zero.",
 )  # fmt: skip
 @click.option(
     "--stable", default=None, metavar="LABEL",
-    help="The version that it is compared with. Default: the largest share.",
+    help="The version to compare it with. Default: the largest share.",
 )  # fmt: skip
 @click.option(
     "--replicas", default=None, metavar="v1=9,v2=1",
-    help="Number of replicas by label, to warn of those that never answer. Default: those of "
-    "--manifests.",
+    help="Replicas by label, to warn about those that never answer. Default: from --manifests.",
 )  # fmt: skip
 @click.option(
     "--previous", default=None, metavar="v1=10,v2=0",
-    help="Weights before this step, to recognise them if they are still in force.",
+    help="Weights of the previous step, to recognise them if they are still in force.",
 )  # fmt: skip
 @load_options
 @target_options
@@ -112,11 +111,11 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
     """Sample URL until it is decided whether every version carries its share.
 
-    With --cluster and --service, URL may be left out: the Service's own address is taken.
+    With --cluster and --service, URL is optional: the default is the Service's own address.
 
-    Ends with PASS (exit code 0), FAIL (1) or INCONCLUSIVE (3); the error rates hold although
-    the decision is looked at after every response. Each request has a fresh connection unless
-    told otherwise, because a Service picks a pod for each connection.
+    Ends with PASS (exit code 0), FAIL (1) or INCONCLUSIVE (3). The error rates are valid even
+    though the decision is re-evaluated after every response. Each request opens a fresh
+    connection by default, because a Service picks a pod per connection.
     """
     from sampler.cli.execute import execute  # noqa: PLC0415 - heavy imports wait for a command
     from sampler.plan.load import Limits  # noqa: PLC0415
@@ -156,7 +155,7 @@ def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Expected:
-    """What should be, where it was read, and what is asked."""
+    """What is expected, where it was read, and what is asked."""
 
     url: str
     split: Split
@@ -167,7 +166,7 @@ class _Expected:
 
 
 def _expectation(url: str | None, options: dict[str, Any]) -> _Expected:
-    """Give what should be: from the command line, from manifests or from a cluster."""
+    """Return what is expected: from the command line, from manifests or from a cluster."""
     from analysis.data.report import Source  # noqa: PLC0415 - as above
 
     is_read = options["is_live"] or options["manifests"] is not None
@@ -179,11 +178,12 @@ def _expectation(url: str | None, options: dict[str, Any]) -> _Expected:
         )
     refuse_cluster_options(options)
     if not options["is_live"] and options["settle"] is not None:
-        raise UsageError("--settle: without --cluster no change is seen", hint="give --cluster")
-    if url is None and not (options["is_live"] and options["service"]):
         raise UsageError(
-            "expected a URL", hint="only --cluster --service NAME knows an address by itself"
+            "--settle works with --cluster only: changes are not seen otherwise",
+            hint="give --cluster, or leave --settle out",
         )
+    if url is None and not (options["is_live"] and options["service"]):
+        raise UsageError("expected a URL", hint="only --cluster --service NAME provides an address")
     if options["expect"] is None:
         given = expectation_for_check(options, url, options["headers"], options["settle"])
         expected = given.expected
@@ -200,7 +200,7 @@ def _expectation(url: str | None, options: dict[str, Any]) -> _Expected:
 
 
 def _commit(manifests: str | None) -> str:
-    """Name the commit that declares what is expected, or that the check is a part of."""
+    """Return the commit that declares what is expected, or that the check runs on."""
     from pathlib import Path  # noqa: PLC0415 - as above
 
     from sampler.base.repository import commit_of  # noqa: PLC0415
@@ -209,7 +209,7 @@ def _commit(manifests: str | None) -> str:
 
 
 def _declared_replicas(expected: Expectation) -> dict[str, int]:
-    """Count the pods of each label, where the manifests divide the traffic by pods."""
+    """Return the pods of each label, where the manifests divide the traffic by pods."""
     from sampler.expect.rules.model import Quantity  # noqa: PLC0415 - heavy imports wait
 
     if any(number.quantity is not Quantity.REPLICAS for number in expected.numbers):
@@ -228,8 +228,8 @@ def _replica_counts(split: Split, text: str | None) -> dict[str, int]:
     unknown = [label for label in counts.arms if label not in split.arms]
     if unknown:
         raise UsageError(
-            f"--replicas {text}: {unknown[0]!r} is not among --expect {split}",
-            hint="name labels that are expected",
+            f"--replicas {text}: {unknown[0]!r} is not in --expect {split}",
+            hint="use labels of --expect",
         )
     return {label: n for label, n in zip(counts.arms, counts.weights, strict=True) if n}
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sampler.base.errors import UsageError
+from sampler.cli.messages import closest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,12 +35,10 @@ def load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) 
     for key, value in table.items():
         where = f"{path}: [{command}] {key}"
         if key not in params:
-            near = get_close_matches(key, params)
             raise UsageError(
                 f"{where}: {command} has no option of this name",
-                hint=f"is {' or '.join(near)} meant?"
-                if near
-                else f"the names are those of weighbridge {command} --help, without the dashes",
+                hint=closest(key, list(params))
+                or f"use the names of weighbridge {command} --help, without the dashes",
             )
         param = params[key]
         try:
@@ -54,20 +52,20 @@ def load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) 
 def _table(path: Path, command: str, commands: list[str]) -> dict[str, Any]:
     """Read one table, and refuse what no command would read."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"--config {path}: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"--config {path} is no TOML: {error}") from error
+        raise UsageError(f"--config {path} is not TOML: {error}") from error
     for name, table in document.items():
         if not isinstance(table, dict):
             raise UsageError(
-                f"{path}: {name!r} stands outside of a table", hint=f"put it under [{command}]"
+                f"{path}: {name!r} is outside of any table", hint=f"put it under [{command}]"
             )
         if name not in commands:
             raise UsageError(
                 f"{path}: there is no command {name!r}",
-                hint=f"the tables are named after the commands, as [{command}]",
+                hint=f"name tables after commands, such as [{command}]",
             )
     found: dict[str, Any] = document.get(command, {})
     return found
@@ -85,7 +83,7 @@ def _config_name(param: click.Parameter) -> str:
 
 
 def _as_typed(param: click.Parameter, value: object) -> object:
-    """Give a value as it would have been typed, so that it is held to the same rules."""
+    """Return a value as it would have been typed, so that the same rules apply."""
     if isinstance(param, click.Option) and param.is_flag:
         if not isinstance(value, bool):
             raise click.BadParameter("expected true or false")
@@ -98,7 +96,7 @@ def _as_typed(param: click.Parameter, value: object) -> object:
 
 def _as_text(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise click.BadParameter("expected a text or a number")
+        raise click.BadParameter("expected a string or a number")
     return str(value)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from textwrap import fill
@@ -13,6 +14,8 @@ import click
 from click.core import ParameterSource
 
 from sampler.base.errors import ExitCode, UsageError
+from sampler.cli.interrupts import loop_handles_them
+from sampler.cli.messages import say_error
 from sampler.cli.values import Count, Duration, Share
 
 if TYPE_CHECKING:
@@ -21,8 +24,8 @@ if TYPE_CHECKING:
 _FRACTIONS = ("drop", "hang", "reset", "error")
 _KINDS = "drop=50%, hang=10%, reset=10%, error=10%, delay=300ms or html"
 _INTRODUCTION = (
-    "The story of one canary, on a Service of our own: pods behind a balancer that picks one for "
-    "each connection, as kube-proxy does. What was declared is weighed against what answers."
+    "The story of one canary, on an embedded Service: pods behind a load balancer that picks one "
+    "per connection, as kube-proxy does. The declared split is checked against what answers."
 )
 _OF_THE_STORY = frozenset({"out", "concurrency"})
 _OF_THE_SERVICE = frozenset({"pods", "faults", "host", "port"})
@@ -30,20 +33,20 @@ _OF_THE_SERVICE = frozenset({"pods", "faults", "host", "port"})
 
 @click.command(
     name="demo",
-    short_help="The embedded canary Service, and the story of one canary on it.",
+    short_help="Play the story of one canary on an embedded Service, or serve it.",
     epilog="Example: weighbridge demo --serve --pods v1=9,v2=1 --fault v2:drop=50% --port 8080",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"),
-    show_default=True, metavar="DIR", help="Folder in which the runs are written.",
+    show_default=True, metavar="DIR", help="Folder for runs.",
 )  # fmt: skip
 @click.option(
     "--seed", type=int, default=None, metavar="N",
-    help="Of the Service's picks, so that they repeat. Default: 1; with --serve, none.",
+    help="Seed of the Service's picks. Default: 1; with --serve, none.",
 )  # fmt: skip
 @click.option(
     "--concurrency", "-c", type=Count(1, 10_000), default=16, show_default=True,
-    metavar="N", help="Most requests in flight at once.",
+    metavar="N", help="Maximum number of requests in flight.",
 )  # fmt: skip
 @click.option("--serve", is_flag=True, help="Only serve, in the foreground, until interrupted.")
 @click.option(
@@ -52,15 +55,15 @@ _OF_THE_SERVICE = frozenset({"pods", "faults", "host", "port"})
 )  # fmt: skip
 @click.option(
     "--fault", "faults", multiple=True, metavar="LABEL:KIND[=AMOUNT]",
-    help=f"With --serve: what is wrong with a version: {_KINDS}; may be given several times.",
+    help=f"With --serve: inject a fault into a version: {_KINDS}; repeatable.",
 )  # fmt: skip
 @click.option(
     "--host", default="127.0.0.1", show_default=True, metavar="ADDR",
-    help="With --serve: where to listen.",
+    help="With --serve: address to listen on.",
 )  # fmt: skip
 @click.option(
     "--port", type=Count(0, 65_535), default=0, metavar="PORT",
-    help="With --serve: 0 takes a free one.",
+    help="With --serve: port to listen on; 0 takes a free one.",
 )  # fmt: skip
 @click.pass_context
 def command(
@@ -77,8 +80,8 @@ def command(
     """Play the story of one canary on an embedded Service, with real requests and verdicts.
 
     Ten pods of v1 (PASS); nine and one of v2 (PASS); a broken canary whose weight never took
-    effect (FAIL); the promotion (PASS). Ends with 0 if the four verdicts are as they should be.
-    With --serve, the Service alone stays up to try `weighbridge check` on.
+    effect (FAIL); the promotion (PASS). Exits with 0 if the four verdicts are as expected.
+    With --serve, only the Service runs, to try `weighbridge check` on.
     """
     _refuse_misplaced(ctx, _OF_THE_STORY if serve else _OF_THE_SERVICE, is_served=serve)
     if serve:
@@ -86,18 +89,19 @@ def command(
         return
     import asyncio  # noqa: PLC0415 - heavy imports wait until there is something to run
 
-    ctx.exit(asyncio.run(_tell(out, 1 if seed is None else seed, concurrency)))
+    with loop_handles_them():
+        ctx.exit(asyncio.run(_tell(out, 1 if seed is None else seed, concurrency)))
 
 
 def _refuse_misplaced(ctx: click.Context, names: frozenset[str], *, is_served: bool) -> None:
-    """Refuse an option that would have no effect."""
+    """Refuse options that would have no effect."""
     for param in ctx.command.params:
         if param.name in names and (
             ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
         ):
             option = param.opts[0]
             raise UsageError(
-                f"{option} is for the story: with --serve nothing is weighed or written"
+                f"{option} is for the story: with --serve nothing is checked or written"
                 if is_served
                 else f"{option} is for --serve: the story has its own pods and faults",
                 hint=f"leave out {option}, or --serve" if is_served else "add --serve",
@@ -105,25 +109,25 @@ def _refuse_misplaced(ctx: click.Context, names: frozenset[str], *, is_served: b
 
 
 async def _tell(out: Path, seed: int, concurrency: int) -> ExitCode:
-    from analysis.render import to_text  # noqa: PLC0415 - heavy imports wait for a command
-    from sampler.cli.execute import wants_colour, width_of  # noqa: PLC0415
+    from analysis.render import text  # noqa: PLC0415 - heavy imports wait for a command
+    from analysis.text.rounding import counted  # noqa: PLC0415
+    from sampler.cli import screen  # noqa: PLC0415
     from sampler.demo.story import tell  # noqa: PLC0415
 
     surprises = 0
-    paint, width = wants_colour(sys.stdout), width_of(sys.stdout)
-    click.echo(fill(_INTRODUCTION, width) + "\n")
+    click.echo(fill(_INTRODUCTION, screen.width_of(sys.stdout)) + "\n")
     async for stage, report in tell(out, seed=seed, concurrency=concurrency):
         click.secho(stage.title, bold=True)
         click.echo(f"  {report.run.command}")
-        click.echo(to_text(report, colour=paint, width=width))
+        screen.show(partial(text.parts, report))
         if report.verdict is not stage.verdict:
             surprises += 1
-            click.echo(f"  this should have been {stage.verdict}", err=True)
+            click.echo(f"  expected {stage.verdict}", err=True)
     if surprises:
-        click.echo(f"{surprises} of the verdicts are not as they should be", err=True)
+        say_error(f"{counted(surprises, 'verdict')} not as expected", "see the story above")
         return ExitCode.FAIL
-    click.echo(f"All four verdicts are as they should be. The runs are under {out}/.")
-    click.echo("To weigh such a Service yourself: weighbridge demo --serve --port 8080")
+    click.echo(f"All four verdicts are as expected. The runs are in {out}/.")
+    click.echo("To check such a Service yourself: weighbridge demo --serve --port 8080")
     return ExitCode.PASS
 
 
@@ -146,7 +150,7 @@ def _faults(texts: tuple[str, ...]) -> dict[str, Faults]:
             faults[label] = replace(faults.get(label, Faults()), **{name: value})  # type: ignore[arg-type]
         except (click.BadParameter, UsageError) as error:
             raise UsageError(
-                f"--fault {text}: {error}", hint=f"write it as LABEL:KIND, where KIND is {_KINDS}"
+                f"--fault {text}: {error}", hint=f"write LABEL:KIND, where KIND is {_KINDS}"
             ) from error
     return faults
 
@@ -156,14 +160,14 @@ def _fault(text: str) -> tuple[str, str, float | bool]:
     label, _, fault = text.rpartition(":")
     kind, _, amount = fault.partition("=")
     if not label:
-        raise UsageError("it names no label")
+        raise UsageError("the label is missing")
     if kind in _FRACTIONS:
         return label, kind, Share().convert(amount, None, None)
     if kind == "delay":
         return label, "delay_s", Duration(60, is_positive=False).convert(amount, None, None)
     if fault == "html":
         return label, "html", True
-    raise UsageError(f"{fault!r} is no kind of fault")
+    raise UsageError(f"unknown fault {fault!r}")
 
 
 def _serve(service: Service, pods: str, host: str, port: int) -> None:

@@ -1,4 +1,4 @@
-"""The options that name the documents of a report."""
+"""Options that name the documents of a report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _OPTIONS = (
     click.option(
         "--markdown", default=None, metavar="FILE",
-        help="Write a summary in Markdown, for a note or a step summary; '-' is stdout.",
+        help="Write a summary in Markdown, for a comment or a step summary; '-' is stdout.",
     ),
     click.option(
         "--metrics", default=None, metavar="FILE", help="Write OpenMetrics text; '-' is stdout."
@@ -26,17 +26,17 @@ _OPTIONS = (
     ),
     click.option(
         "--annotations", default=None, metavar="FILE",
-        help="In a job of GitLab: write links to the documents, for "
-        "artifacts:reports:annotations; '-' is stdout.",
+        help="In a GitLab job: write links to the documents, for artifacts:reports:annotations; "
+        "'-' is stdout.",
     ),
     click.option(
         "--github", is_flag=True,
-        help="In a step of GitHub Actions: annotate it, append to its summary, and set its "
-        "output 'verdict'.",
+        help="In a GitHub Actions step: annotate it, append to its summary, and set its output "
+        "'verdict'.",
     ),
     click.option(
         "--html", default=None, metavar="FILE",
-        help="Write a page with figures, after the verdict is printed; '-' is stdout.",
+        help="Write an HTML page with figures, after printing the verdict; '-' is stdout.",
     ),
 )  # fmt: skip
 
@@ -54,13 +54,13 @@ def document_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def documents_of(options: Mapping[str, Any]) -> dict[str, str]:
-    """Give the file of each document that the options ask for; the slowest comes last.
+    """Return the file of each document that the options ask for; the slowest comes last.
 
     Raises
     ------
     UsageError
-        If one of them could not be written, or a forge is to be told something and its
-        environment is not there: before anything is measured.
+        If one of them cannot be written, or the environment of a forge is missing: before
+        anything is measured.
     """
     from sampler.cli import forge  # noqa: PLC0415 - heavy imports wait for a command
 
@@ -78,12 +78,12 @@ def documents_of(options: Mapping[str, Any]) -> dict[str, str]:
 
 def _require_writable(documents: Mapping[str, str]) -> None:
     if sum(file == "-" for file in documents.values()) > 1:
-        raise UsageError("only one document can go to stdout", hint="give the others a file")
+        raise UsageError("only one document can go to stdout", hint="give a file for the others")
     for name, file in documents.items():
         path = Path(file)
         if file == "-" or (path.parent.is_dir() and not path.is_dir()):
             continue
         raise UsageError(
             f"--{name} {file}: expected a file in an existing folder",
-            hint="name a file in it" if path.is_dir() else f"make it first: mkdir -p {path.parent}",
+            hint="give a file in it" if path.is_dir() else f"make it first: mkdir -p {path.parent}",
         )

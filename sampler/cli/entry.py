@@ -1,4 +1,4 @@
-"""Entry point: finds the command, turns every end into its exit code."""
+"""Entry point: find the command, and turn every end into its exit code."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sampler.base.errors import ExitCode, WeighbridgeError
+from sampler.base.errors import ExitCode, UsageError, WeighbridgeError
 from sampler.base.version import __version__
+from sampler.cli.messages import closest, say_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,17 +25,17 @@ _DISK_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 _COMMANDS = {
     "check": "Sample until it is decided whether the split holds.",
     "sample": "Measure only, and write a run.",
-    "judge": "The same decision from a log, or from a run that was written.",
-    "plan": "What a check will cost, and what it would tell apart; sends nothing.",
-    "expect": "The expected split and where it was read; sends nothing.",
+    "judge": "Make the same decision from a log or a recorded run.",
+    "plan": "Show what a check will cost and what it can detect; sends nothing.",
+    "expect": "Show the expected split and where it was read; sends nothing.",
     "rollout": "Start, promote or roll back a canary by editing its manifests in Git.",
-    "report": "Render a recorded run again, also one that was cut off.",
-    "demo": "The embedded canary Service, and the story of one canary on it.",
+    "report": "Render a recorded run again, even an unfinished one, or compare two.",
+    "demo": "Play the story of one canary on an embedded Service, or serve it.",
 }
 
 
 class _Commands(click.Group):
-    """Imports a command when it is called, so that ``--help`` is quick."""
+    """Import a command when it is called, so that ``--help`` is quick."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_COMMANDS)
@@ -48,12 +49,12 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; of a name that is none, say which one may have been meant."""
+        """Find the command; refuse a name that is none, and suggest the one that was meant."""
         if args[0] not in _COMMANDS and not args[0].startswith("-"):
-            from difflib import get_close_matches  # noqa: PLC0415 - for a slip alone
-
-            near = get_close_matches(args[0], _COMMANDS, 1) or [", ".join(_COMMANDS)]
-            ctx.fail(f"expected a command such as {near[0]}, got {args[0]!r}")
+            raise UsageError(
+                f"there is no command {args[0]!r}",
+                hint=closest(args[0], list(_COMMANDS)) or f"one of {', '.join(_COMMANDS)}",
+            )
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -75,8 +76,8 @@ def weighbridge() -> None:
     """Weigh traffic before the gate opens.
 
     weighbridge sends many concurrent requests to a Service, reads from each response which
-    version answered, and decides, with error rates that hold, whether every version carries
-    the share that it was given.
+    version answered, and decides, with guaranteed error rates, whether every version receives
+    its declared share.
     """
 
 
@@ -89,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Arguments without the program's name; None takes those of the process.
     """
     for stream in (sys.stdout, sys.stderr):
-        # Verdicts carry marks that not every locale can spell; better spelt out than lost.
+        # Verdicts have signs that not every locale can encode; better escaped than lost.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
@@ -101,8 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every end has its exit code
         return _end(error)
     except SystemExit as ended:
-        # click makes 1 of a pipe that nobody reads any more, and of nothing else that gets here
-        # but shell completion; with us, 1 is a verdict.
+        # click exits with 1 when a pipe is closed, and otherwise only for shell completion;
+        # here, 1 is a verdict.
         if ended.code != 1 or _COMPLETE in os.environ:
             raise
         return _end(BrokenPipeError())
@@ -110,38 +111,62 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _end(error: BaseException) -> int:
-    """Say on stderr why the command ended; give its exit code."""
+    """Print why the command ended, and return its exit code."""
     match error:
-        case click.ClickException():
+        case click.exceptions.NoArgsIsHelpError():
             error.show()
-            return error.exit_code
+            return ExitCode.USAGE
+        case click.ClickException():
+            say_error(*_in_our_words(error))
+            return ExitCode.USAGE
         case KeyboardInterrupt() | click.exceptions.Abort():
-            click.echo("weighbridge: interrupted", err=True)
+            click.echo("interrupted", err=True)
             return ExitCode.INTERRUPTED
         case WeighbridgeError():
-            _say(str(error), error.hint)
+            say_error(str(error), error.hint)
             return error.exit_code
         case BrokenPipeError():
             _forget_output()
             return 128 + signal.SIGPIPE
         case OSError() if error.errno in _DISK_TROUBLE:
             _forget_output()
-            _say(f"the output cannot be written: {error.strerror}", "free some space")
+            say_error(f"the output cannot be written: {error.strerror}", "free some space")
             return ExitCode.UNMEASURABLE
     traceback.print_exception(error)
-    _say(
+    say_error(
         f"this is a bug in weighbridge {__version__}, not in your service",
         "please report it with the lines above and the command line",
     )
     return ExitCode.BUG
 
 
-def _say(problem: str, hint: str | None) -> None:
-    click.echo(f"weighbridge: {problem}", err=True)
-    if hint:
-        click.echo(f"  → {hint}", err=True)
+def _in_our_words(error: click.ClickException) -> tuple[str, str | None]:
+    """Return the problem that click found, and what to do about it."""
+    ctx = getattr(error, "ctx", None)
+    hint = None if ctx is None else f"{ctx.command_path} --help lists what there is"
+    if isinstance(error, click.NoSuchOption) and ctx is not None:
+        near = closest(error.option_name, _options_of(ctx.command))
+        return f"there is no option {error.option_name}", near or hint
+    if ctx is not None and (name := getattr(error, "command_name", None)):
+        near = closest(name, ctx.command.list_commands(ctx))
+        return f"{ctx.command_path} has no command {name!r}", near or hint
+    if isinstance(error, click.BadParameter) and isinstance(error.param, click.Option):
+        if isinstance(error, click.MissingParameter):
+            return f"{_longest(error.param)} is missing", hint
+        return f"{_longest(error.param)}: {error.message.rstrip('.')}", None
+    problem = error.format_message()
+    return problem[:1].lower() + problem[1:].rstrip("."), hint
+
+
+def _longest(option: click.Option) -> str:
+    return max(option.opts, key=len)
+
+
+def _options_of(command: click.Command) -> list[str]:
+    options = [param for param in command.params if isinstance(param, click.Option)]
+    return [name for each in options for name in (*each.opts, *each.secondary_opts)]
 
 
 def _forget_output() -> None:
-    """Keep the interpreter from writing, at its exit, what nobody can take any more."""
+    """Keep the interpreter from writing at its exit what nobody reads any more."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

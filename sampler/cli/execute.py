@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import select
-import shutil
 import signal
-import sys
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,21 +14,24 @@ from typing import TYPE_CHECKING
 import click
 
 from analysis.data.report import ReasonCode, Verdict
-from analysis.render import to_dotenv, to_json, to_junit, to_markdown, to_metrics, to_text
-from analysis.text.rounding import amount, counted
+from analysis.render import text, to_dotenv, to_json, to_junit, to_markdown, to_metrics
 from sampler.base.errors import ExitCode, UsageError
+from sampler.cli import screen
+from sampler.cli.announcing import announce
+from sampler.cli.interrupts import loop_handles_them
+from sampler.cli.messages import say_warning
 from sampler.cli.progress import ProgressLine
 from sampler.plan.load import TransportKind
 from sampler.run.gate import Weighing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from analysis import Report
+    from analysis.render.grid import Grid
     from sampler.expect.cluster.watch import Watch
     from sampler.plan.run import RunPlan
 
-_GROUPED = 1000
 _SIGNAL_EXITS = {
     signal.SIGINT: ExitCode.INTERRUPTED,
     signal.SIGTERM: ExitCode.TERMINATED,
@@ -72,12 +73,7 @@ def execute(plan: RunPlan, documents: Mapping[str, str], watch: Watch | None = N
     ExitCode
         Of the verdict, or of the signal that ended the run.
     """
-    click.echo(_announce(plan), err=True)
-    if plan.target.insecure:
-        click.echo(
-            "WARNING: --insecure: no certificate is verified, so whoever answers is believed",
-            err=True,
-        )
+    announce(plan)
     received: list[signal.Signals] = []
     # The page is drawn from the run on disk; everything else for stdout is told at once.
     is_told_late = documents.get("html") == "-"
@@ -87,7 +83,8 @@ def execute(plan: RunPlan, documents: Mapping[str, str], watch: Watch | None = N
         if not is_told_late:
             _print(report, told)
 
-    report = _loop_runner(plan)(_weigh(plan, watch, received, tell))
+    with loop_handles_them():
+        report = _loop_runner(plan)(_weigh(plan, watch, received, tell))
     if is_told_late:
         _print(report, documents)
     else:
@@ -112,7 +109,7 @@ def show(report: Report, documents: Mapping[str, str]) -> None:
 
 
 def exit_code(report: Report) -> ExitCode:
-    """Give the exit code that a report stands for."""
+    """Return the exit code that a report stands for."""
     if any(reason.code is ReasonCode.UNMEASURABLE for reason in report.reasons):
         return ExitCode.UNMEASURABLE
     if any(reason.code is ReasonCode.TARGET_OVERLOADED for reason in report.reasons):
@@ -139,15 +136,15 @@ async def _weigh(
         weighing.interrupt()
         if len(received) == 1:
             click.echo(
-                f"{signum.name}: stopping, waiting for what is in flight (once more gives it up)",
+                f"{signum.name}: stopping after requests in flight (a second one aborts them)",
                 err=True,
             )
 
     # A signal is heard from here on: making a run ready takes a while on a busy machine.
-    with ProgressLine(plan) as line, _heard(interrupt):
+    with _heard(interrupt), ProgressLine(plan) as line:
         weighing = Weighing(plan, line.show, watch)
         for warning in weighing.warnings:
-            click.echo(f"warning: {warning}", err=True)
+            say_warning(warning)
         # What is imported by now stays: no collection during the run looks at it again.
         gc.freeze()
         return await weighing.run(partial(_tell_after, line, tell))
@@ -187,6 +184,7 @@ def _loop_runner(plan: RunPlan) -> Callable[..., Report]:
     return runner
 
 
+<<<<<<< HEAD
 def _announce(plan: RunPlan) -> str:
     """Say what will be sent before anything is sent."""
     load, limits = plan.load, plan.limits
@@ -222,8 +220,10 @@ def _missing_limit(plan: RunPlan) -> str:
     return f"; PASS needs less than {limit * 100:.2g} % without a label"
 
 
+=======
+>>>>>>> 8149394 (Speak with one voice on the terminal, and draw its tables with rich)
 def _print(report: Report, documents: Mapping[str, str]) -> None:
-    write_out(partial(to_text, report), _renderers(report, documents), documents)
+    write_out(partial(text.parts, report), _renderers(report, documents), documents)
 
 
 def _renderers(report: Report, documents: Mapping[str, str]) -> dict[str, Callable[[], str]]:
@@ -245,24 +245,22 @@ def _renderers(report: Report, documents: Mapping[str, str]) -> dict[str, Callab
 
 
 def write_out(
-    tell: Callable[..., str],
+    parts: Callable[..., Iterable[str | Grid]],
     renderers: Mapping[str, Callable[[], str]],
     documents: Mapping[str, str],
 ) -> None:
-    """Print a text for people and write documents.
+    """Print a document for people and write the others.
 
     Parameters
     ----------
-    tell : callable
-        Gives the text; takes ``colour`` and ``width``.
+    parts : callable
+        Yields what people read, as `screen.show` takes it.
     renderers : mapping of str to callable
-        Give each document by its name.
+        Return each document by its name.
     documents : mapping of str to str
-        Their files; "-" is stdout, and then the text goes to stderr.
+        Their files; "-" is stdout, and then people read on stderr.
     """
-    to_stdout = "-" in documents.values()
-    stream = sys.stderr if to_stdout else sys.stdout
-    click.echo(tell(colour=wants_colour(stream), width=width_of(stream)), file=stream)
+    screen.show(parts, err="-" in documents.values())
     write_files(renderers, documents)
 
 
@@ -275,26 +273,12 @@ def write_files(renderers: Mapping[str, Callable[[], str]], documents: Mapping[s
         If one cannot be written.
     """
     for name, file in documents.items():
-        text = renderers[name]()
+        document = renderers[name]()
         if file == "-":
-            click.echo(text, nl=False)
+            click.echo(document, nl=False)
             continue
         try:
             with Path(file).open("a" if name in _APPENDED else "w", encoding="utf-8") as stream:
-                stream.write(text)
+                stream.write(document)
         except OSError as error:
             raise UsageError(f"--{name} {file}: {error.strerror}") from error
-
-
-def width_of(stream: object) -> int:
-    """Give the cells of a line: those of a terminal, and at most 100, which read well."""
-    is_terminal = bool(getattr(stream, "isatty", lambda: False)())
-    return min(100, shutil.get_terminal_size().columns) if is_terminal else 100
-
-
-def wants_colour(stream: object) -> bool:
-    """Whether a stream is a terminal whose user has not asked for plain text (NO_COLOR)."""
-    import os  # noqa: PLC0415 - the one look at the environment
-
-    is_terminal = bool(getattr(stream, "isatty", lambda: False)())
-    return is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

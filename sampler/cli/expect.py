@@ -1,4 +1,4 @@
-"""``weighbridge expect``: the expected split and its places; sends nothing."""
+"""``weighbridge expect``: the expected split, and where it was read; sends nothing."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sampler.base.errors import ExitCode, ExpectationError, UsageError
-from sampler.cli.expectation import View, to_document, to_text
+from sampler.cli.expectation import View, parts, to_document
 from sampler.cli.manifests import manifest_options, overview_of, read, refuse_cluster_options
+from sampler.cli.screen import show
 
 if TYPE_CHECKING:
     from sampler.cli.manifests import Read
@@ -19,18 +20,18 @@ if TYPE_CHECKING:
 
 @click.command(
     name="expect",
-    short_help="The expected split and where it was read; sends nothing.",
+    short_help="Show the expected split and where it was read; sends nothing.",
     epilog="Example: weighbridge expect --manifests i/k8s --service app",
 )
 @manifest_options
 @click.option(
     "--url", default=None, metavar="URL",
-    help="What will be asked: host and path choose between the rules of a route.",
+    help="URL of the check; its host and path select among the rules of a route.",
 )  # fmt: skip
 @click.option(
     "--lint", "is_lint", is_flag=True,
-    help="Say what is known to go wrong; ends with 1 if a finding is an error. Without "
-    "--service and --route, all objects are looked at.",
+    help="Report known problems; exits with 1 if one is an error. Without --service and --route, "
+    "all objects are examined.",
 )  # fmt: skip
 @click.option(
     "--json", "json_file", default=None, metavar="FILE",
@@ -45,10 +46,10 @@ def command(
     json_file: str | None,
     **options: Any,
 ) -> None:
-    """Print the expected split, the place of each number, and what is odd about them.
+    """Print the expected split, where each number was read, and anything odd about them.
 
-    Reads Kubernetes manifests as they stand in Git, or as kustomize and kubectl print them; with
-    --cluster, the live objects: what is declared, configured and running, side by side.
+    Reads Kubernetes manifests as they are in Git, or as kustomize and kubectl print them. With
+    --cluster, reads the live objects: declared, configured and observed, side by side.
     """
     refuse_cluster_options(options)
     if options["is_live"]:
@@ -67,7 +68,7 @@ def command(
     else:
         # What is refused is said once, at the end.
         told = [each for each in findings if is_lint or each.message != str(refusal)]
-        click.echo("\n".join(to_text(view, told, is_lint=is_lint)))
+        show(lambda **_: parts(view, told, is_lint=is_lint), is_dense=True)
     if json_file not in {None, "-"}:
         _write(Path(str(json_file)), document)
     if refusal is not None and not is_lint:
@@ -79,7 +80,7 @@ def command(
 def _look_at_cluster(
     options: dict[str, Any], url: str | None, *, is_lint: bool
 ) -> tuple[View, tuple[Finding, ...], ExpectationError | None]:
-    """Give the views of a live split, all findings, and why there is nothing to weigh, if so."""
+    """Return the views of a live split, all findings, and why there is none to check, if so."""
     if not is_lint and bool(options["service"]) == bool(options["route"]):
         raise ExpectationError(
             "expected one of --service and --route",
@@ -97,7 +98,7 @@ def _look_at_cluster(
 
 
 def _look(given: Read, *, is_lint: bool) -> tuple[Expectation | None, tuple[Finding, ...]]:
-    """Give the expectation, if one was asked for, and all findings."""
+    """Return the expectation, if one was asked for, and all findings."""
     from sampler.expect.lint import lint, not_expected  # noqa: PLC0415 - heavy imports wait
     from sampler.expect.resolve import expect  # noqa: PLC0415
 

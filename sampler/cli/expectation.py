@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from analysis.render.grid import Grid
     from sampler.expect.rules.findings import Finding
     from sampler.expect.rules.model import Expectation, Number
 
@@ -53,8 +54,8 @@ def schema() -> dict[str, Any]:
     return loaded
 
 
-def to_text(view: View, findings: Sequence[Finding], *, is_lint: bool) -> Iterator[str]:
-    """Yield the lines for people."""
+def parts(view: View, findings: Sequence[Finding], *, is_lint: bool) -> Iterator[str | Grid]:
+    """Yield what people read: the split, where its numbers stand, and the findings."""
     from analysis.render.printable import visible  # noqa: PLC0415 - heavy imports wait
 
     if view.expected is not None:
@@ -64,33 +65,43 @@ def to_text(view: View, findings: Sequence[Finding], *, is_lint: bool) -> Iterat
     if view.is_live:
         yield from _side_by_side(view)
     elif view.expected is not None:
-        yield from _table(_rows(view.expected.numbers))
-    for finding in findings:
-        where = f"{visible(finding.where)}: " if finding.where else ""
-        yield (
-            f"{_SIGNS[finding.severity]} {finding.severity} {finding.code}: "
-            f"{where}{visible(finding.message)}"
-        )
-        if finding.remedy:
-            yield f"    → {visible(finding.remedy)}"
+        yield _numbers(_rows(view.expected.numbers))
+    yield "\n".join(line for finding in findings for line in _told(finding))
     if is_lint and not findings:
         yield "no findings"
 
 
-def _side_by_side(view: View) -> Iterator[str]:
-    """Yield a line for each label, a column for each view, and the numbers of each below."""
+def _told(finding: Finding) -> Iterator[str]:
+    from analysis.render.printable import visible  # noqa: PLC0415 - as above
+
+    where = f"{visible(finding.where)}: " if finding.where else ""
+    sign, message = _SIGNS[finding.severity], visible(finding.message)
+    yield f"{sign} {finding.severity} {finding.code}: {where}{message}"
+    if finding.remedy:
+        yield f"    → {visible(finding.remedy)}"
+
+
+def _side_by_side(view: View) -> Iterator[str | Grid]:
+    """Yield a row for each label, a column for each view, and the numbers of each below."""
+    from analysis.render.grid import Grid  # noqa: PLC0415 - as above
     from analysis.render.printable import visible  # noqa: PLC0415 - as above
 
     columns = {name: each for name, each in view.columns.items() if each is not None}
     if not columns:
         return
     labels = dict.fromkeys(arm for each in columns.values() for arm in each.split.arms)
-    yield from _table([("", *columns), *(_shares(label, columns) for label in labels)], counts=0)
+    yield Grid([_shares(label, columns) for label in labels], ("", *columns), indent=2)
     for name, each in columns.items():
         yield f"{name}, from {each.source.kind} {visible(each.source.name)}:"
         rows = _rows(each.numbers)
         # A place in the cluster names the object already.
-        yield from _table(rows if name == "declared" else [(*row[:3], row[4]) for row in rows])
+        yield _numbers(rows if name == "declared" else [(*row[:3], row[4]) for row in rows])
+
+
+def _numbers(rows: Sequence[tuple[str, ...]]) -> Grid:
+    from analysis.render.grid import Grid  # noqa: PLC0415 - as above
+
+    return Grid(rows, right=frozenset({1}), indent=2)
 
 
 def _shares(label: str, columns: dict[str, Expectation]) -> tuple[str, ...]:
@@ -118,22 +129,8 @@ def _rows(numbers: Sequence[Number]) -> list[tuple[str, ...]]:
     ]
 
 
-def _table(rows: Sequence[tuple[str, ...]], counts: int = 1) -> Iterator[str]:
-    """Yield aligned lines; the column `counts` holds numbers."""
-    from analysis.render.printable import cells, pad  # noqa: PLC0415 - as above
-
-    width = range(len(rows[0]) if rows else 0)
-    widths = [max(cells(row[column]) for row in rows) for column in width]
-    for row in rows:
-        filled = [
-            pad(text, width, right=column == counts > 0)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield ("  " + "  ".join(filled)).rstrip()
-
-
 def to_document(view: View, findings: Sequence[Finding]) -> str:
-    """Give the JSON document, ended by a newline."""
+    """Return the JSON document, ended by a newline."""
     document: dict[str, Any] = {"schema": SCHEMA}
     if view.expected is not None:
         document["expected"] = _judged(view.expected)

@@ -1,8 +1,8 @@
-"""What the forge that runs a pipeline is told, by the environment that it gives its jobs.
+"""What a forge shows of a run, through the environment that it gives its jobs.
 
 GitLab: links to the documents beside the job, and the figure beside a case that failed. GitHub:
-an annotation, the step summary, and an output. Nothing is guessed: without the environment, the
-options that need it are refused before anything is sent.
+an annotation, the step summary, and an output. Without that environment, the options that
+need it are refused before anything is sent.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NOT_IN_A_MARKER = frozenset("[]|\n\r")
 
 
 def require_gitlab() -> None:
-    """Refuse annotations where no job can be linked to.
+    """Refuse annotations outside a GitLab job.
 
     Raises
     ------
@@ -45,13 +45,13 @@ def require_gitlab() -> None:
     """
     if not os.environ.get(_JOB_URL, "").startswith(("http://", "https://")):
         raise UsageError(
-            f"--annotations links to the files of a GitLab job, and {_JOB_URL} names none",
-            hint="GitLab sets it in its jobs; leave the option out elsewhere",
+            f"--annotations needs a GitLab job, and {_JOB_URL} is not set",
+            hint="GitLab sets it in jobs; leave the option out elsewhere",
         )
 
 
 def step_summary() -> str:
-    """Give the file to which a step of GitHub Actions appends its summary.
+    """Return the file to which a GitHub Actions step appends its summary.
 
     Raises
     ------
@@ -61,8 +61,8 @@ def step_summary() -> str:
     file = os.environ.get(_SUMMARY, "")
     if not file:
         raise UsageError(
-            f"--github tells GitHub Actions, and {_SUMMARY} names no file",
-            hint="GitHub sets it in its steps; --markdown FILE writes the same elsewhere",
+            f"--github needs a GitHub Actions step, and {_SUMMARY} is not set",
+            hint="GitHub sets it in steps; --markdown FILE writes the same elsewhere",
         )
     return file
 
@@ -84,7 +84,7 @@ def gitlab_links(report: Report, documents: Mapping[str, str]) -> str:
 
 
 def attachment(report: Report, documents: Mapping[str, str]) -> str:
-    """Give the figure that a failed case shows, relative to the project; empty without one.
+    """Return the figure that a failed case shows, relative to the project; empty without one.
 
     The figure is drawn with the page, so there is one only where a page was asked for, and
     there is something to draw.
@@ -96,7 +96,7 @@ def attachment(report: Report, documents: Mapping[str, str]) -> str:
 
 
 def summary_within(report: Report, file: str) -> str:
-    """Render the step summary, no longer than what earlier ones have left of its room."""
+    """Render the step summary, within what earlier ones have left of its size limit."""
     try:
         taken = Path(file).stat().st_size
     except OSError:
@@ -105,7 +105,7 @@ def summary_within(report: Report, file: str) -> str:
 
 
 def tell_github(report: Report) -> str:
-    """Set the outputs of the step, and give the annotation that is to be printed.
+    """Set the outputs of the step, and return the annotation to print.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def tell_github(report: Report) -> str:
 
 
 def _in_project(path: Path) -> str | None:
-    """Give a path relative to the project, with slashes; None if it lies outside of it."""
+    """Return a path relative to the project, with slashes; None if it is outside."""
     project = Path(os.environ.get(_PROJECT) or ".").resolve()
     try:
         return path.resolve().relative_to(project).as_posix()

@@ -27,28 +27,28 @@ if TYPE_CHECKING:
 @click.command(
     cls=SectionedCommand,
     name="judge",
-    short_help="The same decision from a log, or from a run that was written.",
+    short_help="Make the same decision from a log or a recorded run.",
     epilog="Example: weighbridge judge access.csv --expect v1=9,v2=1 --label-column version",
 )
 @click.argument("file")
 @click.option(
     "--expect", default=None, metavar="v1=9,v2=1",
-    help="Declared weights by label; for the folder of a check, its own by default.",
+    help="Declared weights by label. Default, for the folder of a check: its own.",
 )  # fmt: skip
 @policy_options
 @click.option(
     "--max-unlabelled", type=Share(), default="5%", show_default=True, metavar="SHARE",
-    help="How many connections may stay without a label.",
+    help="Largest share of connections without a label.",
 )  # fmt: skip
 @click.option(
     "--missing-ratio", type=Factor(), default=None, metavar="X",
-    help="Assume that no version loses its labels more than X times as often as another; 1 "
-    "leaves them out. Default: assume nothing, each counts as the worst.",
+    help="Assume that no version loses labels more than X times as often as another; 1 ignores "
+    "missing labels. Default: assume nothing, each counts as the worst case.",
 )  # fmt: skip
 @click.option(
     "--per-connection", type=Count(1, 1_000_000), default=1, metavar="N",
-    help="Requests that each connection of a log was meant to carry: judges the mean of their "
-    "answers. Default: 1, the first answer; for the folder of a check, as it was judged.",
+    help="Requests that each connection of a log was meant to carry; the mean of their responses "
+    "is judged. Default: 1, the first response; for the folder of a check, as it was judged.",
 )  # fmt: skip
 @log_options
 @click.option(
@@ -61,11 +61,11 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, /, file: str, **options: Any) -> None:
     """Judge FILE: a log, or a run's folder; '-' is a log on stdin.
 
-    Logs are CSV, JSON lines or Parquet, what k6, vegeta or hey wrote, or access logs of Envoy,
-    nginx or Traefik, gzipped or not. Sends nothing. Rows are judged in the order in which the
-    requests were sent, after every connection, until one suffices. The folder of a check is
-    judged as it was: what is not given here is what was given there. Exit codes are those of
-    check: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 2 an unreadable log.
+    A log is CSV, JSON lines or Parquet, output of k6, vegeta or hey, or an access log of Envoy,
+    nginx or Traefik, gzipped or not. Nothing is sent. Rows are judged in the order in which
+    requests were sent, until the evidence is enough. For the folder of a check, options default
+    to those of the check. Exit codes are those of check: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 2 for an
+    unreadable log.
     """
     from sampler.cli.execute import exit_code, show  # noqa: PLC0415 - heavy imports wait for a command
     from sampler.logs import StoredSamples, open_record  # noqa: PLC0415
@@ -97,7 +97,7 @@ def command(ctx: click.Context, /, file: str, **options: Any) -> None:
 
 
 def _policy(ctx: click.Context, split: Split, own: Policy | None) -> Policy:
-    """Make the policy of the options; what was not given is that of the run, if there is one."""
+    """Make the policy from the options; those not given are the run's own, if there is one."""
     left = [
         name
         for name in ctx.params
@@ -124,7 +124,5 @@ def _expectation(text: str | None, run: RunFolder | None) -> tuple[Split, Source
         return make_split(text), Source()
     stored = None if run is None else stored_expectation(run)
     if stored is None:
-        raise UsageError(
-            "nothing says which split is expected", hint="declare it: --expect v1=9,v2=1"
-        )
+        raise UsageError("the expected split is not known", hint="declare it: --expect v1=9,v2=1")
     return stored

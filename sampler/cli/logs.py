@@ -1,4 +1,4 @@
-"""Options that say how a foreign log is read."""
+"""Options for how a foreign log is read."""
 
 from __future__ import annotations
 
@@ -21,36 +21,37 @@ _UNITS = ("auto", "s", "ms", "us", "ns")
 _OPTIONS = (
     click.option(
         "--format", "kind", type=click.Choice(_KINDS), default="auto", show_default=True,
-        help="What wrote the log; auto goes by its first line, then by its name.",
+        help="What wrote the log; auto looks at its first line, then at its name.",
     ),
     click.option(
         "--time-column", default=None, metavar="NAME",
-        help="When a request was sent: RFC 3339, the time of access logs, or a number; none takes "
-        "the rows as they stand. Default: time, or as the tool calls it.",
+        help="When a request was sent: RFC 3339, the time format of access logs, or a number; none "
+        "keeps the order of the rows. Default: time, or the tool's own name for it.",
     ),
     click.option(
         "--time-unit", "unit", type=click.Choice(_UNITS), default="auto", show_default=True,
-        help="Of times that are whole numbers; auto goes by the size of the first one.",
+        help="Unit of times that are whole numbers; auto goes by the size of the first one.",
     ),
     click.option(
         "--label-column", default=None, metavar="NAME",
-        help="The version that answered; empty where there was none. A column, a field, a tag or "
-        "a variable; in JSON lines also a pointer (/a/b). Default: label, or as the tool calls it.",
+        help="The version that answered, empty where there was none: a column, field, tag or "
+        "variable; in JSON lines also a pointer (/a/b). Default: label, or the tool's own name "
+        "for it.",
     ),
     click.option(
         "--label", "rule", default=None, metavar="RULE",
-        help="Where the version is in an answer that vegeta recorded: JSON pointer, header:NAME, "
-        "regex:EXPR, or status. Default: /label.",
+        help="Where a response that vegeta recorded has its version: JSON pointer, header:NAME, "
+        "regex:EXPR or status. Default: /label.",
     ),
     click.option(
         "--map", "label_map", default=None, metavar="PATTERN=LABEL,…",
         help="Which label an address, or another name in the log, stands for: '10.0.1.*=v1'; the "
-        "first pattern that fits.",
+        "first pattern that matches wins.",
     ),
     click.option(
         "--connection-column", default=None, metavar="NAME",
-        help="What tells connections apart; none: each row is a choice of its own, as with a proxy "
-        "that chooses for each request. Default: connection, or as the tool calls it.",
+        help="What identifies a connection; none: each row is a draw of its own, as with a proxy "
+        "that balances requests. Default: connection, or the tool's own name for it.",
     ),
     click.option(
         "--log-format", default=None, metavar="TEXT",
@@ -62,17 +63,17 @@ _OPTIONS = (
     ),
     click.option(
         "--reorder", type=Count(0), default=None, metavar="N",
-        help="Sort rows by time as long as none stands more than N rows too late. Default: 65536.",
+        help="Sort rows by time if none is more than N rows too late. Default: 65536.",
     ),
     click.option(
         "--max-bad-lines", type=Share(), default="1%", show_default=True, metavar="SHARE",
-        help="How many lines may be unreadable.",
+        help="Largest share of unreadable lines.",
     ),
 )  # fmt: skip
 
 
 def log_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say where a log has what."""
+    """Add the options for how a log is read."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import click
 
 from sampler.base.errors import ExpectationError, UsageError
+from sampler.cli.interrupts import loop_handles_them
+from sampler.cli.messages import say_warning
 from sampler.cli.values import Count
 
 if TYPE_CHECKING:
@@ -24,51 +26,52 @@ if TYPE_CHECKING:
 _OPTIONS = (
     click.option(
         "--manifests", default=None, metavar="PATH",
-        help="Read the expectation from a file or a folder of Kubernetes YAML; '-' is stdin.",
+        help="Read the expected split from a file or folder of Kubernetes YAML; '-' is stdin.",
     ),
     click.option(
         "--cluster", "is_live", is_flag=True,
-        help="Read the expectation from the live cluster: kubeconfig, or the pod's account. "
-        "Only get, list and watch. Manifests that are given too must agree with it.",
+        help="Read the expected split from the live cluster, through kubeconfig or the pod's "
+        "service account; needs get, list and watch only. With --manifests, both must agree.",
     ),
     click.option(
         "--context", default=None, metavar="NAME",
-        help="With --cluster: the context of the kubeconfig. Default: the current one.",
+        help="With --cluster: kubeconfig context. Default: the current one.",
     ),
     click.option(
         "--service", default="", metavar="NAME",
-        help="The Service, divided by the replicas, or the ready endpoints, behind it.",
+        help="A Service; its replicas, or its ready endpoints, give the shares.",
     ),
     click.option(
         "--route", default="", metavar="[KIND/]NAME",
-        help="HTTPRoute, VirtualService, TraefikService, IngressRoute, Ingress, Rollout or "
-        "Canary, divided by its weights.",
+        help="An HTTPRoute, VirtualService, TraefikService, IngressRoute, Ingress, Rollout or "
+        "Canary; its weights give the shares.",
     ),
     click.option(
         "--namespace", "-n", default="", metavar="NAMESPACE",
-        help="Of the object, and of manifests that name none. Default with --cluster: that of "
-        "the context.",
+        help="Namespace of the object, and of manifests without one. Default with --cluster: the "
+        "context's.",
     ),
     click.option(
         "--node", default="", metavar="NAME",
-        help="With --cluster: the node at which requests enter, for Local traffic policies.",
+        help="With --cluster: node where requests enter, for traffic policy Local.",
     ),
     click.option(
         "--zone", default="", metavar="NAME",
-        help="With --cluster: the zone at which requests enter, for zone hints.",
+        help="With --cluster: zone where requests enter, for topology hints.",
     ),
     click.option(
         "--version-from", default="auto", show_default=True, metavar="RULE",
-        help="Version of a pod: label:KEY, image-tag, or NAME=VERSION,… for workloads, Services, "
-        "stable, primary and canary. auto: label version, app.kubernetes.io/version, image tag.",
+        help="Where a pod's version is: label:KEY, image-tag, or NAME=VERSION,… for workloads, "
+        "Services, stable, primary and canary. auto: label version, then "
+        "app.kubernetes.io/version, then the image tag.",
     ),
     click.option(
         "--map", "renames", default=None, metavar="VERSION=LABEL,…",
-        help="With which label a version answers, where it is another word: v1.2.3=v1.",
+        help="Label with which a version answers, if it differs: v1.2.3=v1.",
     ),
     click.option(
         "--step", type=Count(0), default=None, metavar="N",
-        help="Of a Rollout: the current step, from 0. Of a Canary: how often it was raised.",
+        help="Rollout: the current step, from 0. Canary: how often its weight was raised.",
     ),
 )  # fmt: skip
 
@@ -114,7 +117,7 @@ class ForCheck:
 
 
 def manifest_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say where the expectation is read."""
+    """Add the options for where the expectation is read."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
@@ -147,7 +150,7 @@ def read(options: dict[str, Any], url: str | None = None, headers: Sequence[str]
 def question_of(
     options: dict[str, Any], url: str | None = None, headers: Sequence[str] = ()
 ) -> Question:
-    """Give what is asked of objects; parameters are those of `read`."""
+    """Return what is asked of objects; parameters are those of `read`."""
     from sampler.expect.rules.model import Question  # noqa: PLC0415 - only who reads them pays
     from sampler.expect.rules.versions import VersionRule, parse_pairs  # noqa: PLC0415
 
@@ -201,7 +204,8 @@ def overview_of(
         if question.service or question.route:
             declared = expect(given.inventory, given.question)
             findings = (*findings, *declared.findings)
-    return asyncio.run(look(question, options["context"], declared)), findings
+    with loop_handles_them():
+        return asyncio.run(look(question, options["context"], declared)), findings
 
 
 def refuse_cluster_options(options: dict[str, Any]) -> None:
@@ -215,8 +219,8 @@ def refuse_cluster_options(options: dict[str, Any]) -> None:
     for name in ("context", "node", "zone"):
         if options[name] and not options["is_live"]:
             raise UsageError(
-                f"--{name} {options[name]}: that says something about a cluster",
-                hint="give --cluster, too",
+                f"--{name} {options[name]} works with --cluster only",
+                hint=f"give --cluster, or leave --{name} out",
             )
 
 
@@ -238,14 +242,14 @@ def _asked(url: str | None, headers: Sequence[str]) -> tuple[str | None, str | N
 def expectation_for_check(
     options: dict[str, Any], url: str | None, headers: Sequence[str], settle_s: float | None = None
 ) -> ForCheck:
-    """Give the expectation of a check, and say on stderr what its objects bring to light.
+    """Return the expectation of a check, and print the findings about its objects on stderr.
 
     Parameters
     ----------
     options, url, headers
         As for `read`.
     settle_s : float or None
-        How long nothing is judged after a change in the cluster [s]; None finds out.
+        How long nothing is judged after a change in the cluster [s]; None measures it.
 
     Returns
     -------
@@ -255,7 +259,7 @@ def expectation_for_check(
     ------
     ExpectationError
         If there is none, if what was read contradicts itself, or if pods alone can never
-        make it: to test that would be in vain.
+        achieve it.
     """
     from sampler.expect.lint import lint  # noqa: PLC0415
     from sampler.expect.resolve import expect  # noqa: PLC0415
@@ -289,5 +293,4 @@ def _warn(findings: Sequence[Finding]) -> None:
     for finding in dict.fromkeys(findings):
         if finding.severity != "info":
             where = f"{finding.where}: " if finding.where else ""
-            click.echo(f"{finding.severity}: {where}{finding.message}", err=True)
-            click.echo(f"  → {finding.remedy}", err=True)
+            say_warning(f"{where}{finding.message}", finding.remedy, severity=finding.severity)

@@ -12,7 +12,7 @@ import click
 
 from sampler.base.errors import UsageError
 from sampler.cli.configuration import load_config
-from sampler.cli.values import Count, Duration, Rate, RateCap
+from sampler.cli.values import Count, Duration, Life, Rate, RateCap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,85 +26,91 @@ _TARGET_OPTIONS = (
     click.option("--method", default="GET", show_default=True, help="HTTP method."),
     click.option(
         "--header", "headers", multiple=True, metavar="'NAME: VALUE'",
-        help="Header to send; may be given several times.",
+        help="Header to send; repeatable.",
     ),
     click.option("--body", default=None, metavar="TEXT", help="Body to send; @FILE reads a file."),
     click.option(
         "--cacert", default=None, metavar="FILE",
-        help="For https: PEM file of the authorities to trust instead of the system's.",
+        help="For https: PEM file of the CAs to trust instead of the system's.",
     ),
     click.option(
         "--insecure", is_flag=True,
-        help="For https: accept any certificate, whoever answers.",
+        help="For https: do not verify certificates.",
     ),
     click.option(
         "--allow-unsafe", is_flag=True,
-        help="Permit a body, and methods other than GET, HEAD and OPTIONS.",
+        help="Allow a body, and methods other than GET, HEAD and OPTIONS.",
     ),
     click.option(
         "--label", default="/label", show_default=True, metavar="RULE",
-        help="Where the version is: JSON pointer, header:NAME, regex:EXPR, or status.",
+        help="Where the response has its version: JSON pointer, header:NAME, regex:EXPR or status.",
     ),
     click.option(
         "--replica", default="/host", show_default=True, metavar="RULE",
-        help="Where the pod's name is; the same grammar, or none.",
+        help="Where the response has the pod's name: as for --label, or none.",
     ),
 )  # fmt: skip
 
 _LOAD_OPTIONS = (
     click.option(
         "--concurrency", "-c", type=Count(1, 10_000), default=16, show_default=True,
-        metavar="N", help="Most requests in flight at once.",
+        metavar="N", help="Maximum number of requests in flight.",
     ),
     click.option(
         "--rate", type=Rate(), default=None, metavar="R/s",
-        help="Open workload: Poisson arrivals at this rate. Default: closed workload.",
+        help="Open workload: Poisson arrivals at this rate. Default: closed workload, as fast as "
+        "responses come.",
     ),
     click.option(
         "--max-rate", type=RateCap(), default="2000/s", show_default=True, metavar="R/s",
-        help="Hard cap on requests per second, for the target's sake; 0 or none lifts it.",
+        help="Upper limit on requests per second, to protect the target; 0 or none removes it.",
     ),
     click.option(
         "--overload-stop/--no-overload-stop", default=True, show_default=True,
-        help="Stop when most answers are 429 or 5xx, and pause when Retry-After says so.",
+        help="Stop when most responses are 429 or 5xx, and pause when Retry-After asks for it.",
     ),
     click.option(
-        "--connection", default="fresh", show_default=True, metavar="LIFE",
-        help="Requests per connection: fresh (one), reuse (no limit; first answers are judged), "
-        "or MIN:MAX (means are).",
+        "--connection", type=Life(), default="fresh", show_default=True, metavar="LIFE",
+        help="Requests per connection: fresh (one), reuse (no limit; first responses are judged) "
+        "or MIN:MAX (means are judged).",
     ),
     click.option(
         "--transport", type=click.Choice(["auto", "fast", "full"]), default="auto",
-        show_default=True, help="fast: our own HTTP/1.1; full: aiohttp.",
+        show_default=True, help="HTTP client; fast: our own HTTP/1.1, full: aiohttp.",
     ),
     click.option(
         "--timeout", type=Duration(3600), default="5s", show_default=True, metavar="TIME",
-        help="For a whole exchange, its connection included.",
+        help="Time limit of a whole request, connecting included.",
     ),
     click.option(
         "--connect-timeout", type=Duration(3600), default="2s", show_default=True,
         metavar="TIME",
-        help="For the connection alone.",
+        help="Time limit of connecting alone.",
     ),
     click.option(
         "--resolve", "pins", multiple=True, metavar="HOST:PORT:ADDR",
-        help="Use this address, or several after commas, and look nothing up (as curl); "
-        "may be given several times.",
+        help="Use this address, or several separated by commas, instead of DNS (as in curl); "
+        "repeatable.",
     ),
     click.option(
         "--dns-ttl", type=Duration(86_400, is_positive=False), default="10s",
         show_default=True, metavar="TIME",
-        help="Look the name up again for a new connection after this time; 0 looks up once.",
+        help="Resolve the name again after this time, for new connections; 0 resolves it once.",
     ),
 )  # fmt: skip
 
 _RUN_OPTIONS = (
-    click.option("--seed", type=int, default=None, metavar="N", help="Of every random choice."),
+    click.option(
+        "--seed", type=int, default=None, metavar="N",
+        help="Seed of every random choice, to repeat a run.",
+    ),
     click.option(
         "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"),
-        show_default=True, metavar="DIR", help="Folder in which the run's own folder is made.",
+        show_default=True, metavar="DIR", help="Folder for runs; each gets its own folder.",
     ),
-    click.option("--name", default=None, metavar="NAME", help="Last part of the run's folder."),
+    click.option(
+        "--name", default=None, metavar="NAME", help="Last part of the name of the run's folder."
+    ),
     click.option(
         "--json", "json_file", default=None, metavar="FILE",
         help="Write the report as JSON; '-' is stdout.",
@@ -112,25 +118,26 @@ _RUN_OPTIONS = (
     click.option(
         "--config", type=click.Path(path_type=Path, dir_okay=False), is_eager=True,
         expose_value=False, callback=load_config, metavar="FILE",
-        help="Take options from a table of the command's name in a TOML file (weighbridge.toml).",
+        help="Read options from a TOML file (weighbridge.toml), from the table named after the "
+        "command.",
     ),
 )  # fmt: skip
 
 
 def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say what is asked."""
+    """Add the options for what is asked."""
     decorated: Callable[..., Any] = _apply(_TARGET_OPTIONS, function)
     return decorated
 
 
 def load_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say how it is asked."""
+    """Add the options for how it is asked."""
     decorated: Callable[..., Any] = _apply(_LOAD_OPTIONS, function)
     return decorated
 
 
 def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say where the run is written."""
+    """Add the options for where the run is written."""
     decorated: Callable[..., Any] = _apply(_RUN_OPTIONS, function)
     return decorated
 
@@ -199,7 +206,7 @@ def make_load(options: dict[str, Any]) -> Load:
 
 @contextmanager
 def naming(option: str, text: str) -> Iterator[None]:
-    """Say of an error which option it is about."""
+    """Name the option in the message of an error."""
     try:
         yield
     except UsageError as error:
@@ -207,9 +214,9 @@ def naming(option: str, text: str) -> Iterator[None]:
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """Give a command line that repeats the run, quoted for a shell.
+    """Return a command line that repeats the run, quoted for a shell.
 
-    Values of headers and bodies, and secrets in URLs, are left out: the line goes into reports.
+    It goes into reports, so values of headers and bodies, and secrets in URLs, are left out.
     """
     from sampler.base.redaction import without_secrets  # noqa: PLC0415 - as the commands
 
@@ -228,7 +235,7 @@ def command_line(arguments: Sequence[str]) -> str:
 
 
 def _without_value(text: str) -> str:
-    """Keep the name of a header, and of a file that holds a body."""
+    """Return an argument with only the name of a header, or of the file that has the body."""
     name, colon, _ = text.partition(":")
     if text.startswith("@"):
         return text

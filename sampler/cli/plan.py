@@ -1,4 +1,4 @@
-"""``weighbridge plan``: what a check will cost and what it would tell apart."""
+"""``weighbridge plan``: what a check will cost and what it can detect."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sampler.base.errors import ExitCode, UsageError
+from sampler.cli.messages import say_warning
 from sampler.cli.policy import make_policy, make_split, policy_options
+from sampler.cli.screen import show
 from sampler.cli.values import Rate
 
 if TYPE_CHECKING:
@@ -19,21 +21,21 @@ _FIGURES = (".svg", ".png")
 
 @click.command(
     name="plan",
-    short_help="What a check will cost, and what it would tell apart; sends nothing.",
+    short_help="Show what a check will cost and what it can detect; sends nothing.",
     epilog="Example: weighbridge plan --expect v1=9,v2=1 --rate 50/s",
 )
 @click.option(
     "--expect", required=True, metavar="v1=9,v2=1",
-    help="Declared weights by label; zero means that the label must not answer.",
+    help="Declared weights by label; a label with weight 0 must not answer.",
 )  # fmt: skip
 @policy_options
 @click.option(
     "--rate", type=Rate(), default=None, metavar="R/s",
-    help="Connections per second, to give the need in seconds too.",
+    help="Connections per second, to show the cost in seconds, too.",
 )  # fmt: skip
 @click.option(
     "--exact", is_flag=True,
-    help="Follow all paths of the counts (seconds) instead of a closed form (instant).",
+    help="Compute exact chances (takes seconds) instead of a closed form (instant).",
 )  # fmt: skip
 @click.option(
     "--json", "json_file", default=None, metavar="FILE",
@@ -41,17 +43,18 @@ _FIGURES = (".svg", ".png")
 )  # fmt: skip
 @click.option(
     "--figure", default=None, metavar="FILE",
-    help="Draw the operating characteristic; FILE ends in .svg or .png.",
+    help="Draw the operating characteristic to an .svg or .png file.",
 )  # fmt: skip
 @click.pass_context
 def command(ctx: click.Context, /, expect: str, **options: Any) -> None:
-    """Say how many connections a check of this split takes, and what it would tell apart.
+    """Show how many connections a check of this split takes, and what it can detect.
 
-    Sends nothing. The table gives, for some true shares, the chances of the verdicts and the
+    Nothing is sent. The table has, for some true shares, the chance of each verdict and the
     average number of connections, if connections are independent and all carry a label.
     """
     from analysis.planning.outlook import foresee  # noqa: PLC0415 - heavy imports wait for a command
-    from analysis.render.plan import plan_to_json, plan_to_text  # noqa: PLC0415
+    from analysis.render.plan import plan_parts, plan_to_json  # noqa: PLC0415
+    from sampler.cli.announcing import doubts  # noqa: PLC0415
 
     rate, file = options["rate"], options["json_file"]
     if rate is not None and not rate > 0:
@@ -59,7 +62,7 @@ def command(ctx: click.Context, /, expect: str, **options: Any) -> None:
     if options["figure"] is not None and Path(options["figure"]).suffix not in _FIGURES:
         raise UsageError(
             f"--figure {options['figure']}: expected a file that ends in {' or '.join(_FIGURES)}",
-            hint="give it such a name: --figure plan.svg",
+            hint="for example --figure plan.svg",
         )
     split = make_split(expect)
     policy = make_policy(split, options)
@@ -69,7 +72,9 @@ def command(ctx: click.Context, /, expect: str, **options: Any) -> None:
         raise UsageError(
             f"--exact: {error}", hint="leave --exact out: the closed form has no such limit"
         ) from error
-    click.echo(plan_to_text(outlook, rate), nl=False, err=file == "-")
+    show(lambda **_: plan_parts(outlook, rate), err=file == "-")
+    for problem, hint in doubts(split, policy):
+        say_warning(problem, hint)
     if file == "-":
         click.echo(plan_to_json(outlook, rate), nl=False)
     elif file is not None:
@@ -93,7 +98,7 @@ def _draw(outlook: Outlook, path: Path) -> None:
     from sampler.show.drawing import to_png, to_svg  # noqa: PLC0415
 
     draw = partial(operating_characteristic, outlook)
-    title = "What becomes of a check, by the true share"
+    title = "Chance of each verdict, by the true share"
     try:
         if path.suffix == ".svg":
             text = to_svg(draw, "figure-plan", title, characteristic_in_words(outlook))

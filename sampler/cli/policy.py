@@ -1,4 +1,4 @@
-"""Options that say what is expected and how it is judged."""
+"""Options for what is expected and how it is judged."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ if TYPE_CHECKING:
 _JUDGING_OPTIONS = (
     click.option(
         "--tolerance", default="auto", show_default=True, metavar="auto|4pp|10%",
-        help="Departure from a share that is accepted: half a pod, percentage points, "
-        "or a part of the share; -2pp+4pp for below and above, v2=2pp,v3=1pp,4pp by label and "
-        "for the others.",
+        help="Accepted deviation from a share: auto is half a pod, 4pp percentage points, 10% a "
+        "part of the share; -2pp+4pp sets below and above, v2=2pp,v3=1pp,4pp sets it by label, and "
+        "for all others.",
     ),
     click.option(
         "--alpha", type=Chance(), default=0.01, show_default=True, metavar="CHANCE",
-        help="Chance of failing a right split.",
+        help="Error rate: chance that a correct split fails.",
     ),
     click.option(
         "--beta", type=Chance(), default=0.01, show_default=True, metavar="CHANCE",
-        help="Chance of passing a wrong split.",
+        help="Error rate: chance that a wrong split passes.",
     ),
     click.option(
         "--inner", type=Share(), default="100%", show_default=True, metavar="SHARE",
-        help="FAIL beyond this part of the tolerance; below 100% it comes sooner, and may come "
-        "for a share that is just within.",
+        help="FAIL begins at this part of the tolerance; below 100% it comes sooner, but a share "
+        "just within the tolerance may fail.",
     ),
 )  # fmt: skip
 
 _MAX_SAMPLES = click.option(
     "--max-samples", type=Count(), default=None, metavar="N",
-    help="End undecided after so many connections. Default: what 99 % of right splits need.",
+    help="End undecided after N connections. Default: enough for 99 % of correct splits to pass.",
 )  # fmt: skip
 
 
 def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say what counts as right, and with which error rates."""
+    """Add the options for what counts as correct, and with which error rates."""
     decorated = function
     for option in reversed(_JUDGING_OPTIONS):
         decorated = option(decorated)
@@ -64,7 +64,7 @@ def make_split(text: str, option: str = "--expect", example: str = "v1=9,v2=1") 
         return Split.parse(text)
     except ValueError as error:
         raise ExpectationError(
-            f"{option} {quote(text)}: {error}", hint=f"write it as {example}"
+            f"{option} {quote(text)}: {error}", hint=f"write {example}"
         ) from error
 
 
@@ -76,7 +76,7 @@ def _make_tolerance(text: str) -> Tolerance:
     except ValueError as error:
         raise UsageError(
             f"--tolerance {text}: {error}",
-            hint="write it as 4pp or 10%, with two sides as -2pp+4pp, by label as v2=2pp,v1=4pp",
+            hint="write 4pp or 10%; two-sided: -2pp+4pp; by label: v2=2pp,v1=4pp",
         ) from error
 
 
@@ -94,8 +94,8 @@ def make_policy(
     except ValueError as error:
         raise UsageError(
             f"--tolerance {tolerance}: {error}",
-            hint="give a smaller one, in percentage points (4pp) or of the share (10%), and name "
-            "labels that are expected",
+            hint="give a smaller one, in percentage points (4pp) or as a part of the share (10%), "
+            "and use labels of --expect",
         ) from error
     try:
         return Policy(

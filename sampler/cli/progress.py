@@ -1,4 +1,4 @@
-"""The live line on a terminal: what was seen, and how much is still needed."""
+"""The live view on a terminal: what was seen so far, and how much is still needed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Self
 
 from analysis.evidence.intervals import shares_with_intervals
 from analysis.planning.forecast import remaining
+from analysis.render.grid import Span
 from analysis.render.printable import name_of
 from analysis.text.rounding import amount, bracketed, counted, percent, significant
+from sampler.cli.screen import bars, is_terminal, wants_colour
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -26,7 +28,7 @@ _LABEL_ROOM = 20
 
 
 class ProgressLine:
-    """Redraws one line on stderr, on a terminal only.
+    """Redraws a line, and a bar for each label, on stderr; on a terminal only.
 
     Parameters
     ----------
@@ -41,12 +43,16 @@ class ProgressLine:
         self._shown_at = 0.0
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
+        if is_terminal(sys.stderr):
             from rich.console import Console  # noqa: PLC0415 - only for a terminal
             from rich.live import Live  # noqa: PLC0415
 
             self._live = self._stack.enter_context(
-                Live(console=Console(stderr=True), transient=True, auto_refresh=False)
+                Live(
+                    console=Console(stderr=True, no_color=not wants_colour(sys.stderr)),
+                    transient=True,
+                    auto_refresh=False,
+                )
             )
         return self
 
@@ -59,26 +65,27 @@ class ProgressLine:
         self._stack.__exit__(kind, error, trace)
 
     def close(self) -> None:
-        """Take the line away; the rest of what is shown comes in its place."""
+        """Remove the view, to make room for the report."""
         self._stack.close()
         self._live = None
 
     def show(self, progress: Progress) -> None:
-        """Redraw, unless that was done a moment ago."""
+        """Redraw, unless the last time was a moment ago."""
         if self._live is None:
             return
         now = monotonic()
         if now - self._shown_at < _REFRESH_S:
             return
         self._shown_at = now
-        from rich.text import Text  # noqa: PLC0415 - only for a terminal
+        from rich.console import Group  # noqa: PLC0415 - only for a terminal
+        from rich.text import Text  # noqa: PLC0415
 
         line = Text(describe(progress), no_wrap=True, overflow="ellipsis")
-        self._live.update(line, refresh=True)
+        self._live.update(Group(line, *bars(spans(progress))), refresh=True)
 
 
 def describe(progress: Progress) -> str:
-    """Say in one line how a run stands; what a narrow terminal cuts off comes last."""
+    """Return the state of a run in one line; what a narrow terminal cuts off comes last."""
     rate = progress.launched / max(progress.elapsed_s, 1e-9)
     evidence, tally = progress.evidence, progress.tally
     parts = [f"{counted(progress.launched, 'request')}{_outlook(progress)}"]
@@ -101,9 +108,22 @@ def describe(progress: Progress) -> str:
     return " · ".join(parts)
 
 
+def spans(progress: Progress) -> dict[str, Span]:
+    """Return what the bars show, the smallest shares first; empty if nothing is judged yet."""
+    evidence = progress.evidence
+    if evidence is None or not evidence.judged:
+        return {}
+    bands = {band.arm: band.clipped for band in evidence.bands}
+    table = sorted(shares_with_intervals(evidence).items(), key=lambda item: item[1][0])
+    return {
+        name_of(label, _LABEL_ROOM): Span(share, (max(low, 0.0), min(high, 1.0)), bands.get(label))
+        for label, (share, low, high) in table[:_MOST_LABELS]
+    }
+
+
 def _outlook(progress: Progress) -> str:
-    """Say what is still to come, as far as it is known."""
+    """Return what is still to come, as far as it is known."""
     if progress.is_draining:
-        return ", waiting for what is in flight"
+        return ", waiting for requests in flight"
     needed = None if progress.evidence is None else remaining(progress.evidence)
     return "" if needed is None else f", about {significant(needed, 2)} more needed"

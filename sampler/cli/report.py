@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _OF_TWO = ("json", "markdown", "html")
-"""Documents that a comparison has; the others judge one run."""
+"""Documents that a comparison has; the others are for one run."""
 
 
 @click.command(
     name="report",
-    short_help="Render a recorded run again, also one that was cut off, or compare two.",
+    short_help="Render a recorded run again, even an unfinished one, or compare two.",
     epilog="Example: weighbridge report reports/20260102T030405.678901Z-check --json -",
 )
 @click.argument("run", type=click.Path(path_type=Path))
@@ -35,15 +35,14 @@ _OF_TWO = ("json", "markdown", "html")
 def command(ctx: click.Context, /, run: Path, other: Path | None, **options: Any) -> None:
     """Print the report of RUN, the folder of a run; nothing is sent.
 
-    A run that was killed has no report: one is made of the samples that reached the disk, all
-    but those of its last second, and says so. Its verdict is INCONCLUSIVE.
+    A run that was killed has no report: one is made from the samples on disk, which lack at most
+    its last second, and says so. Its verdict is INCONCLUSIVE.
 
-    With OTHER, the two runs are compared: how much the share of each label differs, with an
-    interval that holds although each run chose its own end; outcomes, response times, and what
-    of the plans differs. --json, --markdown and --html have the same.
+    With OTHER, two runs are compared: the difference in each label's share, with an interval
+    that is valid even though each run chose when to stop; outcomes, response times, and the
+    settings that differ. --json, --markdown and --html contain the same.
 
-    Rendering decides nothing, so the exit code is 0 whatever the verdicts; 2 if there is nothing
-    to render or to compare.
+    The exit code is 0 whatever the verdicts, and 2 if there is nothing to render or compare.
     """
     if other is not None:
         _compare(run, other, documents_of(options))
@@ -59,9 +58,9 @@ def command(ctx: click.Context, /, run: Path, other: Path | None, **options: Any
 
 def _compare(run: Path, other: Path, documents: Mapping[str, str]) -> None:
     from analysis.render.comparison import (  # noqa: PLC0415 - as above
+        comparison_parts,
         to_comparison_json,
         to_comparison_markdown,
-        to_comparison_text,
     )
     from sampler.cli.execute import write_out  # noqa: PLC0415
     from sampler.show.comparing import compare_folders, comparison_page  # noqa: PLC0415
@@ -69,8 +68,8 @@ def _compare(run: Path, other: Path, documents: Mapping[str, str]) -> None:
     for name in documents:
         if name not in _OF_TWO:
             raise UsageError(
-                f"--{name} judges one run, and two are compared here",
-                hint="leave it out, or name one run; a comparison has "
+                f"--{name} is for one run, and two are compared here",
+                hint="leave it out, or give one run; a comparison has "
                 + ", ".join(f"--{each}" for each in _OF_TWO),
             )
     pair = compare_folders(run, other)
@@ -80,4 +79,4 @@ def _compare(run: Path, other: Path, documents: Mapping[str, str]) -> None:
         "markdown": partial(to_comparison_markdown, comparison),
         "html": partial(comparison_page, pair),
     }
-    write_out(partial(to_comparison_text, comparison), renderers, documents)
+    write_out(partial(comparison_parts, comparison), renderers, documents)

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sampler.base.errors import ExitCode, UsageError
+from sampler.cli.messages import say_warning
+from sampler.cli.screen import show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from analysis.render.grid import Grid
     from sampler.rollout import Pair, Step, Worktree
     from sampler.rollout.evidence import Weighed
 
@@ -25,18 +28,18 @@ _WHICH = (
     ),
     click.option(
         "--service", default="", metavar="NAME",
-        help="The Service that selects both Deployments; needed if there are several canaries.",
+        help="The Service that selects both Deployments; required if there are several canaries.",
     ),
     click.option(
-        "--stable", default="", metavar="NAME", help="The stable Deployment. Default: found."
+        "--stable", default="", metavar="NAME", help="The stable Deployment. Default: detected."
     ),
     click.option(
         "--canary", default="", metavar="NAME",
-        help="The canary's Deployment. Default: the stable one's name and -canary.",
+        help="The canary's Deployment. Default: the stable one's name with -canary appended.",
     ),
     click.option(
         "--namespace", "-n", default="", metavar="NAMESPACE",
-        help="Of the Deployments, and of objects that name none.",
+        help="Namespace of the Deployments, and of objects without one.",
     ),
 )  # fmt: skip
 
@@ -46,7 +49,7 @@ _WRITING = (
     ),
     click.option(
         "--message", default=None, metavar="TEXT",
-        help="First line of the commit's message. Default: what the step does.",
+        help="Subject of the commit. Default: describes the step.",
     ),
     click.option("--dry-run", is_flag=True, help="Show the diff and change nothing."),
 )  # fmt: skip
@@ -54,19 +57,19 @@ _WRITING = (
 _IF_CANARY = (
     click.option(
         "--if-canary", is_flag=True,
-        help="Do nothing, and end with 0, if no canary runs: for pipelines.",
+        help="For pipelines: do nothing, and exit with 0, if no canary runs.",
     ),
 )  # fmt: skip
 
 _PROOF = (
     click.option(
         "--report", "reports", multiple=True, type=click.Path(path_type=Path),
-        metavar="PATH", help="Report, run, or folder of runs to look for the verdict in; may be "
-        "given several times. Default: reports.",
+        metavar="PATH", help="Report, run, or folder of runs to search for the verdict; "
+        "repeatable. Default: reports.",
     ),
     click.option(
         "--map", "renames", default=None, metavar="VERSION=LABEL,…",
-        help="With which label a version answers, where that is another word.",
+        help="Label with which a version answers, if it differs: v1.2.3=v1.",
     ),
 )  # fmt: skip
 
@@ -93,13 +96,13 @@ class _InOrder(click.Group):
     cls=_InOrder,
     name="rollout",
     short_help="Start, promote or roll back a canary by editing its manifests.",
-    epilog="Exit codes: 0 done, 1 the verdict is FAIL (or status --is says no), 2 usage, "
-    "3 nothing proves the canary.",
+    epilog="Exit codes: 0 done, 1 the verdict is FAIL (or status --is does not hold), 2 usage, "
+    "3 no PASS for this commit.",
 )
 def command() -> None:
-    """Move a canary by the replicas of two Deployments, as a person would: in Git.
+    """Move a canary by changing the replicas of two Deployments, in Git.
 
-    Values are changed in place (comments, order and quotes stay) and shown as a diff. Nothing
+    Values are edited in place (comments, order and quotes are kept) and shown as a diff. Nothing
     is applied to a cluster, and nothing is pushed.
     """
 
@@ -110,20 +113,20 @@ def command() -> None:
 )
 @click.option(
     "--replicas", type=int, required=True, metavar="N",
-    help="Pods of the canary; the stable Deployment gives up as many.",
+    help="Pods for the canary; the stable Deployment gives up as many.",
 )  # fmt: skip
 @click.option(
-    "--image", default=None, metavar="IMAGE", help="What the canary runs. Default: as declared."
+    "--image", default=None, metavar="IMAGE", help="Image of the canary. Default: as declared."
 )
 @click.option(
     "--set-version", default=None, metavar="VERSION",
-    help="Version of its pods, wherever the old one stands. Default: the tag of --image.",
+    help="Version of its pods, wherever the old one is written. Default: the tag of --image.",
 )  # fmt: skip
 @_with(_WHICH, _WRITING)
 def start(replicas: int, image: str | None, set_version: str | None, **options: Any) -> None:
     """Give pods to the canary and take as many from the stable Deployment.
 
-    A canary that runs already is made larger or smaller.
+    A running canary is made larger or smaller.
     """
     from sampler.rollout import start as step_of  # noqa: PLC0415 - only who needs it pays
 
@@ -138,14 +141,14 @@ def start(replicas: int, image: str | None, set_version: str | None, **options: 
     short_help="9 + 1 becomes 10 of the new version; needs a PASS.",
     epilog="Example: weighbridge rollout promote --manifests i/k8s --commit",
 )
-@click.option("--force", is_flag=True, help="Promote without a PASS; the commit's message says so.")
+@click.option("--force", is_flag=True, help="Promote without a PASS; the commit message says so.")
 @_with(_WHICH, _PROOF, _IF_CANARY, _WRITING)
 def promote(*, force: bool, **options: Any) -> None:
     """Give all pods to the stable Deployment, with the canary's images and version.
 
-    Refuses without a PASS of `weighbridge check` for the commit that is checked out and the
-    split that it declares; the newest verdict counts. Ends with 1 if that is FAIL, and with 3
-    if there is none or it is INCONCLUSIVE.
+    Requires a PASS of `weighbridge check` for the commit that is checked out and the split that
+    it declares; the newest verdict counts. Exits with 1 if that is FAIL, and with 3 if there is
+    none or it is INCONCLUSIVE.
     """
     from sampler.rollout import promote as step_of  # noqa: PLC0415 - as above
 
@@ -155,11 +158,8 @@ def promote(*, force: bool, **options: Any) -> None:
     step = step_of(tree.pair)
     proof = None if force else _demand_pass(tree, options)
     for each in step.left:
-        click.echo(
-            f"warning: {each} is not what {tree.pair.canary.name} was weighed with, "
-            "and stays as it is",
-            err=True,
-        )
+        name = tree.pair.canary.name
+        say_warning(f"{each} differs from what {name} ran when it was weighed; it is kept")
     _carry_out(tree, step, options, proof, "apply it and weigh it again", is_forced=force)
 
 
@@ -171,7 +171,7 @@ def promote(*, force: bool, **options: Any) -> None:
 def rollback(**options: Any) -> None:
     """Give all pods back to the stable Deployment.
 
-    What was weighed of this commit is quoted in the commit's message, if there is a report.
+    If there is a report for this commit, the commit message quotes its verdict.
     """
     from sampler.rollout import rollback as step_of  # noqa: PLC0415 - as above
 
@@ -183,12 +183,12 @@ def rollback(**options: Any) -> None:
 
 
 @command.command(
-    short_help="Where the rollout stands, and what was weighed of this commit.",
+    short_help="Show the state of the rollout and the verdict for this commit.",
     epilog="Example: weighbridge rollout status --manifests i/k8s --is canary",
 )
 @click.option(
     "--is", "wanted", type=click.Choice(["stable", "canary"]), default=None,
-    help="End with 0 if the rollout stands there, and with 1 if not.",
+    help="Exit with 0 if this is the state, and with 1 if not.",
 )  # fmt: skip
 @click.option(
     "--json", "json_file", default=None, metavar="FILE",
@@ -199,14 +199,14 @@ def rollback(**options: Any) -> None:
 def status(
     ctx: click.Context, /, wanted: str | None, json_file: str | None, **options: Any
 ) -> None:
-    """Say where the rollout stands, and what was weighed of this commit."""
+    """Show the state of the rollout and the verdict for this commit."""
     tree = _read(options)
     known = _known(tree, options)
     document = json.dumps(_document(tree, known), indent=2) + "\n"
     if json_file == "-":
         click.echo(document, nl=False)
     else:
-        click.echo(_told(tree, known))
+        show(lambda **_: _told(tree, known), is_dense=True)
         if json_file is not None:
             _write(json_file, document)
     is_there = wanted is None or tree.pair.state == wanted
@@ -221,13 +221,12 @@ def _read(options: dict[str, Any]) -> Worktree:
     tree = Worktree.read(options["manifests"], names)
     for each in tree.findings:
         if each.code is FindingCode.NOT_RENDERED:
-            click.echo(f"warning: {each.where}: {each.message}", err=True)
-            click.echo("  → change what it overrides there by hand", err=True)
+            say_warning(f"{each.where}: {each.message}", "change what it overrides there by hand")
     return tree
 
 
 def _is_in_vain(tree: Worktree, options: dict[str, Any]) -> bool:
-    """Whether there is no canary, and that is as good."""
+    """Return whether there is no canary, and --if-canary makes that a success."""
     if not options["if_canary"] or tree.pair.canary.replicas:
         return False
     click.echo(f"no canary runs ({tree.pair.canary.where}): nothing to do", err=True)
@@ -235,7 +234,7 @@ def _is_in_vain(tree: Worktree, options: dict[str, Any]) -> bool:
 
 
 def _weights(pair: Pair, options: dict[str, Any]) -> dict[str, int]:
-    """Give the split that the manifests declare, by label."""
+    """Return the split that the manifests declare, by label."""
     from sampler.expect.rules.versions import parse_pairs  # noqa: PLC0415 - as above
 
     text = options["renames"]
@@ -252,9 +251,9 @@ def _places(options: dict[str, Any]) -> list[Path]:
 
 
 def _known(tree: Worktree, options: dict[str, Any]) -> Weighed | None:
-    """Give the newest verdict on what is checked out, if there is one that can be read.
+    """Return the newest verdict on what is checked out, if there is one that can be read.
 
-    A rollback must not wait for a report: what is missing or broken is passed over.
+    A rollback must not wait for a report: missing or broken ones are ignored.
     """
     from sampler.rollout import newest, read_reports  # noqa: PLC0415 - as above
 
@@ -264,7 +263,7 @@ def _known(tree: Worktree, options: dict[str, Any]) -> Weighed | None:
     try:
         reports = read_reports([each for each in _places(options) if each.exists()])
     except UsageError as error:
-        click.echo(f"warning: {error}", err=True)
+        say_warning(str(error), error.hint)
         return None
     return newest(reports, tree.repository.head, weights)
 
@@ -276,14 +275,14 @@ def _demand_pass(tree: Worktree, options: dict[str, Any]) -> Weighed:
     if tree.repository is None:
         raise UnprovenError(
             tree.trouble
-            or f"{tree.path} is in no Git repository, so that no verdict is one on its commit",
+            or f"{tree.path} is not in a Git repository, so no verdict belongs to its commit",
             hint="--force promotes without a PASS",
         )
     if tree.changed:
         raise UnprovenError(
-            f"{tree.changed[0]} was changed since commit {tree.repository.head[:12]}, and what "
-            "was weighed was that commit",
-            hint="commit it, apply it, weigh it; --force promotes without a PASS",
+            f"{tree.changed[0]} has changed since commit {tree.repository.head[:12]}, and verdicts "
+            "are about commits",
+            hint="commit it, apply it, check it; --force promotes without a PASS",
         )
     for each in options["reports"]:
         if not each.exists():
@@ -304,19 +303,19 @@ def _carry_out(
     *,
     is_forced: bool = False,
 ) -> None:
-    """Show a step, and write and commit it as far as that was asked for."""
+    """Show a step, and write and commit it if that was asked for."""
     from sampler.rollout.worktree import diff, write  # noqa: PLC0415 - as above
 
     if options["commit"] and (changed := _uncommitted(tree)):
         raise UsageError(
-            f"{changed[0]} has changes that are not committed, and would go along",
-            hint="commit them or put them aside (git stash), then call again",
+            f"{changed[0]} has uncommitted changes, which would be committed too",
+            hint="commit or stash them (git stash), then run this again",
         )
     files = tree.apply(step.settings)
     click.echo(f"{step.subject}{' (dry run)' if options['dry_run'] else ''}", err=True)
     click.echo(diff(files), nl=False)
     if not files:
-        click.echo("nothing to change: it is so already", err=True)
+        click.echo("nothing to change", err=True)
     if options["dry_run"] or not files:
         return
     write(files)
@@ -334,7 +333,7 @@ def _uncommitted(tree: Worktree) -> list[str]:
 
 
 def _message(subject: str, proof: Weighed | None, *, is_forced: bool) -> str:
-    """Write a commit's message: what was done, why, and trailers that a program reads."""
+    """Return a commit's message: what was done, why, and trailers for programs."""
     lines = [subject]
     if is_forced:
         lines += ["", "Promoted with --force, without a verdict."]
@@ -347,29 +346,28 @@ def _message(subject: str, proof: Weighed | None, *, is_forced: bool) -> str:
     return "\n".join(lines)
 
 
-def _told(tree: Worktree, known: Weighed | None) -> str:
-    from analysis.render.printable import visible  # noqa: PLC0415 - as above
+def _told(tree: Worktree, known: Weighed | None) -> Iterator[str | Grid]:
+    """Yield where the rollout stands, its two Deployments, and what was weighed."""
+    from analysis.render.grid import Grid  # noqa: PLC0415 - as above
+    from analysis.render.printable import visible  # noqa: PLC0415
 
     pair = tree.pair
-    sides = (("stable", pair.stable), ("canary", pair.canary))
-    rows = [(role, side.name, side.version, str(side.replicas), side.where) for role, side in sides]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = [f"{pair.state}: {pair.stable.replicas} + {pair.canary.replicas} pods"]
-    for role, name, version, replicas, where in rows:
-        lines.append(
-            f"  {role}  {visible(name).ljust(widths[1])}  {visible(version).ljust(widths[2])}  "
-            f"{replicas.rjust(widths[3])}  {visible(where)}"
-        )
+    yield f"{pair.state}: {pair.stable.replicas} + {pair.canary.replicas} pods"
+    rows = [
+        (role, visible(side.name), visible(side.version), str(side.replicas), visible(side.where))
+        for role, side in (("stable", pair.stable), ("canary", pair.canary))
+    ]
+    yield Grid(rows, right=frozenset({3}), indent=2)
     if tree.repository is None:
-        lines.append(tree.trouble or "not in a Git repository")
-    elif tree.changed:
-        lines.append(f"changed since commit {tree.repository.head[:12]}: {tree.changed[0]}")
+        yield tree.trouble or "not in a Git repository"
+        return
+    commit = tree.repository.head[:12]
+    if tree.changed:
+        yield f"changed since commit {commit}: {tree.changed[0]}"
     elif known is None:
-        lines.append(f"commit {tree.repository.head[:12]}: not weighed")
+        yield f"commit {commit}: not weighed"
     else:
-        lines.append(f"commit {tree.repository.head[:12]}: {known}")
-        lines.append(f"  {visible(known.why)}")
-    return "\n".join(lines)
+        yield f"commit {commit}: {known}\n  {visible(known.why)}"
 
 
 def _document(tree: Worktree, known: Weighed | None) -> dict[str, Any]:

@@ -30,18 +30,18 @@ from sampler.cli.values import Count, Duration
 @click.argument("url")
 @click.option(
     "--max-samples", type=Count(), default=None, metavar="N",
-    help="End after so many requests.",
+    help="Stop after N requests.",
 )  # fmt: skip
 @click.option(
     "--max-time", type=Duration(), default="10s", show_default=True, metavar="TIME",
-    help="End after so long.",
+    help="Stop after this time.",
 )  # fmt: skip
 @load_options
 @target_options
 @run_options
 @click.pass_context
 def command(ctx: click.Context, /, url: str, **options: Any) -> None:
-    """Sample URL for a while and write what was measured; nothing is judged."""
+    """Sample URL for a while and write what was measured, without judging it."""
     from sampler.cli.execute import execute  # noqa: PLC0415 - heavy imports wait for a command
     from sampler.plan.load import Limits  # noqa: PLC0415
     from sampler.plan.run import RunPlan, draw_seed  # noqa: PLC0415

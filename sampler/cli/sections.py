@@ -1,4 +1,4 @@
-"""Help texts in sections: a reader looks for what an option is about, not for its name."""
+"""Help texts in sections: readers look for what an option is about, not for its name."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "expect", "manifests", "is_live", "context", "service", "route", "namespace", "node",
         "zone", "version_from", "renames", "step", "previous",
     ),
-    "What counts as right": (
+    "What counts as correct": (
         "tolerance", "alpha", "beta", "inner", "max_unlabelled", "missing_ratio",
     ),
-    "When to end": ("max_samples", "max_time", "settle"),
-    "Canary against stable": (
+    "When to stop": ("max_samples", "max_time", "settle"),
+    "Canary compared with stable": (
         "max_error_ratio", "max_slowdown", "error_status", "canary", "stable", "replicas",
     ),
     "How requests are sent": (
         "concurrency", "rate", "max_rate", "overload_stop", "connection", "transport", "timeout",
         "connect_timeout", "pins", "dns_ttl", "cacert", "insecure",
     ),
-    "What is asked, and where the answer is read": (
+    "What is requested, and how responses are read": (
         "method", "headers", "body", "allow_unsafe", "label", "replica",
     ),
-    "What is written": (
+    "Output": (
         "out", "name", "json_file", "junit", "markdown", "html", "metrics", "dotenv",
         "annotations", "github",
     ),
-    "Where a log has what": (
+    "How a log is read": (
         "kind", "time_column", "unit", "label_column", "rule", "label_map", "connection_column",
         "per_connection", "log_format", "metric", "reorder", "max_bad_lines",
     ),
 }  # fmt: skip
 """Names of parameters by section, in the order in which they are shown."""
 
-OTHERS = "Others"
-"""Section of what is in none of them."""
+OTHERS = "Other options"
+"""Section of the options that are in none of them."""
 
 
 class SectionedCommand(click.Command):
     """A command whose help groups its options."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, a section at a time; what belongs to none comes last."""
+        """Write the options, section by section; those without a section come last."""
         section_of = {name: title for title, names in SECTIONS.items() for name in names}
         records: dict[str, list[tuple[str, str]]] = {title: [] for title in (*SECTIONS, OTHERS)}
         for param in self.get_params(ctx):

@@ -1,12 +1,15 @@
-"""Values of options: how they are written, and what is said of one that is not."""
+"""Values of options: how they are written, and the error for one that cannot be read."""
 
 from __future__ import annotations
 
 import re
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _DECIMAL = r"((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e-?[0-9]{1,2})?)"
 _UNITS_S = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -26,11 +29,11 @@ class _Number(click.ParamType):  # type: ignore[type-arg]  # generic only in new
     expected = "a number"
 
     def read(self, text: str) -> float | None:
-        """Give the number; None if `text` is none, or out of range."""
+        """Return the number; None if `text` is not one, or is out of range."""
         raise NotImplementedError
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Give the number."""
+        """Return the number."""
         number = self.read(str(value))
         if number is None:
             self.fail(f"expected {self.expected}, got {str(value)!r}", param, ctx)
@@ -55,7 +58,7 @@ class Count(_Number):
         self.expected = f"a whole number {span}"
 
     def read(self, text: str) -> int | None:
-        """Give the number."""
+        """Return the number."""
         if not re.fullmatch(r"[0-9]{1,15}", text) or int(text) < self._least:
             return None
         return int(text) if self._most is None or int(text) <= self._most else None
@@ -81,7 +84,7 @@ class Duration(_Number):
         self.expected = f"a duration such as 500ms, 30s or 5m, {above}at most {longest_s:.0f}s"
 
     def read(self, text: str) -> float | None:
-        """Give the seconds."""
+        """Return the seconds."""
         match = re.fullmatch(_DECIMAL + r"(ms|s|m|h|)", text)
         if match is None:
             return None
@@ -102,7 +105,7 @@ class Settle(Duration):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float | None:
-        """Give the seconds, or None."""
+        """Return the seconds, or None."""
         return None if value == "auto" else super().convert(value, param, ctx)
 
 
@@ -113,7 +116,7 @@ class Share(_Number):
     expected = "a share of at most 100%, such as 5% or 0.05"
 
     def read(self, text: str) -> float | None:
-        """Give the share in [0, 1]."""
+        """Return the share in [0, 1]."""
         match = re.fullmatch(_DECIMAL + r"(%?)", text)
         if match is None:
             return None
@@ -128,7 +131,7 @@ class Chance(Share):
     expected = "a chance above 0 and below 0.5, such as 0.01"
 
     def read(self, text: str) -> float | None:
-        """Give the chance in (0, 0.5)."""
+        """Return the chance in (0, 0.5)."""
         chance = super().read(text)
         return chance if chance is not None and 0 < chance < 0.5 else None
 
@@ -140,7 +143,7 @@ class Factor(_Number):
     expected = "a factor of at least 1, such as 1.5"
 
     def read(self, text: str) -> float | None:
-        """Give the factor."""
+        """Return the factor."""
         match = re.fullmatch(_DECIMAL + "x?", text)
         return None if match is None or float(match[1]) < 1 else float(match[1])
 
@@ -152,7 +155,7 @@ class Rate(_Number):
     expected = f"requests per second such as 200/s, above 0 and at most {_MOST_PER_S}/s"
 
     def read(self, text: str) -> float | None:
-        """Give the rate [1/s]."""
+        """Return the rate [1/s]."""
         match = re.fullmatch(_DECIMAL + "(?:/s)?", text)
         return None if match is None or not 0 < float(match[1]) <= _MOST_PER_S else float(match[1])
 
@@ -164,5 +167,23 @@ class RateCap(Rate):
     expected = f"{Rate.expected}, or none"
 
     def read(self, text: str) -> float | None:
-        """Give the cap [1/s]; infinity if it is lifted."""
+        """Return the cap [1/s]; infinity if it is lifted."""
         return inf if text in {"none", "0", "0/s"} else super().read(text)
+
+
+class Life(click.ParamType):  # type: ignore[type-arg]  # as above
+    """How long a connection lives: a word that the shell completes, or ``MIN:MAX``."""
+
+    name = "life"
+    words = ("fresh", "reuse")
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Return the words that begin so."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - for a shell alone
+
+        return [CompletionItem(word) for word in self.words if word.startswith(incomplete)]

@@ -162,14 +162,15 @@ def _check_url(url: str) -> None:
     if not url.isascii() or re.search(r"[\x00-\x20\x7f]", url):
         raise UsageError(
             f"expected a URL of printable ASCII, got {shown!r}",
-            hint=f"percent-encode the path and query, and write the host as {_ascii(parts)}",
+            hint=f"percent-encode the path and query{_ascii_host(parts)}",
         )
 
 
-def _ascii(parts: SplitResult) -> str:
-    """Write a host in the letters of DNS (IDNA), if it has such a form."""
+def _ascii_host(parts: SplitResult) -> str:
+    """Return how to write a host that is not ASCII (IDNA); empty for others."""
     host = parts.hostname or ""
+    if host.isascii():
+        return ""
     with suppress(UnicodeError):
-        if not host.isascii():
-            return host.encode("idna").decode("ascii")
-    return "punycode"
+        return f", and write the host as {host.encode('idna').decode('ascii')}"
+    return ", and write the host in punycode"

@@ -38,8 +38,8 @@ def explain_unlabelled(
     remedy = None if failure is None else _remedy_by_code(failure)
     return Reason(
         ReasonCode.UNMEASURABLE,
-        f"nothing could be measured: of the first {tally.launched} requests to "
-        f"{target.shown} none gave a label, {n} ended as {outcome.key} ({told})",
+        f"nothing could be measured: none of the first {tally.launched} requests to "
+        f"{target.shown} gave a label; {n} ended as {outcome.key} ({told})",
         remedy or _remedy_for(outcome, quote(target.shown)),
         failure=None if failure is None else failure.code.key,
     )
@@ -60,18 +60,15 @@ def _remedy_by_code(failure: Failure) -> str | None:
     match failure.code:
         case FailureCode.CERTIFICATE:
             return (
-                "trust the authority that signed it with --cacert FILE, or ask under the name "
-                "that the certificate carries; --insecure accepts any certificate"
+                "trust the CA that signed it with --cacert FILE, or use the host name in the "
+                "certificate; --insecure accepts any certificate"
             )
         case FailureCode.NOT_TLS:
-            return "this port does not speak TLS: ask it with http://, or ask the right port"
+            return "this port does not speak TLS: use http://, or the TLS port"
         case FailureCode.NO_ADDRESS:
-            return (
-                "no local port is free (ss -s), or this machine has no address of that kind "
-                "(ip addr)"
-            )
+            return "no local port is free (ss -s), or this machine has no such address (ip addr)"
         case FailureCode.HTTPS_EXPECTED:
-            return "this port speaks TLS: ask it with https://"
+            return "this port speaks TLS: use https://"
         case FailureCode.NO_LABEL:
             return _remedy_by_status(failure.status)
     return None
@@ -79,18 +76,18 @@ def _remedy_by_code(failure: Failure) -> str | None:
 
 def _remedy_by_status(status: int) -> str | None:
     if 300 <= status < 400:
-        return "redirects are not followed: ask the address that answers by itself"
+        return "redirects are not followed: use the URL that they lead to"
     if status in {401, 403, 407}:
-        return "if it wants credentials, send them with --header 'Authorization: …'"
+        return "if it needs credentials, send them with --header 'Authorization: …'"
     if status == 404:
-        return "check the path, and the name that is asked for (--header 'Host: …')"
+        return "check the path and the host name (--header 'Host: …')"
     if status >= 500:
-        return "the target fails, or nothing stands behind it: see its logs and ready endpoints"
+        return "the target fails, or has no ready endpoints: look at its logs and endpoints"
     return None
 
 
 def _remedy_for(outcome: Outcome, url: str) -> str:
-    """Return what to do about a target that gives nothing but `outcome`."""
+    """Return what to do about a target from which nothing but `outcome` came."""
     match outcome:
         case Outcome.CONNECT_FAILED | Outcome.CONNECT_TIMEOUT:
             return (
@@ -98,17 +95,17 @@ def _remedy_for(outcome: Outcome, url: str) -> str:
                 f"machine may reach it: curl -v {url}"
             )
         case Outcome.TIMEOUT:
-            return "see whether the target answers at all; a slow one needs a larger --timeout"
+            return "check whether the target responds at all; for a slow one, raise --timeout"
         case Outcome.UNLABELLED | Outcome.OK:
             return (
-                f"look at the answer with: curl -i {url} and say where its version "
-                "is with --label (/pointer, header:NAME, regex:EXPR or status)"
+                f"look at the response (curl -i {url}), and set --label to the place of its "
+                "version (/pointer, header:NAME, regex:EXPR or status)"
             )
         case Outcome.CLIENT_LIMIT:
-            return "this machine has run out of ports or file descriptors: see ulimit -n and ss -s"
+            return "this machine ran out of ports or file descriptors: see ulimit -n and ss -s"
         case Outcome.PROTOCOL:
             return "the target must speak HTTP/1; is this the right port, and not https?"
         case Outcome.TOO_LARGE:
-            return "ask a path whose answer is smaller: each answer is read as a whole"
+            return "use a path with a smaller response: each response is read completely"
         case Outcome.RESET | Outcome.CLOSED | Outcome.STALE | Outcome.ABORTED:
-            return "the target breaks connections off: see its logs, and whether it expects https"
+            return "the target closes connections early: look at its logs; does it expect https?"

@@ -68,6 +68,11 @@ _PARQUET: dict[str, Any] = {
 }
 
 
+def folder_name(name: str) -> str:
+    """Return the name of a run as it stands in its folder's, with "-" for what cannot."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run"
+
+
 class RunWriter:
     """Writes one run.
 
@@ -88,8 +93,7 @@ class RunWriter:
 
     def __init__(self, base: Path, name: str, started_at: datetime) -> None:
         stamp = started_at.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run"
-        self.path = base / f"{stamp}-{safe}"
+        self.path = base / f"{stamp}-{folder_name(name)}"
         try:
             self.path.mkdir(parents=True)
         except OSError as error:

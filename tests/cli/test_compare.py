@@ -57,7 +57,7 @@ def test_what_judges_one_run_is_refused_for_two(weighbridge, runs, option):
     done = weighbridge("report", *runs, option, "x")
 
     assert done.returncode == 2
-    assert "judges one run" in done.stderr
+    assert "is for one run" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -94,3 +94,10 @@ def test_the_file_on_the_page_about_it_can_be_used(configured):
         done = configured(text, "--label", "/label", "--max-samples", "5", url=service.url)
 
     assert done.returncode == 3, done.stderr
+
+
+def test_a_byte_order_mark_is_read_over(tmp_path, configured):
+    done = configured("\ufeff[check]\nconcurrency = 0\n", "--expect", "v1=1")
+
+    assert done.returncode == 2
+    assert "[check] concurrency = 0: expected a whole number" in done.stderr

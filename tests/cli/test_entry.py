@@ -17,7 +17,7 @@ def test_a_misspelt_command_is_told_which_one_may_be_meant(weighbridge, typed, m
     done = weighbridge(typed)
 
     assert done.returncode == 2
-    assert f"such as {meant}, got '{typed}'" in done.stderr
+    assert done.stderr == f"error: there is no command '{typed}'\nhint: did you mean {meant}?\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is a file of Linux")
@@ -65,3 +65,30 @@ def test_manifests_that_are_no_text_are_no_bug(tmp_path):
 
     assert done.returncode == 2
     assert b"stdin cannot be read: it is no UTF-8 text" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "hint"),
+    [
+        (["check", "u", "--expct", "v1=1"], "there is no option --expct", "did you mean --expect?"),
+        (["check", "u", "--xyz"], "there is no option --xyz",
+         "weighbridge check --help lists what there is"),
+        (["rollout", "promot"], "weighbridge rollout has no command 'promot'",
+         "did you mean promote?"),
+        (["plan"], "--expect is missing", "weighbridge plan --help lists what there is"),
+        (["sample"], "missing argument 'URL'", "weighbridge sample --help lists what there is"),
+    ],
+)  # fmt: skip
+def test_every_error_has_one_form(weighbridge, arguments, error, hint):
+    done = weighbridge(*arguments)
+
+    assert done.returncode == 2
+    assert done.stderr == f"error: {error}\nhint: {hint}\n"
+
+
+def test_the_shell_completes_how_long_a_connection_lives(weighbridge, monkeypatch):
+    monkeypatch.setenv("COMP_WORDS", "weighbridge check --connection fr")
+    monkeypatch.setenv("COMP_CWORD", "3")
+    monkeypatch.setenv("_WEIGHBRIDGE_COMPLETE", "bash_complete")
+
+    assert weighbridge().stdout == "plain,fresh\n"

@@ -133,7 +133,7 @@ def test_options_that_contradict_each_other_are_refused(repository, capsys, argu
 
     assert code == 2
     assert said in (printed := capsys.readouterr().err)
-    assert "→" in printed
+    assert "\nhint: " in printed
 
 
 def test_a_file_name_from_a_stranger_cannot_steer_the_terminal(repository, capsys):

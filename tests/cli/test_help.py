@@ -32,7 +32,7 @@ def test_no_option_is_in_two_sections():
 def test_the_help_shows_the_sections_in_their_order(weighbridge):
     shown = weighbridge("check", "--help").stdout
 
-    places = [shown.index(f"{title}:") for title in ("What is expected", "When to end", OTHERS)]
+    places = [shown.index(f"{title}:") for title in ("What is expected", "When to stop", OTHERS)]
     assert places == sorted(places)
     assert "--max-samples" in shown[places[1] : places[2]]
 

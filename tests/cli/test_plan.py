@@ -94,7 +94,7 @@ def test_a_tolerance_that_begins_with_a_minus_is_read(weighbridge):
         (("--expect", "v1=8,v2=1,v3=1", "--exact"), "two versions"),
         (("--expect", "v1=999,v2=1", "--exact"), "at most 50000"),
         (("--expect", "v1=9,v2=1", "--tolerance", "10pp"), "no traffic at all"),
-        (("--expect", "v1=9,v2=1", "--tolerance", "v1=1pp,v2"), "by label as v2=2pp,v1=4pp"),
+        (("--expect", "v1=9,v2=1", "--tolerance", "v1=1pp,v2"), "by label: v2=2pp,v1=4pp"),
         (("--expect", "v1=9,v2=1", "--tolerance", "v3=1pp"), "v3 is not expected"),
         (("--expect", "v1=9,v2=1", "--rate", "0"), "--rate"),
         (("--expect", "9:1"), "v1=9,v2=1"),

@@ -58,7 +58,7 @@ def test_a_pin_that_cannot_be_meant_is_a_usage_error(weighbridge, pin):
     result = weighbridge("sample", "http://shop.invalid/", "--resolve", pin, "--max-samples", "1")
 
     assert result.returncode == 2
-    assert "→ " in result.stderr
+    assert "\nhint: " in result.stderr
 
 
 def test_a_name_that_nobody_knows_ends_the_run_with_the_remedy(weighbridge):

@@ -235,7 +235,7 @@ def test_a_check_of_changed_manifests_says_so_and_does_not_promote(repository, w
 
     refused = weighbridge(*PROMOTE, "--report", "r.json")
     assert refused.returncode == 3
-    assert "was changed since commit" in refused.stderr
+    assert "has changed since commit" in refused.stderr
 
     git("commit", "--quiet", "--all", "--message=By hand")
     refused = weighbridge(*PROMOTE, "--report", "r.json")
@@ -308,7 +308,7 @@ def test_a_commit_takes_no_changes_of_others_along(repository, capsys):
     file = repository / "i/k8s/deploy.yaml"
     file.write_text(file.read_text() + "# a remark\n")
     assert main([*START, "--commit"]) == 2
-    assert "i/k8s/deploy.yaml has changes that are not committed" in capsys.readouterr().err
+    assert "i/k8s/deploy.yaml has uncommitted changes" in capsys.readouterr().err
 
     git("checkout", "--quiet", ".")
     service = repository / "i/k8s/service.yaml"

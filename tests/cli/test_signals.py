@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from random import Random
 
 import pyarrow.parquet as pq
 import pytest
 
 from sampler import read
 from sampler.cli.entry import main
+from sampler.cli.interrupts import end_quietly, loop_handles_them
 from sampler.demo.pods import Faults
 from sampler.demo.process import EmbeddedService
 from sampler.run.gate import Weighing
-from tests.processes import only_run, started
-
-if TYPE_CHECKING:
-    import subprocess
+from tests.processes import WEIGHBRIDGE, completed, only_run, started, surroundings
 
 
 def wait_for_requests(process: subprocess.Popen[str], service: EmbeddedService, n: int) -> None:
@@ -56,7 +57,7 @@ def test_a_second_signal_gives_up_what_is_in_flight(tmp_path):
         wait_for_requests(process, service, 8)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
-        while "once more gives it up" not in process.stderr.readline():
+        while "a second one aborts them" not in process.stderr.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         stdout, _ = process.communicate(timeout=30)
@@ -101,3 +102,59 @@ def test_a_signal_before_the_first_request_still_gets_a_report(tmp_path, monkeyp
     assert returned == code
     assert report["reasons"][0]["code"] == "interrupted"
     assert report["samples"]["launched"] == served == 0
+
+
+@pytest.mark.parametrize("wait_for", [0, 1, *Random(1).sample(range(250), 6)])
+def test_a_signal_while_modules_are_imported_ends_quietly(tmp_path, wait_for):
+    """Python says on stderr which module it has imported: the signal comes after one of them."""
+    first = "click"
+    with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as service:
+        process = subprocess.Popen(
+            [sys.executable, "-X", "importtime", *WEIGHBRIDGE[1:], "check", service.url,
+             "--expect", "v1=9,v2=1", "--tolerance", "0.1pp"],
+            cwd=tmp_path, env=surroundings(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        assert process.stderr is not None
+        seen = [next(line for line in process.stderr if first in line)]
+        seen += islice(process.stderr, wait_for)
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=30)
+
+    said = "".join(line for line in (*seen, rest) if "import time:" not in line)
+    assert process.returncode == 130, said
+    for word in ("Traceback", "KeyboardInterrupt", "ImportError", "bug"):
+        assert word not in rest
+
+
+SWALLOWING = """
+import os, signal
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    [None for _ in range(1000)]
+except KeyboardInterrupt:
+    raise ImportError("a C extension cannot tell why it was not imported")
+"""
+
+
+def test_a_module_that_makes_another_error_of_a_signal_does_not_show_it(tmp_path):
+    (tmp_path / "swallowing.py").write_text(SWALLOWING, encoding="utf-8")
+    program = "from sampler.cli.interrupts import end_quietly\nend_quietly()\nimport swallowing"
+
+    done = completed([sys.executable, "-c", program], tmp_path)
+
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+def test_a_signal_outside_of_an_import_is_an_exception_as_always():
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        end_quietly()
+        ours = signal.getsignal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with loop_handles_them():
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGINT) is ours
+    finally:
+        signal.signal(signal.SIGINT, before)

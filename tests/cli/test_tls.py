@@ -81,7 +81,7 @@ def test_insecure_is_said_loudly_before_and_in_the_report(weighbridge, url):
     result = weighbridge("sample", url, "--max-samples", "4", "--insecure")
 
     assert result.returncode == 0
-    assert "WARNING: --insecure: no certificate is verified" in result.stderr
+    assert "warning: --insecure: certificates are not verified" in result.stderr
     assert "--insecure: no certificate was verified" in " ".join(result.stdout.split())
 
 

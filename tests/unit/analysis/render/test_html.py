@@ -105,7 +105,7 @@ def test_what_the_heading_says_is_not_said_again_by_the_checks(reports):
 
     page = Page(to_html(replace(report, decision=replace(report.decision, checks=checks))))
 
-    assert page.texts.count("As said above.") == 2
+    assert page.texts.count("See above.") == 2
     assert "0 of 291 connections gave no label." in page.text
 
 

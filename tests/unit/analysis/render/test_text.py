@@ -25,7 +25,7 @@ PASS  v2 received 10.2 % [8.7, 11.9] of 1 204 connections; --expect asks for 10 
 
       decided after 1 204 connections, 0.41 s; alpha = 0.01, beta = 0.01, valid at every look
       fast transport · concurrency 16 · fresh connections · 2 940 requests/s
-      4 of 1 208 requests not ok: 3 timed out, 1 reset by the peer
+      4 of 1 208 requests not ok: 3 timed out, 1 reset by peer
 
 asked GET http://10.96.0.10/, label from /label
 run   reports/20240501T101112Z-check
@@ -75,7 +75,7 @@ MEASURED  v1 89.8 % [88.1, 91.3], v2 10.2 % [8.7, 11.9], of 1 204 labelled respo
 
       1 208 requests on 1 206 connections, 0.41 s; not judged
       fast transport · concurrency 16 · 10:30 per connection · 2 940 of 3 000 requests/s offered
-      4 of 1 208 requests not ok: 3 timed out, 1 reset by the peer
+      4 of 1 208 requests not ok: 3 timed out, 1 reset by peer
       v1 from 2 replicas (540 to 541 each), v2 from 1 replica (123)
 
 asked GET http://10.96.0.10/, label from /label
@@ -334,7 +334,7 @@ def test_nothing_labelled_is_said_in_the_first_line(reports):
 
     text = to_text(nothing)
 
-    assert text.startswith("NOT MEASURED  no label at all in 30 requests\n")
+    assert text.startswith("NOT MEASURED  none of 30 requests gave a label\n")
     assert "30 of 30 requests not ok: 30 answered without a label\n" in text
 
 
@@ -412,11 +412,11 @@ def test_a_duration_has_two_digits_or_minutes(reports, seconds, shown):
         ({"inner": 0.5}, "FAIL begins at 50 % of the tolerance"),
         (
             {"missing_ratio": 2.5},
-            "no version loses its labels more than 2.5 times as often as another",
+            "no version loses labels more than 2.5 times as often as another",
         ),
         (
             {"missing_ratio": 1.0},
-            "missing labels are left out, as if all versions lost them equally often",
+            "missing labels are ignored, assuming that all versions lose them equally often",
         ),
     ],
 )
@@ -432,3 +432,15 @@ def test_what_was_stated_or_asked_beyond_the_defaults_is_said(reports, asked, sa
 
 def test_a_measurement_states_nothing(reports):
     assert not terms_in_words(reports["measured"])
+
+
+def test_answers_beyond_the_judged_ones_are_told_from_them(reports):
+    """A FAIL of 26 connections is followed by requests that show what the split looks like."""
+    report = reports["failed"]
+    pods = {"v1": {"a": 170}, "v2": {"b": 162}}
+    more = replace(report, observed=replace(report.observed, replicas=pods))
+    as_many = {"v1": {"a": 146}, "v2": {"b": 145}}
+    same = replace(report, observed=replace(report.observed, replicas=as_many))
+
+    assert "\n      all 332 answers: v1 from 1 replica (170), v2 from 1 " in to_text(more)
+    assert "\n      v1 from 1 replica (146), v2 from 1 replica (145)\n" in to_text(same)

@@ -33,7 +33,7 @@ def test_each_label_has_its_share_and_its_interval_the_smallest_first():
 
 
 def test_a_run_that_waits_says_so():
-    assert "waiting for what is in flight" in describe(progress(HALVES, is_draining=True))
+    assert "waiting for requests in flight" in describe(progress(HALVES, is_draining=True))
 
 
 @pytest.mark.parametrize("split", [None, "v1=1,v2=1"])

@@ -32,11 +32,11 @@ def missing(status, body=b"", headers=()):
 @pytest.mark.parametrize(
     ("status", "body", "remedy"),
     [
-        (200, b"<html>", "say where its version is with --label"),
-        (204, b"", "say where its version is with --label"),
+        (200, b"<html>", "set --label to the place of its version"),
+        (204, b"", "set --label to the place of its version"),
         (302, b"", "redirects are not followed"),
-        (400, b"The plain HTTP request was sent to HTTPS port", "ask it with https://"),
-        (400, b"no", "say where its version is with --label"),
+        (400, b"The plain HTTP request was sent to HTTPS port", "use https://"),
+        (400, b"no", "set --label to the place of its version"),
         (401, b"", "--header 'Authorization: …'"),
         (403, b"", "--header 'Authorization: …'"),
         (404, b"", "check the path"),
@@ -63,7 +63,7 @@ def test_an_answer_without_a_label_has_the_remedy_for_its_status(status, body, r
         (FailureCode.NO_ANSWER_IN_TIME, "--timeout"),
         (FailureCode.TOO_LARGE, "smaller"),
         (FailureCode.NOT_HTTP, "right port"),
-        (FailureCode.CLOSED, "expects https"),
+        (FailureCode.CLOSED, "does it expect https?"),
         (FailureCode.NO_RESOURCES, "ulimit -n"),
         (FailureCode.NO_ADDRESS, "ip addr"),
     ],
@@ -72,7 +72,7 @@ def test_each_failure_has_a_remedy_of_its_own(code, remedy):
     reason = explain(Failure(code, "as the system words it"))
 
     assert "(as the system words it)" in reason.message
-    assert "of the first 16 requests to http://shop/x?a=1&b=2 none gave a label" in reason.message
+    assert "none of the first 16 requests to http://shop/x?a=1&b=2 gave a label" in reason.message
     assert remedy in reason.remedy
     assert reason.failure == code.key
 

@@ -1,0 +1,117 @@
+"""What a run is about to do, and what is likely to go wrong with it: said before it sends."""
+
+from __future__ import annotations
+
+import re
+import sys
+from math import inf
+from typing import TYPE_CHECKING
+
+import click
+
+from analysis.render.printable import visible, wrap
+from analysis.text.rounding import amount, counted, significant
+from sampler.cli.messages import say_warning
+from sampler.cli.screen import is_terminal, width_of
+from sampler.store.writer import folder_name
+
+if TYPE_CHECKING:
+    from analysis import Policy, Split
+    from sampler.plan.run import RunPlan
+
+MANY = 10_000
+"""Connections from which on a tolerance that is a part of the share is asked about."""
+
+_GROUPED = 1000
+
+
+def announce(plan: RunPlan) -> None:
+    """Print on stderr what will be sent, and warnings about the plan."""
+    text = in_words(plan)
+    lines = wrap(text, width_of(sys.stderr)) if is_terminal(sys.stderr) else [text]
+    click.echo("\n".join(lines), err=True)
+    if plan.target.insecure:
+        say_warning("--insecure: certificates are not verified, so anybody may be answering")
+    if (named := folder_name(plan.name)) != plan.name:
+        say_warning(f"--name {plan.name!r} becomes {named!r} in the run's folder")
+    if plan.split is not None:
+        for problem, hint in (*doubts(plan.split, plan.policy), *_too_little(plan)):
+            say_warning(problem, hint)
+
+
+def in_words(plan: RunPlan) -> str:
+    """Return what will be sent, and when it will end, in one line."""
+    load, limits = plan.load, plan.limits
+    pace = "as answers come" if load.rate is None else f"arrivals at {_per_second(load.rate)}"
+    connection = {"fresh": "a fresh connection each", "reuse": "connections reused"}.get(
+        str(load.connection), f"{load.connection} requests per connection"
+    )
+    ends = [] if plan.split is None else ["decided"]
+    if limits.max_samples is not None:
+        ends.append(counted(limits.max_samples, "request"))
+    if limits.max_time_s is not None:
+        ends.append(f"{limits.max_time_s:g} s")
+    cap = "no cap on the rate" if load.max_rate is None else f"at most {_per_second(load.max_rate)}"
+    return (
+        f"{plan.target.method} {visible(plan.target.shown)}: {pace}, {cap}, "
+        f"at most {load.concurrency} in flight, {connection}, "
+        f"until {' or '.join(ends)}{_missing_limit(plan)}"
+    )
+
+
+def doubts(split: Split, policy: Policy) -> list[tuple[str, str]]:
+    """Return a problem and a hint if a tolerance may have been meant in percentage points.
+
+    Parameters
+    ----------
+    split : Split
+    policy : Policy
+        ``--tolerance 5%`` is 5 % of each share, and needs far more connections than ``5pp``.
+    """
+    from analysis.bets.sizing import required_samples  # noqa: PLC0415 - only for a check
+
+    written = str(policy.tolerance)
+    need = required_samples(split, policy).mean
+    if "%" not in written or need < MANY:
+        return []
+    meant = re.sub("%", "pp", written)
+    problem = (
+        f"--tolerance {written} is a part of each share, not percentage points: a correct split "
+        f"takes about {significant(need, 2)} connections to pass"
+    )
+    return [(problem, f"if percentage points are meant, write --tolerance {meant}")]
+
+
+def _too_little(plan: RunPlan) -> list[tuple[str, str]]:
+    """Return a problem and a hint if a correct split cannot pass within the limits."""
+    from analysis.bets.sizing import required_samples  # noqa: PLC0415 - as above
+
+    load, limits = plan.load, plan.limits
+    rate = load.rate or load.max_rate or inf
+    fits = min(limits.max_samples or inf, rate * (limits.max_time_s or inf))
+    need = required_samples(plan.split, plan.policy).mean if plan.split is not None else 0
+    if need <= fits:
+        return []
+    by_time = fits < (limits.max_samples or inf)
+    how = "--max-time or " + ("--rate" if load.rate else "--max-rate")
+    problem = (
+        f"a correct split takes about {significant(need, 2)} connections to pass, and at most "
+        f"{amount(int(fits))} fit: expect INCONCLUSIVE"
+    )
+    return [(problem, f"raise {how if by_time else '--max-samples'}, or widen --tolerance")]
+
+
+def _per_second(rate: float) -> str:
+    return f"{amount(rate) if rate >= _GROUPED else f'{rate:g}'}/s"
+
+
+def _missing_limit(plan: RunPlan) -> str:
+    """Return from which rate of missing labels on PASS is impossible, if FAIL begins later."""
+    if plan.split is None:
+        return ""
+    from analysis.bets.sizing import tolerable_missing  # noqa: PLC0415 - as above
+
+    limit = tolerable_missing(plan.split, plan.policy)
+    if limit >= plan.policy.max_unlabelled:
+        return ""
+    return f"; PASS needs less than {limit * 100:.2g} % without a label"

@@ -1,0 +1,51 @@
+"""Ctrl-C at any moment ends the process quietly, with 130.
+
+How it works. Python turns SIGINT into a KeyboardInterrupt wherever the program stands. While a
+module is being imported that goes wrong: the traceback shows, or a C extension makes an
+ImportError of it, which looks like a broken installation. Nothing of ours is half done at such
+a moment, so the process ends on the spot. Anywhere else the exception is raised as usual.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+INTERRUPTED = 130  # as ExitCode.INTERRUPTED, which has to be imported first
+_IMPORTER = "<frozen importlib"
+
+
+def end_quietly() -> None:
+    """Make SIGINT end the process at once while a module is being imported."""
+    signal.signal(signal.SIGINT, _interrupt)
+
+
+@contextmanager
+def loop_handles_them() -> Iterator[None]:
+    """Leave SIGINT to an event loop meanwhile: it takes over only from Python's own handler."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    if _is_importing(frame):
+        os.write(2, b"interrupted\n")
+        os._exit(INTERRUPTED)
+    signal.default_int_handler(signum, frame)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(_IMPORTER):
+            return True
+        frame = frame.f_back
+    return False

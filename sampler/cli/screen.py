@@ -1,0 +1,167 @@
+"""What people read on stdout or stderr: tables and bars on a terminal, plain text in a pipe.
+
+A document comes as parts (`analysis.render.grid`). The first one, the verdict, is printed
+before rich is imported, so that nobody waits for a table to learn it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from rich.table import Table
+    from rich.text import Text
+
+    from analysis.render.grid import Grid, Span
+
+WIDEST = 100
+"""Cells of a line of text; longer ones are hard to read."""
+
+_BAR = 24
+_STYLES = {"plain": "", "good": "green", "bad": "red", "open": "yellow"}
+
+
+def is_terminal(stream: object) -> bool:
+    """Return whether a stream is a terminal that can draw."""
+    has_cursor = os.environ.get("TERM") != "dumb"
+    return bool(getattr(stream, "isatty", lambda: False)()) and has_cursor
+
+
+def wants_colour(stream: object) -> bool:
+    """Return whether a stream is a terminal whose user did not ask for plain text (NO_COLOR)."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR")
+
+
+def width_of(stream: object) -> int:
+    """Return the cells of a line: those of a terminal, but at most `WIDEST`."""
+    isatty = bool(getattr(stream, "isatty", lambda: False)())
+    return min(WIDEST, shutil.get_terminal_size().columns) if isatty else WIDEST
+
+
+def show(
+    parts: Callable[..., Iterable[str | Grid]], *, err: bool = False, is_dense: bool = False
+) -> None:
+    """Print a document.
+
+    Parameters
+    ----------
+    parts : callable
+        Yields its parts; takes ``colour`` and ``width``.
+    err : bool
+        To stderr, because stdout carries data.
+    is_dense : bool
+        Without blank lines between the parts.
+    """
+    from analysis.render.grid import plain  # noqa: PLC0415 - heavy imports wait for a command
+
+    stream = sys.stderr if err else sys.stdout
+    width = width_of(stream)
+    told = parts(colour=wants_colour(stream), width=width)
+    if not is_terminal(stream):
+        between, end = ("\n", "") if is_dense else ("\n\n", "\n")
+        click.echo(plain(told, width, between=between) + end, file=stream, nl=False)
+        return
+    for part in told:
+        if isinstance(part, str) and part:
+            click.echo(part if is_dense else f"{part}\n", file=stream)
+        elif not isinstance(part, str) and part.rows:
+            _draw(part, stream)
+
+
+def bars(spans: Mapping[str, Span]) -> list[Text]:
+    """Draw a line with a name and a bar for each share, as the live view shows them."""
+    from rich.text import Text  # noqa: PLC0415 - only for a terminal
+
+    from analysis.render.printable import cells, pad  # noqa: PLC0415
+
+    room = max(map(cells, spans), default=0)
+    scale = _scale(list(spans.values()))
+    return [
+        Text.assemble((f"  {pad(name, room)}  ", "dim"), _bar(span, scale, "cyan"))
+        for name, span in spans.items()
+    ]
+
+
+def _draw(grid: Grid, stream: Any) -> None:
+    """Draw a table with rich, with a bar in each row where there is room for one."""
+    from rich.console import Console  # noqa: PLC0415 - only for a terminal
+    from rich.padding import Padding  # noqa: PLC0415
+
+    from analysis.render.printable import wrap  # noqa: PLC0415
+
+    columns = shutil.get_terminal_size().columns
+    table, needed = _table(grid, columns)
+    console = Console(
+        file=stream, force_terminal=True, width=max(columns, needed), highlight=False,
+        no_color=not wants_colour(stream),
+    )  # fmt: skip
+    blanks = " " * grid.indent
+    if grid.title:
+        console.print(f"{blanks}{grid.title}", style="bold", markup=False)
+    for line in wrap(grid.caption, width_of(stream) - grid.indent):
+        console.print(f"{blanks}{line}", markup=False)
+    console.print(Padding(table, (0, 0, 0, grid.indent), expand=False))
+    if grid.more:
+        console.print(f"{blanks}{grid.more}", style="dim", markup=False)
+    if grid.head:
+        console.print()
+
+
+def _table(grid: Grid, columns: int) -> tuple[Table, int]:
+    """Build the table, and return the cells that it needs: numbers are never cut."""
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - only for a terminal
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    from analysis.render.grid import lines  # noqa: PLC0415
+    from analysis.render.printable import cells  # noqa: PLC0415
+
+    needed = max(map(cells, lines(grid))) + 3 * len(grid.rows[0])
+    has_bars = bool(grid.spans) and needed + _BAR + 3 <= columns
+    table = Table(
+        box=SIMPLE_HEAD if grid.head else None, show_header=bool(grid.head), show_edge=False,
+        header_style="dim", pad_edge=False, padding=(0, 2, 0, 0),
+    )  # fmt: skip
+    for place, head in enumerate(grid.head or grid.rows[0]):
+        side: Literal["right", "left"] = "right" if place in grid.right else "left"
+        table.add_column(Text(head), justify=side, no_wrap=True)
+    scale = _scale(grid.spans)
+    if has_bars:
+        table.add_column(f"0 to {100 * scale:.3g} %", no_wrap=True)
+    for number, row in enumerate(grid.rows):
+        style = _STYLES[grid.tones[number].value] if grid.tones else ""
+        drawn = [*map(Text, row[:-1]), Text(row[-1], style)]
+        extra = [_bar(grid.spans[number], scale, style)] if has_bars else []
+        table.add_row(*drawn, *extra)
+    return table, needed
+
+
+def _scale(spans: Sequence[Span]) -> float:
+    """Return the share at the right end of the bars: the largest one, rounded up."""
+    ends = [
+        end for span in spans for end in (span.share, *(span.interval or ()), *(span.band or ()))
+    ]
+    most = max(ends, default=1.0)
+    return next((step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if step >= most), 1.0)
+
+
+def _bar(span: Span, scale: float, style: str) -> Text:
+    """Draw what is accepted as a thin line, the interval as a thick one, the share as a dot."""
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    def place(share: float) -> int:
+        return min(round(share / scale * (_BAR - 1)), _BAR - 1)
+
+    signs, styles = [" "] * _BAR, [""] * _BAR
+    for ends, sign, colour in ((span.band, "─", "dim"), (span.interval, "━", style)):
+        for cell in range(place(ends[0]), place(ends[1]) + 1) if ends else ():
+            signs[cell], styles[cell] = sign, colour
+    signs[place(span.share)], styles[place(span.share)] = "●", style
+    return Text.assemble(*zip(signs, styles, strict=True))
