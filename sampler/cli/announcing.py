@@ -35,7 +35,7 @@ def announce(plan: RunPlan) -> None:
     if (named := folder_name(plan.name)) != plan.name:
         say_warning(f"--name {plan.name!r} becomes {named!r} in the run's folder")
     if plan.split is not None:
-        for problem, hint in (*doubts(plan.split, plan.policy), *_too_little(plan)):
+        for problem, hint in (*doubts(plan.split, plan.deciding_policy), *_too_little(plan)):
             say_warning(problem, hint)
 
 
@@ -89,7 +89,7 @@ def _too_little(plan: RunPlan) -> list[tuple[str, str]]:
     load, limits = plan.load, plan.limits
     rate = load.rate or load.max_rate or inf
     fits = min(limits.max_samples or inf, rate * (limits.max_time_s or inf))
-    need = required_samples(plan.split, plan.policy).mean if plan.split is not None else 0
+    need = required_samples(plan.split, plan.deciding_policy).mean if plan.split is not None else 0
     if need <= fits:
         return []
     by_time = fits < (limits.max_samples or inf)
@@ -111,7 +111,7 @@ def _missing_limit(plan: RunPlan) -> str:
         return ""
     from analysis.bets.sizing import tolerable_missing  # noqa: PLC0415 - as above
 
-    limit = tolerable_missing(plan.split, plan.policy)
+    limit = tolerable_missing(plan.split, plan.deciding_policy)
     if limit >= plan.policy.max_unlabelled:
         return ""
     return f"; PASS needs less than {limit * 100:.2g} % without a label"

@@ -184,44 +184,6 @@ def _loop_runner(plan: RunPlan) -> Callable[..., Report]:
     return runner
 
 
-<<<<<<< HEAD
-def _announce(plan: RunPlan) -> str:
-    """Say what will be sent before anything is sent."""
-    load, limits = plan.load, plan.limits
-    pace = "as answers come" if load.rate is None else f"arrivals at {_per_second(load.rate)}"
-    connection = {"fresh": "a fresh connection each", "reuse": "connections reused"}.get(
-        str(load.connection), f"{load.connection} requests per connection"
-    )
-    ends = [] if plan.split is None else ["decided"]
-    if limits.max_samples is not None:
-        ends.append(counted(limits.max_samples, "request"))
-    if limits.max_time_s is not None:
-        ends.append(f"{limits.max_time_s:g} s")
-    cap = "no cap on the rate" if load.max_rate is None else f"at most {_per_second(load.max_rate)}"
-    return (
-        f"{plan.target.method} {plan.target.shown}: {pace}, {cap}, at most {load.concurrency} in "
-        f"flight, {connection}, until {' or '.join(ends)}{_missing_limit(plan)}"
-    )
-
-
-def _per_second(rate: float) -> str:
-    return f"{amount(rate) if rate >= _GROUPED else f'{rate:g}'}/s"
-
-
-def _missing_limit(plan: RunPlan) -> str:
-    """Say at which rate of missing labels PASS ends, if it does before the run fails of it."""
-    if plan.split is None:
-        return ""
-    from analysis.bets.sizing import tolerable_missing  # noqa: PLC0415 - only for a check
-
-    limit = tolerable_missing(plan.split, plan.deciding_policy)
-    if limit >= plan.policy.max_unlabelled:
-        return ""
-    return f"; PASS needs less than {limit * 100:.2g} % without a label"
-
-
-=======
->>>>>>> 8149394 (Speak with one voice on the terminal, and draw its tables with rich)
 def _print(report: Report, documents: Mapping[str, str]) -> None:
     write_out(partial(text.parts, report), _renderers(report, documents), documents)
 
