@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import inf
+from numbers import Real
 
+from analysis.data.errors import InputError, is_a
 from analysis.data.split import Tolerance
+
+_NUMBERS = (
+    "alpha", "beta", "inner", "max_unlabelled", "missing_ratio", "max_samples", "per_connection",
+)  # fmt: skip
 
 MOST_PER_CONNECTION = 1_000_000
 """Answers of a connection that are judged as one mean."""
 
 
-class OutOfRangeError(ValueError):
+class OutOfRangeError(InputError):
     """A field of a policy is not what it may be.
 
     Parameters
@@ -60,7 +66,7 @@ class Policy:
     Raises
     ------
     OutOfRangeError
-        If a number lies outside its range; a ValueError.
+        If a number lies outside its range, or is none; a ValueError.
     """
 
     alpha: float = 0.01
@@ -77,6 +83,10 @@ class Policy:
             raise OutOfRangeError(
                 "tolerance", f"must be made by Tolerance.parse('4pp'), got {self.tolerance!r}"
             )
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            if not is_a(value, Real) and not (name == "max_samples" and value is None):
+                raise OutOfRangeError(name, f"must be a number, got {value!r}")
         for name in ("alpha", "beta"):
             value = getattr(self, name)
             if not 0 < value < 0.5:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
+from html import escape
 from typing import TYPE_CHECKING
 
+from analysis.data.brief import html_list, html_table, one_line, percent
+from analysis.data.errors import ExitCode, WeighbridgeError
 from analysis.data.events import Event  # noqa: TC001 - msgspec resolves the fields of a report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import NoReturn
 
 SCHEMA = "weighbridge.report/1"
 
@@ -501,10 +505,90 @@ class Report:
     events: tuple[Event, ...] = ()
     schema: str = SCHEMA
 
+    @property
+    def passed(self) -> bool:
+        """Whether the verdict is PASS: no for FAIL, INCONCLUSIVE, and what was not judged."""
+        return self.verdict is Verdict.PASS
+
+    def raise_unless_pass(self) -> None:
+        """Return if the verdict is PASS.
+
+        Raises
+        ------
+        NotPassedError
+            Otherwise; it has the verdict, the reasons, what to do, and this report.
+        """
+        if not self.passed:
+            raise NotPassedError(self)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(
+            "a report is neither true nor false: use report.passed, report.verdict or "
+            "report.raise_unless_pass()"
+        )
+
     def __str__(self) -> str:
-        """Give the verdict and why, on one line; `analysis.render.to_text` tells the rest."""
+        """Return the verdict and why, on one line; `analysis.render.to_text` tells the rest."""
         why = self.reasons[0].message if self.reasons else str(self.observed.counts)
         return f"{self.verdict or 'not judged'}: {why}"
+
+    def __repr__(self) -> str:
+        return f"<Report {one_line(str(self), 240)} ({one_line(self.run.id, 80)})>"
+
+    def _repr_html_(self) -> str:
+        """Return the verdict, the shares and what to do, for a notebook."""
+        verdict, _, why = one_line(str(self)).partition(": ")
+        headline = f"<p><strong>{escape(verdict)}</strong> {escape(why)}</p>"
+        return headline + html_table(_COLUMNS, _rows(self)) + html_list(_remedies(self))
+
+
+class NotPassedError(WeighbridgeError):
+    """A report had to be a PASS, and is not; `Report.raise_unless_pass` raises it.
+
+    Parameters
+    ----------
+    report : Report
+        Kept as the attribute `report`.
+    """
+
+    exit_code = ExitCode.FAIL
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        lines = [one_line(str(report)), *_NOT_PROVEN.get(report.verdict, ())]
+        lines += [f"  also: {one_line(each.message)}" for each in report.reasons[1:]]
+        lines += [f"  → {one_line(remedy)}" for remedy in _remedies(report)]
+        super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> tuple[type[NotPassedError], tuple[Report]]:
+        return NotPassedError, (self.report,)
+
+
+_NOT_PROVEN = {
+    Verdict.INCONCLUSIVE: ["  The split was proven neither right nor wrong."],
+    None: ["  Only a check is judged; a sample measures."],
+}
+_COLUMNS = ("version", "answers", "share", "interval", "expected", "accepted")
+
+
+def _remedies(report: Report) -> list[str]:
+    return list(dict.fromkeys(reason.remedy for reason in report.reasons if reason.remedy))
+
+
+def _rows(report: Report) -> list[list[str]]:
+    """Return what is known of each label: texts under `_COLUMNS`."""
+    seen, expected = report.observed, report.expected
+    shares = {} if expected is None else expected.shares
+    bands = {} if expected is None else expected.tolerance
+    return [
+        [
+            one_line(label, 80),
+            str(seen.counts.get(label, 0)),
+            *map(percent, (seen.shares.get(label), seen.intervals.get(label))),
+            *map(percent, (shares.get(label), bands.get(label))),
+        ]
+        for label in labels_in_order(expected, seen.counts)
+    ]
 
 
 def labels_in_order(expected: Expected | None, counts: Mapping[str, int]) -> list[str]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, unique
 from math import sqrt
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from analysis.data.errors import InputError, is_a
 
+if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ARM = re.compile(r"(?P<label>.+)=(?P<weight>[^=]+)", re.DOTALL)
@@ -20,6 +22,9 @@ _FORGOTTEN_COMMA = re.compile(r"=\s*[0-9]+[\s;]")
 _NUMBER = r"\d+(?:\.\d+)?\s*(?:pp|%)"
 _AMOUNT = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>pp|%)")
 _TWO_SIDED = re.compile(rf"-\s*(?P<below>{_NUMBER})\s*\+\s*(?P<above>{_NUMBER})")
+
+_WRITE_SPLIT = 'write it as "v1=9,v2=1" or {"v1": 9, "v2": 1}'
+_WRITE_TOLERANCE = "write Tolerance.parse('4pp'), '10%' (of the share) or 'auto'"
 
 CERTAIN_SHARE_TOLERANCE = 0.01
 """Automatic tolerance where the expected share is 0 or 1."""
@@ -38,8 +43,8 @@ class Split:
 
     Raises
     ------
-    ValueError
-        If labels repeat or are empty, the lengths differ, or a weight is not a
+    InputError
+        If labels repeat, are empty or are no text, the lengths differ, or a weight is not a
         non-negative integer, or all are zero.
 
     Examples
@@ -52,21 +57,28 @@ class Split:
     weights: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        for given in (self.arms, self.weights):
+            if not is_a(given, tuple, list):
+                raise InputError(f"expected a tuple, got {given!r}", hint=_WRITE_SPLIT)
         if not self.arms or len(self.arms) != len(self.weights):
-            raise ValueError(
+            raise InputError(
                 f"expected one weight for each label, got labels {self.arms!r} "
                 f"and weights {self.weights!r}"
             )
+        for arm in self.arms:
+            if not is_a(arm, str):
+                raise InputError(
+                    f"a label must be text, got {arm!r}", hint=f'write it as text: "{arm}"'
+                )
         if any(not arm for arm in self.arms):
-            raise ValueError(f"a label must not be empty, got {self.arms!r}")
+            raise InputError(f"a label must not be empty, got {self.arms!r}")
         repeated = sorted({arm for arm in self.arms if self.arms.count(arm) > 1})
         if repeated:
-            raise ValueError(f"each label may be expected once, got {', '.join(repeated)} twice")
+            raise InputError(f"each label may be expected once, got {', '.join(repeated)} twice")
         for arm, weight in zip(self.arms, self.weights, strict=True):
-            if weight < 0 or weight % 1:  # not whole, or no number
-                raise ValueError(f"the weight of {arm} must be a whole number >= 0, got {weight}")
+            _require_whole(arm, weight)
         if not any(self.weights):
-            raise ValueError("at least one weight must be above zero")
+            raise InputError("at least one weight must be above zero")
 
     @classmethod
     def parse(cls, text: str) -> Split:
@@ -74,7 +86,7 @@ class Split:
 
         Raises
         ------
-        ValueError
+        InputError
             If the text has another form; the message says which part.
 
         Examples
@@ -82,17 +94,19 @@ class Split:
         >>> Split.parse("v1=9,v2=1").weights
         (9, 1)
         """
+        if not is_a(text, str):
+            raise InputError(f"expected a split as text, got {text!r}", hint=_WRITE_SPLIT)
         arms: list[str] = []
         weights: list[int] = []
         for part in text.split(","):
             match = _ARM.fullmatch(part.strip())
             if match is None:
-                raise ValueError(f"expected LABEL=WEIGHT, got {part.strip()!r}")
+                raise InputError(f"expected LABEL=WEIGHT, got {part.strip()!r}")
             label, weight = match["label"].strip(), match["weight"].strip()
             if _FORGOTTEN_COMMA.search(label):
-                raise ValueError(f"expected a comma between two labels, got {part.strip()!r}")
+                raise InputError(f"expected a comma between two labels, got {part.strip()!r}")
             if not re.fullmatch(r"[0-9]{1,15}", weight):
-                raise ValueError(
+                raise InputError(
                     f"the weight of {label} must be a whole number of at most 15 digits, "
                     f"got {weight!r} (write the shares 0.9 and 0.1 as 9 and 1)"
                 )
@@ -102,7 +116,15 @@ class Split:
 
     @classmethod
     def of(cls, weights: Mapping[str, int]) -> Split:
-        """Make a split of weights by label, in their order; the opposite of `weight_of`."""
+        """Make a split of weights by label, in their order; the opposite of `weight_of`.
+
+        Raises
+        ------
+        InputError
+            If `weights` is no mapping, or no split can be made of it.
+        """
+        if not is_a(weights, Mapping):
+            raise InputError(f"expected weights by label, got {weights!r}", hint=_WRITE_SPLIT)
         return cls(tuple(weights), tuple(weights.values()))
 
     @property
@@ -121,7 +143,7 @@ class Split:
         return np.array(self.weights, dtype=np.float64) / self.total
 
     def share(self, arm: str) -> float:
-        """Give the expected share of one arm; 0 for a label that is not expected."""
+        """Return the expected share of one arm; 0 for a label that is not expected."""
         if arm not in self.arms:
             return 0.0
         return self.weights[self.arms.index(arm)] / self.total
@@ -129,6 +151,15 @@ class Split:
     def __str__(self) -> str:
         return ",".join(
             f"{arm}={weight}" for arm, weight in zip(self.arms, self.weights, strict=True)
+        )
+
+
+def _require_whole(arm: str, weight: float) -> None:
+    # Counts of other libraries are numbers, too: 9.0, or an integer of NumPy.
+    if not is_a(weight, Real) or not weight >= 0 or weight % 1 != 0:
+        raise InputError(
+            f"the weight of {arm} must be a whole number >= 0, got {weight!r}",
+            hint="write the shares 0.9 and 0.1, or 90% and 10%, as the weights 9 and 1",
         )
 
 
@@ -196,8 +227,9 @@ class Tolerance:
 
     Raises
     ------
-    ValueError
-        If `amount` lies outside (0, 1) for a kind that uses it, or a label comes twice.
+    InputError
+        If `amount` lies outside (0, 1) for a kind that uses it, a label comes twice, or a part
+        has another type.
     """
 
     kind: ToleranceKind = ToleranceKind.AUTO
@@ -206,11 +238,29 @@ class Tolerance:
     by_arm: tuple[tuple[str, Tolerance], ...] = ()
 
     def __post_init__(self) -> None:
+        self._require_types()
         if self.kind is not ToleranceKind.AUTO and not 0 < self.amount < 1:
-            raise ValueError(f"a tolerance must lie between 0 and 100 %, got {self.amount:.6g}")
+            raise InputError(f"a tolerance must lie between 0 and 100 %, got {self.amount:.6g}")
         arms = [arm for arm, _ in self.by_arm]
         if repeated := sorted({arm for arm in arms if arms.count(arm) > 1}):
-            raise ValueError(f"{repeated[0]} may have one tolerance, got {arms.count(repeated[0])}")
+            raise InputError(f"{repeated[0]} may have one tolerance, got {arms.count(repeated[0])}")
+
+    def _require_types(self) -> None:
+        parts: dict[type, list[object]] = {
+            ToleranceKind: [self.kind],
+            Real: [self.amount],
+            tuple: [self.by_arm],
+        }
+        if is_a(self.by_arm, tuple):
+            parts[Tolerance] = [pair[-1] for pair in self.by_arm]
+        if self.below is not None:
+            parts.setdefault(Tolerance, []).append(self.below)
+        for kind, values in parts.items():
+            for value in values:
+                if not is_a(value, kind):
+                    raise InputError(
+                        f"a tolerance cannot be made of {value!r}", hint=_WRITE_TOLERANCE
+                    )
 
     @classmethod
     def parse(cls, text: str) -> Tolerance:
@@ -222,7 +272,7 @@ class Tolerance:
 
         Raises
         ------
-        ValueError
+        InputError
             If the text has another form.
 
         Examples
@@ -232,6 +282,8 @@ class Tolerance:
         >>> str(Tolerance.parse("v2=-2pp+4pp,v1=auto"))
         'v2=-2pp+4pp,v1=auto'
         """
+        if not is_a(text, str):
+            raise InputError(f"expected a tolerance as text, got {text!r}", hint=_WRITE_TOLERANCE)
         named: list[tuple[str, Tolerance]] = []
         general: Tolerance | None = None
         for part in text.split(","):
@@ -241,7 +293,7 @@ class Tolerance:
             elif general is None:
                 general = cls._parse_one(part)
             else:
-                raise ValueError(f"expected one tolerance without a label, got also {part!r}")
+                raise InputError(f"expected one tolerance without a label, got also {part!r}")
         return replace(general or cls(), by_arm=tuple(named))
 
     @classmethod
@@ -252,7 +304,7 @@ class Tolerance:
             return replace(cls._parse_one(sides["above"]), below=cls._parse_one(sides["below"]))
         match = _AMOUNT.fullmatch(text.strip())
         if match is None:
-            raise ValueError(
+            raise InputError(
                 f"expected auto, a number of percentage points such as 4pp, a part of the "
                 f"expected share such as 10%, or both sides such as -2pp+4pp, got {text!r}"
             )
@@ -282,11 +334,11 @@ class Tolerance:
         return self.kind is not ToleranceKind.AUTO or self.below is not None
 
     def bands(self, split: Split) -> tuple[Band, ...]:
-        """Give the accepted band of each arm, in the order of ``split.arms``.
+        """Return the accepted band of each arm, in the order of ``split.arms``.
 
         Raises
         ------
-        ValueError
+        InputError
             If an arm that the decision tests (`tested_arms`) could lose all of its
             traffic, or take all, and stay inside its band; or if a label has a tolerance
             and is not expected.
@@ -304,7 +356,7 @@ class Tolerance:
         """
         named = dict(self.by_arm)
         if unknown := [arm for arm in named if arm not in split.arms]:
-            raise ValueError(f"{unknown[0]} is not expected, only {', '.join(split.arms)}")
+            raise InputError(f"{unknown[0]} is not expected, only {', '.join(split.arms)}")
         bands = tuple(
             _band(named.get(arm, self), arm, weight, split.total)
             for arm, weight in zip(split.arms, split.weights, strict=True)
@@ -369,12 +421,12 @@ def _require_refutable(band: Band) -> None:
     """Refuse a band that no traffic at all, or all of it, would satisfy."""
     percent = f"{band.expected * 100:.4g} %"
     if band.expected > 0 and band.low <= 0:
-        raise ValueError(
+        raise InputError(
             f"a tolerance of {band.below * 100:.4g} pp is not below the share of {band.arm} "
             f"({percent}): {band.arm} could get no traffic at all and pass"
         )
     if band.expected < 1 and band.high >= 1:
-        raise ValueError(
+        raise InputError(
             f"a tolerance of {band.above * 100:.4g} pp reaches 100 % for {band.arm} ({percent}): "
             f"{band.arm} could get all of the traffic and pass"
         )

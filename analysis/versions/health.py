@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from math import inf, log
+from numbers import Real
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from analysis.data.batch import ABSENT, Outcome
+from analysis.data.errors import InputError, is_a
 from analysis.data.report import (
     Check,
     Health,
@@ -77,8 +79,8 @@ class HealthPolicy:
 
     Raises
     ------
-    ValueError
-        If a number lies outside its range.
+    InputError
+        If a number lies outside its range, or is none.
     """
 
     max_error_ratio: float | None = None
@@ -90,10 +92,10 @@ class HealthPolicy:
     def __post_init__(self) -> None:
         for name in ("max_error_ratio", "max_slowdown"):
             value = getattr(self, name)
-            if value is not None and not 1 <= value < inf:
-                raise ValueError(f"{name} is a factor of at least 1, got {value!r}")
-        if not 100 <= self.error_status <= 599:
-            raise ValueError(f"error_status must lie in [100, 599], got {self.error_status!r}")
+            if value is not None and not (is_a(value, Real) and 1 <= value < inf):
+                raise InputError(f"{name} is a factor of at least 1, got {value!r}")
+        if not is_a(self.error_status, Real) or not 100 <= self.error_status <= 599:
+            raise InputError(f"error_status must lie in [100, 599], got {self.error_status!r}")
 
     @property
     def gates(self) -> bool:
@@ -113,14 +115,14 @@ def compared_arms(split: Split, policy: HealthPolicy) -> tuple[str, str] | None:
 
     Raises
     ------
-    ValueError
+    InputError
         If a named label is not expected, both are the same one, or a limit was asked for
         and there is nothing to compare.
     """
     shared = [arm for arm, weight in zip(split.arms, split.weights, strict=True) if weight]
     for name, label in (("canary", policy.canary), ("stable", policy.stable)):
         if label is not None and label not in shared:
-            raise ValueError(
+            raise InputError(
                 f"{name} must be one of the labels with a weight, {', '.join(shared)}; "
                 f"got {label!r}"
             )
@@ -130,7 +132,7 @@ def compared_arms(split: Split, policy: HealthPolicy) -> tuple[str, str] | None:
     stable = policy.stable or max(rest, key=split.share, default=None)
     if canary is None or stable is None or canary == stable:
         if policy.gates or policy.canary or policy.stable:
-            raise ValueError(
+            raise InputError(
                 f"there is nothing to compare: of {split}, a canary and a stable version must "
                 "both have a weight above 0, and be two"
             )

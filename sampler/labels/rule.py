@@ -7,8 +7,10 @@ import warnings
 from dataclasses import dataclass
 from enum import Enum, unique
 
-from sampler.base.errors import UsageError
+from sampler.base.errors import UsageError, is_a
 from sampler.labels.pointer import parse_pointer
+
+_WRITE_RULE = "write LabelRule.parse('/label'), 'header:NAME', 'regex:EXPR' or 'status'"
 
 
 @unique
@@ -52,6 +54,8 @@ class LabelRule:
                 compile_expression(self.argument)
             case RuleKind.STATUS:
                 pass
+            case _:
+                raise UsageError(f"expected a RuleKind, got {self.kind!r}", hint=_WRITE_RULE)
 
     @classmethod
     def parse(cls, text: str) -> LabelRule:
@@ -62,6 +66,8 @@ class LabelRule:
         UsageError
             If the text has another form.
         """
+        if not is_a(text, str):
+            raise UsageError(f"expected a label rule as text, got {text!r}", hint=_WRITE_RULE)
         if text == "status":
             return cls(RuleKind.STATUS)
         if text.startswith("/"):

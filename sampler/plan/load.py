@@ -8,11 +8,14 @@ from enum import Enum, unique
 from math import inf
 from numbers import Integral, Real
 
-from sampler.base.errors import UsageError
+from sampler.base.errors import UsageError, is_a
 from sampler.plan.pinned_hosts import PinnedHost  # noqa: TC001 - a stored plan is read by its types
 
 DEFAULT_MAX_RATE = 2_000.0
 """Launches per second that a run does not exceed unless it is told to [1/s]."""
+
+
+_WRITE_LIFE = "write ConnectionLife.parse('fresh'), 'reuse' or '10:30'"
 
 
 @unique
@@ -44,6 +47,9 @@ class ConnectionLife:
     longest: int | None = 1
 
     def __post_init__(self) -> None:
+        for end in (self.shortest, self.longest):
+            if end is not None and not is_a(end, Integral):
+                raise UsageError(f"expected a number of requests, got {end!r}", hint=_WRITE_LIFE)
         ends_known = self.shortest is not None and self.longest is not None
         if not ends_known and self.shortest is not self.longest:
             raise UsageError(f"expected both ends of MIN:MAX, got {self.shortest}:{self.longest}")
@@ -70,7 +76,7 @@ class ConnectionLife:
             return cls(1, 1)
         if text == "reuse":
             return cls(None, None)
-        match = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text)
+        match = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text) if is_a(text, str) else None
         if match is None:
             raise UsageError(f"expected fresh, reuse or MIN:MAX such as 10:30, got {text!r}")
         return cls(int(match[1]), int(match[2]))
@@ -148,6 +154,11 @@ class Load:
                     f"{name} must be a {kind.__name__} such as {example}, "
                     f"got {getattr(self, name)!r}"
                 )
+        if not is_a(self.pins, tuple) or not all(is_a(pin, PinnedHost) for pin in self.pins):
+            raise UsageError(
+                f"pins must be a tuple of PinnedHost, got {self.pins!r}",
+                hint='write pins=(PinnedHost.parse("shop.test:80:127.0.0.1"),)',
+            )
         _require_whole("concurrency", self.concurrency, 10_000)
         _require_whole("max_header_bytes", self.max_header_bytes)
         _require_whole("max_body_bytes", self.max_body_bytes)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
-from sampler.base.errors import UsageError
+from sampler.base.errors import UsageError, is_a
 from sampler.base.redaction import without_secrets
 from sampler.base.version import __version__
 
@@ -17,6 +16,7 @@ USER_AGENT = f"weighbridge/{__version__}"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 section 5.5
 _HINT = "give it as http://HOST[:PORT][/PATH]"
+_HINT_OF = {"url": _HINT, "body": 'write text as bytes: body=b"…"'}
 _ONE_SLASH = re.compile(r"https?:/(?!/)", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")  # RFC 3986 section 3.1
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 section 9.2.1
@@ -61,6 +61,7 @@ class Target:
     insecure: bool = False
 
     def __post_init__(self) -> None:
+        self._require_types()
         if _ONE_SLASH.match(self.url):
             raise UsageError(f"expected two slashes in {without_secrets(self.url)!r}", hint=_HINT)
         if not _SCHEME.match(self.url):
@@ -74,11 +75,6 @@ class Target:
                 f"{what} may change the state of the target with every one of many requests",
                 hint="if that is meant, say so with --allow-unsafe",
             )
-        if isinstance(self.headers, (str, Mapping)):
-            raise UsageError(
-                f"expected pairs of a header's name and value, got {type(self.headers).__name__}",
-                hint='write headers=(("X-Canary", "always"),), or tuple(headers.items())',
-            )
         for name, value in self.headers:
             if not _TOKEN.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
                 raise UsageError(f"expected a header NAME: VALUE, got {name!r}: {value!r}")
@@ -89,6 +85,19 @@ class Target:
                 )
 
         self._check_trust()
+
+    def _require_types(self) -> None:
+        for name, kind in (("url", str), ("method", str), ("cacert", str), ("body", bytes)):
+            value = getattr(self, name)
+            if not is_a(value, kind) and not (name == "cacert" and value is None):
+                raise UsageError(
+                    f"{name} must be {kind.__name__}, got {value!r}", hint=_HINT_OF.get(name)
+                )
+        if not is_a(self.headers, tuple, list) or not all(map(_is_pair, self.headers)):
+            raise UsageError(
+                f"expected pairs of a header's name and value, got {type(self.headers).__name__}",
+                hint='write headers=(("X-Canary", "always"),), or tuple(headers.items())',
+            )
 
     def _check_trust(self) -> None:
         given = "--cacert" if self.cacert is not None else "--insecure" if self.insecure else None
@@ -138,6 +147,12 @@ class Target:
         """Path and query in origin form (RFC 9112 section 3.2.1)."""
         parts = urlsplit(self.url)
         return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _is_pair(header: tuple[str, ...]) -> bool:
+    return (
+        is_a(header, tuple, list) and len(header) == 2 and all(is_a(part, str) for part in header)
+    )
 
 
 def _check_url(url: str) -> None:
