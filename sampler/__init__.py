@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sampler.base.errors import SamplingError, UsageError, WeighbridgeError
     from sampler.plan.load import ConnectionLife, Limits, Load, TransportKind
     from sampler.plan.target import Target
-    from sampler.run.gate import check, sample
+    from sampler.run.door import check, sample
     from sampler.run.judging import rejudge
     from sampler.show.stored import read
 
@@ -28,10 +28,10 @@ _HOMES = {
     "TransportKind": "sampler.plan.load",
     "UsageError": "sampler.base.errors",
     "WeighbridgeError": "sampler.base.errors",
-    "check": "sampler.run.gate",
+    "check": "sampler.run.door",
     "read": "sampler.show.stored",
     "rejudge": "sampler.run.judging",
-    "sample": "sampler.run.gate",
+    "sample": "sampler.run.door",
 }
 
 __all__ = [

@@ -246,21 +246,14 @@ class Tolerance:
             raise InputError(f"{repeated[0]} may have one tolerance, got {arms.count(repeated[0])}")
 
     def _require_types(self) -> None:
-        parts: dict[type, list[object]] = {
-            ToleranceKind: [self.kind],
-            Real: [self.amount],
-            tuple: [self.by_arm],
-        }
-        if is_a(self.by_arm, tuple):
-            parts[Tolerance] = [pair[-1] for pair in self.by_arm]
+        arms = self.by_arm if is_a(self.by_arm, tuple) else (self.by_arm,)
+        parts = [arm[-1] if is_a(arm, tuple) and len(arm) == 2 else arm for arm in arms]
         if self.below is not None:
-            parts.setdefault(Tolerance, []).append(self.below)
-        for kind, values in parts.items():
-            for value in values:
-                if not is_a(value, kind):
-                    raise InputError(
-                        f"a tolerance cannot be made of {value!r}", hint=_WRITE_TOLERANCE
-                    )
+            parts.append(self.below)
+        wanted: list[tuple[object, type]] = [(self.kind, ToleranceKind), (self.amount, Real)]
+        for value, kind in (*wanted, *((part, Tolerance) for part in parts)):
+            if not is_a(value, kind):
+                raise InputError(f"a tolerance cannot be made of {value!r}", hint=_WRITE_TOLERANCE)
 
     @classmethod
     def parse(cls, text: str) -> Tolerance:

@@ -9,7 +9,7 @@ from math import inf
 from numbers import Integral, Real
 
 from sampler.base.errors import UsageError, is_a
-from sampler.plan.pinned_hosts import PinnedHost  # noqa: TC001 - a stored plan is read by its types
+from sampler.plan.pinned_hosts import PinnedHost
 
 DEFAULT_MAX_RATE = 2_000.0
 """Launches per second that a run does not exceed unless it is told to [1/s]."""

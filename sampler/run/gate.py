@@ -7,7 +7,7 @@
 
 Everything that is measured goes to the tally and to the disk; the evidence takes the samples
 in the order in which they were sent, and stops at the one on which the verdict fell.
-`Weighing.run` is that loop; `check` and `sample` are its doors for programs.
+`Weighing.run` is that loop; `sampler.run.door` is its door for programs.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis import Policy, Split
 from analysis.verdict.sections import expected_of
-from analysis.versions.health import HealthEvidence, HealthPolicy
+from analysis.versions.health import HealthEvidence
 from analysis.weighing.expectation import Fixed
 from analysis.weighing.fold import Fold
 from analysis.weighing.report import assemble
@@ -31,23 +29,12 @@ from sampler.engine.preflight import LocalLimits, raise_file_limit, warnings
 from sampler.engine.saturation import cpu_s
 from sampler.exchange.transport.choice import make_transport
 from sampler.labels.reader import LabelReader
-from sampler.labels.rule import LabelRule
-from sampler.plan.load import Limits, Load
-from sampler.plan.run import (
-    DEFAULT_LABEL,
-    DEFAULT_MAX_TIME_S,
-    DEFAULT_REPLICA,
-    DEFAULT_SAMPLE_TIME_S,
-    RunPlan,
-    draw_seed,
-)
-from sampler.plan.target import Target
 from sampler.run.report import Course, account_of, asked_of
 from sampler.run.stopping import Stopping
 from sampler.store.recording import Recording
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from analysis import Batch, Evidence, Tally
     from analysis.data.report import Expected, Report
@@ -55,6 +42,8 @@ if TYPE_CHECKING:
     from analysis.weighing.history import History
     from analysis.weighing.report import Account
     from sampler.expect.cluster.watch import Watch
+    from sampler.plan.load import Limits
+    from sampler.plan.run import RunPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,110 +259,3 @@ class Weighing:
             interruptions=self._interruptions,
         )
         return account_of(self.plan, self._engine, tally, course)
-
-
-async def check(
-    target: Target | str,
-    split: Split | Mapping[str, int] | str,
-    *,
-    policy: Policy | None = None,
-    health: HealthPolicy | None = None,
-    load: Load | None = None,
-    limits: Limits | None = None,
-    label: str = str(DEFAULT_LABEL),
-    replica: str | None = str(DEFAULT_REPLICA),
-    seed: int | None = None,
-    out: Path | str | None = None,
-    name: str = "check",
-) -> Report:
-    """Sample `target` until it is decided whether `split` holds.
-
-    Parameters
-    ----------
-    target : Target or str
-        What is asked; a URL is asked with GET.
-    split : Split or mapping of str to int or str
-        The expected split, or weights by label, ``{"v1": 9, "v2": 1}``, also as ``--expect``
-        takes them: ``"v1=9,v2=1"``.
-    policy : Policy or None
-        Tolerance and error rates; None takes the defaults.
-    health : HealthPolicy or None
-        How much worse the canary may be; None compares it without a limit.
-    load : Load or None
-        How requests are sent; None takes the defaults.
-    limits : Limits or None
-        When sending ends at the latest; None takes a minute, and the policy's budget.
-    label, replica : str
-        Where the version and the pod are read, as ``--label`` and ``--replica`` say it: a JSON
-        pointer, ``header:NAME``, ``regex:EXPR`` or ``status``; no replica if None.
-    seed : int or None
-        Of every random choice of the run; None draws one.
-    out : Path or str or None
-        Folder in which the run is written; None writes nothing.
-    name : str, default "check"
-        Last part of the run's id.
-
-    Returns
-    -------
-    Report
-        With the verdict, the reasons and everything that was counted.
-
-    Raises
-    ------
-    SamplingError
-        If the target's name cannot be resolved.
-    UsageError, ValueError
-        If the parts do not fit together.
-    """
-    plan = RunPlan(
-        _target(target),
-        load or Load(),
-        limits or Limits(max_time_s=DEFAULT_MAX_TIME_S),
-        label=LabelRule.parse(label),
-        replica=None if replica is None else LabelRule.parse(replica),
-        split=_split(split),
-        policy=policy or Policy(),
-        health=health or HealthPolicy(),
-        seed=draw_seed() if seed is None else seed,
-        out=None if out is None else Path(out),
-        name=name,
-    )
-    return await Weighing(plan).run()
-
-
-async def sample(
-    target: Target | str,
-    limits: Limits | None = None,
-    *,
-    load: Load | None = None,
-    label: str = str(DEFAULT_LABEL),
-    replica: str | None = str(DEFAULT_REPLICA),
-    seed: int | None = None,
-    out: Path | str | None = None,
-    name: str = "sample",
-) -> Report:
-    """Sample `target` until `limits` end it, after ten seconds if there are none; judge nothing.
-
-    Parameters are those of `check`; the report has no verdict.
-    """
-    plan = RunPlan(
-        _target(target),
-        load or Load(),
-        limits or Limits(max_time_s=DEFAULT_SAMPLE_TIME_S),
-        label=LabelRule.parse(label),
-        replica=None if replica is None else LabelRule.parse(replica),
-        seed=draw_seed() if seed is None else seed,
-        out=None if out is None else Path(out),
-        name=name,
-    )
-    return await Weighing(plan).run()
-
-
-def _target(given: Target | str) -> Target:
-    return Target(given) if isinstance(given, str) else given
-
-
-def _split(given: Split | Mapping[str, int] | str) -> Split:
-    if isinstance(given, Split):
-        return given
-    return Split.parse(given) if isinstance(given, str) else Split.of(given)

@@ -201,7 +201,8 @@ def rejudge(
     ValueError
         If the tolerance or the comparison of health does not fit the split.
     """
-    plan, source, history = run.readable_plan, Source(name="rejudge", where="call"), None
+    plan, history = run.readable_plan, None
+    source = Source(name="split", where="argument of weighbridge.judge")
     if split is None:
         stored = stored_expectation(run)
         if stored is None:

@@ -83,7 +83,7 @@ def test_a_sample_takes_a_url(target):
 
 
 def test_without_limits_a_sample_stops_by_itself(target, monkeypatch):
-    monkeypatch.setattr("sampler.run.gate.DEFAULT_SAMPLE_TIME_S", 0.1)
+    monkeypatch.setattr("sampler.run.door.DEFAULT_SAMPLE_TIME_S", 0.1)
 
     assert asyncio.run(sample(target)).samples.launched > 0
 

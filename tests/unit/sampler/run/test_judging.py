@@ -35,7 +35,7 @@ def test_another_split_is_judged_by_its_own_bands():
     assert report.verdict is Verdict.FAIL
     assert report.expected is not None
     assert report.expected.weights == {"v1": 5, "v2": 5}
-    assert report.expected.source.name == "rejudge"
+    assert report.expected.source.where == "argument of weighbridge.judge"
 
 
 def test_another_policy_takes_the_place_of_the_runs_own():

@@ -15,7 +15,7 @@ from sampler.labels.reader import LabelReader
 from sampler.labels.rule import LabelRule
 from sampler.plan.load import Limits, Load
 from sampler.plan.target import Target
-from sampler.run.gate import sample
+from sampler.run.door import sample
 from sampler.run.remedies import explain_unlabelled
 
 
