@@ -21,7 +21,7 @@ def test_the_page_runs_from_its_first_block_to_its_last(tmp_path, monkeypatch, c
         for block in blocks:
             exec(compile(block.replace(URL, service.url), str(PAGE), "exec"), names)
 
-    assert len(blocks) == 4
+    assert len(blocks) == 6
     first, last = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{Verdict.PASS}: v2 received ")
     assert last.startswith(f"{Verdict.PASS} Counter(")

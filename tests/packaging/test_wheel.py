@@ -45,10 +45,13 @@ def installed(wheel, tmp_path_factory):
     return folder
 
 
-def test_the_wheel_holds_both_packages_their_types_and_the_schema(wheel):
+def test_the_wheel_holds_every_package_its_types_and_the_schema(wheel):
     names = set(ZipFile(wheel).namelist())
 
     assert {
+        "weighbridge/__main__.py",
+        "weighbridge/py.typed",
+        "weighbridge/pytest_plugin.py",
         "sampler/base/version.py",
         "sampler/cli/__init__.py",
         "sampler/py.typed",
@@ -64,7 +67,7 @@ def test_the_wheel_holds_every_module_and_nothing_else(wheel):
 
     in_repository = {
         path.relative_to(REPOSITORY).as_posix()
-        for package in ("sampler", "analysis")
+        for package in ("weighbridge", "sampler", "analysis")
         for path in (REPOSITORY / package).rglob("*")
         if path.is_file() and path.suffix != ".pyc"
     }
@@ -87,7 +90,7 @@ def test_the_installed_command_runs_outside_the_repository(installed, tmp_path):
     assert _version.__version__ in done.stdout
 
 
-@pytest.mark.parametrize("package", ["sampler", "analysis"])
+@pytest.mark.parametrize("package", ["weighbridge", "sampler", "analysis"])
 def test_what_is_installed_is_what_is_imported(installed, tmp_path, package):
     done = subprocess.run(
         [sys.executable, "-c", f"import {package}; print({package}.__path__[0])"],

@@ -1,0 +1,72 @@
+"""The documented Python passes the two type checkers that users have, in their strictest mode."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.requirements import allow_missing, path_of
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PAGES = ("README.md", "docs/library.md")
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory):
+    """Return a folder with one file for each page: its blocks, one after the other."""
+    folder = tmp_path_factory.mktemp("examples")
+    for page in PAGES:
+        text = (REPOSITORY / page).read_text(encoding="utf-8")
+        blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        assert blocks, page
+        (folder / f"{Path(page).stem.lower()}.py").write_text("\n".join(blocks), encoding="utf-8")
+    return folder
+
+
+def ended(folder, *command):
+    return subprocess.run(
+        [str(word) for word in command],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+@pytest.mark.timeout(300)
+def test_mypy_accepts_the_documented_examples(examples):
+    done = ended(
+        examples, sys.executable, "-m", "mypy", "--strict", "--cache-dir", examples / "kept", "."
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.timeout(300)
+def test_pyright_accepts_the_documented_examples(examples):
+    program = Path(
+        os.environ.get(
+            "WEIGHBRIDGE_PYRIGHT", REPOSITORY / ".venv/npm/node_modules/pyright/index.js"
+        )
+    )
+    node = path_of("node")
+    if node is None or not program.is_file():
+        remedy = f"{program} is missing: npm install --prefix .venv/npm pyright"
+        if allow_missing():
+            pytest.skip(remedy)
+        pytest.fail(f"{remedy} (make test does it where npm is)", pytrace=False)
+    # A page shows values as the last lines of cells do.
+    settings = {"typeCheckingMode": "strict", "reportUnusedExpression": False}
+    (examples / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+
+    done = ended(examples, node, program, "--pythonpath", sys.executable)
+
+    assert done.returncode == 0, done.stdout + done.stderr
