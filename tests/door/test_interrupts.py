@@ -12,7 +12,7 @@ import pytest
 import weighbridge
 from sampler.demo.pods import Faults
 from sampler.demo.process import EmbeddedService
-from tests.processes import only_run, surroundings
+from tests.processes import completed, only_run, surroundings
 
 SCRIPT = """
 import weighbridge
@@ -90,6 +90,37 @@ def test_ctrl_c_once_more_gives_up_what_is_in_flight(tmp_path, way):
     assert code == -signal.SIGINT
     assert "KeyboardInterrupt" in stderr
     assert report["samples"]["outcomes"] == {"aborted": 16}
+
+
+DEAF = """
+import asyncio, os, signal, threading, time
+import weighbridge
+from weighbridge import blocking
+
+class Deaf(blocking.Weighing):
+    async def run(self, on_report=None):
+        threading.Thread(target=signalling, daemon=True).start()
+        await asyncio.Event().wait()
+
+def signalling():
+    while True:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+
+blocking.Weighing = Deaf
+blocking._GIVE_UP_S = 0.1
+
+def call():
+    return weighbridge.sample("http://127.0.0.1:1/")
+"""
+
+
+@pytest.mark.parametrize("way", [PLAIN, IN_A_NOTEBOOK], ids=["plain", "cell"])
+def test_the_third_ctrl_c_ends_the_wait_for_a_run_that_hears_nothing(tmp_path, way):
+    done = completed([sys.executable, "-c", DEAF + way], tmp_path)
+
+    assert done.returncode == -signal.SIGINT
+    assert "KeyboardInterrupt" in done.stderr
 
 
 def test_who_ignores_the_signal_is_left_alone():
