@@ -7,7 +7,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analysis.data.brief import MOST_ROWS
@@ -99,6 +99,8 @@ def test_a_report_shows_its_verdict_why_and_its_run():
     assert repr(FAILED) == f"<Report FAIL: v2 received nothing. ({FAILED.run.id})>"
 
 
+@example("x" * 3000, "y" * 3000, "z" * 3000)
+@example("\x1b" * 3000, "\U000e0001" * 3000, "\ud800" * 3000)
 @given(TEXTS, TEXTS, TEXTS)
 def test_a_report_shows_itself_in_less_than_400_characters_of_one_line(message, label, name):
     for report in (PASSED, MEASURED):
