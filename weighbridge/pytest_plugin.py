@@ -109,7 +109,10 @@ def _marked(node: pytest.Item) -> dict[str, object]:
     """Return the options of a test's markers; the closest one counts."""
     options: dict[str, object] = {}
     for marker in reversed(list(node.iter_markers(MARKER))):
-        options |= dict(zip(("target", "expected only a target"), marker.args, strict=False))
+        if len(marker.args) > 1:
+            pytest.fail(f"the marker {MARKER} takes one target, got {marker.args!r}", pytrace=False)
+        if marker.args:
+            options["target"] = marker.args[0]
         options |= marker.kwargs
     return options
 
@@ -161,12 +164,14 @@ def _require_known(options: dict[str, Any]) -> None:
 
 def _policy(options: dict[str, Any]) -> Policy | None:
     """Return the policy with what was given apart from it."""
+    from sampler.run.door import part  # noqa: PLC0415
     from weighbridge import Policy, Tolerance  # noqa: PLC0415
 
+    policy = part("policy", options.get("policy"), Policy) or Policy()
     parts = {name: options[name] for name in ("tolerance", "alpha", "beta") if name in options}
     if isinstance(parts.get("tolerance"), str):
         parts["tolerance"] = Tolerance.parse(parts["tolerance"])
-    return replace(options.get("policy") or Policy(), **parts)
+    return replace(policy, **parts)
 
 
 def _limits(options: dict[str, Any]) -> Limits | None:

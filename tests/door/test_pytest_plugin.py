@@ -82,6 +82,7 @@ def test_what_a_call_says_comes_before_what_the_marker_says(ended):
     [
         (", patience=3", "*UsageError: assert_split and * take no 'patience'*"),
         (", inconclusive='pass'", "*UsageError: inconclusive must be one of fail, skip, xfail*"),
+        (", policy='5pp'", "*UsageError: policy must be a Policy, got '5pp'*"),
         (", tolerance='wide'", "*InputError: expected auto, a number of percentage points*"),
     ],
 )
