@@ -8,6 +8,10 @@ from sampler.demo.process import EmbeddedService
 
 pytest_plugins = ("pytester",)
 
+OTHERS = ("kmock", "randomly", "hypothesispytest", "xdist", "timeout")
+WITHOUT_OTHERS = [word for name in OTHERS for word in ("-p", f"no:{name}")]
+"""The plugins that are installed here; one of them needs what is not, another imports NumPy."""
+
 TEST = """
 import pytest
 
@@ -26,7 +30,7 @@ def ended(pytester, monkeypatch):
         with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as service:
             pytester.makepyfile(TEST.format(url=service.url, split=split, options=options, own=own))
             return pytester.runpytest_subprocess(
-                "-p", "no:kmock", "--strict-markers", "-W", "error", "-rA"
+                *WITHOUT_OTHERS, "--strict-markers", "-W", "error", "-rA"
             )
 
     return run
@@ -96,7 +100,7 @@ def test_an_option_that_is_none_is_told(ended, options, told):
 def test_a_test_without_a_target_is_told_how_to_name_one(pytester):
     pytester.makepyfile("def test_split(assert_split):\n    assert_split('v1=1')\n")
 
-    result = pytester.runpytest_subprocess("-p", "no:kmock")
+    result = pytester.runpytest_subprocess(*WITHOUT_OTHERS)
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E*nothing says which target to weigh*", "E*→ mark the test:*"])
@@ -110,16 +114,13 @@ def test_who_does_not_use_it_does_not_pay_for_it(pytester):
             assert "weighbridge.pytest_plugin" in sys.modules
             assert not {"analysis", "sampler", "numpy"} & set(sys.modules)
     """)
-    others = ("no:kmock", "no:randomly", "no:hypothesispytest")
 
-    result = pytester.runpytest_subprocess(*(word for each in others for word in ("-p", each)))
-
-    result.assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*WITHOUT_OTHERS).assert_outcomes(passed=1)
 
 
 def test_the_marker_and_the_fixture_are_listed(pytester):
     listed = [
-        pytester.runpytest_subprocess("-p", "no:kmock", option).stdout.str()
+        pytester.runpytest_subprocess(*WITHOUT_OTHERS, option).stdout.str()
         for option in ("--markers", "--fixtures")
     ]
 
