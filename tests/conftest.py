@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 import hypothesis
 import pytest
 
-from tests import completeness
+from tests import completeness, left_out
 from tests.processes import REPOSITORY, WEIGHBRIDGE, completed
-from tests.requirements import NO_IPV6, allow_missing, missing
+from tests.requirements import NO_IPV6
 
 if TYPE_CHECKING:
     import subprocess
@@ -35,8 +35,9 @@ SURROUNDINGS = (
 SURROUNDINGS_FROM = ("CI_", "GITLAB_", "GITHUB_", "GIT_", "KUBERNETES_")
 
 
-def pytest_configure() -> None:
-    """Make the surroundings of all tests alike."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the surroundings of all tests alike, and watch what is left out."""
+    config.pluginmanager.register(left_out.LeftOut())
     for name in tuple(os.environ):
         is_proxy = name.lower().endswith("_proxy")
         if name in SURROUNDINGS or name.startswith(SURROUNDINGS_FROM) or is_proxy:
@@ -74,14 +75,10 @@ class Weighbridge(Protocol):
     ) -> subprocess.CompletedProcess[str]: ...
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Fail a test of the network where it cannot run, or skip it if the user accepts that."""
-    if item.get_closest_marker("network") is None or not missing():
-        return
-    reason = "; ".join(missing())
-    if allow_missing():
-        pytest.skip(reason)
-    pytest.fail(f"{reason} (ALLOW_MISSING=1 skips such tests)", pytrace=False)
+    """Skip a test that needs what this machine or this user lacks, before it prepares anything."""
+    left_out.skip_without_parts(item)
 
 
 @pytest.fixture

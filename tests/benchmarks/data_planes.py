@@ -85,7 +85,7 @@ def _provenance() -> dict[str, Any]:
         }
     )
     for part in WHEELS:
-        made["versions"][part.program] = importlib.metadata.version(part.package)
+        made["versions"][part.name] = importlib.metadata.version(part.package)
     return made
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,23 +16,16 @@ from analysis.review.comparison import RunRecord, compare
 from sampler.show.comparing import Pair, comparison_page
 from sampler.show.documents import draw_all
 from tests.recorded import recorded
-from tests.requirements import allow_missing, path_of
+from tests.requirements import path_of
 
 CHROMIUM = path_of("chromium")
 ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-REPOSITORY = Path(__file__).resolve().parents[2]
-AXE = Path(
-    os.environ.get("WEIGHBRIDGE_AXE", REPOSITORY / ".venv/npm/node_modules/axe-core/axe.min.js")
-)
-"""The accessibility rules; not a part of the project, so `make test` gets them."""
 HOSTILE = ("$x^2$", "<script>document.title='owned'</script>", "v1\u202e2v", "x" * 10_000)
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and allow_missing(), reason="chromium is missing: apt-get install chromium"
-)
+pytestmark = pytest.mark.needs("chromium")
 
 
 @pytest.fixture(scope="module")
@@ -304,16 +296,13 @@ def test_print_is_light_and_holds_the_figures(any_page):
     assert len(printed) > 20_000
 
 
+@pytest.mark.needs("axe-core")
 def test_axe_finds_no_barrier(any_page):
-    if not AXE.is_file():
-        remedy = f"{AXE} is missing: npm install --prefix .venv/npm axe-core"
-        if allow_missing():
-            pytest.skip(remedy)
-        pytest.fail(f"{remedy} (make test does it where npm is)", pytrace=False)
+    rules = Path(path_of("axe-core") or "").read_text(encoding="utf-8")
     # Colours are the same in each page: the slow second look is taken at the small ones.
     schemes = ("light", "dark") if "twelve" not in any_page.url else ("light",)
     for scheme in schemes:
         any_page.emulate_media(color_scheme=scheme)
-        found = any_page.evaluate(AXE.read_text(encoding="utf-8") + "; axe.run()")
+        found = any_page.evaluate(f"{rules}; axe.run()")
         told = [f"{each['id']}: {each['nodes'][0]['html'][:120]}" for each in found["violations"]]
         assert told == [], scheme

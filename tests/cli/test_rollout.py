@@ -12,11 +12,8 @@ import pytest
 
 from sampler.cli import main
 from sampler.demo.process import EmbeddedService
-from tests.requirements import allow_missing, path_of
 
-pytestmark = pytest.mark.skipif(
-    path_of("git") is None and allow_missing(), reason="git is missing: apt-get install git"
-)
+pytestmark = pytest.mark.needs("git")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXAMPLE = REPOSITORY / "examples" / "gitops" / "i"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.requirements import allow_missing, path_of
+from tests.requirements import path_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "docs/library.md")
@@ -50,19 +50,10 @@ def test_mypy_accepts_the_documented_examples(examples):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.needs("pyright", "node")
 @pytest.mark.timeout(300)
 def test_pyright_accepts_the_documented_examples(examples):
-    program = Path(
-        os.environ.get(
-            "WEIGHBRIDGE_PYRIGHT", REPOSITORY / ".venv/npm/node_modules/pyright/index.js"
-        )
-    )
-    node = path_of("node")
-    if node is None or not program.is_file():
-        remedy = f"{program} is missing: npm install --prefix .venv/npm pyright"
-        if allow_missing():
-            pytest.skip(remedy)
-        pytest.fail(f"{remedy} (make test does it where npm is)", pytrace=False)
+    program, node = path_of("pyright"), path_of("node")
     # A page shows values as the last lines of cells do.
     settings = {"typeCheckingMode": "strict", "reportUnusedExpression": False}
     (examples / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")

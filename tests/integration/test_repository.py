@@ -8,11 +8,8 @@ import pytest
 
 from sampler.base.errors import UsageError
 from sampler.base.repository import Repository, commit_of
-from tests.requirements import allow_missing, path_of
 
-pytestmark = pytest.mark.skipif(
-    path_of("git") is None and allow_missing(), reason="git is missing: apt-get install git"
-)
+pytestmark = pytest.mark.needs("git")
 
 
 @pytest.fixture

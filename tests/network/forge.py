@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from sampler import __version__
 from tests.network.bed import inside
 from tests.network.gitops import ADDRESSES
-from tests.requirements import gitlab_ci_local, path_of
+from tests.requirements import path_of
 
 if TYPE_CHECKING:
     from tests.network.gitops import GitOpsCluster
@@ -127,7 +127,7 @@ class Forge:
         }
         done = subprocess.run(
             [
-                *(*inside(self._cluster.bed.client), *gitlab_ci_local()),
+                *(*inside(self._cluster.bed.client), *_runner()),
                 *("--force-shell-executor", "--no-color"),
                 *("--home", str(self._folder / "home")),
                 *(part for pair in variables.items() for part in ("--variable", "=".join(pair))),
@@ -163,6 +163,11 @@ class Forge:
                 f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}"
             )
         return done.stdout
+
+
+def _runner() -> list[str]:
+    """Return the start of a command line that runs pipelines."""
+    return [path_of("node") or "node", path_of("gitlab-ci-local") or "gitlab-ci-local"]
 
 
 def _environment(folder: Path, programs: Path) -> dict[str, str]:
@@ -207,7 +212,7 @@ def preview(folder: Path) -> dict[str, Any]:
     ):
         subprocess.run(command, cwd=folder, check=True, timeout=_TIMEOUT_S)
     done = subprocess.run(
-        [*gitlab_ci_local(), "--preview", "--no-color", "--home", str(folder / "home")],
+        [*_runner(), "--preview", "--no-color", "--home", str(folder / "home")],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

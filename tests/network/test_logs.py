@@ -9,7 +9,7 @@ import pytest
 
 from tests.recordings.make import ask, hey, service
 
-pytestmark = pytest.mark.network
+pytestmark = pytest.mark.needs("nginx", "hey")
 
 REQUESTS = 600
 

@@ -8,22 +8,15 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.network.forge import Forge, preview
+from tests.network.forge import Forge
 from tests.network.gitops import GitOpsCluster
-from tests.requirements import allow_missing, gitlab_ci_local
 
 # A pipeline takes some seconds, and many more on a machine that is busy.
-pytestmark = [pytest.mark.network, pytest.mark.timeout(400)]
-
-
-@pytest.fixture(autouse=True)
-def runner():
-    try:
-        return gitlab_ci_local()
-    except FileNotFoundError as error:
-        if allow_missing():
-            pytest.skip(str(error))
-        pytest.fail(f"{error} (ALLOW_MISSING=1 skips such tests)", pytrace=False)
+pytestmark = [
+    pytest.mark.network,
+    pytest.mark.needs("gitlab-ci-local", "node", "rsync", "git"),
+    pytest.mark.timeout(400),
+]
 
 
 @pytest.fixture
@@ -174,43 +167,3 @@ def test_a_canary_of_which_nothing_is_proven_stays_where_that_was_chosen(forge, 
     }, undecided.printed
     assert forge.pull() == "Start the canary of app: 1 of 10 pods on v2"
     assert cluster.pods == ["v1"] * 9 + ["v2"]
-
-
-def test_the_component_fits_into_stages_and_names_of_others(tmp_path):
-    (tmp_path / ".gitlab-ci.yml").write_text("""\
-stages: [qa, ship]
-include:
-  - component: $CI_SERVER_FQDN/weighbridge/weighbridge/check@0.1.0
-    inputs: {job: split, stage: qa, url: http://a/, environment: staging, folder: one}
-  - component: $CI_SERVER_FQDN/weighbridge/weighbridge/check@0.1.0
-    inputs:
-      job: entry of testers
-      stage: ship
-      url: http://b/
-      expectation: --expect v2=1
-      rules: [{if: $CI_COMMIT_BRANCH}]
-      folder: two
-split:
-  allow_failure: {exit_codes: [3]}
-  tags: [inside]
-""")
-
-    jobs = preview(tmp_path)
-
-    split, entry = jobs["split"], jobs["entry of testers"]
-    assert (split["stage"], entry["stage"]) == ("qa", "ship")
-    assert split["environment"] == {"name": "staging", "action": "verify"}
-    assert split["allow_failure"] == {"exit_codes": [3]}
-    assert split["tags"] == ["inside"]
-    assert "@sha256:" in json.dumps(split["image"])
-    assert split["artifacts"]["when"] == "always"
-    assert split["artifacts"]["reports"] == {
-        "junit": "one/junit.xml",
-        "metrics": "one/metrics.txt",
-        "dotenv": "one/verdict.env",
-        "annotations": "one/links.json",
-    }
-    assert entry["artifacts"]["reports"]["junit"] == "two/junit.xml"
-    assert " --expect v2=1 " in entry["script"][-1]
-    assert entry["rules"] == [{"if": "$CI_COMMIT_BRANCH"}]
-    assert "allow_failure" not in entry

@@ -12,32 +12,26 @@ from tests.network.dispersion import dispersion
 from tests.network.planes.base import Unit, start
 from tests.network.planes.catalog import PLANES
 from tests.network.weighing import KEPT, RIGHT, WRONG, unit_of_choice, weigh
-from tests.requirements import allow_missing, missing_wheel
 
 pytestmark = pytest.mark.network
 
-every_plane = pytest.mark.parametrize("plane", PLANES, ids=lambda plane: plane.name)
-by_connection = pytest.mark.parametrize(
-    "plane",
-    [plane for plane in PLANES if plane.unit is Unit.CONNECTION],
-    ids=lambda plane: plane.name,
-)
+
+def each(planes, name=lambda plane: plane.name):
+    """Run a test on each of `planes`, if its program is here."""
+    cases = [
+        pytest.param(plane, id=name(plane), marks=pytest.mark.needs(plane.program))
+        for plane in planes
+    ]
+    return pytest.mark.parametrize("plane", cases)
+
+
+every_plane = each(PLANES)
+by_connection = each([plane for plane in PLANES if plane.unit is Unit.CONNECTION])
 # One of each program that is a process of its own; `test_bed` looks after the kernel's rules.
-every_proxy = pytest.mark.parametrize(
-    "plane",
+every_proxy = each(
     {plane.program: plane for plane in PLANES if plane.unit is Unit.REQUEST}.values(),
-    ids=lambda plane: plane.program,
+    name=lambda plane: plane.program,
 )
-
-
-@pytest.fixture(autouse=True)
-def _program_of_the_plane(plane):
-    # What Debian brings is asked for by the marker already.
-    reason = missing_wheel(plane.program)
-    if reason is not None and allow_missing():
-        pytest.skip(reason)
-    if reason is not None:
-        pytest.fail(f"{reason} (ALLOW_MISSING=1 skips such tests)", pytrace=False)
 
 
 @every_plane

@@ -9,7 +9,7 @@ import pytest
 
 from tests.requirements import path_of
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, pytest.mark.needs("wrk")]
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "tally.lua"
 CONNECTIONS = 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from ruamel.yaml import YAML
 
 from sampler import __version__
 from sampler.cli.check import command
+from tests.network.forge import preview
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = (REPOSITORY / "docs" / "gitlab.md").read_text(encoding="utf-8")
@@ -67,3 +69,44 @@ def test_the_page_names_each_variable_that_later_jobs_get():
     written = re.findall(r'yield "([A-Z]+)"', source)
 
     assert re.findall(r"^\| `WEIGHBRIDGE_([A-Z]+)` \|", PAGE, re.MULTILINE) == written
+
+
+@pytest.mark.needs("gitlab-ci-local", "node", "git")
+def test_the_component_fits_into_stages_and_names_of_others(tmp_path):
+    (tmp_path / ".gitlab-ci.yml").write_text("""\
+stages: [qa, ship]
+include:
+  - component: $CI_SERVER_FQDN/weighbridge/weighbridge/check@0.1.0
+    inputs: {job: split, stage: qa, url: http://a/, environment: staging, folder: one}
+  - component: $CI_SERVER_FQDN/weighbridge/weighbridge/check@0.1.0
+    inputs:
+      job: entry of testers
+      stage: ship
+      url: http://b/
+      expectation: --expect v2=1
+      rules: [{if: $CI_COMMIT_BRANCH}]
+      folder: two
+split:
+  allow_failure: {exit_codes: [3]}
+  tags: [inside]
+""")
+
+    jobs = preview(tmp_path)
+
+    split, entry = jobs["split"], jobs["entry of testers"]
+    assert (split["stage"], entry["stage"]) == ("qa", "ship")
+    assert split["environment"] == {"name": "staging", "action": "verify"}
+    assert split["allow_failure"] == {"exit_codes": [3]}
+    assert split["tags"] == ["inside"]
+    assert "@sha256:" in json.dumps(split["image"])
+    assert split["artifacts"]["when"] == "always"
+    assert split["artifacts"]["reports"] == {
+        "junit": "one/junit.xml",
+        "metrics": "one/metrics.txt",
+        "dotenv": "one/verdict.env",
+        "annotations": "one/links.json",
+    }
+    assert entry["artifacts"]["reports"]["junit"] == "two/junit.xml"
+    assert " --expect v2=1 " in entry["script"][-1]
+    assert entry["rules"] == [{"if": "$CI_COMMIT_BRANCH"}]
+    assert "allow_failure" not in entry
