@@ -13,7 +13,7 @@ from analysis.evidence.state import Evidence
 from analysis.simulate import Drifting, LeastRequest, Outage, RandomPerConnection, Sticky, simulate
 from analysis.verdict.causes import Surroundings, likely_causes
 from analysis.versions.health import HealthEvidence, HealthPolicy
-from analysis.versions.least_request import Pace, least_request_shares, pace_of
+from analysis.versions.least_request import pace_of
 from analysis.versions.replicas import ReplicaCounts
 
 NINE_ONE = Split.parse("v1=9,v2=1")
@@ -61,27 +61,6 @@ def test_a_slow_canary_whose_share_is_another_one_is_not_laid_to_least_request()
     assert pace is not None
     (message,) = names(evidence, pace=pace)
     assert "1:1" in message
-
-
-@pytest.mark.parametrize("in_flight", [1, 40])
-def test_least_request_prefers_nothing_while_one_request_is_in_flight(in_flight):
-    pace = Pace({"v1": 0.01, "v2": 0.05}, float(in_flight))
-
-    shares = least_request_shares(("v1", "v2"), (9, 1), pace)
-
-    if in_flight == 1:
-        assert shares is None
-    else:
-        assert shares is not None
-        assert 0.015 < shares[1] / sum(shares) < 0.05
-
-
-def test_least_request_gives_pods_that_are_equally_fast_their_parts():
-    shares = least_request_shares(("a", "b"), (3, 1), Pace({"a": 0.02, "b": 0.02}, 50.0))
-
-    assert shares is not None
-    assert shares[1] / sum(shares) == pytest.approx(0.25, abs=0.01)
-    assert least_request_shares(("a", "c"), (3, 1), Pace({"a": 0.02, "b": 0.02}, 50.0)) is None
 
 
 def met(**counts):
