@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from scipy.stats import norm
 
 from analysis.bets.kt import kt_sides
+from analysis.review.comparison import RunRecord, compare
 from analysis.review.difference import difference_interval
+from tests.recorded import recorded
 
 LEVEL = 0.05
 LOOKS = [20, 60, 150, 400, 1000, 2500]
@@ -55,3 +58,26 @@ def test_an_interval_for_one_look_misses_the_difference_far_more_often(at_most):
     missed = ever_missed((0.1, 0.1), one_look, pace=1, count=1000, seed=81)
 
     assert missed > at_most(LEVEL, 1000)
+
+
+def run(identity, weights, **more):
+    batch, report = recorded(["v1", "v2"], weights, n=900, **more)
+    return RunRecord(replace(report, run=replace(report.run, id=identity)), batch)
+
+
+def test_the_interval_of_a_difference_misses_it_less_often_than_its_level():
+    """Stopped by their own decision, which a fixed-n interval would not survive."""
+    choose = np.random.default_rng(20260102)
+    missed = 0
+    runs = 150
+    for _ in range(runs):
+        seeds = choose.integers(0, 2**31, 2)
+        first = run("a", [9, 1], seed=int(seeds[0]))
+        second = run("b", [8, 2], seed=int(seeds[1]), expect=[9, 1])
+        (interval,) = (
+            each.interval for each in compare(first, second).shares if each.label == "v2"
+        )
+        assert interval is not None
+        low, high = interval
+        missed += not low <= 0.1 <= high
+    assert missed <= 3
