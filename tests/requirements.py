@@ -9,6 +9,7 @@ has to bring.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -38,7 +39,7 @@ _NPM = "npm install --prefix .venv/npm"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A program or a file that the tests use, and the package that brings it."""
+    """A program, a library or a file that the tests use, and the package that brings it."""
 
     name: str
     package: str
@@ -51,6 +52,9 @@ PARTS = (
     Part("iptables-restore", "iptables", "the rules that kube-proxy writes"),
     Part("ip", "iproute2", "the network namespaces"),
     Part("chromium", "chromium", "the browser that opens the page of a run"),
+    Part(
+        "libatomic.so.1", "libatomic1", "what Playwright, which drives the browser, is linked with"
+    ),
     Part("wrk", "wrk", "the load generator that ours is compared with"),
     Part("nft", "nftables", "the rules that kube-proxy writes in its nftables mode"),
     Part("haproxy", "haproxy", "one of the data planes that are weighed"),
@@ -96,6 +100,8 @@ NO_IPV6 = "this machine has no ::1"
 
 def path_of(name: str) -> str | None:
     """Return the full path of a part, or None if it is not here."""
+    if ".so." in name:
+        return _library(name)
     if name not in _FILES:
         return shutil.which(name, path=SEARCH_PATH)
     variable, place = _FILES[name]
@@ -145,6 +151,14 @@ def remedy(names: Iterable[str]) -> str:
     return " && ".join(lines)
 
 
+def _library(name: str) -> str | None:
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return None
+    return name
+
+
 def _lack_of_rights() -> str | None:
     if path_of("ip") is None:
         return "without ip (iproute2) no network namespace can be made"
@@ -152,11 +166,13 @@ def _lack_of_rights() -> str | None:
         return "root is missing (it makes network namespaces): sudo make test"
     # Root in a container may still lack the capability, and only trying tells.
     name = f"weighbridge-probe-{os.getpid()}"
-    added = _ip("netns", "add", name)
-    if added.returncode == 0:
+    tried = _ip("netns", "add", name)
+    if tried.returncode == 0:
+        tried = _ip("-n", name, "link")  # in a chroot, only entering fails
         _ip("netns", "delete", name)
+    if tried.returncode == 0:
         return None
-    why = added.stderr.strip()
+    why = tried.stderr.strip()
     return f"network namespaces cannot be made here ({why}); a container needs --privileged"
 
 

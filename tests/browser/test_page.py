@@ -25,7 +25,7 @@ ARGUMENTS = [
 ]  # fmt: skip
 HOSTILE = ("$x^2$", "<script>document.title='owned'</script>", "v1\u202e2v", "x" * 10_000)
 
-pytestmark = pytest.mark.needs("chromium")
+pytestmark = pytest.mark.needs("chromium", "libatomic.so.1")
 
 
 @pytest.fixture(scope="module")

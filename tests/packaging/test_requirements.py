@@ -125,12 +125,23 @@ def test_a_system_without_apt_get_is_told_the_names(machine, monkeypatch):
     )
 
 
-def test_a_container_without_the_capability_is_told_so(machine, monkeypatch):
+@pytest.mark.parametrize("step", ["netns", "-n"])
+def test_a_container_that_can_make_or_enter_no_namespace_is_told_so(machine, monkeypatch, step):
     machine()
-    refused = subprocess.CompletedProcess([], 1, "", "mount --make-shared failed\n")
-    monkeypatch.setattr(requirements, "_ip", lambda *arguments: refused)
 
-    assert requirements.remedy([requirements.ROOT]).endswith("needs --privileged")
+    def ip(*arguments):
+        code = int(arguments[0] == step)
+        return subprocess.CompletedProcess([], code, "", "mount --make-rslave / failed\n")
+
+    monkeypatch.setattr(requirements, "_ip", ip)
+
+    assert "make-rslave" in (said := requirements.remedy([requirements.ROOT]))
+    assert said.endswith("needs --privileged")
+
+
+def test_a_library_is_looked_for_as_the_linker_does():
+    assert requirements.path_of("libc.so.6") == "libc.so.6"
+    assert requirements.path_of("libnothing.so.1") is None
 
 
 def test_what_npm_brings_is_looked_for_where_the_environment_says(monkeypatch, tmp_path):
@@ -241,7 +252,9 @@ def pytest_without(lacks, tmp_path, *options, **environment):
         text=True,
         check=False,
         cwd=REPOSITORY,
-        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{REPOSITORY}"} | environment,
+        env=os.environ
+        | {"PYTHONPATH": f"{tmp_path}:{REPOSITORY}", "EVERY_TEST": "0"}
+        | environment,
         timeout=100,
     )
 
