@@ -138,9 +138,9 @@ def remedy(names: Iterable[str]) -> str:
         wanted.add("npm")
     from_debian = sorted(part.package for part in PARTS if part.name in wanted)
     if from_debian and shutil.which("apt-get", path=SEARCH_PATH) is None:
-        return f"install {', '.join(from_debian)} as this system does, then: sudo make test"
+        return f"install {', '.join(from_debian)} as this system does, then: {_make_test_as_root()}"
     if os.geteuid() != 0 and (from_debian or ROOT in wanted):
-        return "sudo make test"
+        return _make_test_as_root()
     lines = [
         " ".join([installer, *sorted(part.package for part in parts if part.name in wanted)])
         for installer, parts in ((_APT, PARTS), (_PIP, WHEELS), (_NPM, NPM))
@@ -149,6 +149,10 @@ def remedy(names: Iterable[str]) -> str:
     if ROOT in wanted:
         lines.append(str(lack_of(ROOT)))
     return " && ".join(lines)
+
+
+def _make_test_as_root() -> str:
+    return "sudo make test" if shutil.which("sudo", path=SEARCH_PATH) else "su -c 'make test'"
 
 
 def _library(name: str) -> str | None:
@@ -160,10 +164,10 @@ def _library(name: str) -> str | None:
 
 
 def _lack_of_rights() -> str | None:
+    if os.geteuid() != 0:
+        return f"root is missing (it makes network namespaces): {_make_test_as_root()}"
     if path_of("ip") is None:
         return "without ip (iproute2) no network namespace can be made"
-    if os.geteuid() != 0:
-        return "root is missing (it makes network namespaces): sudo make test"
     # Root in a container may still lack the capability, and only trying tells.
     name = f"weighbridge-probe-{os.getpid()}"
     tried = _ip("netns", "add", name)

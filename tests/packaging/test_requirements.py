@@ -121,7 +121,7 @@ def test_a_system_without_apt_get_is_told_the_names(machine, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name, path: None)
 
     assert requirements.remedy(["wrk", "nginx"]) == (
-        "install nginx-light, wrk as this system does, then: sudo make test"
+        "install nginx-light, wrk as this system does, then: su -c 'make test'"
     )
 
 
