@@ -12,13 +12,12 @@ from functools import partial
 from math import inf, lgamma, log, log1p, pi
 from typing import TYPE_CHECKING
 
+from analysis.bets.bisection import turning_point
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Side = tuple[float, Callable[[float], float]]
-
-_HALVINGS = 60
-"""Steps of a bisection in [0, 1]: to 1e-18, below the spacing of floats."""
 
 
 def kt_log_evidence(n: int, x: float, share: float) -> float:
@@ -58,15 +57,17 @@ def kt_interval(n: int, x: float, alpha: float) -> tuple[float, float]:
         raise ValueError(f"expected 0 <= x <= n, got x={x}, n={n}")
     if n == 0:
         return 0.0, 1.0
-    threshold = -log(alpha)
-    share = x / n
-    low = _edge(n, x, share, 0.0, threshold) if x > 0 else 0.0
-    high = _edge(n, x, share, 1.0, threshold) if x < n else 1.0
+
+    def is_refuted(share: float) -> bool:
+        return kt_log_evidence(n, x, share) >= -log(alpha)
+
+    low = turning_point(x / n, 0.0, is_refuted) if x > 0 else 0.0
+    high = turning_point(x / n, 1.0, is_refuted) if x < n else 1.0
     return low, high
 
 
 def kt_sides(n: int, least: float, most: float) -> tuple[Side, Side]:
-    """Give the evidence against shares below, and above, what was counted.
+    """Return the evidence against shares below, and above, what was counted.
 
     Parameters
     ----------
@@ -94,14 +95,3 @@ def excludes_at_most(n: int, x: float, share: float, alpha: float) -> bool:
 def excludes_at_least(n: int, x: float, share: float, alpha: float) -> bool:
     """Whether the upper end of the interval lies below `share`."""
     return x < n * share and kt_log_evidence(n, x, share) >= -log(alpha)
-
-
-def _edge(n: int, x: float, inside: float, outside: float, threshold: float) -> float:
-    """Bisect for the share at which the evidence reaches the threshold."""
-    for _ in range(_HALVINGS):
-        middle = (inside + outside) / 2
-        if kt_log_evidence(n, x, middle) < threshold:
-            inside = middle
-        else:
-            outside = middle
-    return outside

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import ceil, erfc, log, log1p, prod, sqrt
 from typing import TYPE_CHECKING, Self
 
+from analysis.bets.bisection import turning_point
 from analysis.bets.hypotheses import (
     Side,
     certain_tolerance,
@@ -84,7 +85,7 @@ def required_samples(split: Split, policy: Policy) -> Sizing:
 
 
 def tolerable_missing(split: Split, policy: Policy) -> float:
-    """Give the rate of missing labels from which on not even a right split can pass.
+    """Return the rate of missing labels from which on not even a right split can pass.
 
     Parameters
     ----------
@@ -188,12 +189,12 @@ class _Need:
         return self.bound * (1 + (base + slope * self.balance) / self.root)
 
     def within(self, z: float) -> float:
-        """Give the connections that so many runs stay within: a normal quantile."""
+        """Return the connections that so many runs stay within: a normal quantile."""
         excess = z * (_RISE + _CURVE * z) + (_LEVEL + _TILT * z) * self.balance
         return self.bound * (1 + excess / self.root)
 
     def beyond(self, n: float) -> float:
-        """Give the chance that more than n connections are needed: `within` the other way round."""
+        """Return the chance that more than n connections are needed: the inverse of `within`."""
         excess = (n / self.bound - 1) * self.root
         rise = _RISE + _TILT * self.balance
         root = rise**2 - 4 * _CURVE * (_LEVEL * self.balance - excess)
@@ -206,12 +207,11 @@ def _of_all(needs: Sequence[_Need]) -> Sizing:
     """Plan several arms: the union bound for the tails, as if independent for the average."""
 
     def stays(level: float) -> int:
-        low, high = 0.0, 2 * sum(need.within(_Z99) for need in needs)
-        for _ in range(_HALVINGS):
-            middle = (low + high) / 2
-            is_over = sum(need.beyond(middle) for need in needs) > level
-            low, high = (middle, high) if is_over else (low, middle)
-        return ceil(high)
+        def is_enough(n: float) -> bool:
+            return sum(need.beyond(n) for need in needs) <= level
+
+        most = 2 * sum(need.within(_Z99) for need in needs)
+        return ceil(turning_point(0.0, most, is_enough, _HALVINGS))
 
     step = stays(_SELDOM) / _POINTS
     undecided = [1 - prod(1 - need.beyond(i * step) for need in needs) for i in range(_POINTS + 1)]

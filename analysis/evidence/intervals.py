@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.bets.bisection import turning_point
 from analysis.bets.hypotheses import is_certain, lower_null, pass_grids, upper_null
 from analysis.bets.kt import kt_interval
 from analysis.data.report import ReasonCode
@@ -38,8 +39,6 @@ __all__ = ["decision_bounds", "kt_interval", "lower_bound", "shares_with_interva
 _NODES = 512
 """Alternatives of the mixture for parts."""
 _COARSE_HALVINGS = 40
-_HALVINGS = 60
-"""Steps of a bisection in [0, 1]: to 1e-18, below the spacing of floats."""
 
 
 def upper_bound(
@@ -73,17 +72,12 @@ def upper_bound(
     """
     if x + (missing if missing_ratio == inf else 0) == n:
         return 1.0
-    threshold = -log(beta)
-    low, high = x / n, 1.0
-    for _ in range(_HALVINGS):
-        edge = (low + high) / 2
-        if edge in {low, high}:
-            break
-        if upper_null(edge, distance, missing_ratio).log_evidence(n, x, missing) < threshold:
-            low = edge
-        else:
-            high = edge
-    return high
+
+    def is_refuted(edge: float) -> bool:
+        null = upper_null(edge, distance, missing_ratio)
+        return null.log_evidence(n, x, missing) >= -log(beta)
+
+    return turning_point(x / n, 1.0, is_refuted)
 
 
 def lower_bound(
@@ -98,17 +92,12 @@ def lower_bound(
     """Largest share r such that "p <= r" is refuted at level beta; mirror of `upper_bound`."""
     if x == 0:
         return 0.0
-    threshold = -log(beta)
-    low, high = 0.0, (x + missing) / n
-    for _ in range(_HALVINGS):
-        edge = (low + high) / 2
-        if edge in {low, high}:
-            break
-        if lower_null(edge, distance, missing_ratio).log_evidence(n, x, missing) < threshold:
-            high = edge
-        else:
-            low = edge
-    return low
+
+    def is_refuted(edge: float) -> bool:
+        null = lower_null(edge, distance, missing_ratio)
+        return null.log_evidence(n, x, missing) >= -log(beta)
+
+    return turning_point((x + missing) / n, 0.0, is_refuted)
 
 
 def decision_bounds(evidence: Evidence, arm: str) -> tuple[float, float]:
@@ -174,39 +163,23 @@ def _bounds_of_means(evidence: Evidence, groups: Grouped, band: Band) -> tuple[f
     def too_high(edge: float) -> Null:
         return upper_null(edge, band.above, ratio, grids[1])
 
+    def refuted(null_at: Callable[[float], Null], results: Results) -> Callable[[float], bool]:
+        return lambda edge: evidence_of_means(null_at(edge), results) >= threshold
+
     threshold = -log(evidence.policy.beta)
     low, high = 0.0, 1.0
     for results in (groups.results[arm], groups.at_peaks[row]):
         if results:
-            low = max(low, _turning(too_low, results, (1.0, 0.0), threshold))
+            low = max(low, turning_point(1.0, 0.0, refuted(too_low, results)))
     for results in (groups.results[arm], groups.at_peaks[row + half]):
         if results:
-            high = min(high, _turning(too_high, results, (0.0, 1.0), threshold))
+            high = min(high, turning_point(0.0, 1.0, refuted(too_high, results)))
     least, most = evidence.least_and_most(band.arm)
     return min(low, least), max(high, most)
 
 
-def _turning(
-    null_at: Callable[[float], Null],
-    results: Results,
-    ends: tuple[float, float],
-    threshold: float,
-) -> float:
-    """Bisect for the edge at which a hypothesis turns refuted; evidence grows towards the end."""
-    kept, refuted = ends
-    for _ in range(_HALVINGS):
-        edge = (kept + refuted) / 2
-        if edge in {kept, refuted}:
-            break
-        if evidence_of_means(null_at(edge), results) < threshold:
-            kept = edge
-        else:
-            refuted = edge
-    return refuted
-
-
 def evidence_of_means(null: Null, results: Mapping[tuple[int, int, int], int]) -> float:
-    """Give the log evidence against a hypothesis, by what connections came to [nats]."""
+    """Return the log evidence against a hypothesis, by what connections came to [nats]."""
     met, lost, length = np.array(list(results), dtype=np.float64).T
     counts = np.array(list(results.values()), dtype=np.float64)
     y = (met + null.lost * lost) / length
@@ -214,8 +187,7 @@ def evidence_of_means(null: Null, results: Mapping[tuple[int, int, int], int]) -
     with np.errstate(divide="ignore"):
         logs = np.log(np.outer(without, 1 - y) + np.outer(with_label, y)) @ counts
         logs += np.log(null.weights)
-    largest = float(logs.max())
-    return largest + log(float(np.exp(logs - largest).sum())) if largest > -inf else -inf
+    return float(np.logaddexp.reduce(logs))
 
 
 def mean_interval(results: Mapping[tuple[int, int, int], int], alpha: float) -> tuple[float, float]:
@@ -235,22 +207,20 @@ def mean_interval(results: Mapping[tuple[int, int, int], int], alpha: float) -> 
     """
     if not results:
         return 0.0, 1.0
-    threshold = -log(alpha)
-    bounds = []
-    for outside, (inside, log_evidence) in zip((0.0, 1.0), mean_evidence(results), strict=True):
-        near, end = inside, outside
-        for _ in range(_COARSE_HALVINGS):
-            middle = (near + end) / 2
-            is_refuted = log_evidence(middle) >= threshold
-            near, end = (near, middle) if is_refuted else (middle, end)
-        bounds.append(end)
-    return bounds[0], bounds[1]
+
+    def end(inside: float, outside: float, log_evidence: MeanEvidence) -> float:
+        return turning_point(
+            inside, outside, lambda share: log_evidence(share) >= -log(alpha), _COARSE_HALVINGS
+        )
+
+    (least, against_low), (most, against_high) = mean_evidence(results)
+    return end(least, 0.0, against_low), end(most, 1.0, against_high)
 
 
 def mean_evidence(
     results: Mapping[tuple[int, int, int], int],
 ) -> tuple[tuple[float, MeanEvidence], tuple[float, MeanEvidence]]:
-    """Give the mean part, and the log evidence [nats] against any share in [0, 1].
+    """Return the mean part, and the log evidence [nats] against any share in [0, 1].
 
     Twice: with missing answers as none of the label, for the low end of an interval, and as all
     of it, for the high one. The evidence is convex in the share, least near the mean part.
@@ -269,8 +239,7 @@ def mean_evidence(
             if share in {0.0, 1.0}:
                 return 0.0
             logs = np.log(np.outer(q / share, y) + np.outer((1 - q) / (1 - share), 1 - y)) @ counts
-            largest = float(logs.max())
-            return largest + log(float(np.exp(logs - largest).mean()))
+            return float(np.logaddexp.reduce(logs)) - log(_NODES)
 
         return float(y @ counts / counts.sum()), log_evidence
 
@@ -301,11 +270,8 @@ def _rarest(evidence: Evidence, at: Peak) -> float:
     clean = evidence.clean
     if clean is None:
         return 1.0
-    low, high = 0.0, 1.0
-    for _ in range(_HALVINGS):
-        edge = (low + high) / 2
-        if edge in {low, high}:
-            break
+
+    def is_refuted(edge: float) -> bool:
         # The same bets as in the decision, as far from the edge as they are there.
         moved = replace(
             clean,
@@ -315,11 +281,9 @@ def _rarest(evidence: Evidence, at: Peak) -> float:
                 *(max(edge - clean.edge + q, 0.0) for q in clean.alternatives[1:]),
             ),
         )
-        if moved.log_evidence(at.n, 0, at.missing) < -log(beta):
-            low = edge
-        else:
-            high = edge
-    return high
+        return moved.log_evidence(at.n, 0, at.missing) >= -log(beta)
+
+    return turning_point(0.0, 1.0, is_refuted)
 
 
 def shares_with_intervals(evidence: Evidence) -> dict[str, tuple[float, float, float]]:

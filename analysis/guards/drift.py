@@ -12,7 +12,8 @@ Ruf, Larsson & Koolen, arXiv 2102.00630); looking back from each window is what 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, erfc, exp, log, pi, sqrt
+from math import ceil, exp, log, sqrt
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +42,7 @@ _LOWEST = -37.0
 _REACH = 12
 """Standard deviations beyond which a count is not thought of: chances below 1e-30."""
 _MASK = 2**64 - 1
+_NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,7 @@ class Drift:
         before = np.cumsum(counts)[:-1]
         length = np.arange(1, len(counts)) * self.width
         fit = [
-            _log_likelihood(size, x) + _log_likelihood(n - size, total - x)
+            highest_log_likelihood(size, x) + highest_log_likelihood(n - size, total - x)
             for size, x in zip(length.tolist(), before.tolist(), strict=True)
         ]
         best = max(range(len(fit)), key=fit.__getitem__)
@@ -222,8 +224,8 @@ class Drift:
         )
 
 
-def _log_likelihood(n: int, x: int) -> float:
-    """Highest log likelihood of x of n at a constant share [nats]."""
+def highest_log_likelihood(n: int, x: int) -> float:
+    """Return the highest log likelihood of x of n at any constant share [nats]."""
     return sum(count * log(count / n) for count in (x, n - x) if count)
 
 
@@ -281,14 +283,4 @@ def normal_quantile(below: float, above: float) -> float:
     """
     if above < below:
         return -normal_quantile(above, below)
-    if below < _RAREST_CHANCE:
-        return _LOWEST
-    t = sqrt(-2 * log(below))
-    # To 5e-4 (Abramowitz & Stegun 26.2.23), then Halley's steps, each of which triples the digits.
-    z = (2.515517 + t * (0.802853 + t * 0.010328)) / (
-        1 + t * (1.432788 + t * (0.189269 + t * 0.001308))
-    ) - t
-    for _ in range(3):
-        step = (erfc(-z / sqrt(2)) / 2 - below) * sqrt(2 * pi) * exp(z * z / 2)
-        z -= step / (1 + z * step / 2)
-    return z
+    return _NORMAL.inv_cdf(below) if below >= _RAREST_CHANCE else _LOWEST

@@ -12,6 +12,8 @@ from __future__ import annotations
 from math import lgamma, log, pi
 from typing import TYPE_CHECKING
 
+from analysis.guards.drift import highest_log_likelihood
+
 if TYPE_CHECKING:
     from analysis.guards.runs import Runs
 
@@ -38,11 +40,11 @@ def markov_log_evidence(transitions: tuple[tuple[int, int], tuple[int, int]]) ->
     """
     chain = sum(_mixture(zeros, ones) for zeros, ones in transitions)
     zeros, ones = (sum(row[state] for row in transitions) for state in (0, 1))
-    return chain - _highest(zeros, ones)
+    return chain - highest_log_likelihood(zeros + ones, ones)
 
 
 def transitions_of(runs: Runs, row: int, n: int, x: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Give how often each state followed each, from what the runs guard remembers.
+    """Return how often each state followed each, from what the runs guard remembers.
 
     Parameters
     ----------
@@ -66,8 +68,3 @@ def transitions_of(runs: Runs, row: int, n: int, x: int) -> tuple[tuple[int, int
 def _mixture(zeros: int, ones: int) -> float:
     """Log of the Beta(1/2, 1/2) mixture of likelihoods of one sequence with these counts."""
     return lgamma(zeros + 0.5) + lgamma(ones + 0.5) - lgamma(zeros + ones + 1) - log(pi)
-
-
-def _highest(zeros: int, ones: int) -> float:
-    n = zeros + ones
-    return sum(count * log(count / n) for count in (zeros, ones) if count)

@@ -322,11 +322,4 @@ def _last(
     holds: Callable[[NDArray[np.int64]], NDArray[np.bool_]], stop: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Largest x in [0, stop] where a shrinking property holds; -1 where it never does."""
-    low, high = np.full_like(stop, -1), stop.copy()
-    for _ in range(int(stop.max()).bit_length() + 1):
-        middle = (low + high + 1) // 2
-        found = holds(np.maximum(middle, 0))
-        searching = low < high
-        low = np.where(searching & found, middle, low)
-        high = np.where(searching & ~found, middle - 1, high)
-    return low
+    return _first(lambda x: ~holds(x), np.zeros_like(stop), stop + 1) - 1

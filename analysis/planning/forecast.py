@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from math import ceil, log
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,8 @@ STEADYING = 0.05
 EARLY = 20
 """Connections below which the growth of evidence is no forecast yet."""
 
-_DOUBLINGS = 30
+_BEYOND = 2**30
+"""Times the connections so far beyond which no end is looked for."""
 
 
 def remaining(evidence: Evidence) -> int | None:
@@ -128,14 +130,7 @@ def _crossing(
 
     if (rate + null.lost * missing_rate - null.edge) * null.side >= 0:
         return None
-    low, high = n, max(2 * n, 64)
-    for _ in range(_DOUBLINGS):
-        if refuted(high):
-            break
-        low, high = high, 2 * high
-    else:
-        return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if refuted(middle) else (middle, high)
-    return high
+    ahead = range(n + 1, max(n, 32) * _BEYOND + 1)
+    # The log evidence is convex along the way, so that what is refuted stays refuted.
+    found = bisect_left(ahead, True, key=refuted)
+    return ahead[found] if found < len(ahead) else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from analysis.bets.bisection import turning_point
 from analysis.bets.hypotheses import is_certain
 from analysis.bets.sizing import Sizing, required_samples
 from analysis.data.split import tested_arms
@@ -219,7 +220,7 @@ class _Fate:
 
 
 class _Forecast(Protocol):
-    """Gives what becomes of runs whose share of one arm is known."""
+    """Computes what becomes of runs whose share of one arm is known."""
 
     @property
     def method(self) -> Method: ...
@@ -227,7 +228,7 @@ class _Forecast(Protocol):
     def fates(self, band: Band, shares: Sequence[float]) -> list[_Fate]: ...
 
     def found_from(self, band: Band, start: float, end: float) -> float | None:
-        """Give the first share from `start` towards `end` that is failed often enough."""
+        """Return the first share from `start` towards `end` that is failed often enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,13 +277,7 @@ class _ClosedForm:
             shares = true_shares(self._split, band.arm, share)
             return self._passage.chances(shares, self._budget)[1] >= FOUND
 
-        if not is_found(end):
-            return None
-        near, far = start, end
-        for _ in range(_HALVINGS):
-            middle = (near + far) / 2
-            near, far = (near, middle) if is_found(middle) else (middle, far)
-        return far
+        return turning_point(start, end, is_found, _HALVINGS) if is_found(end) else None
 
 
 class _Recursion:
@@ -324,7 +319,7 @@ class _Recursion:
 
 
 def true_shares(split: Split, arm: str, share: float) -> tuple[float, ...]:
-    """Give all shares if one is known and the others keep their proportions.
+    """Return all shares if one is known and the others keep their proportions.
 
     Parameters
     ----------

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.bets.bisection import turning_point
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -83,7 +85,7 @@ def _bet(kept: float) -> float:
 def _ends(
     run: tuple[Side, Side], nats: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the low and high ends (s,) that at most so much evidence (s,), ascending, refutes."""
+    """Return the low and high ends (s,) that at most so much evidence (s,), ascending, refutes."""
     low, high = (_end(*side, outside, nats) for side, outside in zip(run, (0.0, 1.0), strict=True))
     return low, high
 
@@ -94,10 +96,8 @@ def _end(
     outside: float,
     nats: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    near, far, most = inside, outside, float(nats[-1])
-    for _ in range(_HALVINGS):
-        middle = (near + far) / 2
-        near, far = (near, middle) if log_evidence(middle) >= most else (middle, far)
+    most = float(nats[-1])
+    far = turning_point(inside, outside, lambda share: log_evidence(share) >= most, _HALVINGS)
     shares = np.linspace(inside, far, _POINTS + 1)
     outwards = [log_evidence(share) for share in shares.tolist()]
     heights = np.minimum.accumulate(outwards[::-1])[::-1]  # refuted from there on outwards

@@ -105,8 +105,7 @@ def sign_log_evidence(pairs: NDArray[np.int64], slower: NDArray[np.int64]) -> ND
         Log of the mixture of likelihood ratios (`SIGN_BETS`) against 1/2 [nats].
     """
     nats = _LOG_WEIGHTS + slower * _LOG_SLOWER + (pairs - slower) * _LOG_FASTER
-    highest = nats.max(axis=0)
-    summed: NDArray[np.float64] = highest + np.log(np.exp(nats - highest).sum(axis=0))
+    summed: NDArray[np.float64] = np.logaddexp.reduce(nats, axis=0)
     return summed
 
 

@@ -50,6 +50,11 @@ def test_quantiles_of_the_normal_law_in_both_tails(below):
     assert normal_quantile(1 - below, below) == pytest.approx(-expected, rel=1e-12, abs=1e-12)
 
 
+def test_a_chance_of_nothing_has_a_finite_quantile():
+    assert normal_quantile(0.0, 1.0) == -37
+    assert normal_quantile(1.0, 0.0) == 37
+
+
 def test_ties_are_broken_by_uniform_numbers_that_the_seed_decides():
     draws = [uniform(5, arm, window) for arm in range(20) for window in range(100)]
 
