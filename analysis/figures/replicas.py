@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from math import ceil, exp, lgamma, log, log1p
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,7 +36,6 @@ _NAMES = 1.62
 _TEXT_ROWS = 34
 _KEYS = 12
 _COLUMNS = 3
-_EXACT_UP_TO = 2000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,33 +108,15 @@ def even_rows(report: Report) -> list[Row]:
 
 
 def binomial_range(n: int, share: float, level: float) -> tuple[float, float]:
-    """Give counts that a binomial leaves with probability at most `level`, half on each side.
+    """Return counts that a binomial leaves with probability at most `level`, half on each side."""
+    from scipy.special import bdtr, bdtrc  # noqa: PLC0415 - heavy
 
-    Exact up to 2 000 expected; beyond that the normal approximation, whose error is then
-    below one in the count.
-    """
     if share >= 1:
         return float(n), float(n)
-    mean = n * share
-    if mean > _EXACT_UP_TO:
-        from statistics import NormalDist  # noqa: PLC0415 - large runs only
-
-        reach = -NormalDist().inv_cdf(level / 2) * (mean * (1 - share)) ** 0.5
-        return mean - reach, mean + reach
-    below, low = 0.0, 0
-    for count in range(n + 1):
-        mass = exp(_log_mass(n, count, share))
-        if below + mass <= level / 2:
-            low = count + 1
-        below += mass
-        if 1 - below <= level / 2 and count >= mean:
-            return float(low), float(count)
-    return float(low), float(n)
-
-
-def _log_mass(n: int, count: int, share: float) -> float:
-    ways = lgamma(n + 1) - lgamma(count + 1) - lgamma(n - count + 1)
-    return ways + count * log(share) + (n - count) * log1p(-share)
+    # From below the chances grow, from above they shrink.
+    low = bisect_right(range(n), level / 2, key=lambda count: float(bdtr(count, n, share)))
+    high = bisect_left(range(n), -level / 2, key=lambda count: -float(bdtrc(count, n, share)))
+    return float(low), float(high)
 
 
 def _heading(rows: Sequence[Row]) -> str:

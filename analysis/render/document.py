@@ -52,14 +52,18 @@ def to_json(report: Report) -> str:
     str
         An object with ``schema`` first, indented by two blanks, ended by a newline. The
         same report gives the same text. It can be encoded as UTF-8, whatever the labels.
+        ``classical`` follows from the rest of the report (`analysis.review.classical`).
 
     Raises
     ------
     ValueError
         If a number is not finite, or some of verdict, expectation and decision are missing.
     """
+    from analysis.review.classical import classical_test  # noqa: PLC0415 - not before a verdict
+
     document: dict[str, Any] = {"schema": report.schema}
     document |= msgspec.to_builtins(report)
+    document["classical"] = msgspec.to_builtins(classical_test(report))
     _require_whole(report)
     if report.verdict is None:
         left_out = _JUDGED if report.reasons else (*_JUDGED, "reasons")

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.data.report import Verdict
 from analysis.render import health, summary, table
 from analysis.render.printable import hold, name_of, sentence, visible
+from analysis.review.classical import classical_test
 from analysis.text import rounding
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ def to_html(report: Report, drawings: Sequence[Drawing] = ()) -> str:
         events=_events(report),
         hidden_events=max(len(report.events) - _MOST_EVENTS, 0),
         checks=_checks(report),
+        classical=classical_test(report),
         replicas=_replicas(report),
         hidden_replicas=_hidden_replicas(report),
         is_long=sum(map(len, report.observed.replicas.values())) > _MOST_IN_SIGHT,

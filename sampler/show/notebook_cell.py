@@ -22,10 +22,14 @@ def to_cell(report: Report, batch: Batch) -> str:
     """
     from analysis.figures import split_over_time  # noqa: PLC0415 - matplotlib
     from analysis.render import summary  # noqa: PLC0415 - a notebook asks for it
+    from analysis.review.classical import classical_test  # noqa: PLC0415 - likewise
     from sampler.show.drawing import to_svg  # noqa: PLC0415 - matplotlib
 
     tag, why = escape(summary.tag(report)), escape(summary.why(report))
     text = f"<p><strong>{tag}</strong> {why}</p>"
+    if (classical := classical_test(report)) is not None:
+        shown, note = escape(str(classical)), escape(classical.note)
+        text += f"<details><summary>Classical test</summary>{shown}. {note}</details>"
     if not len(batch):
         return text
     # Several runs may stand in one notebook: each has ids of its own.

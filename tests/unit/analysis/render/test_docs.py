@@ -32,7 +32,7 @@ def test_every_field_of_the_schema_is_in_the_table():
     whole = schema()
 
     wanted = {name for name in whole["properties"] if name in {"schema", "verdict", "notes"}}
-    for name in ("expected", "observed", "samples", "decision", "performance", "run"):
+    for name in ("expected", "observed", "samples", "decision", "performance", "run", "classical"):
         wanted |= {f"{name}.{field}" for field in whole["$defs"][name]["properties"]}
     wanted |= {f"reasons[].{field}" for field in whole["$defs"]["reason"]["properties"]}
 

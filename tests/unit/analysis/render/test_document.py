@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from math import inf, nan
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 from analysis.data.report import Reason, ReasonCode, Verdict
 from analysis.render import from_json, schema, to_json
+from analysis.review.classical import classical_test
 
 JUDGED = {"verdict", "reasons", "expected", "decision"}
 
@@ -73,7 +75,21 @@ def test_the_fields_stand_in_the_documented_order(document):
         "health",
         "groups",
         "events",
+        "classical",
     ]
+
+
+def test_the_classical_test_follows_from_the_report_and_is_not_read_back(reports, validator):
+    report = reports["failed"]
+    document = json.loads(to_json(report))
+    older = {key: value for key, value in document.items() if key != "classical"}
+
+    assert document["classical"] == msgspec.to_builtins(classical_test(report))
+    assert document["classical"]["p_value"] < 0.01
+    assert from_json(json.dumps(document | {"classical": {"p_value": "edited"}})) == report
+    assert from_json(json.dumps(older)) == report
+    validator.validate(older)
+    assert json.loads(to_json(reports["measured"]))["classical"] is None
 
 
 def test_the_text_is_indented_by_two_blanks_and_ends_with_one_newline(reports):
@@ -183,6 +199,9 @@ WRONG = {
     "a tolerance that is no text": _with(0.04, "decision", "tolerance"),
     "a local time": _with("2024-05-01T10:11:12+02:00", "run", "started_at"),
     "a number as text": _with("7", "run", "seed"),
+    "a p-value above 1": _with(1.5, "classical", "p_value"),
+    "a test that is not known": _with("vibes", "classical", "test"),
+    "a p-value without its note": _without(("classical", "note")),
     "a check that says nothing of itself": _with([{"name": "x"}], "decision", "checks"),
 }
 

@@ -24,6 +24,7 @@ from analysis.data.report import (
 )
 from analysis.render.html import Drawing, Reading, Row, to_html
 from analysis.render.printable import HOLD
+from analysis.review.classical import classical_test
 
 KNOWN = {
     "html", "head", "meta", "title", "link", "style", "body", "header", "main", "footer", "section",
@@ -157,6 +158,27 @@ def test_the_page_has_every_table(reports):
         assert heading in page.texts
     for text in ("app-1", "share of v2", "✗ outside", "145", right.run.command, right.run.id, "7"):
         assert text in page.texts, text
+
+
+def test_the_page_has_the_classical_test_and_what_it_does_not_say(reports):
+    right, text = reports["failed"], "Classical test"
+    page = Page(to_html(right))
+    found = classical_test(right)
+
+    assert found is not None
+    assert f"{text} {found} {found.note}" in page.text
+    assert page.text.index("What was decided") < page.text.index(text)
+    assert text not in Page(to_html(reports["measured"])).texts
+
+
+def test_where_there_is_no_classical_test_the_page_says_why(reports):
+    right = reports["failed"]
+    assert right.decision is not None
+    several = replace(right, decision=replace(right.decision, per_connection=10))
+
+    page = Page(to_html(several))
+
+    assert "Classical test No test: connections with several answers" in page.text
 
 
 def test_the_page_compares_canary_and_stable_where_there_are_two(reports):

@@ -9,6 +9,7 @@ import pytest
 
 from analysis import Tally
 from analysis.data.batch import COLUMNS
+from analysis.review.classical import classical_test
 from sampler.base.errors import UsageError
 from sampler.show.stored import read
 from sampler.store.arrow import (
@@ -140,6 +141,7 @@ def test_a_notebook_shows_verdict_and_figure(run):
 
     assert "<strong>" in cell
     assert "<svg" in cell
+    assert f"<summary>Classical test</summary>{classical_test(run[0].report)}" in cell
     assert "<script" not in cell
 
 
