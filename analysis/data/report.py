@@ -424,8 +424,8 @@ class HealthTimes:
     Parameters
     ----------
     pairs, slower : int
-        Pairs of a canary's and a stable response, ties left out, and those in which the
-        canary took longer.
+        Pairs of neighbouring responses, a canary's and a stable one's, and those in which the
+        canary took longer; a tie is none.
     log_evidence : float
         Highest log evidence at any look that it takes longer in more than half [nats].
     differences_s : dict of str to (float, float)

@@ -31,6 +31,7 @@ from analysis.data.report import (
     ReasonCode,
     Verdict,
 )
+from analysis.guards.drift import uniform
 from analysis.versions.twosample import (
     BINS,
     BLOCK,
@@ -53,6 +54,8 @@ QUANTILES = {"p50": 0.5, "p95": 0.95}
 """Quantiles of the response times that are shown."""
 CONFIDENCE = 0.95
 """Of the intervals of their differences."""
+_LOTS = 1 << 20
+"""Tells the lots of pairs from the other random numbers of a run."""
 
 _Number = TypeVar("_Number", int, float)
 
@@ -187,17 +190,31 @@ class Failures:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Evidence that the canary is slower, by disjoint pairs of responses.
+    """Evidence that the canary is slower, by disjoint pairs of neighbouring responses.
+
+    A pair stands where the version changes from one response to the next. Two such places in a
+    row, where the one that answers less often comes and where it goes, make one pair: which of
+    them is drawn by lot. So the canary is the later one of its pair in half of them, and a
+    latency that rises or falls for both versions alike is no evidence against it.
 
     Parameters
     ----------
     bounds : tuple of float
         Factors: of each pair it is asked whether the canary took more than so many times
         as long.
-    waiting : (bool, int) or None
-        The response without a partner yet: whether it is the canary's, and its time [ns].
-    pairs, slower : tuple of int
-        For each bound: pairs without a tie, and those in which the canary took longer.
+    seed : int, default 0
+        Of the lots.
+    last : (bool, int) or None
+        The last response: whether it is the canary's, and its time [ns].
+    is_used : bool
+        Whether `last` is a part of a pair that was weighed.
+    entered : (int, int) or None
+        The canary's and the stable version's time where the version changed last, if the place
+        where it changes back has not come yet [ns].
+    weighed : int
+        Pairs so far.
+    slower : tuple of int
+        For each bound: pairs in which the canary took longer; a tie is none.
     peaks : tuple of float
         Highest log evidence against each bound [nats].
     canary, stable : (BINS,) int64
@@ -205,8 +222,11 @@ class Times:
     """
 
     bounds: tuple[float, ...]
-    waiting: tuple[bool, int] | None = None
-    pairs: tuple[int, ...] = ()
+    seed: int = 0
+    last: tuple[bool, int] | None = None
+    is_used: bool = False
+    entered: tuple[int, int] | None = None
+    weighed: int = 0
     slower: tuple[int, ...] = ()
     peaks: tuple[float, ...] = ()
     canary: NDArray[np.int64] = field(
@@ -217,25 +237,46 @@ class Times:
     )
 
     def observe(self, is_canary: NDArray[np.bool_], times_ns: NDArray[np.int64]) -> Times:
-        """Pair responses in the order of sending: the next canary with the next stable one."""
+        """Take the next responses, in the order of sending."""
         grown = replace(
             self,
             canary=self.canary + histogram(times_ns[is_canary]),
             stable=self.stable + histogram(times_ns[~is_canary]),
         )
-        if self.waiting is not None:
-            is_canary = np.concatenate(([self.waiting[0]], is_canary))
-            times_ns = np.concatenate(([self.waiting[1]], times_ns))
-        first, second, alone = _pair(is_canary)
-        waiting = None if alone is None else (bool(is_canary[alone]), int(times_ns[alone]))
-        if not first:
-            return replace(grown, waiting=waiting)
-        left, right = times_ns[first], times_ns[second]
-        leads = is_canary[first]
-        return replace(
-            _bet(grown, np.where(leads, left, right), np.where(leads, right, left)),
-            waiting=waiting,
+        if not len(is_canary):
+            return grown
+        if self.last is not None:
+            is_canary = np.concatenate(([self.last[0]], is_canary))
+            times_ns = np.concatenate(([self.last[1]], times_ns))
+        pairs, entered, used = self._paired(is_canary, times_ns)
+        after = replace(
+            grown,
+            last=(bool(is_canary[-1]), int(times_ns[-1])),
+            is_used=used == len(is_canary) - 1,
+            entered=entered,
         )
+        return _bet(after, np.array(pairs, dtype=np.int64)) if pairs else after
+
+    def _paired(
+        self, is_canary: NDArray[np.bool_], times_ns: NDArray[np.int64]
+    ) -> tuple[list[tuple[int, int]], tuple[int, int] | None, int]:
+        """Return the pairs (canary, stable), the one that is open, and the last response used."""
+        changes = np.flatnonzero(is_canary[1:] != is_canary[:-1]) + 1
+        earlier, later = times_ns[changes - 1].tolist(), times_ns[changes].tolist()
+        comes = is_canary[changes].tolist()
+        pairs: list[tuple[int, int]] = []
+        entered, used = self.entered, 0 if self.is_used else -1
+        for at, before, after, is_later in zip(
+            changes.tolist(), earlier, later, comes, strict=True
+        ):
+            pair = (after, before) if is_later else (before, after)
+            if entered is not None:
+                lot = uniform(self.seed, _LOTS, self.weighed + len(pairs))
+                pairs.append(entered if lot < 1 / 2 else pair)
+                entered, used = None, at
+            elif at - 1 > used:
+                entered = pair
+        return pairs, entered, used
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,8 +300,15 @@ class HealthEvidence:
     times: Times
 
     @classmethod
-    def start(cls, split: Split, policy: HealthPolicy) -> HealthEvidence | None:
+    def start(cls, split: Split, policy: HealthPolicy, seed: int = 0) -> HealthEvidence | None:
         """Begin a run; None if the split leaves nothing to compare.
+
+        Parameters
+        ----------
+        split, policy
+            What is compared, and how.
+        seed : int, default 0
+            Draws which neighbours are compared.
 
         Raises
         ------
@@ -274,7 +322,7 @@ class HealthEvidence:
             *arms,
             policy,
             Failures((1.0, *_given(policy.max_error_ratio))),
-            Times((1.0, *_given(policy.max_slowdown))),
+            Times((1.0, *_given(policy.max_slowdown)), seed),
         )
 
     def observe(self, batch: Batch) -> HealthEvidence:
@@ -371,7 +419,7 @@ def health_of(evidence: HealthEvidence, *, seed: int) -> Health:
             log_evidence_beyond=_beyond(evidence.policy.max_error_ratio, failures.peaks),
         ),
         times=HealthTimes(
-            pairs=_at(times.pairs, 0),
+            pairs=times.weighed,
             slower=_at(times.slower, 0),
             log_evidence=_at(times.peaks, 0),
             differences_s=differences,
@@ -398,27 +446,19 @@ def _close(failures: Failures, canary: Count, stable: Count) -> Failures:
     )
 
 
-def _bet(times: Times, canary_ns: NDArray[np.int64], stable_ns: NDArray[np.int64]) -> Times:
-    """Weigh further pairs, given the canary's and the stable one's times."""
-    pairs, slower, peaks = [], [], []
+def _bet(times: Times, pairs: NDArray[np.int64]) -> Times:
+    """Weigh further pairs (m, 2) of the canary's and the stable version's times [ns]."""
+    slower, peaks = [], []
     none = (0,) * len(times.bounds)
-    for bound, n, k, peak in zip(
-        times.bounds,
-        times.pairs or none,
-        times.slower or none,
-        times.peaks or (0.0,) * len(none),
-        strict=True,
+    n = times.weighed + np.arange(1, len(pairs) + 1)
+    for bound, k, peak in zip(
+        times.bounds, times.slower or none, times.peaks or (0.0,) * len(none), strict=True
     ):
-        limit_ns = bound * stable_ns
-        is_decided = canary_ns != limit_ns
-        took_longer = (canary_ns > limit_ns)[is_decided]
-        grown_k = k + np.cumsum(took_longer)
-        grown_n = n + np.arange(1, len(took_longer) + 1)
-        heights = sign_log_evidence(grown_n, grown_k)
-        pairs.append(n + len(took_longer))
+        took_longer = pairs[:, 0] > bound * pairs[:, 1]
+        heights = sign_log_evidence(n, k + np.cumsum(took_longer))
         slower.append(k + int(np.count_nonzero(took_longer)))
         peaks.append(max(peak, float(heights.max(initial=0.0))))
-    return replace(times, pairs=tuple(pairs), slower=tuple(slower), peaks=tuple(peaks))
+    return replace(times, weighed=int(n[-1]), slower=tuple(slower), peaks=tuple(peaks))
 
 
 def _arm(label: str, count: Count, times: NDArray[np.int64]) -> HealthArm:
@@ -463,7 +503,7 @@ def _times_sentence(evidence: HealthEvidence) -> str:
     longer = "longer than" if limit == 1 else f"more than {limit:g} times as long as"
     return (
         f"{evidence.canary} took {longer} {evidence.stable} in {_at(evidence.times.slower, row)} "
-        f"of {_at(evidence.times.pairs, row)} pairs of answers{_medians(evidence.times)}"
+        f"of {evidence.times.weighed} pairs of answers{_medians(evidence.times)}"
     )
 
 
@@ -492,29 +532,3 @@ def _beyond(limit: float | None, peaks: tuple[float, ...]) -> float | None:
 
 def _plus(left: Count, right: Count) -> Count:
     return left[0] + right[0], left[1] + right[1]
-
-
-def _pair(is_canary: NDArray[np.bool_]) -> tuple[list[int], list[int], int | None]:
-    """Pair each response that waits with the next one of the other version.
-
-    Returns
-    -------
-    first, second : list of int
-        Positions of the pairs.
-    alone : int or None
-        Position of the one that still waits.
-    """
-    n = len(is_canary)
-    changes = np.flatnonzero(is_canary[1:] != is_canary[:-1]) + 1
-    following = np.append(changes, n)[np.searchsorted(changes, np.arange(n), side="right")].tolist()
-    first: list[int] = []
-    second: list[int] = []
-    position = 0
-    while position < n:
-        partner = following[position]
-        if partner == n:
-            return first, second, position
-        first.append(position)
-        second.append(partner)
-        position = partner + 1
-    return first, second, None

@@ -112,7 +112,9 @@ class Weighing:
         self._cpu_s = cpu_s()
         self._fold = Fold(
             self._expectation(),
-            health=None if plan.split is None else HealthEvidence.start(plan.split, plan.health),
+            health=None
+            if plan.split is None
+            else HealthEvidence.start(plan.split, plan.health, plan.seed),
             has_connections=not plan.load.connection.is_fresh,
         )
         limits, reader = self._limits(), LabelReader(plan.label, plan.replica)

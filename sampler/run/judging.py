@@ -162,7 +162,7 @@ def fold_of(
     first = split if history is None else history.stretches[0].split
     return Fold(
         Fixed(split, policy, seed) if history is None else Retold(history, policy, seed),
-        health=None if health is None else HealthEvidence.start(first, health),
+        health=None if health is None else HealthEvidence.start(first, health, seed),
         has_connections=not is_fresh,
         keeps_windows=False,
     )

@@ -16,7 +16,12 @@ from analysis.versions.replicas import (
     requests_to_see_all,
     uniformity_log_evidence,
 )
-from analysis.versions.twosample import BLOCK, histogram, quantile_difference_s
+from analysis.versions.twosample import (
+    BLOCK,
+    histogram,
+    quantile_difference_s,
+    sign_log_evidence,
+)
 
 ALPHA = 0.05
 THRESHOLD = -np.log(ALPHA)
@@ -95,6 +100,46 @@ def test_a_slowdown_at_its_limit_rarely_fails_and_one_beyond_it_does(at_most, at
 
     assert kept <= at_most(ALPHA, 1000)
     assert beyond >= at_least(0.97, 1000)
+
+
+def sawtooth(n):
+    """Rise fivefold over forty answers and fall at once, whoever answers [ns]."""
+    return (10e6 * (1 + 4 * (np.arange(n) % 40) / 40)).astype(np.int64)
+
+
+def ramp(n):
+    return (10e6 * (1 + np.arange(n) / n)).astype(np.int64)
+
+
+@pytest.mark.parametrize("latency", [sawtooth, ramp])
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_versions_that_share_a_moving_latency_rarely_raise_an_alarm(at_most, latency, share):
+    random = np.random.default_rng(39)
+    count, length = 1000, 2000
+    times = latency(length)
+    alarms = 0
+    for seed in range(count):
+        canary = random.random(length) < share
+        (peak,) = Times((1.0,), seed).observe(canary, times).peaks
+        alarms += peak >= THRESHOLD
+
+    assert alarms <= at_most(ALPHA, count)
+
+
+@pytest.mark.parametrize("latency", [sawtooth, ramp])
+def test_the_later_one_of_each_pair_alarms_on_a_latency_that_both_share(at_most, latency):
+    """The naive twin: each answer is paired with the next one of the other version."""
+    random = np.random.default_rng(40)
+    count, length = 200, 2000
+    times = latency(length)
+    alarms = 0
+    for _ in range(count):
+        canary = random.random(length) < 0.1
+        places = np.flatnonzero(canary[1:] & ~canary[:-1]) + 1
+        slower = np.cumsum(times[places] > times[places - 1])
+        alarms += (sign_log_evidence(np.arange(1, len(places) + 1), slower) >= THRESHOLD).any()
+
+    assert alarms > 3 * at_most(ALPHA, count)
 
 
 def test_a_mann_whitney_test_looked_at_every_hundred_answers_raises_false_alarms(at_most):

@@ -26,7 +26,7 @@ def driven(batches, plan, live):
     is_fresh = plan.load.connection.is_fresh
     fold = Fold(
         Fixed(plan.split, plan.deciding_policy, plan.seed),
-        health=HealthEvidence.start(plan.split, plan.health),
+        health=HealthEvidence.start(plan.split, plan.health, plan.seed),
         has_connections=not is_fresh,
     )
     for batch in batches:
