@@ -339,7 +339,9 @@ class Tolerance:
         Notes
         -----
         Of two arms, each one's share follows from the other's, so a tolerance for one of them
-        is one for both. Where both have one, the narrower holds on each side.
+        is one for both: that of the arm with the smaller share. Where both have one, or
+        neither is the smaller, the narrower holds on each side, so that the order in which
+        labels are named makes no difference.
 
         AUTO: let a version have c of N pods. Half a pod more or fewer is
         ``((c+1)/(N+1) - c/N)/2`` and ``(c/N - (c-1)/(N-1))/2``. The floor, for weights
@@ -355,18 +357,24 @@ class Tolerance:
             for arm, weight in zip(split.arms, split.weights, strict=True)
         )
         if len(bands) == 2:
-            bands = self._agreed(bands, tested_arms(split)[0])
+            bands = self._agreed(bands, split)
         for arm in tested_arms(split):
             _require_refutable(bands[arm])
         return bands
 
-    def _agreed(self, bands: tuple[Band, ...], tested: int) -> tuple[Band, ...]:
-        """Give two arms bands that say the same."""
+    def _agreed(self, bands: tuple[Band, ...], split: Split) -> tuple[Band, ...]:
+        """Return bands of two arms that say the same."""
+        tested = tested_arms(split)[0]
         canary, stable = bands[tested], bands[1 - tested]
-        named = {arm for arm, _ in self.by_arm}
-        if stable.arm in named:
-            mirror = Band(canary.arm, canary.expected, stable.above, stable.below)
-            canary = _narrower(canary, mirror) if canary.arm in named or self._is_given else mirror
+        mirror = Band(canary.arm, canary.expected, stable.above, stable.below)
+        asked = {arm for arm, _ in self.by_arm}
+        if not asked or self._is_given:  # the general one is for the canary, or for both of equals
+            is_even = canary.expected == stable.expected
+            asked |= {canary.arm, stable.arm} if is_even else {canary.arm}
+        if asked == {stable.arm}:
+            canary = mirror
+        elif stable.arm in asked:
+            canary = _narrower(canary, mirror)
         mirror = Band(stable.arm, stable.expected, canary.above, canary.below)
         return (canary, mirror) if tested == 0 else (mirror, canary)
 
@@ -397,11 +405,14 @@ def _even_band(tolerance: Tolerance, arm: str, weight: int, total: int) -> Band:
 def tested_arms(split: Split) -> tuple[int, ...]:
     """Indices of the arms that a decision has to test.
 
-    With two arms, one is the other's complement: only the smaller one is tested (the
-    later one of equals), because a tolerance is declared for the canary.
+    With two arms, one is the other's complement: only the smaller one is tested, because a
+    tolerance is declared for the canary. Of equals it is the one whose name sorts last, so that
+    the order in which labels are named makes no difference.
     """
     if len(split.arms) == 2:
-        return (0,) if split.weights[0] < split.weights[1] else (1,)
+        first, second = zip(split.weights, split.arms, strict=True)
+        is_first = (first[0], second[1]) < (second[0], first[1])
+        return (0,) if is_first else (1,)
     return tuple(range(len(split.arms)))
 
 

@@ -21,6 +21,8 @@ from analysis.guards.drift import Drift
 from analysis.guards.runs import Runs, runs_z
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from analysis.bets.hypotheses import Null
     from analysis.bets.scales import Carry
     from analysis.data.policy import Policy
@@ -172,7 +174,12 @@ class Evidence:
             clean_peak=Peak(),
             carry=scales.start,
             fail_by_arm=(1.0,) * len(uncertain),
-            drift=Drift.start([bands[arm].expected for arm in uncertain], budget, seed),
+            drift=Drift.start(
+                [bands[arm].expected for arm in uncertain],
+                budget,
+                seed,
+                _ranks([split.arms[arm] for arm in uncertain]),
+            ),
             runs=Runs.start(len(uncertain)),
             groups=None
             if policy.per_connection == 1
@@ -243,3 +250,8 @@ class Evidence:
         """
         row = self.scales.arms.index(self.split.arms.index(arm))
         return self.peaks[row], self.peaks[row + len(self.scales.arms)]
+
+
+def _ranks(labels: Sequence[str]) -> list[int]:
+    """Return the place of each label among all in the order of names: not that of the split."""
+    return [sorted(labels).index(label) for label in labels]

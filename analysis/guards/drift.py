@@ -11,7 +11,7 @@ Ruf, Larsson & Koolen, arXiv 2102.00630); looking back from each window is what 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, exp, log, sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -121,6 +121,8 @@ class Drift:
         Labelled connections of a window.
     seed : int
         Of the numbers that break ties: the same seed gives the same evidence.
+    keys : (A,) tuple of int
+        Tell the arms' numbers apart.
     windows : tuple of (A,) tuple of int
         Connections that met each arm, by complete window.
     n : int
@@ -135,6 +137,7 @@ class Drift:
 
     width: int
     seed: int
+    keys: tuple[int, ...]
     windows: tuple[tuple[int, ...], ...]
     n: int
     x: tuple[int, ...]
@@ -142,7 +145,9 @@ class Drift:
     peak: float = 1.0
 
     @classmethod
-    def start(cls, shares: Sequence[float], budget: int, seed: int) -> Drift:
+    def start(
+        cls, shares: Sequence[float], budget: int, seed: int, keys: Sequence[int] | None = None
+    ) -> Drift:
         """Begin a run.
 
         Parameters
@@ -153,11 +158,14 @@ class Drift:
             Connections after which the run ends.
         seed : int
             Any integer.
+        keys : (A,) sequence of int or None
+            A number of each arm that does not depend on their order; None takes the order.
         """
         rarest = min((min(share, 1 - share) for share in shares), default=1.0)
         width = max(ceil(RAREST / rarest), ceil(budget / HORIZON))
         arms = len(shares)
-        return cls(width, seed, (), 0, (0,) * arms, (Homogeneity(),) * arms)
+        numbers = tuple(range(arms) if keys is None else keys)
+        return cls(width, seed, numbers, (), 0, (0,) * arms, (Homogeneity(),) * arms)
 
     def follow(self, hit: NDArray[np.bool_]) -> Drift:
         """Take the next labelled connections; hit (A, m) says which met each arm."""
@@ -173,7 +181,7 @@ class Drift:
         """Add connections to the open window, and judge it if that completes it."""
         x = tuple(a + b for a, b in zip(self.x, new, strict=True))
         if self.n + n < self.width:
-            return Drift(self.width, self.seed, self.windows, self.n + n, x, self.arms, self.peak)
+            return replace(self, n=self.n + n, x=x)
         windows = (*self.windows, x)
         arms = self.arms
         if self.windows:
@@ -181,16 +189,15 @@ class Drift:
                 test.see(self._deviate(windows, arm)) for arm, test in enumerate(self.arms)
             )
         average = sum(test.evidence for test in arms) / len(arms) if arms else 1.0
-        return Drift(
-            self.width, self.seed, windows, 0, (0,) * len(x), arms, max(self.peak, average)
-        )
+        peak = max(self.peak, average)
+        return replace(self, windows=windows, n=0, x=(0,) * len(x), arms=arms, peak=peak)
 
     def _deviate(self, windows: Sequence[tuple[int, ...]], arm: int) -> float:
         counts = [window[arm] for window in windows]
         below, here, above = hypergeometric(
             len(counts) * self.width, sum(counts), self.width, counts[-1]
         )
-        part = uniform(self.seed, arm, len(counts))
+        part = uniform(self.seed, self.keys[arm], len(counts))
         return normal_quantile(below + part * here, above + (1 - part) * here)
 
     @property

@@ -109,7 +109,7 @@ class HealthPolicy:
 def compared_arms(split: Split, policy: HealthPolicy) -> tuple[str, str] | None:
     """Name canary and stable version: the smallest and the largest positive share.
 
-    Of equal shares the later arm is the canary, the earlier one the stable version.
+    Of equal shares the one whose name sorts last is the canary, the first one the stable version.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def compared_arms(split: Split, policy: HealthPolicy) -> tuple[str, str] | None:
         If a named label is not expected, both are the same one, or a limit was asked for
         and there is nothing to compare.
     """
-    shared = [arm for arm, weight in zip(split.arms, split.weights, strict=True) if weight]
+    shared = sorted(arm for arm, weight in zip(split.arms, split.weights, strict=True) if weight)
     for name, label in (("canary", policy.canary), ("stable", policy.stable)):
         if label is not None and label not in shared:
             raise InputError(
