@@ -66,7 +66,7 @@ def operating_characteristic(outlook: Outlook, theme: Theme = LIGHT) -> Figure:
 def characteristic_in_words(outlook: Outlook) -> str:
     """Say what the figure shows, for who does not see it."""
     need = rounding.counted(outlook.samples.mean, "connection")
-    parts = [f"A right split passes after {need} on average."]
+    parts = [f"A correct split passes after {need} on average."]
     for found in outlook.distinctions[:MOST_PANELS]:
         sides = [
             f"{percent(share)} or {word}"

@@ -13,7 +13,6 @@ from analysis.render.printable import visible, wrap
 from analysis.text.rounding import amount, counted, significant
 from sampler.cli.messages import say_warning
 from sampler.cli.screen import is_terminal, width_of
-from sampler.store.writer import folder_name
 
 if TYPE_CHECKING:
     from analysis import Policy, Split
@@ -27,6 +26,8 @@ _GROUPED = 1000
 
 def announce(plan: RunPlan) -> None:
     """Print on stderr what will be sent, and warnings about the plan."""
+    from sampler.store.writer import folder_name  # noqa: PLC0415 - Arrow, which a plan has no use for
+
     text = in_words(plan)
     lines = wrap(text, width_of(sys.stderr)) if is_terminal(sys.stderr) else [text]
     click.echo("\n".join(lines), err=True)

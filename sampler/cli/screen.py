@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -164,4 +166,6 @@ def _bar(span: Span, scale: float, style: str) -> Text:
         for cell in range(place(ends[0]), place(ends[1]) + 1) if ends else ():
             signs[cell], styles[cell] = sign, colour
     signs[place(span.share)], styles[place(span.share)] = "●", style
-    return Text.assemble(*zip(signs, styles, strict=True))
+    # One part for each change of style: the live view draws this ten times a second.
+    parts = groupby(zip(signs, styles, strict=True), key=itemgetter(1))
+    return Text.assemble(*(("".join(sign for sign, _ in part), colour) for colour, part in parts))

@@ -80,7 +80,7 @@ def test_sentences_count_whole_connections_and_labels():
     )
 
     assert "None among 2 000 labels." in [check.message for check in few.checks]
-    assert "v2 answered 1 of 2 connections" in forbidden.reasons[0].message
+    assert "v2 answered connection 2, although its weight is 0" in forbidden.reasons[0].message
 
 
 def groups_of(evidence):
