@@ -58,7 +58,7 @@ class Policy:
     per_connection : int, default 1
         Answers of a connection, at most, in [1, 1000000]; it has to be known before the first
         one. With 1, each connection is judged by its first answer, else by the mean of its
-        answers (`analysis.bets.means`).
+        answers (`analysis.bets.mixture`).
     max_samples : int or None
         Connections after which the run is ended undecided; None derives the 99 % quantile
         of what a right split needs (`analysis.bets.sizing`).

@@ -1,35 +1,34 @@
-"""Weigh: the fold that makes evidence of batches, one slice of connections after the other.
-
-Here each connection has one answer; where it has several, `analysis.evidence.fold_means` does it.
-"""
+"""Weigh: the fold that makes evidence of batches, one slice of connections after the other."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from math import inf, log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from analysis.bets.hypotheses import log_lost, log_without
 from analysis.data.batch import judged_rows
 from analysis.data.connections import arms_of
-from analysis.evidence.fold_means import weigh_connections
-from analysis.evidence.quiet import Segments, weigh_quietly
+from analysis.evidence.draws import Draws, summed
 from analysis.evidence.rules import (
-    Draws,
-    Weighed,
     first_rule,
     guarded,
+    new_peaks,
     raise_clean_peak,
     raise_peaks,
 )
+from analysis.evidence.several_answers import Parts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from numpy.typing import NDArray
 
-    from analysis.bets.scales import Restarts
+    from analysis.bets.mixture import Weighed
     from analysis.data.batch import Batch
+    from analysis.data.connections import Connections
+    from analysis.evidence.several_answers import SeveralAnswers
     from analysis.evidence.state import Evidence
 
 SLICE = 512
@@ -60,18 +59,14 @@ def weigh(evidence: Evidence, batch: Batch) -> Evidence:
         The given one, if it is settled or its budget is spent.
     """
     if evidence.groups is not None:
-        return weigh_connections(evidence, batch, SLICE)
-    positions = judged_rows(batch)
-    codes = arms_of(batch.labels, evidence.split.arms)
-    for first in range(0, len(positions), SLICE):
-        room = evidence.budget - evidence.judged
-        if evidence.settled is not None or room <= 0:
-            break
-        judged = positions[first : first + min(SLICE, room)]
-        arms = codes[batch.label[judged]]
-        quiet = _weigh_quietly(evidence, arms)
-        evidence = _weigh_slice(evidence, batch, judged, arms) if quiet is None else quiet
-    return evidence
+        return _weigh_complete(evidence, evidence.groups, batch)
+    codes = batch.label[judged_rows(batch)]
+    arms = arms_of(batch.labels, evidence.split.arms)[codes]
+    return _in_slices(
+        evidence,
+        len(arms),
+        lambda so_far, part: _weigh_answers(so_far, arms[part], codes[part], batch.labels),
+    )
 
 
 def finish(evidence: Evidence) -> Evidence:
@@ -81,102 +76,105 @@ def finish(evidence: Evidence) -> Evidence:
     """
     if evidence.groups is None:
         return evidence
-    return weigh_connections(evidence, None, SLICE)
+    return _weigh_complete(evidence, evidence.groups, None)
 
 
-def _weigh_slice(
-    evidence: Evidence, batch: Batch, positions: NDArray[np.intp], arms: NDArray[np.intp]
+def _in_slices(
+    evidence: Evidence, length: int, judge: Callable[[Evidence, slice], Evidence]
 ) -> Evidence:
-    """Judge some rows of a batch, given the arm of each."""
-    draws = Draws.of(evidence, arms)
-    weighed, restart = _weigh_draws(evidence, draws)
+    """Judge so many connections, slice by slice, until the run is settled or its budget spent."""
+    for first in range(0, length, SLICE):
+        room = evidence.budget - evidence.judged
+        if evidence.settled is not None or room <= 0:
+            break
+        evidence = judge(evidence, slice(first, first + min(SLICE, room)))
+    return evidence
+
+
+def _weigh_complete(evidence: Evidence, groups: SeveralAnswers, batch: Batch | None) -> Evidence:
+    """Judge the connections that are complete with a batch, or all that are left."""
+    if evidence.settled is not None or evidence.judged >= evidence.budget:
+        return evidence
+    complete, groups = groups.complete(batch, evidence.split.arms)
+
+    def judge(so_far: Evidence, part: slice) -> Evidence:
+        return _weigh_parts(so_far, so_far.groups or groups, complete[part])
+
+    return _in_slices(replace(evidence, groups=groups), len(complete), judge)
+
+
+def _weigh_answers(
+    evidence: Evidence, arms: NDArray[np.intp], codes: NDArray[np.int32], labels: tuple[str, ...]
+) -> Evidence:
+    """Judge connections with one answer, given its arm and the code of its label."""
+    draws = Draws.of_answers(evidence, arms)
+    after, end, _ = _weigh_draws(evidence, draws)
+    new = np.bincount(arms[:end], minlength=draws.foreign).tolist()
+    counts = {
+        arm: evidence.counts[arm] + added
+        for arm, added in zip(evidence.split.arms, new, strict=False)
+    }
+    if arms[end - 1] == draws.foreign:
+        counts[labels[codes[end - 1]]] = 1
+    return guarded(replace(after, counts=counts))
+
+
+def _weigh_parts(evidence: Evidence, groups: SeveralAnswers, connections: Connections) -> Evidence:
+    """Judge connections with several answers."""
+    gave_up = groups.first_from is not None
+    parts = Parts.of(connections, evidence.judged, groups.shorts, gave_up=gave_up)
+    draws = Draws.of_parts(evidence, connections, parts)
+    after, end, peaks = _weigh_draws(evidence, draws)
+    names = evidence.split.arms
+    before = [evidence.counts[arm] for arm in names]
+    sums = summed(parts.met[:, :end] / parts.length[:end], before)[:, -1].tolist()
+    counts = dict(zip(names, sums, strict=True))
+    strange = connections.answers[draws.foreign, end - 1]
+    if strange:
+        label = groups.labels[int(connections.foreign[end - 1])]
+        counts[label] = float(strange / connections.planned[end - 1])
+    silent = draws.silent[end - 1].item()
+    counted = groups.after(
+        connections[:end], parts, evidence.judged, silent, peaks, evidence.bets.arms
+    )
+    return guarded(replace(after, counts=counts, groups=counted))
+
+
+class _Judged(NamedTuple):
+    """Evidence but for the counts of labels, how many draws were judged, and where peaks rose."""
+
+    after: Evidence
+    end: int
+    peaks: Mapping[int, int]
+
+
+def _weigh_draws(evidence: Evidence, draws: Draws) -> _Judged:
+    """Weigh draws until one of them settles the run."""
+    weighed = _with_clean_run(evidence, draws, evidence.bets.weigh(draws, evidence.carry))
     stop, settled = first_rule(evidence, draws, weighed)
-    counts = _count(evidence, arms[: stop + 1])
-    if arms[stop] == draws.foreign:
-        counts[batch.labels[batch.label[positions[stop]]]] = 1
-    hit = _labelled_hits(evidence, draws, stop + 1)
-    weighed_on = replace(
+    end = stop + 1
+    hit = draws.labelled_hits(end, evidence.bets.arms)
+    against_band = weighed.against_band[:, :end]
+    peaks = new_peaks(evidence.peaks, against_band)
+    after = replace(
         evidence,
-        counts=counts,
         judged=int(draws.n[stop]),
-        missing=int(draws.missing[stop]),
-        peaks=raise_peaks(evidence.peaks, weighed.passing[:, : stop + 1], draws),
-        clean_peak=raise_clean_peak(evidence.clean_peak, weighed.clean[: stop + 1], draws),
-        carry=restart.at(stop),
-        fail_by_arm=tuple(weighed.failing[:, stop].tolist()),
+        missing=draws.missing[stop].item(),
+        peaks=raise_peaks(evidence.peaks, peaks, against_band, draws),
+        clean_peak=raise_clean_peak(evidence.clean_peak, weighed.against_dirty[:end], draws),
+        carry=weighed.at(stop),
+        fail_by_arm=tuple(weighed.against_inner[:, stop].tolist()),
         drift=evidence.drift.follow(hit),
         runs=evidence.runs.follow(hit),
         settled=settled,
     )
-    return guarded(weighed_on)
+    return _Judged(after, end, peaks)
 
 
-def _weigh_quietly(evidence: Evidence, arms: NDArray[np.intp]) -> Evidence | None:
-    """Judge connections if it can be shown that nothing is decided among them."""
-    foreign, scales = len(evidence.split.arms), evidence.scales
-    if evidence.clean is not None or (arms == foreign).any():
-        return None
-    names = [evidence.split.arms[arm] for arm in scales.arms]
-    before = (evidence.judged, *(evidence.counts[name] for name in names), evidence.missing)
-    tested = np.array(scales.arms, dtype=np.intp).reshape(-1, 1)
-    segments = Segments.of(arms, foreign + 1, tested, before)
-    bands = [evidence.bands[arm] for arm in scales.arms]
-    weighed = weigh_quietly(
-        scales, evidence.policy, bands, segments, evidence.peaks, evidence.carry
-    )
-    if weighed is None:
-        return None
-    hit = (arms if not segments.has_missing else arms[arms <= foreign]) == tested
-    return replace(
-        evidence,
-        counts=_count(evidence, arms),
-        judged=evidence.judged + len(arms),
-        missing=int(segments.counts[-1, -1]),
-        peaks=weighed.peaks,
-        carry=weighed.carry,
-        fail_by_arm=weighed.fail_by_arm,
-        drift=evidence.drift.follow(hit),
-        runs=evidence.runs.follow(hit),
-    )
-
-
-def _labelled_hits(evidence: Evidence, draws: Draws, end: int) -> NDArray[np.bool_]:
-    """Whether each labelled connection met each arm of the scales: (A, labelled)."""
-    hit = draws.hit[: len(evidence.scales.arms), :end]
-    if draws.missing[end - 1] == evidence.missing:
-        return hit
-    return hit[:, draws.arms[:end] != draws.foreign + 1]
-
-
-def _count(evidence: Evidence, arms: NDArray[np.intp]) -> dict[str, float]:
-    new = np.bincount(arms, minlength=len(evidence.split.arms)).tolist()
-    return {
-        arm: evidence.counts[arm] + added
-        for arm, added in zip(evidence.split.arms, new, strict=False)
-    }
-
-
-def _weigh_draws(evidence: Evidence, draws: Draws) -> tuple[Weighed, Restarts]:
-    scales, lost = evidence.scales, draws.arms == draws.foreign + 1
-    failing, restart = scales.fail_evidence(
-        draws.n, draws.x, draws.hit, evidence.carry, draws.missing, lost
-    )
-    passing = scales.pass_evidence(draws.n, draws.x, draws.missing)
-    return Weighed(passing, failing, _clean_evidence(evidence, draws)), restart
-
-
-def _clean_evidence(evidence: Evidence, draws: Draws) -> NDArray[np.float64]:
-    """Log evidence against `Evidence.clean`; a clean run of the needed length suffices."""
-    null = evidence.clean
-    if null is None:
-        return np.empty(0)
-    labelled = draws.n - draws.missing
-    total = np.full(len(labelled), -inf)
-    for q, weight in zip(null.alternatives, null.weights, strict=True):
-        lost = log_lost(q, null.edge, null.lost)
-        # No bet is lost by labels that are not missing: 0 times -inf is 0 here.
-        ratio = log_without(q, null.edge) * labelled + log(weight)
-        ratio += np.where(draws.missing > 0, lost, 0.0) * np.maximum(draws.missing, 1)
-        total = np.logaddexp(total, ratio)
+def _with_clean_run(evidence: Evidence, draws: Draws, weighed: Weighed) -> Weighed:
+    """Let a clean run of the needed length suffice for shares of 0 and 1."""
+    if evidence.clean is None:
+        return weighed
     suffices = (draws.missing == 0) & (draws.n >= evidence.clean_needed)
-    return np.where(suffices, np.maximum(total, -log(evidence.policy.beta)), total)
+    least = np.where(suffices, -log(evidence.policy.beta), -inf)
+    return replace(weighed, against_dirty=np.maximum(weighed.against_dirty, least))

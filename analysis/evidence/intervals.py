@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from analysis.bets.hypotheses import Null
     from analysis.data.split import Band
-    from analysis.evidence.grouped import Grouped, Results
+    from analysis.evidence.several_answers import Came, SeveralAnswers
     from analysis.evidence.state import Evidence
 
     MeanEvidence = Callable[[float], float]
@@ -149,11 +149,11 @@ def _bounds(evidence: Evidence, band: Band) -> tuple[float, float]:
     return min(low, least), max(high, most)
 
 
-def _bounds_of_means(evidence: Evidence, groups: Grouped, band: Band) -> tuple[float, float]:
+def _bounds_of_means(evidence: Evidence, groups: SeveralAnswers, band: Band) -> tuple[float, float]:
     """Interval of one share that connections with several answers are decided on."""
     arm = evidence.split.arms.index(band.arm)
-    row = evidence.scales.arms.index(arm)
-    half = len(evidence.scales.arms)
+    row = evidence.bets.arms.index(arm)
+    half = len(evidence.bets.arms)
     grids = pass_grids(band, evidence.policy.per_connection)
     ratio = evidence.policy.missing_ratio
 
@@ -201,7 +201,7 @@ def mean_interval(results: Mapping[tuple[int, int, int], int], alpha: float) -> 
     Parameters
     ----------
     results : mapping of (met, lost, length) to int
-        What connections came to (`analysis.evidence.grouped.Results`).
+        What connections came to (`analysis.evidence.several_answers.Came`).
     alpha : float
         Chance that the sequence of intervals ever misses the true share, in (0, 1).
     """

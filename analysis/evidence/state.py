@@ -13,10 +13,10 @@ from math import inf, log
 from typing import TYPE_CHECKING
 
 from analysis.bets.hypotheses import certain_tolerance, clean_connections, clean_null, is_certain
-from analysis.bets.scales import Scales
+from analysis.bets.mixture import Bets
 from analysis.bets.sizing import required_samples
 from analysis.data.split import tested_arms
-from analysis.evidence.grouped import Grouped
+from analysis.evidence.several_answers import SeveralAnswers
 from analysis.guards.drift import Drift
 from analysis.guards.runs import Runs, runs_z
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from analysis.bets.hypotheses import Null
-    from analysis.bets.scales import Carry
+    from analysis.bets.mixture import Carry
     from analysis.data.policy import Policy
     from analysis.data.report import ReasonCode
     from analysis.data.split import Band, Split
@@ -76,7 +76,7 @@ class Evidence:
         The smallest tolerance of such a share; inf where there is none.
     clean : Null or None
         The hypothesis that such a share is contradicted that often.
-    scales : Scales
+    bets : Bets
         The compiled hypotheses about the other tested arms.
     counts : dict of str to int
         Judged connections by label: each expected one, then an unexpected one if it came.
@@ -86,20 +86,20 @@ class Evidence:
         Those without a label; where connections have several answers, the sum of the parts
         of them that could have had any, because they have no label or did not come.
     peaks : tuple of Peak
-        By hypothesis, in the order of the rows of `scales`.
+        By hypothesis, in the order of the rows of `bets`.
     clean_peak : Peak
         Against `clean`.
     carry : Carry
         State of the restarted part.
     fail_by_arm : tuple of float
-        FAIL evidence of each arm of `scales`; the decision looks at their average.
+        FAIL evidence of each arm of `bets`; the decision looks at their average.
     drift : Drift
-        Whether the shares of the arms of `scales` changed: a guard of PASS.
+        Whether the shares of the arms of `bets` changed: a guard of PASS.
     runs : Runs
         Whether neighbours knew of each other: the other guard.
     settled : ReasonCode or None
         Why the fold came to its end, or None. Nothing is judged after that.
-    groups : Grouped or None
+    groups : SeveralAnswers or None
         What there is besides, where connections have several answers; `counts` are then sums
         of the parts of connections that met each arm.
     """
@@ -111,18 +111,18 @@ class Evidence:
     clean_needed: int
     clean_tolerance: float
     clean: Null | None = field(repr=False)
-    scales: Scales = field(repr=False, compare=False)
+    bets: Bets = field(repr=False, compare=False)
     counts: dict[str, float]
     judged: int
     missing: float
     peaks: tuple[Peak, ...]
     clean_peak: Peak
-    carry: Carry = field(repr=False)
+    carry: Carry = field(repr=False, compare=False)
     fail_by_arm: tuple[float, ...]
     drift: Drift = field(repr=False)
     runs: Runs = field(repr=False)
     settled: ReasonCode | None = None
-    groups: Grouped | None = field(default=None, repr=False, compare=False)
+    groups: SeveralAnswers | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def start(cls, split: Split, policy: Policy, seed: int = 0) -> Evidence:
@@ -150,14 +150,16 @@ class Evidence:
         planned = max(required_samples(split, policy).q99, LOSSES_ROOM * needed)
         budget = policy.max_samples or planned
         uncertain = [arm for arm in tested if not is_certain(bands[arm])]
-        scales = Scales.of(
+        clean = clean_null(tightest, policy.beta, policy.missing_ratio) if needed else None
+        bets = Bets.of(
             uncertain,
             [bands[arm] for arm in uncertain],
             policy.inner,
             budget,
             policy.missing_ratio,
+            policy.per_connection,
+            clean,
         )
-        clean = clean_null(tightest, policy.beta, policy.missing_ratio) if needed else None
         return cls(
             split=split,
             policy=policy,
@@ -166,13 +168,13 @@ class Evidence:
             clean_needed=needed,
             clean_tolerance=tightest,
             clean=clean,
-            scales=scales,
+            bets=bets,
             counts=dict.fromkeys(split.arms, 0),
             judged=0,
             missing=0,
             peaks=(Peak(),) * (2 * len(uncertain)),
             clean_peak=Peak(),
-            carry=scales.start,
+            carry=bets.start,
             fail_by_arm=(1.0,) * len(uncertain),
             drift=Drift.start(
                 [bands[arm].expected for arm in uncertain],
@@ -183,9 +185,7 @@ class Evidence:
             runs=Runs.start(len(uncertain)),
             groups=None
             if policy.per_connection == 1
-            else Grouped.start(
-                len(split.arms), uncertain, [bands[arm] for arm in uncertain], policy, budget, clean
-            ),
+            else SeveralAnswers.start(len(split.arms), len(uncertain)),
         )
 
     @property
@@ -218,11 +218,11 @@ class Evidence:
 
         Of an arm whose share is neither 0 nor 1; at least one connection must be judged.
         """
-        row = self.scales.arms.index(self.split.arms.index(arm))
-        x, lost = self.counts[arm], self.scales.lost
+        row = self.bets.arms.index(self.split.arms.index(arm))
+        x, lost = self.counts[arm], self.bets.lost
         return (
             (x + lost[row] * self.missing) / self.judged,
-            (x + lost[row + len(self.scales.arms)] * self.missing) / self.judged,
+            (x + lost[row + len(self.bets.arms)] * self.missing) / self.judged,
         )
 
     @property
@@ -231,8 +231,8 @@ class Evidence:
         return self.clean.lost * self.missing / self.judged if self.clean is not None else 0.0
 
     def runs_z_of(self, row: int) -> float:
-        """Standardised number of runs of an arm, by its row of the scales (`runs_z`)."""
-        arm = self.scales.arms[row]
+        """Standardised number of runs of an arm, by its row of `bets` (`runs_z`)."""
+        arm = self.bets.arms[row]
         if self.groups is not None:
             firsts = self.groups.firsts
             return runs_z(self.runs.changes[row] + 1, sum(firsts), firsts[arm])
@@ -248,8 +248,8 @@ class Evidence:
             If the arm is not tested by counting, because its share is 0 or 1 or follows
             from the other arm's.
         """
-        row = self.scales.arms.index(self.split.arms.index(arm))
-        return self.peaks[row], self.peaks[row + len(self.scales.arms)]
+        row = self.bets.arms.index(self.split.arms.index(arm))
+        return self.peaks[row], self.peaks[row + len(self.bets.arms)]
 
 
 def _ranks(labels: Sequence[str]) -> list[int]:

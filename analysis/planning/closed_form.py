@@ -22,7 +22,7 @@ from analysis.bets.hypotheses import (
     log_without,
     pass_nulls,
 )
-from analysis.bets.scales import RESTART_WEIGHT
+from analysis.bets.mixture import RESTART_WEIGHT
 from analysis.data.split import tested_arms
 
 if TYPE_CHECKING:

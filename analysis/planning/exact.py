@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.bets.hypotheses import fail_nulls, is_certain, log_with, log_without, pass_nulls
-from analysis.bets.scales import RESTART_WEIGHT
+from analysis.bets.mixture import RESTART_WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

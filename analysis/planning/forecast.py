@@ -15,7 +15,6 @@ from analysis.data.split import tested_arms
 if TYPE_CHECKING:
     from analysis.bets.hypotheses import Null
     from analysis.data.split import Band
-    from analysis.evidence.grouped import Grouped
     from analysis.evidence.state import Evidence
 
 IN_SIGHT = 20
@@ -49,7 +48,7 @@ def remaining(evidence: Evidence) -> int | None:
     if total is None:
         return None
     if evidence.groups is not None:
-        reached = _forecast_of_means(evidence, evidence.groups)
+        reached = _forecast_of_means(evidence)
         return None if reached is None else max(reached, total - evidence.judged, 1)
     for arm in tested_arms(evidence.split):
         band = evidence.bands[arm]
@@ -93,21 +92,20 @@ def _forecast(evidence: Evidence, band: Band) -> int | None:
     return reached
 
 
-def _forecast_of_means(evidence: Evidence, groups: Grouped) -> int | None:
+def _forecast_of_means(evidence: Evidence) -> int | None:
     """Count the further connections until all PASS hypotheses are refuted, if bets grow on."""
     n, threshold = evidence.judged, -log(evidence.policy.beta)
     planned = required_samples(evidence.split, evidence.policy).mean
     if n < EARLY:
         return planned - n
-    bets, more = groups.scales.passing, 0
-    logs = groups.stakes.passing
+    weights, logs, more = evidence.bets.passing.weight, evidence.carry.passing, 0
     for row, peak in enumerate(evidence.peaks):
         if peak.log_evidence >= threshold:
             continue
-        mine = bets.row == row
+        mine = weights[row] > 0
         # Each bet alone, at its own rate: the first one to get there decides.
-        rates = np.maximum(logs[mine] / n, 1e-12)
-        needs = (threshold - np.log(bets.weight[mine]) - logs[mine]) / rates
+        rates = np.maximum(logs[row][mine] / n, 1e-12)
+        needs = (threshold - np.log(weights[row][mine]) - logs[row][mine]) / rates
         more = max(more, ceil(min(float(needs.min()), IN_SIGHT * planned + 1)))
     return None if more > IN_SIGHT * planned else more
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from analysis.data.batch import Batch
     from analysis.data.report import Report, Verdict
-    from analysis.evidence.grouped import Results
+    from analysis.evidence.several_answers import Came
     from analysis.review.difference import Side
 
 SCHEMA = "weighbridge.comparison/1"
@@ -274,7 +274,7 @@ class _Sides:
         Connections by label, where each counts as one answer.
     missing : int
         Connections without a label, which could have had any.
-    means : mapping of str to Results, or None
+    means : mapping of str to Came, or None
         What connections with several answers came to; None where they have one.
     why_not : str
         What is wrong with the samples, if they say nothing; else empty.
@@ -282,7 +282,7 @@ class _Sides:
 
     counts: Mapping[str, int]
     missing: int = 0
-    means: Mapping[str, Results] | None = None
+    means: Mapping[str, Came] | None = None
     why_not: str = ""
 
     @classmethod
@@ -321,7 +321,7 @@ def _draws(report: Report) -> int:
     return max(drawn, sum(report.observed.counts.values()))
 
 
-def _means(run: RunRecord) -> dict[str, Results] | None:
+def _means(run: RunRecord) -> dict[str, Came] | None:
     """Weigh connections with several answers once more; None if these are not their samples."""
     expected, decision = run.report.expected, run.report.decision
     if run.batch is None or expected is None or decision is None or not decision.decided_after:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.bets.scales import RESTART_WEIGHT
+from analysis.bets.mixture import RESTART_WEIGHT
 from analysis.data.batch import Batch, judged_rows
 from analysis.data.split import Split
 from analysis.review.policies import told_policy
@@ -128,7 +128,7 @@ def trace(batch: Batch, report: Report, policy: Policy) -> Trace | None:
     if not _agrees(points[-1], report, len(rows)):
         return None
     return Trace(
-        arms=tuple(split.arms[arm] for arm in evidence.scales.arms),
+        arms=tuple(split.arms[arm] for arm in evidence.bets.arms),
         judged=places + 1,
         at_s=batch.sent_ns[rows[places]] / _NS_PER_S,
         passing=kept[0],
@@ -259,17 +259,16 @@ def _continued(
     """Go on from counts alone: closed forms at each look, instead of a fold."""
     n, counts, missing = later
     passing, clean, failing = kept
-    scales = last.scales
+    bets = last.bets
     more_clean = np.full(len(n), clean[-1])
-    if not scales.arms:
+    if not bets.arms:
         return passing, np.concatenate([clean, more_clean]), failing
-    x = counts[list(scales.arms)]
-    x = np.concatenate([x, x + missing])
+    x = counts[list(bets.arms)]
     with np.errstate(divide="ignore"):
-        more = np.log(scales.pass_evidence(n, x, missing))
+        more = np.log(bets.passing.mixed(bets.passing.log_ratios(n, x, missing)))
     joined = np.maximum.accumulate(np.concatenate([passing, more], axis=1), axis=1)
-    ratios = np.minimum(scales.failing.log_ratios(n, x, missing), _MOST_NATS)
-    plain = (1 - RESTART_WEIGHT) * (scales.pooling @ np.exp(ratios)).mean(axis=0)
+    ratios = np.minimum(bets.failing.log_ratios(n, x, missing), _MOST_NATS)
+    plain = (1 - RESTART_WEIGHT) * bets.failing.pooled(np.exp(ratios)).mean(axis=0)
     with np.errstate(divide="ignore"):
         more_failing = np.log(plain)
     return (

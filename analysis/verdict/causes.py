@@ -373,7 +373,7 @@ def _hanging_together(evidence: Evidence) -> tuple[Reason, ...]:
         return ()
     n = int(evidence.labelled)
     found = []
-    for row, arm in enumerate(evidence.split.arms[arm] for arm in evidence.scales.arms):
+    for row, arm in enumerate(evidence.split.arms[arm] for arm in evidence.bets.arms):
         transitions = transitions_of(evidence.runs, row, n, int(evidence.counts[arm]))
         (stays_other, comes), (goes, stays) = transitions
         nats = markov_log_evidence(transitions)

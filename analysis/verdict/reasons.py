@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from math import ceil, exp, inf, log, log10
+from math import ceil, inf, log, log10
 from typing import TYPE_CHECKING
 
-from analysis.bets.hypotheses import fail_nulls
-from analysis.bets.scales import RESTART_WEIGHT
 from analysis.bets.sizing import required_samples, tolerable_missing
 from analysis.data.report import Reason, ReasonCode
 from analysis.data.split import tested_arms
@@ -20,8 +18,6 @@ from analysis.text.wording import accepted, decimals, interval, listed, odds, qu
 if TYPE_CHECKING:
     from analysis.evidence.state import Evidence
 
-ENOUGH = 300.0
-"""Log evidence at which sums are capped [nats]."""
 SPARE = 1.3
 """Factor on the forecast in a remedy, so that following the remedy is usually enough."""
 
@@ -108,9 +104,9 @@ def missing_labels(evidence: Evidence) -> Reason:
 def not_stationary(evidence: Evidence) -> Reason:
     """Return the reason of a run that could have passed, but whose share changed."""
     row = evidence.drift.suspect
-    arm = evidence.split.arms[evidence.scales.arms[row]]
+    arm = evidence.split.arms[evidence.bets.arms[row]]
     test, change = evidence.drift.arms[row], evidence.drift.change(row)
-    places = decimals(evidence.bands[evidence.scales.arms[row]])
+    places = decimals(evidence.bands[evidence.bets.arms[row]])
     shares = f"{change.before * 100:.{places}f} % before, {change.after * 100:.{places}f} % after"
     return Reason(
         ReasonCode.NOT_STATIONARY,
@@ -127,7 +123,7 @@ def not_stationary(evidence: Evidence) -> Reason:
 def dependent_connections(evidence: Evidence) -> Reason:
     """Return the reason of a run that could have passed, but whose connections depend."""
     row, z = _least_alternating(evidence)
-    arm = evidence.split.arms[evidence.scales.arms[row]]
+    arm = evidence.split.arms[evidence.bets.arms[row]]
     return Reason(
         ReasonCode.DEPENDENT_CONNECTIONS,
         f"Consecutive connections are not independent: {arm} answered in "
@@ -157,12 +153,12 @@ def _assumed(evidence: Evidence) -> tuple[str, ...]:
 
 def _neighbours(evidence: Evidence) -> tuple[str, ...]:
     """Return how consecutive connections differ from independent ones, if they do."""
-    if not evidence.scales.arms or evidence.settled in _SAYS_IT:
+    if not evidence.bets.arms or evidence.settled in _SAYS_IT:
         return ()
     row, fewest = _least_alternating(evidence)
-    most = max(map(evidence.runs_z_of, range(len(evidence.scales.arms))))
+    most = max(map(evidence.runs_z_of, range(len(evidence.bets.arms))))
     if fewest < -EXTREME:
-        arm = evidence.split.arms[evidence.scales.arms[row]]
+        arm = evidence.split.arms[evidence.bets.arms[row]]
         note = (
             f"consecutive connections are not independent ({arm} answered in "
             f"{counted(evidence.runs.changes[row] + 1, 'run')}, z = {fewest:.1f}), as with session "
@@ -189,7 +185,7 @@ _SAYS_IT = (
 
 def _least_alternating(evidence: Evidence) -> tuple[int, float]:
     """Return the row of the arm with the fewest runs for its share, and its z."""
-    scores = [evidence.runs_z_of(row) for row in range(len(evidence.scales.arms))]
+    scores = [evidence.runs_z_of(row) for row in range(len(evidence.bets.arms))]
     row = min(range(len(scores)), key=scores.__getitem__)
     return row, scores[row]
 
@@ -291,7 +287,7 @@ def _were(evidence: Evidence) -> str:
 def culprit(evidence: Evidence) -> str:
     """Return the arm with the strongest evidence of a departure."""
     strongest = max(range(len(evidence.fail_by_arm)), key=evidence.fail_by_arm.__getitem__)
-    return evidence.split.arms[evidence.scales.arms[strongest]]
+    return evidence.split.arms[evidence.bets.arms[strongest]]
 
 
 def share_sentence(evidence: Evidence, arm: str) -> str:
@@ -377,27 +373,13 @@ def _near_edge(evidence: Evidence, limit: str = "--max-samples") -> str:
 
 def _late_departure(evidence: Evidence, arm: str) -> str:
     """Return what the end of the run shows, if only the restarted bets saw the departure."""
-    if _plain_evidence(evidence) >= 1 / evidence.policy.alpha:
+    if evidence.bets.plain(evidence.carry) >= 1 / evidence.policy.alpha:
         return ""
-    scales, threshold = evidence.scales, -log(evidence.policy.alpha)
-    row = scales.arms.index(evidence.split.arms.index(arm))
-    every, none = (evidence.carry.clean[position] for position in (row, row + len(scales.arms)))
-    if none * scales.extremes.log_factor[row + len(scales.arms)] >= threshold:
+    bets, threshold = evidence.bets, -log(evidence.policy.alpha)
+    row = bets.arms.index(evidence.split.arms.index(arm))
+    every, none = (evidence.carry.clean[position] for position in (row, row + len(bets.arms)))
+    if none * bets.log_extremes[row + len(bets.arms)] >= threshold:
         return f"The last {counted(none, 'connection')} never reached it."
-    if every * scales.extremes.log_factor[row] >= threshold:
+    if every * bets.log_extremes[row] >= threshold:
         return f"The last {counted(every, 'connection')} all reached it."
     return "The share was far off during a part of the run."
-
-
-def _plain_evidence(evidence: Evidence) -> float:
-    """Return the FAIL evidence of the counts alone, without what the restarted bets won."""
-    if evidence.groups is not None:
-        return evidence.groups.scales.plain(evidence.groups.stakes)
-    total = 0.0
-    for arm in evidence.scales.arms:
-        band = evidence.bands[arm]
-        x = evidence.counts[band.arm]
-        for null in fail_nulls(band, evidence.policy.inner, evidence.policy.missing_ratio):
-            total += exp(min(null.log_evidence(evidence.judged, x, evidence.missing), ENOUGH))
-    mean = total / (2 * len(evidence.scales.arms))
-    return (1 - RESTART_WEIGHT) * mean + RESTART_WEIGHT

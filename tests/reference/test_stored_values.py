@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from analysis.bets.hypotheses import fail_nulls, pass_nulls
-from analysis.bets.means import MeanScales
-from analysis.bets.scales import Scales
+from analysis.bets.mixture import Bets, Results
 from analysis.data.split import Band
 
 CASES = json.loads((Path(__file__).parent / "values.json").read_text())
@@ -62,33 +61,42 @@ def reaches(log_evidence, n, x, threshold, *, beyond):
 
 def test_whole_fail_evidence_with_its_restarted_part(case, band, stream):
     for seed, share, n, horizon, expected in case["restarted"]:
-        hit = np.array([label == "v2" for label in stream(seed, share, n)])
-        x = np.cumsum(hit)
-        scales = Scales.of([0], [band], case["inner"], horizon)
-        third, counts = n // 3, np.arange(1, n + 1)
+        hit = np.array([[label == "v2" for label in stream(seed, share, n)]])
+        bets, third = Bets.of([0], [band], case["inner"], horizon), n // 3
 
-        def part(cut, carry):
-            rows = np.stack([x[cut]] * 2), np.stack([hit[cut]] * 2)  # noqa: B023 - used at once
-            return scales.fail_evidence(counts[cut], *rows, carry)  # noqa: B023 - as above
+        early, late = in_two_parts(bets, hit, third, np.eye(1, 2), 1 - hit[0], has_parts=False)
 
-        _, after = part(slice(third), scales.start)
-        evidence, _ = part(slice(third, n), after.at(-1))
-
-        assert log(evidence[0, -1]) == pytest.approx(expected, abs=1e-9)
+        assert early.against_inner.shape[1] == third
+        assert log(late.against_inner[0, -1]) == pytest.approx(expected, abs=1e-9)
 
 
 def test_evidence_of_connections_with_several_answers(case, band):
     for _, counts, horizon, low, high, fail in case["means"]:
-        hits = np.array([counts], dtype=np.float64) / 10
-        scales = MeanScales.of([0], [band], case["inner"], horizon, inf, 10, None)
-        third, n = len(counts) // 3, np.arange(1, len(counts) + 1)
+        hits, third = np.array([counts], dtype=np.float64) / 10, len(counts) // 3
+        bets = Bets.of([0], [band], case["inner"], horizon, inf, 10)
 
-        def part(cut, stakes):
-            parts, lost = hits[:, cut], np.zeros(hits[:, cut].shape[1])  # noqa: B023 - used at once
-            return scales.weigh(n[cut], parts, lost, np.arange(len(lost)), stakes)  # noqa: B023
+        kind = np.arange(len(counts))
+        _, late = in_two_parts(bets, hits, third, hits, kind, has_parts=True)
 
-        *_, course = part(slice(third), scales.start)
-        passing, failing, _, _ = part(slice(third, None), course.at(-1))
+        assert np.log(late.against_band[:, -1]) == pytest.approx([low, high], abs=1e-8)
+        assert log(late.against_inner[0, -1]) == pytest.approx(fail, abs=1e-8)
 
-        assert np.log(passing[:, -1]) == pytest.approx([low, high], abs=1e-8)
-        assert log(failing[0, -1]) == pytest.approx(fail, abs=1e-8)
+
+def in_two_parts(bets, met, cut, hits, kind, *, has_parts):
+    """Weigh connections, of each of which a part met the arm (1, m), before and after a cut."""
+    n = np.arange(1, met.shape[1] + 1)
+    carry, found = bets.start, []
+    for part in (slice(cut), slice(cut, None)):
+        results = Results(
+            n=n[part],
+            x=np.cumsum(met, axis=1)[:, part],
+            missing=np.zeros_like(n[part]),
+            kind=kind[part],
+            hits=hits,
+            lost=np.zeros(hits.shape[1]),
+            agrees=np.concatenate([met > 0, met == 0])[:, part],
+            has_parts=has_parts,
+        )
+        found.append(bets.weigh(results, carry))
+        carry = found[-1].at(len(n[part]) - 1)
+    return found

@@ -10,7 +10,7 @@ import pytest
 
 from analysis.bets.hypotheses import Grid, pass_nulls
 from analysis.bets.kt import kt_interval
-from analysis.bets.means import MeanScales
+from analysis.bets.mixture import Bets, Results
 from analysis.bets.sizing import required_samples
 from analysis.data.batch import Outcome
 from analysis.data.policy import Policy
@@ -39,15 +39,24 @@ def test_evidence_of_fail_does_not_grow_on_means_that_lie_on_the_inner_edge_in_a
     """No bet against an edge wins from a mean on it; what is staked adds up to 1, and no more."""
     band = TWO_POINTS.bands(NINE_ONE)[1]
     budget, slice_ = 1_000_000, 20_000
-    scales = MeanScales.of([1], [band], 1.0, budget, inf, 10, None)
-    stakes, kind = scales.start, np.zeros(slice_, dtype=np.intp)
-    hits, lost = np.array([[band.high]]), np.zeros(1)
+    bets = Bets.of([1], [band], 1.0, budget, inf, 10)
+    carry, none = bets.start, np.zeros(slice_, dtype=np.intp)
     for first in range(0, budget, slice_):
         n = np.arange(first + 1, first + slice_ + 1)
-        _, failing, _, course = scales.weigh(n, hits, lost, kind, stakes)
-        stakes = course.at(slice_ - 1)
+        results = Results(
+            n=n,
+            x=band.high * n[None],
+            missing=none,
+            kind=none,
+            hits=np.array([[band.high]]),
+            lost=np.zeros(1),
+            agrees=np.tile([[True], [False]], slice_),
+            has_parts=True,
+        )
+        weighed = bets.weigh(results, carry)
+        carry = weighed.at(slice_ - 1)
 
-        assert failing.max() <= 1 + 1e-9
+        assert weighed.against_inner.max() <= 1 + 1e-9
 
 
 def test_where_samples_were_cut_does_not_decide_whether_too_many_have_no_label():
@@ -110,9 +119,9 @@ def test_evidence_of_what_connections_came_to_is_that_of_the_bets():
 
     nulls = pass_nulls(evidence.bands[1], inf, 10)
     for null, row in zip(nulls, (0, 1), strict=True):
-        bets = evidence.groups.scales.passing
-        mine = bets.row == row
-        logs = evidence.groups.stakes.passing[mine] + np.log(bets.weight[mine])
+        weight = evidence.bets.passing.weight[row]
+        placed = weight > 0
+        logs = evidence.carry.passing[row][placed] + np.log(weight[placed])
         assert evidence_of_means(null, evidence.groups.results[1]) == pytest.approx(
             np.logaddexp.reduce(logs), abs=1e-9
         )
@@ -145,7 +154,8 @@ def test_missing_answers_count_as_whatever_is_worst():
 
     rows = len(whole.peaks)
     for row in range(rows):
-        assert lacking.groups.stakes.passing[row] < whole.groups.stakes.passing[row]
+        placed = whole.bets.passing.weight[row] > 0
+        assert (lacking.carry.passing[row] < whole.carry.passing[row])[placed].all()
     assert lacking.missing == pytest.approx(8.0)
     assert "8 of 80 connections (10.0 %) gave no label" in unlabelled_sentence(lacking)
 
@@ -237,17 +247,17 @@ def test_one_answer_has_the_grid_that_it_always_had():
 
 
 def test_the_first_edge_is_refuted_later_where_all_answers_are_one_draw():
-    plain = Evidence.start(NINE_ONE, Policy(tolerance=TWO_POINTS)).scales
-    counts = np.array([[300]] * 2)
-    one_answer = plain.pass_evidence(np.array([3000]), counts)
+    plain = Evidence.start(NINE_ONE, Policy(tolerance=TWO_POINTS)).bets.passing
+    counts = np.array([3000]), np.array([[300]]), np.array([0])
+    one_answer = plain.mixed(plain.log_ratios(*counts))
     means = judged(of_counts([10] + [0] * 9, 10) * 300, beta=1e-9, max_samples=10_000)
 
     assert means.judged == 3000
 
     for row in (0, 1):
-        bets = means.groups.scales.passing
-        mine = bets.row == row
-        logs = means.groups.stakes.passing[mine] + np.log(bets.weight[mine])
+        weight = means.bets.passing.weight[row]
+        placed = weight > 0
+        logs = means.carry.passing[row][placed] + np.log(weight[placed])
         log_evidence = np.logaddexp.reduce(logs)
         # Half of the stakes, and what little the other half has won.
         assert 0 < log_evidence - log(one_answer[row, 0] / 2) < 0.1
