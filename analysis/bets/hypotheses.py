@@ -106,7 +106,7 @@ class Null:
         return largest + log(sum(exp(value - largest) for value in logs))
 
     def factors(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Give what a connection without, and one with, the label multiplies each bet by.
+        """Return what a connection without, and one with, the label multiplies each bet by.
 
         A connection of which a part y in [0, 1] of the answers has the label multiplies it by
         what lies as far between them: a fair bet's factor is linear in the result.
@@ -120,7 +120,7 @@ class Null:
 
 
 def imputed(edge: float, side: Side, ratio: float) -> float:
-    """Give what a connection without a label counts as, against "p >= edge" or "p <= edge".
+    """Return what a connection without a label counts as, against "p >= edge" or "p <= edge".
 
     Parameters
     ----------
@@ -236,7 +236,7 @@ class Grid:
         )
 
     def alternatives(self, edge: float, distance: float, end: float) -> tuple[float, ...]:
-        """Give the shares (g,) on the way from an edge towards `end`, which is 0 or 1.
+        """Return the shares (g,) on the way from an edge towards `end`, which is 0 or 1.
 
         The further ones stay off the end: one answer in ten must not lose a bet for good.
         """
@@ -266,7 +266,7 @@ def lower_null(
 
 
 def pass_grids(band: Band, per_connection: int) -> tuple[Grid, Grid]:
-    """Give the distances that are bet on against "too low" and "too high"."""
+    """Return the distances that are bet on against "too low" and "too high"."""
     return (
         Grid.of(1 - band.low, band.below, per_connection),
         Grid.of(band.high, band.above, per_connection),

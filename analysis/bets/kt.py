@@ -17,7 +17,7 @@ from analysis.bets.bisection import turning_point
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Side = tuple[float, Callable[[float], float]]
+    CountedSide = tuple[float, Callable[[float], float]]
 
 
 def kt_log_evidence(n: int, x: float, share: float) -> float:
@@ -66,7 +66,7 @@ def kt_interval(n: int, x: float, alpha: float) -> tuple[float, float]:
     return low, high
 
 
-def kt_sides(n: int, least: float, most: float) -> tuple[Side, Side]:
+def kt_sides(n: int, least: float, most: float) -> tuple[CountedSide, CountedSide]:
     """Return the evidence against shares below, and above, what was counted.
 
     Parameters

@@ -203,12 +203,26 @@ class Batch:
         )
 
 
-def judged_rows(batch: Batch) -> NDArray[np.intp]:
-    """Rows that are independent draws: the first of each connection, if anything was sent."""
-    judged = batch.ordinal == 0
+def drawn(batch: Batch, most: int | NDArray[np.int64] = 1) -> NDArray[np.bool_]:
+    """Return whether each row (n,) drew a pod, among the first `most` of its connection.
+
+    Parameters
+    ----------
+    batch : Batch
+        Samples in the order of sending.
+    most : int or (n,) int, default 1
+        Answers of a connection that count: 1 takes the first one, which is the draw where each
+        connection is one.
+    """
+    rows: NDArray[np.bool_] = batch.ordinal < most
     for outcome in NO_DRAW:
-        judged &= batch.outcome != outcome
-    return np.flatnonzero(judged)
+        rows &= batch.outcome != outcome
+    return rows
+
+
+def judged_rows(batch: Batch) -> NDArray[np.intp]:
+    """Return the rows that are independent draws: the first of each connection."""
+    return np.flatnonzero(drawn(batch))
 
 
 COLUMNS = tuple(

@@ -1,4 +1,4 @@
-"""Groups: the answers of one connection, brought together in the order of the openings.
+"""Connections: the answers of each, brought together in the order of the openings.
 
 A connection is judged as a whole, when it is complete: its planned number of answers is there,
 or it is known that no more come. Connections that follow an incomplete one wait for it, as
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
-from analysis.data.batch import ABSENT, NO_DRAW, Outcome
+from analysis.data.batch import ABSENT, Outcome, drawn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ class Connections:
 
     @classmethod
     def none(cls, arms: int) -> Self:
-        """Give no connection, for k arms."""
+        """Return no connection, for k arms."""
         empty = np.zeros(0, dtype=np.int64)
         answers = np.zeros((arms + 2, 0), dtype=np.int64)
         return cls(empty, answers, empty, empty, empty, empty, np.zeros(0, dtype=np.bool_))
@@ -138,7 +138,7 @@ class Assembly:
         return cls(Connections.none(arms), without_end=without_end)
 
     def take(self, batch: Batch, arms: NDArray[np.intp]) -> tuple[Connections, Assembly]:
-        """Take the next samples, and give the connections that are complete with them.
+        """Take the next samples, and return the connections that are complete with them.
 
         Parameters
         ----------
@@ -166,7 +166,7 @@ class Assembly:
         return grown[:end], Assembly(grown[end:], now_ns, self.without_end)
 
     def rest(self) -> tuple[Connections, Assembly]:
-        """Give the connections that are left, at the end of a run, and nothing besides."""
+        """Return the connections that are left at the end of a run, and an empty assembly."""
         return self.open, Assembly(self.open[:0], self.now_ns, self.without_end)
 
     def _grow(self, rows: _Rows) -> Connections:
@@ -212,10 +212,7 @@ class _Rows(NamedTuple):
             used_ns=np.where(batch.done_ns == ABSENT, batch.sent_ns, batch.done_ns),
             ends=batch.closed | (batch.outcome > Outcome.UNLABELLED),
         )
-        drawn = batch.ordinal < planned
-        for outcome in NO_DRAW:
-            drawn &= batch.outcome != outcome
-        return rows if drawn.all() else rows.only(drawn)
+        return rows.only(drawn(batch, planned))
 
     def only(self, kept: NDArray[np.bool_]) -> _Rows:
         if kept.all():
@@ -300,7 +297,7 @@ def _added(before: Connections, rows: _Rows, place: NDArray[np.intp]) -> Connect
 def in_order_of_appearance(
     keys: NDArray[np.int64],
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Give keys numbers by their first appearance; unsorted, if they lie close together.
+    """Assign numbers to keys by first appearance, without sorting if they lie close together.
 
     Returns
     -------
@@ -326,6 +323,6 @@ def in_order_of_appearance(
 
 
 def arms_of(labels: Sequence[str], arms: Sequence[str]) -> NDArray[np.intp]:
-    """Give the row of each label code: k for foreign labels, k + 1 at the end for none."""
+    """Return the row of each label code: k for foreign labels, k + 1 at the end for none."""
     index = {arm: position for position, arm in enumerate(arms)}
     return np.array([*(index.get(label, len(arms)) for label in labels), len(arms) + 1])

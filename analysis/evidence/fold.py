@@ -108,15 +108,16 @@ def _weigh_answers(
 ) -> Evidence:
     """Judge connections with one answer, given its arm and the code of its label."""
     draws = Draws.of_answers(evidence, arms)
-    after, end, _ = _weigh_draws(evidence, draws)
-    new = np.bincount(arms[:end], minlength=draws.foreign).tolist()
-    counts = {
-        arm: evidence.counts[arm] + added
-        for arm, added in zip(evidence.split.arms, new, strict=False)
-    }
-    if arms[end - 1] == draws.foreign:
-        counts[labels[codes[end - 1]]] = 1
-    return guarded(replace(after, counts=counts))
+
+    def counted(end: int) -> dict[str, float]:
+        new = np.bincount(arms[:end], minlength=draws.foreign).tolist()
+        names = evidence.split.arms
+        counts = {arm: evidence.counts[arm] + n for arm, n in zip(names, new, strict=False)}
+        if arms[end - 1] == draws.foreign:
+            counts[labels[codes[end - 1]]] = 1
+        return counts
+
+    return guarded(_weigh_draws(evidence, draws, counted).after)
 
 
 def _weigh_parts(evidence: Evidence, groups: SeveralAnswers, connections: Connections) -> Evidence:
@@ -124,32 +125,38 @@ def _weigh_parts(evidence: Evidence, groups: SeveralAnswers, connections: Connec
     gave_up = groups.first_from is not None
     parts = Parts.of(connections, evidence.judged, groups.shorts, gave_up=gave_up)
     draws = Draws.of_parts(evidence, connections, parts)
-    after, end, peaks = _weigh_draws(evidence, draws)
-    names = evidence.split.arms
-    before = [evidence.counts[arm] for arm in names]
-    sums = summed(parts.met[:, :end] / parts.length[:end], before)[:, -1].tolist()
-    counts = dict(zip(names, sums, strict=True))
-    strange = connections.answers[draws.foreign, end - 1]
-    if strange:
-        label = groups.labels[int(connections.foreign[end - 1])]
-        counts[label] = float(strange / connections.planned[end - 1])
+
+    def counted(end: int) -> dict[str, float]:
+        names = evidence.split.arms
+        before = [evidence.counts[arm] for arm in names]
+        sums = summed(parts.met[:, :end] / parts.length[:end], before)[:, -1].tolist()
+        counts = dict(zip(names, sums, strict=True))
+        strange = connections.answers[draws.foreign, end - 1]
+        if strange:
+            label = groups.labels[int(connections.foreign[end - 1])]
+            counts[label] = float(strange / connections.planned[end - 1])
+        return counts
+
+    after, end, peaks = _weigh_draws(evidence, draws, counted)
     silent = draws.silent[end - 1].item()
-    counted = groups.after(
+    more = groups.after(
         connections[:end], parts, evidence.judged, silent, peaks, evidence.bets.arms
     )
-    return guarded(replace(after, counts=counts, groups=counted))
+    return guarded(replace(after, groups=more))
 
 
-class _Judged(NamedTuple):
-    """Evidence but for the counts of labels, how many draws were judged, and where peaks rose."""
+class _Weighed(NamedTuple):
+    """Evidence after some draws, how many of them were judged, and where peaks rose."""
 
     after: Evidence
     end: int
     peaks: Mapping[int, int]
 
 
-def _weigh_draws(evidence: Evidence, draws: Draws) -> _Judged:
-    """Weigh draws until one of them settles the run."""
+def _weigh_draws(
+    evidence: Evidence, draws: Draws, counted: Callable[[int], dict[str, float]]
+) -> _Weighed:
+    """Weigh draws until one of them settles the run; `counted` counts so many labels of theirs."""
     weighed = _with_clean_run(evidence, draws, evidence.bets.weigh(draws, evidence.carry))
     stop, settled = first_rule(evidence, draws, weighed)
     end = stop + 1
@@ -158,6 +165,7 @@ def _weigh_draws(evidence: Evidence, draws: Draws) -> _Judged:
     peaks = new_peaks(evidence.peaks, against_band)
     after = replace(
         evidence,
+        counts=counted(end),
         judged=int(draws.n[stop]),
         missing=draws.missing[stop].item(),
         peaks=raise_peaks(evidence.peaks, peaks, against_band, draws),
@@ -168,7 +176,7 @@ def _weigh_draws(evidence: Evidence, draws: Draws) -> _Judged:
         runs=evidence.runs.follow(hit),
         settled=settled,
     )
-    return _Judged(after, end, peaks)
+    return _Weighed(after, end, peaks)
 
 
 def _with_clean_run(evidence: Evidence, draws: Draws, weighed: Weighed) -> Weighed:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from analysis.data.report import Source, View
     from analysis.data.tally import Tally
     from analysis.evidence.state import Evidence
-    from analysis.versions.correlation import Clustering
+    from analysis.versions.correlation import Correlation
 
 
 def expected_of(evidence: Evidence, source: Source, views: tuple[View, ...] = ()) -> Expected:
@@ -65,7 +65,7 @@ def observed_unjudged(tally: Tally, alpha: float | None) -> Observed:
 
 
 def samples_of(
-    tally: Tally, evidence: Evidence | None, clustering: Clustering | None, *, shed: int = 0
+    tally: Tally, evidence: Evidence | None, correlation: Correlation | None, *, shed: int = 0
 ) -> Samples:
     """Describe how many samples there are, and how they ended.
 
@@ -75,7 +75,7 @@ def samples_of(
         All samples of the run.
     evidence : Evidence or None
         None if nothing is judged: each connection then counts as a draw.
-    clustering : Clustering or None
+    correlation : Correlation or None
         Of all samples; None if each had a connection of its own.
     shed : int, default 0
         Arrivals that were due and not sent.
@@ -87,5 +87,5 @@ def samples_of(
         connections=tally.connections,
         shed=shed,
         outcomes={outcome.key: tally.outcomes[outcome] for outcome in sorted(tally.outcomes)},
-        effective=effective_draws(evidence, clustering, tally.labelled),
+        effective=effective_draws(evidence, correlation, tally.labelled),
     )

@@ -1,4 +1,4 @@
-"""Clusters: what the answers of one connection have to do with each other. For display only.
+"""What the answers of one connection have to do with each other. For display only.
 
 A balancer of connections picks a pod once for each connection: then all answers of a connection
 are one draw. A balancer of requests picks anew for each: then each answer is one. The
@@ -52,7 +52,7 @@ class Picks(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Clustering:
+class Correlation:
     """How the answers of a run hang together.
 
     Parameters
@@ -83,10 +83,10 @@ class Clustering:
     picks: Picks
 
 
-class Clusters:
-    """Brings answers together by connection, as they come.
+class ConnectionCounts:
+    """Counts answers by connection, as they come.
 
-    `observe` takes batches in the order of sending; `clustering` says what they show so far.
+    `observe` takes batches in the order of sending; `finish` returns what they showed.
     """
 
     __slots__ = ("_arms", "_assembly", "_by_kind", "_mixed", "_sizes", "_squares")
@@ -107,11 +107,11 @@ class Clusters:
         complete, self._assembly = self._assembly.take(batch, self._arms)
         self._count(complete)
 
-    def finish(self) -> Clustering:
-        """Take what is left at the end of a run, and give the result."""
+    def finish(self) -> Correlation:
+        """Take what is left at the end of a run, and return what the answers showed."""
         rest, self._assembly = self._assembly.rest()
         self._count(rest)
-        return self._clustering()
+        return self._correlation()
 
     def _count(self, connections: Connections) -> None:
         answers = connections.answers[:-1]
@@ -124,11 +124,11 @@ class Clusters:
         self._squares += float((answers**2 / size).sum())
         self._mixed += int(np.count_nonzero((answers > 0).sum(axis=0) > 1))
 
-    def _clustering(self) -> Clustering:
+    def _correlation(self) -> Correlation:
         icc = intraclass(self._by_kind, self._sizes, self._squares)
         connections = self._sizes.total()
         answers = int(self._by_kind.sum())
-        return Clustering(
+        return Correlation(
             connections=connections,
             answers=answers,
             shared=sum(count for size, count in self._sizes.items() if size > 1),
@@ -197,12 +197,12 @@ def _effective(sizes: Counter[int], icc: float | None) -> float:
     return answers / (1 + (_squared(sizes) / answers - 1) * known)
 
 
-def groups_of(clustering: Clustering, evidence: Evidence | None) -> Groups:
+def groups_of(correlation: Correlation, evidence: Evidence | None) -> Groups:
     """Say for a report how connections with several requests were judged, and what they show.
 
     Parameters
     ----------
-    clustering : Clustering
+    correlation : Correlation
         Of all samples.
     evidence : Evidence or None
         Of the run; None if nothing was judged.
@@ -214,16 +214,16 @@ def groups_of(clustering: Clustering, evidence: Evidence | None) -> Groups:
         judged_by = "means" if by_means else "first answers"
     return Groups(
         judged_by=judged_by,
-        shared=clustering.shared,
-        mixed=clustering.mixed,
-        icc=clustering.icc,
-        picks=clustering.picks.value,
+        shared=correlation.shared,
+        mixed=correlation.mixed,
+        icc=correlation.icc,
+        picks=correlation.picks.value,
         short=0 if judged is None else judged.shorts,
     )
 
 
 def effective_draws(
-    evidence: Evidence | None, clustering: Clustering | None, labelled: int
+    evidence: Evidence | None, correlation: Correlation | None, labelled: int
 ) -> float:
     """Count the independent draws that the counts of a report are worth.
 
@@ -236,19 +236,19 @@ def effective_draws(
     ----------
     evidence : Evidence or None
         Of the run; None if nothing was judged, and the counts are those of all samples.
-    clustering : Clustering or None
+    correlation : Correlation or None
         Of all samples; None if each had a connection of its own.
     labelled : int
         Samples with a label.
     """
     if evidence is None:
-        return float(labelled) if clustering is None else round(clustering.effective, 1)
-    if clustering is None or evidence.groups is None:
+        return float(labelled) if correlation is None else round(correlation.effective, 1)
+    if correlation is None or evidence.groups is None:
         return float(evidence.labelled)  # one answer of each connection is judged
     sizes = Counter[int]()
     for (_, lost, length), connections in evidence.groups.results[0].items():
         sizes[length - lost] += connections
-    return round(_effective(sizes, clustering.icc), 1)
+    return round(_effective(sizes, correlation.icc), 1)
 
 
 def notes_on(groups: Groups, evidence: Evidence | None, launched: int) -> list[str]:

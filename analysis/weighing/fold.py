@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from analysis.data.tally import Tally
 from analysis.evidence.fold import finish
 from analysis.verdict.decision import decide
-from analysis.versions.correlation import Clusters
+from analysis.versions.correlation import ConnectionCounts
 from analysis.versions.replicas import ReplicaCounts
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from analysis.data.batch import Batch
     from analysis.evidence.state import Evidence
     from analysis.verdict.decision import Decision
-    from analysis.versions.correlation import Clustering
+    from analysis.versions.correlation import Correlation
     from analysis.versions.health import HealthEvidence
     from analysis.weighing.expectation import Expectation
     from analysis.weighing.history import History
@@ -50,7 +50,7 @@ class Folded:
         Canary against stable version; None if there are no two to compare.
     replicas : ReplicaCounts
         Replicas inside the versions.
-    clustering : Clustering or None
+    correlation : Correlation or None
         What the answers of a connection have to do with each other; None where each connection
         carried one.
     history : History or None
@@ -63,7 +63,7 @@ class Folded:
     evidence: Evidence | None
     health: HealthEvidence | None
     replicas: ReplicaCounts
-    clustering: Clustering | None = None
+    correlation: Correlation | None = None
     history: History | None = None
     last_ns: int = 0
 
@@ -115,7 +115,7 @@ class Fold:
         self.health = health
         self._expectation = expectation
         self._replicas = ReplicaCounts()
-        self._clusters = Clusters() if has_connections else None
+        self._connections = ConnectionCounts() if has_connections else None
         self._keeps_windows = keeps_windows
         self.decision: Decision | None = None
         self._last_ns = 0
@@ -137,8 +137,8 @@ class Fold:
             self.tally.windows.clear()
         self.weigh(batch)
         self._replicas.observe(batch)
-        if self._clusters is not None:
-            self._clusters.observe(batch)
+        if self._connections is not None:
+            self._connections.observe(batch)
         if self.health is not None:
             self.health = self.health.observe(batch)
         if len(batch):
@@ -166,7 +166,7 @@ class Fold:
             evidence=None if self.evidence is None else finish(self.evidence),
             health=self.health,
             replicas=self._replicas,
-            clustering=None if self._clusters is None else self._clusters.finish(),
+            correlation=None if self._connections is None else self._connections.finish(),
             history=history,
             last_ns=self._last_ns,
         )

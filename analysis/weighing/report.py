@@ -126,8 +126,8 @@ def assemble(asked: Asked, folded: Folded, account: Account) -> Report:
     """
     asked = _in_force(asked, folded)
     decision = _decision(asked, folded, account)
-    clustering = None if asked.is_fresh else folded.clustering
-    groups = None if clustering is None else groups_of(clustering, folded.evidence)
+    correlation = None if asked.is_fresh else folded.correlation
+    groups = None if correlation is None else groups_of(correlation, folded.evidence)
     outcome = _outcome(decision, folded, account)
     return Report(
         verdict=outcome.verdict,
@@ -136,7 +136,7 @@ def assemble(asked: Asked, folded: Folded, account: Account) -> Report:
         if folded.evidence is None
         else sections.expected_of(folded.evidence, asked.source, asked.views),
         observed=_observed(asked, folded),
-        samples=sections.samples_of(folded.tally, folded.evidence, clustering, shed=account.shed),
+        samples=sections.samples_of(folded.tally, folded.evidence, correlation, shed=account.shed),
         decision=None
         if decision is None
         else decided(asked.policy, decision.decided_after, outcome.checks),

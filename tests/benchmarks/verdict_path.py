@@ -1,8 +1,8 @@
 """What judging costs a sample, by versions, size of the batches and answers of a connection.
 
-Processor time of `weigh`, of the canary's health, and of `Tally.of`, the best of some rounds;
-the long way is `weigh` without `analysis.evidence.quiet`, connection by connection. Nothing is
-decided in these runs, as in nearly all of every run.
+Processor time of `weigh`, of the canary's health, and of `Tally.of`, the best of some rounds.
+Nothing is decided in these runs, as in nearly all of every run. With ``reuse``, hardly any sample
+is the first of its connection, so hardly any is weighed.
 
 Run from the repository: ``.venv/bin/python -m tests.benchmarks.verdict_path``.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 import numpy as np
 
@@ -34,6 +33,7 @@ ROUNDS = 5
 POLICY = Policy(alpha=1e-9, beta=1e-9, tolerance=Tolerance.parse("0.4pp"), max_samples=10**9)
 ANSWERS = (1, 2, 5, 10)
 GROUPED_BATCH = 1000
+REUSE_BATCH, REUSE_SLOTS = 5000, 64
 PICKS: dict[str, Router] = {
     "connection": RandomPerConnection((0.9, 0.1)),
     "request": RandomPerRequest((0.9, 0.1)),
@@ -47,6 +47,7 @@ def main() -> None:
         "made": provenance({}),
         "fresh": [_fresh(name, size) for name in SPLITS for size in SIZES],
         "grouped": [_grouped(answers, pick) for answers in ANSWERS for pick in PICKS],
+        "reuse_weigh_us": _reuse(),
     }
     write("verdict_path", figures, _markdown(figures))
 
@@ -58,9 +59,6 @@ def _fresh(name: str, size: int) -> dict[str, Any]:
     def start() -> Evidence:
         return Evidence.start(split, POLICY)
 
-    short = _best(weigh, start, made)
-    with mock.patch("analysis.evidence.fold._weigh_quietly", return_value=None):
-        long = _best(weigh, start, made)
     health = _best(
         HealthEvidence.observe, lambda: HealthEvidence.start(split, HealthPolicy()), made
     )
@@ -68,8 +66,7 @@ def _fresh(name: str, size: int) -> dict[str, Any]:
     return {
         "versions": name,
         "batch": size,
-        "weigh_us": short,
-        "long_us": long,
+        "weigh_us": _best(weigh, start, made),
         "health_us": health,
         "tally_us": tally,
     }
@@ -80,6 +77,17 @@ def _grouped(answers: int, pick: str) -> dict[str, Any]:
     policy = replace(POLICY, per_connection=answers)
     took = _best(weigh, lambda: Evidence.start(NINE_ONE, policy), made)
     return {"answers": answers, "picks": pick, "weigh_us": took}
+
+
+def _reuse() -> float:
+    """Measure a run on kept connections, as it judges the first answer of each."""
+    template = Batch.of_labels(["v1"] * REUSE_BATCH)
+    made = []
+    for first in range(0, 10 * SAMPLES, REUSE_BATCH):
+        launched = np.arange(first, first + REUSE_BATCH)
+        slot, ordinal = launched % REUSE_SLOTS, (launched // REUSE_SLOTS).astype(np.int32)
+        made.append(replace(template, first=first, connection=slot, ordinal=ordinal))
+    return _best(weigh, lambda: Evidence.start(NINE_ONE, POLICY), made)
 
 
 def _batches(split: Split, size: int) -> list[Batch]:
@@ -115,7 +123,7 @@ def _best(step: Callable[..., Any], start: Callable[[], Any], made: list[Batch])
 
 def _markdown(figures: dict[str, Any]) -> str:
     fresh = [
-        f"| {row['versions']} | {row['batch']} | {row['weigh_us']:.2f} | {row['long_us']:.2f} "
+        f"| {row['versions']} | {row['batch']} | {row['weigh_us']:.2f} "
         f"| {row['health_us']:.2f} | {row['tally_us']:.2f} |"
         for row in figures["fresh"]
     ]
@@ -128,11 +136,10 @@ def _markdown(figures: dict[str, Any]) -> str:
 
 Processor time [µs a sample], the best of {ROUNDS} rounds of {SAMPLES} simulated samples.
 
-A fresh connection each, by versions and size of the batches; the long way looks at each
-connection by itself:
+A fresh connection each, by versions and size of the batches:
 
-| versions | batch | weigh | the long way | health | tally |
-| --- | ---: | ---: | ---: | ---: | ---: |
+| versions | batch | weigh | health | tally |
+| --- | ---: | ---: | ---: | ---: |
 {chr(10).join(fresh)}
 
 Several answers of each connection, in batches of {GROUPED_BATCH}, by what the balancer picks a
@@ -141,6 +148,9 @@ version for:
 | answers of a connection | picks for each | weigh |
 | ---: | --- | ---: |
 {chr(10).join(grouped)}
+
+{REUSE_SLOTS} kept connections, of each of which the first answer is judged, in batches of
+{REUSE_BATCH}: {figures["reuse_weigh_us"]:.4f}.
 
 {paragraph(figures["made"])}"""
 

@@ -17,7 +17,7 @@ from analysis.data.split import Band, Split, Tolerance
 from analysis.evidence.fold import weigh
 from analysis.evidence.intervals import decision_bounds, evidence_of_means, lower_bound, upper_bound
 from analysis.evidence.state import Evidence
-from analysis.versions.correlation import Clusters
+from analysis.versions.correlation import ConnectionCounts
 from tests.kept import kept, of_counts
 
 TEN = Band("v2", 0.1, 0.02, 0.02)
@@ -242,10 +242,10 @@ def test_where_the_means_of_connections_pass(budget, in_flight):
 
 
 def test_intraclass_correlation_by_the_analysis_of_variance():
-    clusters = Clusters()
-    clusters.observe(kept(of_counts((1,) * 8 + (0, 9), 10), planned=10))
+    counts = ConnectionCounts()
+    counts.observe(kept(of_counts((1,) * 8 + (0, 9), 10), planned=10))
 
-    assert clusters.finish().icc == pytest.approx(0.390977444, abs=1e-9)
+    assert counts.finish().icc == pytest.approx(0.390977444, abs=1e-9)
 
 
 def run(labels, level, budget):

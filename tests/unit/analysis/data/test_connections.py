@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.data import connections as groups
+from analysis.data import connections as module
 from analysis.data.batch import Outcome
 from analysis.data.connections import Assembly, arms_of
 from tests.kept import cut, kept
@@ -73,7 +73,7 @@ def test_where_no_length_was_planned_the_first_answer_stands_for_the_connection(
 
 
 def test_nobody_waits_for_a_connection_that_is_not_used_any_more():
-    batch = kept([["a", "a"], ["b"]], planned=[3, 1], gap_ns=groups.PATIENCE_NS // 2)
+    batch = kept([["a", "a"], ["b"]], planned=[3, 1], gap_ns=module.PATIENCE_NS // 2)
     idle = kept([["a"], ["b"], ["b"], ["b"], ["b"]], planned=[3, 1, 1, 1, 1], gap_ns=10**9)
 
     assert len(assemble([batch])[0]) == 0
@@ -85,7 +85,7 @@ def late_answer():
     batch = kept([["a", "b", "b"], ["b"], ["b"], ["b"]], planned=[3, 1, 1, 1], in_flight=2)
     order = np.array([0, 1, 3, 5, 2, 4])
     sent = batch.sent_ns.copy()
-    sent[:] = np.array([0, 1, 2, 2 + groups.PATIENCE_NS, 3 + groups.PATIENCE_NS, 10**10])
+    sent[:] = np.array([0, 1, 2, 2 + module.PATIENCE_NS, 3 + module.PATIENCE_NS, 10**10])
     return batch, order, sent
 
 
@@ -119,7 +119,7 @@ def test_what_comes_too_late_is_left_out_however_samples_were_cut(at):
 
 @pytest.mark.parametrize("at", [[], [2], [3], [1, 2, 3, 4]])
 def test_not_more_than_so_many_wait(monkeypatch, at):
-    monkeypatch.setattr(groups, "MOST_WAITING", 2)
+    monkeypatch.setattr(module, "MOST_WAITING", 2)
     batch = kept([["a", "a"], ["b"], ["b"], ["b"]], planned=[2, 1, 1, 1], in_flight=2)
     order = np.array([0, 1, 3, 4, 2])
 

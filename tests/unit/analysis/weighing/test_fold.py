@@ -55,7 +55,7 @@ def test_how_a_run_is_cut_into_batches_makes_no_difference():
         many.evidence.settled,
     )
     assert one.tally == many.tally
-    assert one.clustering == many.clustering
+    assert one.correlation == many.correlation
     assert health_of(one.health, seed=0) == health_of(many.health, seed=0)
     assert one.last_ns == many.last_ns
 
