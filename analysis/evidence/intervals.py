@@ -163,7 +163,7 @@ def _bounds_of_means(evidence: Evidence, groups: SeveralAnswers, band: Band) -> 
     def too_high(edge: float) -> Null:
         return upper_null(edge, band.above, ratio, grids[1])
 
-    def refuted(null_at: Callable[[float], Null], results: Results) -> Callable[[float], bool]:
+    def refuted(null_at: Callable[[float], Null], results: Came) -> Callable[[float], bool]:
         return lambda edge: evidence_of_means(null_at(edge), results) >= threshold
 
     threshold = -log(evidence.policy.beta)
