@@ -141,8 +141,8 @@ def _of_all(timeline: Timeline, position: int) -> str:
     if not len(later.judged) or later.judged[-1] < _LATER * judged[-1]:
         return ""
     share = float(_so_far(later, position)[-1])
-    sent = rounding.counted(int(later.judged[-1]), "connection")
-    return f"; {rounding.percent(share, 1)} % of all {sent}"
+    sent = rounding.amount(int(later.judged[-1]))
+    return f"; {rounding.percent(share, 1)} % of {sent} sent"
 
 
 def _so_far(looks: Looks, position: int) -> NDArray[np.float64]:

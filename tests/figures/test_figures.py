@@ -109,9 +109,7 @@ def test_an_early_fail_shows_what_came_of_all_that_was_sent():
     assert drawn["later-share-1"].get_ydata()[-1] == pytest.approx(share)
     assert drawn["later-share-1"].get_xdata()[-1] == batch.sent_ns[-1] / 1e9
     assert len(drawn["later-band-1"].get_paths())
-    assert any(
-        text.endswith(f"; {100 * share:.1f} % of all 3 000 connections") for text in texts(figure)
-    )
+    assert any(text.endswith(f"; {100 * share:.1f} % of 3 000 sent") for text in texts(figure))
     assert "thin: after the decision" in texts(figure)
     assert overlaps(figure) == ([], [])
 
