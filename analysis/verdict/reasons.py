@@ -70,7 +70,7 @@ def unexpected_label(evidence: Evidence) -> Reason:
             "Find the pod that sends this label: the Service selects it. If it belongs there, "
             "add it to --expect; if the label is not a version, correct --label.",
         )
-    arm = next(a for a, w in zip(arms, weights, strict=True) if not w and evidence.counts[a])
+    arm = next(a for a, w in zip(arms, weights, strict=True) if not w and evidence.answers[a])
     return Reason(
         ReasonCode.UNEXPECTED_LABEL,
         f"{arm} answered connection {amount(evidence.judged)}, although its weight is 0.",

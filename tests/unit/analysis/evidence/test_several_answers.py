@@ -261,3 +261,15 @@ def test_the_first_edge_is_refuted_later_where_all_answers_are_one_draw():
         log_evidence = np.logaddexp.reduce(logs)
         # Half of the stakes, and what little the other half has won.
         assert 0 < log_evidence - log(one_answer[row, 0] / 2) < 0.1
+
+
+def test_a_forbidden_label_after_the_first_answer_is_named_where_first_answers_are_judged():
+    """It fails the run there, too, although no judged answer met it."""
+    early = [["v1"] * 3] * 4
+    split, tolerance = Split.parse("v1=10,v2=0"), Tolerance.parse("1pp")
+
+    failed = judged([*early, ["v1"] * 9 + ["v2"]], split=split, tolerance=tolerance)
+
+    assert groups_of(failed).first_from is not None
+    assert failed.settled is ReasonCode.UNEXPECTED_LABEL
+    assert "v2 answered 1 of 5 connections" in decide(failed).reasons[0].message
