@@ -9,8 +9,6 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sampler.plan.pins import Pin
-
     from analysis.data.errors import InputError, UsageError, WeighbridgeError
     from analysis.data.policy import Policy
     from analysis.data.report import NotPassedError, Reason, ReasonCode, Report, Verdict
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from sampler.base.version import __version__
     from sampler.labels.rule import LabelRule
     from sampler.plan.load import ConnectionLife, Limits, Load, TransportKind
+    from sampler.plan.pinned_hosts import PinnedHost
     from sampler.plan.target import Target
     from sampler.show.stored import StoredRun
     from weighbridge.door import acheck, asample, check, sample
@@ -33,7 +32,7 @@ _HOMES = {
     "Limits": "sampler.plan.load",
     "Load": "sampler.plan.load",
     "NotPassedError": "analysis.data.report",
-    "Pin": "sampler.plan.pins",
+    "PinnedHost": "sampler.plan.pinned_hosts",
     "Policy": "analysis.data.policy",
     "Reason": "analysis.data.report",
     "ReasonCode": "analysis.data.report",
@@ -65,7 +64,7 @@ __all__ = [
     "Limits",
     "Load",
     "NotPassedError",
-    "Pin",
+    "PinnedHost",
     "Policy",
     "Reason",
     "ReasonCode",
