@@ -95,9 +95,8 @@ def test_nothing_remains_of_a_run_that_is_settled():
 def test_a_share_that_would_take_far_longer_than_planned_is_not_in_sight():
     planned = required_samples(Split.parse("v1=9,v2=1"), Policy()).mean
 
-    near_the_edge = remaining(seen("v1=9,v2=1", {"v1": 430, "v2": 70}))  # 14 %, the edge is 14.1 %
-
-    assert near_the_edge is None or near_the_edge > 2 * planned
+    # The edge is at 14.1 %.
+    assert remaining(seen("v1=9,v2=1", {"v1": 430, "v2": 70})) is None
     assert forecast(seen("v1=9,v2=1", {"v1": 440, "v2": 60})) <= IN_SIGHT * planned
 
 
