@@ -272,4 +272,4 @@ def test_a_forbidden_label_after_the_first_answer_is_named_where_first_answers_a
 
     assert groups_of(failed).first_from is not None
     assert failed.settled is ReasonCode.UNEXPECTED_LABEL
-    assert "v2 answered 1 of 5 connections" in decide(failed).reasons[0].message
+    assert "v2 answered connection 5, although" in decide(failed).reasons[0].message
