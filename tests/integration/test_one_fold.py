@@ -43,6 +43,8 @@ def without_provenance(report):
         report,
         run=replace(report.run, command=""),
         samples=replace(report.samples, shed=0),
+        # A busy machine makes a busy client.
+        notes=[note for note in report.notes if not note.startswith("the client was saturated")],
     )
 
 
