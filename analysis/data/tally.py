@@ -17,10 +17,15 @@ import numpy as np
 from analysis.data.batch import ABSENT, Batch, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
 
 WINDOW_NS = 100_000_000
 """Width of a window of `Tally.windows` [ns]."""
+
+_DENSE = 16
+"""Room for each sample up to which a table of all pairs is faster than sorting."""
 
 UNCONNECTED = (Outcome.CONNECT_FAILED, Outcome.CONNECT_TIMEOUT, Outcome.CLIENT_LIMIT)
 """Outcomes without a connection."""
@@ -55,8 +60,8 @@ class Tally:
     addresses: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, batch: Batch) -> Tally:
-        """Count one batch."""
+    def of(cls, batch: Batch, *, has_windows: bool = True) -> Tally:
+        """Count one batch; `windows` stays empty if they are not asked for."""
         has_label = batch.label != ABSENT
         counts = np.bincount(batch.label[has_label], minlength=len(batch.labels))
         outcomes = np.bincount(batch.outcome, minlength=len(Outcome))
@@ -68,7 +73,7 @@ class Tally:
             replicas=_count_replicas(batch),
             outcomes=Counter({Outcome(code): int(n) for code, n in enumerate(outcomes) if n}),
             connections=int(np.count_nonzero(opened)),
-            windows=_count_windows(batch),
+            windows=_count_windows(batch) if has_windows else Counter(),
             addresses=_count_addresses(batch),
         )
 
@@ -109,12 +114,12 @@ class Tally:
 
 
 def replicas_of(tally: Tally) -> dict[str, dict[str, int]]:
-    """Give samples by label and replica, both in alphabetical order."""
+    """Return samples by label and replica, both in alphabetical order."""
     return _nested(tally.replicas)
 
 
 def addresses_of(tally: Tally) -> dict[str, dict[str, int]]:
-    """Give samples by address and label, or nothing where there was one address."""
+    """Return samples by address and label, or nothing where there was one address."""
     table = _nested(tally.addresses)
     return table if len(table) > 1 else {}
 
@@ -128,42 +133,40 @@ def _nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
 
 def _count_replicas(batch: Batch) -> Counter[tuple[str, str]]:
     known = (batch.label != ABSENT) & (batch.replica != ABSENT)
-    width = len(batch.replicas)
-    # Label and replica as one number: counting is then one pass.
-    counts = np.bincount(batch.label[known].astype(np.int64) * width + batch.replica[known])
-    return Counter(
-        {
-            (batch.labels[pair // width], batch.replicas[pair % width]): int(counts[pair])
-            for pair in np.flatnonzero(counts).tolist()
-        }
-    )
+    pairs = _count_pairs(batch.label[known], batch.replica[known], len(batch.replicas))
+    return Counter({(batch.labels[label], batch.replicas[code]): n for label, code, n in pairs})
 
 
 def _count_addresses(batch: Batch) -> Counter[tuple[str, str]]:
     known = batch.remote != ABSENT
     names = ("", *batch.labels)  # as for windows
-    counts = np.bincount(
-        batch.remote[known].astype(np.int64) * len(names) + batch.label[known] - ABSENT
-    )
-    return Counter(
-        {
-            (batch.remotes[pair // len(names)], names[pair % len(names)]): int(counts[pair])
-            for pair in np.flatnonzero(counts).tolist()
-        }
-    )
+    pairs = _count_pairs(batch.remote[known], batch.label[known] - ABSENT, len(names))
+    return Counter({(batch.remotes[remote], names[label]): n for remote, label, n in pairs})
 
 
 def _count_windows(batch: Batch) -> Counter[tuple[int, str]]:
-    if not len(batch):
-        return Counter()
     # The empty label comes first, so that an absent one needs no case of its own.
     names = ("", *batch.labels)
-    window = batch.sent_ns // WINDOW_NS
-    first = int(window.min())
-    counts = np.bincount((window - first) * len(names) + batch.label - ABSENT)
-    return Counter(
-        {
-            (first + pair // len(names), names[pair % len(names)]): int(counts[pair])
-            for pair in np.flatnonzero(counts).tolist()
-        }
-    )
+    pairs = _count_pairs(batch.sent_ns // WINDOW_NS, batch.label - ABSENT, len(names))
+    return Counter({(window, names[label]): n for window, label, n in pairs})
+
+
+def _count_pairs(
+    outer: NDArray[np.integer], inner: NDArray[np.integer], width: int
+) -> Iterator[tuple[int, int, int]]:
+    """Yield the pairs that occur and how often, in ascending order; `inner` is in [0, width)."""
+    if not len(outer):
+        return
+    # One number for each pair: counting is then one pass.
+    keys = outer.astype(np.int64) * width + inner
+    first = int(keys.min())
+    if int(keys.max()) - first < _DENSE * len(keys):
+        counts = np.bincount(keys - first)
+        found = np.flatnonzero(counts)
+        often, found = counts[found], found + first
+    else:
+        # Times and names come from files and servers: one that is far from all others must not
+        # take memory for everything between them.
+        found, often = np.unique(keys, return_counts=True)
+    for pair, n in zip(found.tolist(), often.tolist(), strict=True):
+        yield pair // width, pair % width, n

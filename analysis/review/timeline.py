@@ -111,7 +111,7 @@ class Timeline:
         labels, rows = ordered_labels(batch, report)
         count = _windows(batch, report)
         end_ns = int(batch.sent_ns.max()) + 1 if len(batch) else 1
-        window = np.minimum(batch.sent_ns * count // end_ns, count - 1)
+        window = _places(batch.sent_ns, end_ns, count)
         # One more row takes the samples without a label.
         row = rows[batch.label]
         grid = np.bincount(row * count + window, minlength=(len(labels) + 1) * count)
@@ -213,6 +213,14 @@ def _windows(batch: Batch, report: Report) -> int:
         rarest = min(share for share in report.expected.shares.values() if share > 0)
         least = max(least, RARE_IN_WINDOW / rarest)
     return int(min(max(len(batch) // least, 1), MOST_WINDOWS))
+
+
+def _places(sent_ns: NDArray[np.int64], end_ns: int, count: int) -> NDArray[np.int64]:
+    """Return the window of each instant in [0, end_ns); windows are numbered from 0."""
+    # Of runs that last for years, the last bits go: a product must not leave 64 bits.
+    spare = max((end_ns * count).bit_length() - 63, 0)
+    window: NDArray[np.int64] = (sent_ns >> spare) * count // max(end_ns >> spare, 1)
+    return np.minimum(window, count - 1)
 
 
 def _look(batch: Batch, row: NDArray[np.int64], k: int, report: Report) -> tuple[Looks, Looks]:

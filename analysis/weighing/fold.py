@@ -132,9 +132,7 @@ class Fold:
 
     def take(self, batch: Batch) -> None:
         """Count the next samples, and weigh them unless the run is decided."""
-        self.tally += Tally.of(batch)
-        if not self._keeps_windows:
-            self.tally.windows.clear()
+        self.tally += Tally.of(batch, has_windows=self._keeps_windows)
         self.weigh(batch)
         self._replicas.observe(batch)
         if self._connections is not None:

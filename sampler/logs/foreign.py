@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sampler.base.clock import NS_PER_S
 from sampler.base.errors import UsageError
 from sampler.logs.access import envoy_rows, nginx_rows, traefik_rows
 from sampler.logs.generators import hey_rows, k6_rows, vegeta_rows
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 KINDS = ("csv", "jsonl", "parquet", "k6", "vegeta", "hey", "envoy", "nginx", "traefik")
 """Kinds of logs that can be read."""
+
+_DAY_NS = 86_400 * NS_PER_S
+LONGEST_GAP_NS = 365 * _DAY_NS
+"""Time without a row from which the report asks whether the times are right [ns]."""
 
 _SUFFIXES = {
     ".csv": "csv", ".tsv": "csv", ".log": "csv", ".txt": "csv",
@@ -201,6 +206,12 @@ class ForeignLog:
             )
         if builder.moved:
             notes.append(f"{builder.moved} row(s) stood after later ones, and were sorted by time")
+        gap = builder.widest
+        if gap.length_ns > LONGEST_GAP_NS:
+            notes.append(
+                f"{gap.length_ns / _DAY_NS:.0f} days lie between the rows of lines {gap.before} "
+                f"and {gap.after}: is the time of one of them wrong?"
+            )
         if builder.is_timed and builder.is_coarse and kind in {"k6", "nginx", "traefik"}:
             notes.append(
                 "all times are whole seconds: within a second, rows are taken as they stand, in "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,14 @@ _RAW_NAMES = 100_000
 _NS_PER_S = 1_000_000_000
 _POSITION = 30  # bits of the position on a connection
 _TIME, _LABEL, _STATUS, _OUTCOME, _LINE = range(5)
+
+
+class Gap(NamedTuple):
+    """A time without a row [ns], and the lines of the rows before and after it."""
+
+    length_ns: int
+    before: int
+    after: int
 
 
 class Names:
@@ -151,6 +159,8 @@ class Builder:
         """Whether any row had a time."""
         self.is_coarse = True
         """Whether all times were whole seconds."""
+        self.widest = Gap(0, 0, 0)
+        """The longest time without a row."""
 
     def batches(self, rows: LogRows) -> Iterator[Batch]:
         """Yield all rows.
@@ -228,6 +238,7 @@ class Builder:
             self._held_keys = [keys[at] for at in order.tolist()]
         if self._start is not None and self._held[0, _TIME] < self._released:
             raise self._late(0)
+        self._measure_gaps()
         rows, self._held = self._held[:count], self._held[count:]
         keys, self._held_keys = self._held_keys[:count], self._held_keys[count:]
         self._released = int(rows[-1, _TIME])
@@ -235,6 +246,15 @@ class Builder:
             self._start = int(rows[0, _TIME])
         for start in range(0, len(rows), _ROWS):
             yield self._batch(rows[start : start + _ROWS], keys[start : start + _ROWS])
+
+    def _measure_gaps(self) -> None:
+        if len(self._held) < 2:
+            return
+        gaps = np.diff(self._held[:, _TIME])
+        at = int(gaps.argmax())
+        if gaps[at] > self.widest.length_ns:
+            before, after = self._held[at : at + 2, _LINE].tolist()
+            self.widest = Gap(int(gaps[at]), before, after)
 
     def _late(self, place: int) -> UsageError:
         allowed = f" by more than {self._reorder} rows" if self._reorder else ""

@@ -188,7 +188,7 @@ def _outcomes(column: pa.ChunkedArray) -> NDArray[np.uint8]:
 
 
 _UNITS_NS = {"ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000}
-_WIDTH = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m)")
+_WIDTH = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m)")
 _COUNTED = ("label", "replica", "outcome", "status", "connection", "worker")
 _NS_PER_MS = 1e6
 
@@ -226,18 +226,19 @@ def windows_of(batch: Batch, width_ns: int) -> pa.Table:
     """
     import pyarrow as pa  # noqa: PLC0415 - heavy
 
-    window = batch.sent_ns // width_ns
+    # Windows are counted from the first that holds something to the next: between them there may
+    # be years.
+    start, place = np.unique(batch.sent_ns // width_ns, return_inverse=True)
     width = len(batch.labels) + 1
-    keys, counts = np.unique(window * width + batch.label - ABSENT, return_counts=True)
+    keys, counts = np.unique(place * width + batch.label - ABSENT, return_counts=True)
     # The absent label comes first in each window.
-    start, code = keys // width, keys % width + ABSENT
+    place, code = keys // width, keys % width + ABSENT
     has_label = code != ABSENT
-    _, place = np.unique(start, return_inverse=True)
-    labelled = np.bincount(place[has_label], counts[has_label], minlength=len(keys))[place]
+    labelled = np.bincount(place[has_label], counts[has_label], minlength=len(start))[place]
     names = [None, *batch.labels]
     return pa.table(
         {
-            "start_s": pa.array(start * (width_ns / 1e9), pa.float64()),
+            "start_s": pa.array(start[place] * (width_ns / 1e9), pa.float64()),
             "label": pa.array([names[each - ABSENT] for each in code.tolist()], pa.string()),
             "count": pa.array(counts, pa.int64()),
             "share": pa.array(counts / np.maximum(labelled, 1), pa.float64(), mask=~has_label),

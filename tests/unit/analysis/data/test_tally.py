@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -58,3 +59,43 @@ def test_the_empty_tally_is_neutral():
 
     assert Tally() + tally == tally == tally + Tally()
     assert Tally.total([]) == Tally()
+
+
+def peak_bytes_of(call):
+    call()  # what is imported on the way is not of this call
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_one_odd_time_takes_no_memory_for_the_time_between():
+    batch = Batch.of_labels(["v1", "v2", "v1"])
+    sent = np.array([0, 1, 10 * 86_400 * 10**9], dtype=np.int64)  # ten days: 70 MB of windows
+    odd = replace(batch, sent_ns=sent)
+
+    assert peak_bytes_of(lambda: Tally.of(odd)) < 1_000_000
+    assert Tally.of(odd).windows == {(0, "v1"): 1, (0, "v2"): 1, (8_640_000, "v1"): 1}
+
+
+def test_names_that_are_many_and_rare_take_no_table_of_all_their_pairs():
+    n = 3000
+    codes = np.arange(n, dtype=np.int32)
+    names = tuple(map(str, range(n)))
+    batch = replace(
+        Batch.of_labels(names), replica=codes, replicas=names, remote=codes, remotes=names
+    )
+
+    assert peak_bytes_of(lambda: Tally.of(batch)) < 8_000_000  # a table takes 72 MB
+    assert Tally.of(batch).replicas == {(name, name): 1 for name in names}
+
+
+def test_windows_are_counted_only_where_they_are_asked_for():
+    batch = Batch.of_labels(["v1", None])
+
+    tally = Tally.of(batch, has_windows=False)
+
+    assert not tally.windows
+    assert replace(tally, windows=Tally.of(batch).windows) == Tally.of(batch)

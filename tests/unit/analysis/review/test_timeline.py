@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,15 @@ def test_windows_count_the_samples_sent_between_their_edges(passed):
     counted, _ = np.histogram(batch.sent_ns / 1e9, timeline.edges_s)
 
     assert timeline.launched.tolist() == counted.tolist()
+
+
+def test_a_run_of_centuries_is_cut_into_windows_like_any_other(passed):
+    batch, report = passed
+    stretch = (1 << 62) // int(batch.sent_ns.max())
+
+    timeline = Timeline.of(replace(batch, sent_ns=batch.sent_ns * stretch), report)
+
+    assert timeline.launched.tolist() == Timeline.of(batch, report).launched.tolist()
 
 
 @pytest.mark.parametrize(("n", "windows"), [(20, 1), (400, 10), (100_000, MOST_WINDOWS)])

@@ -8,10 +8,12 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from analysis import Split
 from analysis.data.batch import ABSENT
 from sampler.base.errors import UsageError
 from sampler.labels.rule import LabelRule
 from sampler.logs import Columns, ForeignLog, Reading, instant_ns, open_record, rows, source, tables
+from sampler.run.judging import Judging, judge
 
 
 def read(path, columns=None, **reading):
@@ -163,6 +165,26 @@ def test_memory_does_not_grow_with_the_log(tmp_path, monkeypatch):
         peaks.append(most)
 
     assert peaks[2] < 1.2 * peaks[1]
+
+
+@pytest.mark.parametrize(
+    ("odd", "lines"), [(0, "801 and 2"), (4_000_000_000, "800 and 801"), (10_000_000, "801 and 2")]
+)
+def test_a_time_of_another_age_is_judged_within_memory_and_named(tmp_path, odd, lines):
+    times = [*range(1_700_000_000, 1_700_000_799), odd]
+    path = tmp_path / "log.csv"
+    path.write_text("time,label\n" + "".join(f"{at}.5,v1\n" for at in times), "utf-8")
+    judging = Judging(Split.parse("v1=9,v2=1"))
+    log = ForeignLog(str(path))
+
+    tracemalloc.start()
+    report = judge(log, judging)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert report.samples.launched == len(times)
+    assert most < 50_000_000
+    assert any(f"days lie between the rows of lines {lines}" in note for note in report.notes)
 
 
 def test_memory_does_not_grow_with_a_line_that_never_ends(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -87,6 +88,17 @@ def test_windows_of_one_width_add_up_to_wider_ones(run):
 
     assert sum(narrow["count"].to_pylist()) == sum(wide["count"].to_pylist())
     assert set(wide["start_s"].to_pylist()) == {0.0, 1.0}
+
+
+def test_windows_may_lie_years_apart():
+    batch, _ = recorded(["v1", "v2"], [1, 1], n=3)
+    sent = np.array([0, 1, (1 << 63) - 1], dtype=np.int64)
+    batch = replace(batch, sent_ns=sent)
+
+    rows = windows_of(batch, 1).to_pylist()
+
+    assert [row["count"] for row in rows] == [1, 1, 1]
+    assert [row["start_s"] for row in rows] == [0.0, 1e-9, pytest.approx(9.223372036854775e9)]
 
 
 def test_groups_have_counts_and_quantiles(run):
