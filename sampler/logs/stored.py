@@ -41,7 +41,10 @@ class StoredSamples:
         names = Names(str(self.folder))
         first = 0
         for table in record_batches(self.folder):
-            batch = _of_arrow(table, first, names)
+            try:
+                batch = _of_arrow(table, first, names)
+            except ValueError as error:
+                raise UsageError(f"{self.folder}: {error}") from error
             first += len(batch)
             self.quality.rows += len(batch)
             self.quality.repeated += int(np.count_nonzero(batch.ordinal))
@@ -76,7 +79,7 @@ def is_ours(path: Path) -> bool:
 
     try:
         metadata = pq.read_schema(path).metadata or {}
-    except (OSError, pa.ArrowInvalid) as error:
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise unreadable_parquet(path, error) from error
     return path.name == SAMPLES and metadata.get(b"format") == FORMAT.encode()
 

@@ -276,14 +276,15 @@ def parquet_rows(path: str, reading: Reading) -> LogRows:
                         yield number, (sent, text_of(label), text_of(key), 0, UNLABELLED)
                     except (ValueError, OverflowError) as error:
                         yield number, str(error)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (pa.ArrowException, OSError, MemoryError) as error:
         raise unreadable_parquet(path, error) from error
 
 
 def unreadable_parquet(path: object, error: Exception) -> UsageError:
     """Return the error for a file that is no Parquet, or not all of one."""
+    what = str(error).partition("\n")[0]
     return UsageError(
-        f"{path} cannot be read as Parquet: {error}",
+        f"{path} cannot be read as Parquet: {what}",
         hint="is the file complete? its contents are listed at its end, which is written last",
     )
 

@@ -77,8 +77,8 @@ class StoredPlan:
             return cls(
                 started_at=str(document["started_at"]),
                 target=Target(asked["url"], method=asked["method"], allow_unsafe=True),
-                label=LabelRule.parse(document["label"]),
-                replica=None if replica is None else LabelRule.parse(replica),
+                label=LabelRule.parse(msgspec.convert(document["label"], str)),
+                replica=None if replica is None else LabelRule.parse(msgspec.convert(replica, str)),
                 **{
                     # Earlier versions wrote less.
                     name: msgspec.convert(document[name], kinds[name])
@@ -86,7 +86,8 @@ class StoredPlan:
                     if name in document or name in _REQUIRED
                 },
             )
-        except (KeyError, TypeError, msgspec.ValidationError) as error:
+        # A text that has no UTF-8 form, or values that their type refuses, are ValueErrors.
+        except (KeyError, TypeError, ValueError) as error:
             raise UsageError(
                 f"the document says {SCHEMA}, but does not have its shape: {error}"
             ) from error

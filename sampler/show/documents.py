@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sampler.base.errors import UsageError
+from sampler.store.files import whole
 from sampler.store.reader import RunFolder
 
 if TYPE_CHECKING:
@@ -60,19 +61,24 @@ def _is_its_own(run: RunFolder, report: Report) -> bool:
 
 
 def located(report: Report, folder: Path) -> Report:
-    """Give a report whose run lies where it was read, wherever it was written."""
+    """Return a report whose run lies where it was read, wherever it was written."""
     return replace(report, run=replace(report.run, path=str(folder)))
 
 
 def _keep(run: RunFolder, report: Report, page: str, drawings: Sequence[Drawing]) -> None:
     try:
-        (run.path / HTML).write_text(page, encoding="utf-8")
+        _write(run.path / HTML, page.encode())
         for drawing in drawings:
             if drawing.name == "split":
-                (run.path / SPLIT_SVG).write_text(drawing.svg + "\n", encoding="utf-8")
-                (run.path / SPLIT_PNG).write_bytes(_split_png(run, report))
+                _write(run.path / SPLIT_SVG, drawing.svg.encode() + b"\n")
+                _write(run.path / SPLIT_PNG, _split_png(run, report))
     except OSError as error:
         raise UsageError(f"{run.path} cannot be written: {error.strerror}") from error
+
+
+def _write(file: Path, data: bytes) -> None:
+    with whole(file) as part:
+        part.write_bytes(data)
 
 
 def _split_png(run: RunFolder, report: Report) -> bytes:

@@ -45,7 +45,10 @@ class StoredRun(RunFolder):
         ------
         ValueError
             If there is no such column, or it does not hold categories.
+        UsageError
+            If the samples cannot be read.
         """
+        self.batch  # noqa: B018 - refuses samples that are damaged
         return grouped(self.table, column)
 
     def figure(self, name: str = "split") -> Figure:

@@ -31,12 +31,25 @@ _TYPES: dict[str, type[np.generic]] = {
 }
 _NO_STATUS = 0
 _ABSENT = {"status": _NO_STATUS, "closed": False}
+_FARTHEST_NS = 1 << 62
+"""Instants of a run lie below it: differences of two of them fit into 64 bits."""
+_BOUNDS = {
+    "scheduled_ns": (0, _FARTHEST_NS),
+    "sent_ns": (0, _FARTHEST_NS),
+    "connection": (0, 1 << 47),  # beside the number of the worker in 64 bits
+    "ordinal": (0, (1 << 31) - 1),
+    "status": (0, 999),  # RFC 9110 section 15
+    "worker": (0, (1 << 16) - 1),
+    "planned": (ABSENT, (1 << 31) - 1),
+    "closed": (False, True),
+}
+"""Least and greatest value of a column; instants that may be absent are not in it."""
 _LATER = ("remote", "planned", "closed")
 """Columns that runs of earlier versions do not have."""
 
 
 def sample_schema() -> pa.Schema:
-    """Give the Arrow schema of a sample; units are in the fields' metadata."""
+    """Return the Arrow schema of a sample; units are in the fields' metadata."""
     import pyarrow as pa  # noqa: PLC0415 - heavy
 
     names = pa.dictionary(pa.int32(), pa.string())
@@ -118,7 +131,7 @@ def strings_of(names: Sequence[str | None]) -> pa.Array:
 
 
 def _valid(absent: NDArray[np.bool_] | None) -> pa.Buffer | None:
-    """Give the bitmap of what is not absent; none stands for all."""
+    """Return the bitmap of what is not absent; none stands for all."""
     import pyarrow as pa  # noqa: PLC0415 - heavy
 
     if absent is None or not absent.any():
@@ -137,15 +150,16 @@ def to_batch(table: pa.Table) -> Batch:
     Raises
     ------
     ValueError
-        If a column is missing, or an outcome has a name that this version does not know.
+        If a column is missing or of another type, a value lies outside of what a run can hold,
+        or an outcome has a name that this version does not know.
     """
     missing = [name for name in COLUMNS if name not in {*table.column_names, *_LATER}]
     if missing:
         raise ValueError(f"the samples lack the columns {', '.join(missing)}")
-    label, labels = _decode(table["label"])
-    replica, replicas = _decode(table["replica"])
+    label, labels = _decode(table, "label")
+    replica, replicas = _decode(table, "replica")
     remote, remotes = (
-        _decode(table["remote"])
+        _decode(table, "remote")
         if "remote" in table.column_names
         else (np.full(len(label), ABSENT, dtype=np.int32), ())
     )
@@ -153,18 +167,46 @@ def to_batch(table: pa.Table) -> Batch:
         "label": label,
         "replica": replica,
         "remote": remote,
-        "outcome": _outcomes(table["outcome"]),
+        "outcome": _outcomes(table),
     }
+    schema = sample_schema()
     for name in COLUMNS:
         if name not in columns and name in table.column_names:
-            absent = _ABSENT.get(name, ABSENT)
-            filled = table[name].fill_null(absent) if table[name].null_count else table[name]
-            columns[name] = filled.to_numpy().astype(_TYPES.get(name, np.int64), copy=False)
+            columns[name] = _numbers(table[name], schema.field(name))
     return Batch(first=0, labels=labels, replicas=replicas, remotes=remotes, **columns)
 
 
-def _decode(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], tuple[str, ...]]:
-    """Give the codes of a dictionary column, `ABSENT` for null, and what they mean."""
+def _numbers(column: pa.ChunkedArray, field: pa.Field) -> NDArray[Any]:
+    """Return a column of numbers or truth values, within what a run can hold."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    name = field.name
+    try:
+        column = column.cast(field.type)
+    except pa.ArrowException as error:
+        raise ValueError(f"the column {name} cannot be read: {error}") from error
+    absent = _ABSENT.get(name, ABSENT)
+    filled = column.fill_null(absent) if column.null_count else column
+    values: NDArray[Any] = filled.to_numpy().astype(_TYPES.get(name, np.int64), copy=False)
+    least, most = _BOUNDS.get(name, (ABSENT, _FARTHEST_NS))
+    if len(values) and not least <= int(values.min()) <= int(values.max()) <= most:
+        raise ValueError(
+            f"the column {name} holds {values.min()} to {values.max()}, and the samples of a run "
+            f"lie in [{least}, {most}]: the file is damaged"
+        )
+    return values
+
+
+def _decode(table: pa.Table, name: str) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """Return the codes of a column of names, `ABSENT` for null, and what they mean."""
+    codes, names = _codes(table[name])
+    if not all(isinstance(each, str) for each in names):
+        raise ValueError(f"the column {name} must hold texts, and is {table[name].type}")
+    return codes, names
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], tuple[Any, ...]]:
+    """Return the codes of a column of categories, `ABSENT` for null, and what they mean."""
     import pyarrow as pa  # noqa: PLC0415 - heavy
 
     if not pa.types.is_dictionary(column.type):
@@ -176,14 +218,16 @@ def _decode(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], tuple[str, ...]
     return codes, tuple(whole.dictionary.to_pylist())
 
 
-def _outcomes(column: pa.ChunkedArray) -> NDArray[np.uint8]:
-    codes, names = _decode(column)
+def _outcomes(table: pa.Table) -> NDArray[np.uint8]:
+    codes, names = _decode(table, "outcome")
     known = {outcome.key: outcome.value for outcome in Outcome}
     unknown = sorted(set(names) - set(known))
     if unknown:
         raise ValueError(
             f"the samples hold the outcome {unknown[0]!r}, which this weighbridge does not know"
         )
+    if len(codes) and codes.min() == ABSENT:
+        raise ValueError("the samples hold a row without an outcome")
     return np.array([known[name] for name in names], dtype=np.uint8)[codes]
 
 
@@ -274,7 +318,7 @@ def grouped(table: pa.Table, column: str) -> pa.Table:
     batch = to_batch(table)
     took_ms = (batch.done_ns - batch.scheduled_ns) / _NS_PER_MS
     took_ms[batch.done_ns == ABSENT] = np.nan
-    codes, names = _decode(table[column])
+    codes, names = _codes(table[column])
     order = np.argsort(codes, kind="stable")
     bounds = np.searchsorted(codes[order], np.arange(ABSENT, len(names) + 1)).tolist()
     places: dict[Any, NDArray[np.intp]] = {

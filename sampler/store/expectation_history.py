@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from analysis.weighing.history import History
 from sampler.base.errors import UsageError
+from sampler.store.files import read_object
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,13 +41,11 @@ def read_history(file: Path) -> History | None:
         If the file cannot be read.
     """
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(document, dict) or "stretches" not in document:
-            return None
-        return msgspec.convert(document, History)
+        document = read_object(file)
+        return msgspec.convert(document, History) if "stretches" in document else None
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise UsageError(
             f"{file} cannot be read: {error}",
             hint="without that file the whole run is judged under one split",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from analysis import Split
 from analysis.render import from_json
 from sampler.base.errors import UsageError
 from sampler.plan.document import StoredPlan
 from sampler.store.arrow import FORMAT, sample_schema, to_batch
 from sampler.store.expectation_history import read_history
+from sampler.store.files import read_object, read_text, require_file
 from sampler.store.layout import EXPECTATION, PLAN, REPORT, SAMPLES, STREAM
 
 if TYPE_CHECKING:
@@ -60,7 +62,8 @@ class RunFolder:
             If the run was cut off before its report was written, or the report is not one.
         """
         try:
-            return from_json((self.path / REPORT).read_text(encoding="utf-8"))
+            read_object(self.path / REPORT, is_finite=True)
+            return _with_a_split(from_json(read_text(self.path / REPORT)))
         except FileNotFoundError as error:
             raise UsageError(
                 f"{self.path} holds no {REPORT}: the run was cut off",
@@ -79,14 +82,9 @@ class RunFolder:
             If the file cannot be read.
         """
         try:
-            plan = json.loads((self.path / PLAN).read_text(encoding="utf-8"))
+            return read_object(self.path / PLAN)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{self.path / PLAN} cannot be read: {error}") from error
-        if not isinstance(plan, dict):
-            raise UsageError(f"{self.path / PLAN}: expected an object, got {type(plan).__name__}")
-        return plan
 
     @cached_property
     def stored_plan(self) -> StoredPlan | None:
@@ -97,7 +95,12 @@ class RunFolder:
         UsageError
             If the file cannot be read, or is no plan of this version.
         """
-        return None if self.plan is None else StoredPlan.from_document(self.plan)
+        if self.plan is None:
+            return None
+        try:
+            return StoredPlan.from_document(self.plan)
+        except UsageError as error:
+            raise UsageError(f"{self.path / PLAN}: {error}", hint=error.hint) from error
 
     @property
     def readable_plan(self) -> StoredPlan | None:
@@ -143,11 +146,14 @@ class RunFolder:
             # Earlier versions lack columns; those of a stream are as it says.
             schema = batches[0].schema if batches else sample_schema()
             _refuse_unknown(schema, self.path)
-            return pa.Table.from_batches(batches, schema).unify_dictionaries()
-        try:
-            table = pq.read_table(self.path / SAMPLES, memory_map=True)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise UsageError(f"{self.path / SAMPLES} cannot be read: {error}") from error
+            with _readable(self.path / STREAM):
+                return pa.Table.from_batches(batches, schema).unify_dictionaries()
+        with _readable(self.path / SAMPLES):
+            require_file(self.path / SAMPLES)
+            table = pq.read_table(
+                self.path / SAMPLES, memory_map=True, page_checksum_verification=True
+            )
+            table.validate(full=True)
         _refuse_unknown(table.schema, self.path)
         return table
 
@@ -158,6 +164,13 @@ class RunFolder:
             return to_batch(self.table)
         except ValueError as error:
             raise UsageError(f"{self.path}: {error}") from error
+
+
+def _with_a_split(report: Report) -> Report:
+    """Return a report; refuse one whose weights are no split."""
+    if report.expected is not None:
+        Split.of(report.expected.weights)
+    return report
 
 
 def record_batches(folder: Path, rows: int = 4096) -> Iterator[pa.RecordBatch]:
@@ -175,20 +188,35 @@ def record_batches(folder: Path, rows: int = 4096) -> Iterator[pa.RecordBatch]:
     UsageError
         If what is there cannot be read.
     """
-    import pyarrow as pa  # noqa: PLC0415 - heavy
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415 - heavy
 
     if (folder / STREAM).exists():  # the run goes on, or was cut off
         for batch in stream_batches(folder / STREAM):
             _refuse_unknown(batch.schema, folder)
             yield batch
         return
-    try:
-        with pq.ParquetFile(folder / SAMPLES) as file:
+    with _readable(folder / SAMPLES):
+        require_file(folder / SAMPLES)
+        with pq.ParquetFile(folder / SAMPLES, page_checksum_verification=True) as file:
             _refuse_unknown(file.schema_arrow, folder)
-            yield from file.iter_batches(batch_size=rows)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UsageError(f"{folder / SAMPLES} cannot be read: {error}") from error
+            for batch in file.iter_batches(batch_size=rows):
+                batch.validate(full=True)
+                yield batch
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """Say which file cannot be read, whatever Arrow finds in it."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    try:
+        yield
+    # What is damaged may ask for more memory than there is.
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        what = str(error).partition("\n")[0]
+        raise UsageError(
+            f"{file} cannot be read: {what}", hint="is it complete? copy it again"
+        ) from error
 
 
 def _refuse_unknown(schema: pa.Schema, folder: Path) -> None:
@@ -203,13 +231,23 @@ def _refuse_unknown(schema: pa.Schema, folder: Path) -> None:
 
 
 def stream_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """Yield what a stream holds; a last batch that was cut off is left out."""
+    """Yield what a stream holds, up to where it was cut off or damaged.
+
+    Raises
+    ------
+    UsageError
+        If it is no file.
+    """
     import pyarrow as pa  # noqa: PLC0415 - heavy
 
     if not path.exists():  # cut off within its first second
         return
-    with pa.OSFile(str(path), "rb") as source:
+    require_file(path)
+    # Mapped: a length that is damaged ends at the end of the file, and takes no memory.
+    with pa.memory_map(str(path)) as source:
         try:
-            yield from pa.ipc.open_stream(source)
-        except (pa.ArrowInvalid, OSError):
+            for batch in pa.ipc.open_stream(source):
+                batch.validate(full=True)
+                yield batch
+        except (pa.ArrowException, OSError, ValueError, MemoryError):
             return

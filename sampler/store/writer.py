@@ -23,6 +23,7 @@ from analysis.render import to_json, to_junit, to_markdown, to_metrics
 from sampler.base.clock import NS_PER_S
 from sampler.base.errors import StorageError, UsageError
 from sampler.store.arrow import array_of, sample_schema, strings_of, to_arrow
+from sampler.store.files import whole
 from sampler.store.layout import (
     EXPECTATION,
     JUNIT,
@@ -52,6 +53,7 @@ _PARQUET: dict[str, Any] = {
     # half the room and a third of the time.
     "compression": "zstd",
     "compression_level": 1,
+    "write_page_checksum": True,
     "use_dictionary": [
         "ordinal",
         "label",
@@ -210,7 +212,7 @@ class RunWriter:
             ) from error
 
     def _write_text(self, name: str, text: str) -> None:
-        with _whole(self.path / name) as path:
+        with whole(self.path / name) as path:
             path.write_text(text, encoding="utf-8")
 
     def _write_samples(self) -> None:
@@ -223,7 +225,7 @@ class RunWriter:
             streamed = stream_batches(self.path / STREAM)
         batches = chain(streamed, map(to_arrow, self._pending))
         with (
-            _whole(self.path / SAMPLES) as path,
+            whole(self.path / SAMPLES) as path,
             pq.ParquetWriter(path, sample_schema(), **_PARQUET) as writer,
         ):
             for table in _row_groups(batches):
@@ -242,19 +244,8 @@ class RunWriter:
             "count": array_of(np.array([tally.windows[key] for key in keys]), pa.int64()),
         }
         table = pa.Table.from_arrays(list(columns.values()), names=list(columns))
-        with _whole(self.path / WINDOWS) as path:
+        with whole(self.path / WINDOWS) as path:
             pq.write_table(table, path, compression="zstd")
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """Yield a place to write to that becomes `path` when it is complete, or goes away."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
