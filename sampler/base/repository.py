@@ -1,12 +1,19 @@
 """The Git repository around some files, asked with ``git`` itself.
 
 Nothing here changes a repository but `Repository.commit`, and nothing is ever pushed.
+
+A repository may be somebody else's, and its configuration and attributes can name programs. To
+read it, none of them is run: no monitor of the file system, no hook, no filter, no pager. What
+differs from the commit is therefore told from the contents as they lie on the disk, but for line
+ends. A commit is the user's own act, and runs what a commit of theirs runs.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +21,32 @@ from typing import TYPE_CHECKING
 from sampler.base.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 DIRTY = "-dirty"
 """Ends the name of a commit whose tracked files were changed since, as in ``git describe``."""
 
 _TIMEOUT_S = 30
+_COMMIT_TIMEOUT_S = 600
+"""A commit may run hooks, and these may run tests."""
+_COMMANDS = frozenset({"rev-parse", "status", "commit"})
+_QUIET = (
+    *("-c", "core.fsmonitor=false"),
+    *("-c", f"core.hooksPath={os.devnull}"),
+    *("-c", "core.pager=cat"),
+    *("-c", "diff.external="),
+    *("-c", "submodule.recurse=false"),
+    *("-c", "core.untrackedCache=false"),
+)
+"""Options with which git reads and runs no program that a configuration names."""
+_NO_PROGRAMS = {
+    "GIT_PAGER": "cat",
+    "GIT_EXTERNAL_DIFF": "",
+    "GIT_ASKPASS": "",
+    "GIT_NO_LAZY_FETCH": "1",  # a partial clone would ask its remote
+    "GIT_ALLOW_PROTOCOL": "",
+}
+_FILTERS = re.compile(r"filter\..*\.(clean|smudge|process|required)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +98,13 @@ class Repository:
         """
         names = [str(path.resolve()) for path in paths]
         show = "--untracked-files=all" if untracked else "--untracked-files=no"
-        done = _ask(self.root, "status", "--porcelain", "-z", "--no-renames", show, "--", *names)
+        done = _ask(
+            self.root,
+            *_without_filters(self.root),
+            # To look into a submodule is to run git with what that configures.
+            *("status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=dirty", show),
+            *("--", *names),
+        )
         return [entry[3:] for entry in done.split("\0") if entry]
 
     def commit(self, paths: Sequence[Path], message: str) -> str:
@@ -80,11 +113,28 @@ class Repository:
         Raises
         ------
         UsageError
-            If git refuses: no name of an author, a hook, a file that was never added.
+            If git refuses: no name of an author, a hook, a signer, a file that was never added.
+            The index is then as it was.
         """
         names = [str(path.resolve()) for path in paths]
-        _ask(self.root, "commit", "--quiet", f"--message={message}", "--", *names)
+        with self._index_kept():
+            _said(_git(self.root, "commit", "--quiet", f"--message={message}", "--", *names))
         return _ask(self.root, "rev-parse", "HEAD").strip()
+
+    @contextmanager
+    def _index_kept(self) -> Iterator[None]:
+        """Put the index back if what is done here fails: a hook may have staged something."""
+        name = _ask(self.root, "rev-parse", "--git-path", "index").strip()
+        index = self.root / name
+        before = index.read_bytes() if index.exists() else None
+        try:
+            yield
+        except BaseException:
+            if before is not None and index.read_bytes() != before:
+                draft = index.with_name(f"{index.name}.weighbridge")
+                draft.write_bytes(before)
+                draft.replace(index)
+            raise
 
 
 def commit_of(path: Path) -> str:
@@ -112,31 +162,55 @@ def commit_of(path: Path) -> str:
 
 
 def _ask(folder: Path, *arguments: str) -> str:
-    """Give what git prints, or say why it does not."""
-    done = _git(folder, *arguments)
+    """Return what git prints when it reads and runs nothing; or say why it does not."""
+    return _said(_git(folder, *_QUIET, *arguments, is_reading=True))
+
+
+def _without_filters(folder: Path) -> Iterator[str]:
+    """Yield the options that take the place of each filter that is configured."""
+    listed = _git(folder, *_QUIET, "config", "--null", "--name-only", "--list", is_reading=True)
+    for name in sorted({each for each in listed.stdout.split("\0") if _FILTERS.fullmatch(each)}):
+        # An option splits its name from its value at the first "=".
+        if "=" in name:
+            raise UsageError(
+                f"{folder}: git is configured with a filter {name!r}, which is refused"
+            )
+        yield from ("-c", f"{name}={'false' if name.endswith('.required') else ''}")
+
+
+def _said(done: subprocess.CompletedProcess[str]) -> str:
     if done.returncode != 0:
         said = " ".join((done.stderr or done.stdout).split()) or f"code {done.returncode}"
+        folder, name = done.args[2], next(each for each in done.args[3:] if each in _COMMANDS)
         raise UsageError(
-            f"git {arguments[0]} in {folder} failed: {said[:400]}",
+            f"git {name} in {folder} failed: {said[:400]}",
             hint="see what git status says; a commit needs user.name and user.email",
         )
     return done.stdout
 
 
-def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _git(
+    folder: Path, *arguments: str, is_reading: bool = False
+) -> subprocess.CompletedProcess[str]:
     """Run git in `folder`; a program that is missing or hangs is a failure like others."""
     command = ["git", "-C", str(folder), *arguments]
+    # Words of git are read here, and nobody is there to type a password.
+    words = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
     try:
-        return subprocess.run(  # noqa: S603 - no shell, and git's options end before the paths
+        with subprocess.Popen(  # noqa: S603 - no shell, and git's options end before the paths
             command,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            check=False,
-            timeout=_TIMEOUT_S,
-            # Words of git are read here, and nobody is there to type a password.
-            env=os.environ | {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"},
-        )
+            env=os.environ | words | (_NO_PROGRAMS if is_reading else {}),
+        ) as git:
+            try:
+                out, err = git.communicate(timeout=_TIMEOUT_S if is_reading else _COMMIT_TIMEOUT_S)
+            except BaseException:
+                git.terminate()  # killed, it would leave its lock behind
+                raise
+            return subprocess.CompletedProcess(command, git.returncode, out, err)
     except (OSError, subprocess.TimeoutExpired) as error:
         return subprocess.CompletedProcess(command, 127, "", str(error))

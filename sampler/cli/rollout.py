@@ -318,12 +318,12 @@ def _carry_out(
         click.echo("nothing to change", err=True)
     if options["dry_run"] or not files:
         return
-    write(files)
     if not options["commit"]:
+        write(files)
         click.echo(f"→ commit it (git commit, or --commit here), {then}", err=True)
         return
     message = _message(options["message"] or step.subject, proof, is_forced=is_forced)
-    commit = tree.require_repository().commit([each.path for each in files], message)
+    commit = tree.commit(files, message)
     click.echo(f"committed as {commit[:12]}\n→ push it, {then}", err=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,25 +77,66 @@ class Worktree:
 
     @property
     def changed(self) -> list[str]:
-        """Those of `files` that differ from the commit; empty outside of Git."""
-        return [] if self.repository is None else self.repository.changed(self.files)
-
-    def apply(self, settings: Iterable[Setting]) -> list[ManifestFile]:
-        """Give the files with these settings; nothing is written.
+        """Those of `files` that differ from the commit; empty outside of Git.
 
         Raises
         ------
         UsageError
-            If a value cannot be changed in its place.
+            If one of them is a link that leaves the repository.
+        """
+        if self.repository is None:
+            return []
+        for file in self.files:
+            self._require_inside(file)
+        return self.repository.changed(self.files)
+
+    def apply(self, settings: Iterable[Setting]) -> list[ManifestFile]:
+        """Return the files with these settings; nothing is written.
+
+        Raises
+        ------
+        UsageError
+            If a value cannot be changed in its place, or its file is a link that leaves the
+            repository (or, outside of Git, the folder that was read).
         """
         changes: dict[Path, list[Change]] = {}
         for each in dict.fromkeys(settings):
             file, line = _place(each.deployment)
+            self._require_inside(file)
             changes.setdefault(file, []).append(Change(line, each.path, each.value))
         return [change(file, wanted) for file, wanted in changes.items()]
 
+    def commit(self, files: Sequence[ManifestFile], message: str) -> str:
+        """Write and commit these files, or leave everything as it was; return the commit's name.
+
+        Raises
+        ------
+        UsageError
+            If there is no repository, a file cannot be written, or git refuses the commit.
+        """
+        repository = self.require_repository()
+        write(files)
+        try:
+            return repository.commit([each.path for each in files], message)
+        except BaseException as error:
+            write([ManifestFile(each.path, each.after, each.before) for each in files])
+            if isinstance(error, UsageError):
+                raise UsageError(f"{error}; the files are as before", hint=error.hint) from error
+            raise
+
+    def _require_inside(self, file: Path) -> None:
+        """Refuse a file that really lies elsewhere: nobody meant that one to be changed."""
+        target = file.resolve()
+        folder = self.path if self.path.is_dir() else self.path.parent
+        root = (folder if self.repository is None else self.repository.root).resolve()
+        if not target.is_relative_to(root) or ".git" in target.relative_to(root).parts:
+            raise UsageError(
+                f"{file} is a link to {target}, which is outside of {root}",
+                hint="change that file where it belongs, or put a copy here",
+            )
+
     def require_repository(self) -> Repository:
-        """Give the repository.
+        """Return the repository.
 
         Raises
         ------
@@ -117,24 +159,30 @@ def write(files: Sequence[ManifestFile]) -> None:
     UsageError
         If one of them cannot be written.
     """
-    written: list[tuple[Path, Path]] = []
+    drafts: list[Path] = []
+    replaced: list[ManifestFile] = []
     try:
         for each in files:
             target = each.path.resolve()
             draft = target.with_name(f".{target.name}.{os.getpid()}.weighbridge")
-            written.append((draft, target))
-            draft.write_bytes(each.after.encode("utf-8"))
+            with draft.open("xb") as file:  # new: a link of that name is not followed
+                drafts.append(draft)
+                file.write(each.after.encode("utf-8"))
             shutil.copymode(target, draft)
-        for draft, target in written:
-            draft.replace(target)
+        for draft, each in zip(drafts, files, strict=True):
+            draft.replace(each.path.resolve())
+            replaced.append(each)
     except OSError as error:
-        for draft, _ in written:
+        for draft in drafts:
             draft.unlink(missing_ok=True)
+        for each in replaced:
+            with suppress(OSError):
+                each.path.write_bytes(each.before.encode("utf-8"))
         raise UsageError(f"{error.filename} cannot be written: {error.strerror}") from error
 
 
 def diff(files: Sequence[ManifestFile]) -> str:
-    """Give the changes as a unified diff that ``git apply`` and ``patch -p1`` read."""
+    """Return the changes as a unified diff that ``git apply`` and ``patch -p1`` read."""
     return "".join(_diff(each) for each in files)
 
 

@@ -318,15 +318,110 @@ def test_a_commit_takes_no_changes_of_others_along(repository, capsys):
     ]
 
 
-def test_a_commit_that_git_refuses_is_said_with_its_words(repository, capsys):
-    hook = repository / ".git/hooks/pre-commit"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text("#!/bin/sh\necho nobody may commit today >&2; exit 1\n")
-    hook.chmod(0o755)
+def program_at(file, script):
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+    return file
+
+
+@pytest.mark.parametrize(
+    "refuse",
+    [
+        "exit 1",
+        "echo spoilt > i/k8s/deploy.yaml; touch new; git add --all; exit 1",  # as formatters do
+    ],
+)
+def test_a_commit_that_git_refuses_is_said_with_its_words_and_undone(repository, capsys, refuse):
+    program_at(repository / ".git/hooks/pre-commit", f"echo not today >&2; {refuse}")
 
     assert main([*START, "--commit"]) == 2
 
-    assert "nobody may commit today" in capsys.readouterr().err
+    assert "not today; the files are as before" in capsys.readouterr().err
+    assert git("status", "--porcelain", "--untracked-files=no") == ""
+    (repository / ".git/hooks/pre-commit").unlink()
+    assert main([*START, "--commit"]) == 0  # nothing stands in the way of a second call
+
+
+def test_a_signer_that_refuses_leaves_everything_as_it_was(repository, capsys):
+    git("config", "commit.gpgSign", "true")
+    git("config", "gpg.program", str(program_at(repository / "signer", "exit 1")))
+
+    assert main([*START, "--commit"]) == 2
+
+    assert "failed to sign" in capsys.readouterr().err
+    assert git("status", "--porcelain", "--untracked-files=no") == ""
+
+
+def test_what_is_staged_elsewhere_stays_staged_when_git_refuses(repository):
+    service = repository / "i/k8s/service.yaml"
+    service.write_text(service.read_text() + "# a remark\n")
+    git("add", ".")
+    program_at(repository / ".git/hooks/pre-commit", "exit 1")
+
+    assert main([*START, "--commit"]) == 2
+
+    assert git("status", "--porcelain") == "M  i/k8s/service.yaml"
+
+
+@pytest.mark.parametrize("options", [(), ("--commit",), ("--dry-run",)])
+def test_a_link_out_of_the_repository_is_refused_with_its_place(
+    repository, tmp_path_factory, capsys, options
+):
+    outside = tmp_path_factory.mktemp("outside") / "deploy.yaml"
+    inside = repository / "i/k8s/deploy.yaml"
+    inside.rename(outside)
+    inside.symlink_to(outside)
+    before = outside.read_text()
+    git("add", ".")
+    git("commit", "--quiet", "--message=Link")
+
+    assert main([*START, *options]) == 2
+
+    assert f"i/k8s/deploy.yaml is a link to {outside}" in capsys.readouterr().err
+    assert outside.read_text() == before
+
+
+def test_a_link_out_of_the_folder_is_refused_outside_of_git(tmp_path, monkeypatch, capsys):
+    shutil.copytree(EXAMPLE / "k8s", tmp_path / "i/k8s")
+    (tmp_path / "i/k8s/deploy.yaml").rename(tmp_path / "deploy.yaml")
+    (tmp_path / "i/k8s/deploy.yaml").symlink_to(tmp_path / "deploy.yaml")
+    monkeypatch.chdir(tmp_path)
+
+    assert main([*START]) == 2
+
+    assert "which is outside of" in capsys.readouterr().err
+
+
+def test_a_link_inside_the_repository_is_followed(repository):
+    (repository / "base").mkdir()
+    (repository / "i/k8s/deploy.yaml").rename(repository / "base/deploy.yaml")
+    (repository / "i/k8s/deploy.yaml").symlink_to("../../base/deploy.yaml")
+    git("add", ".")
+    git("commit", "--quiet", "--message=Link")
+
+    assert main([*START, "--commit"]) == 0
+
+    assert "base/deploy.yaml" in git("show", "--name-only", "--format=").splitlines()
+    assert (repository / "i/k8s/deploy.yaml").is_symlink()
+
+
+def test_a_file_that_cannot_take_its_new_text_leaves_the_others_as_they_were(
+    repository, monkeypatch, capsys
+):
+    replace = Path.replace
+
+    def fail_at_the_second(self, target):
+        if target.name == "deploy-canary.yaml":
+            raise OSError(28, "No space left on device", str(target))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", fail_at_the_second)
+
+    assert main([*START]) == 2
+
+    assert "No space left" in capsys.readouterr().err
+    assert git("status", "--porcelain") == ""
 
 
 def test_outside_of_git_a_step_is_taken_but_nothing_is_proven(tmp_path, monkeypatch, capsys):

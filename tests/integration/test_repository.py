@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import pytest
 
+from sampler.base import repository
 from sampler.base.errors import UsageError
 from sampler.base.repository import Repository, commit_of
 
@@ -85,3 +87,67 @@ def test_files_with_odd_names_are_listed_as_they_are(git, tmp_path):
     assert repository is not None
     assert repository.changed([odd]) == [odd.name]
     assert repository.changed([tmp_path], untracked=False) == []
+
+
+def found(path):
+    around = Repository.around(path)
+    assert around is not None
+    return around
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"core.fsmonitor": "{program}"},
+        {"core.hooksPath": "{folder}"},
+        {"filter.x.clean": "{program}", "filter.x.required": "true"},
+        {"filter.x.process": "{program}"},
+        {"core.pager": "{program}", "pager.status": "true"},
+        {"diff.external": "{program}", "diff.x.textconv": "{program}"},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_no_program_of_a_repository_is_run_to_read_it(git, tmp_path, settings):
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    program = folder / "post-index-change"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/RAN\ncat\n")
+    program.chmod(0o755)
+    (tmp_path / ".gitattributes").write_text("*.yaml filter=x diff=x\n")
+    git("add", ".gitattributes")
+    git("commit", "--quiet", "--message=Attributes")
+    head = git("rev-parse", "HEAD")
+    for name, value in settings.items():
+        git("config", name, value.format(program=program, folder=folder))
+    file = tmp_path / "k8s" / "a.yaml"
+    os.utime(file, (1, 1))  # git has to read it again to see whether it differs
+
+    assert commit_of(tmp_path / "k8s") == head
+    file.write_text("a: 2\n")
+    assert commit_of(tmp_path / "k8s") == f"{head}-dirty"
+    assert found(tmp_path).changed([file]) == ["k8s/a.yaml"]
+
+    assert not (tmp_path / "RAN").exists()
+
+
+def test_a_filter_whose_name_no_option_can_carry_is_refused(git, tmp_path):
+    git("config", "filter.a=b.clean", "true")
+
+    with pytest.raises(UsageError, match=r"filter 'filter\.a=b\.clean'"):
+        found(tmp_path).changed([tmp_path])
+    assert commit_of(tmp_path) == ""
+
+
+def test_a_hook_that_hangs_is_ended_and_leaves_no_lock(git, tmp_path, monkeypatch):
+    monkeypatch.setattr(repository, "_COMMIT_TIMEOUT_S", 1)
+    hook = tmp_path / ".git/hooks/pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexec >/dev/null 2>&1\nexec sleep 5\n")
+    hook.chmod(0o755)
+    (tmp_path / "k8s" / "a.yaml").write_text("a: 2\n")
+
+    with pytest.raises(UsageError, match="git commit"):
+        found(tmp_path).commit([tmp_path / "k8s" / "a.yaml"], "Second")
+
+    assert not list((tmp_path / ".git").glob("*.lock"))
+    assert git("status", "--porcelain") == "M k8s/a.yaml"
