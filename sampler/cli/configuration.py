@@ -13,6 +13,9 @@ from sampler.cli.messages import closest
 if TYPE_CHECKING:
     from pathlib import Path
 
+_MOST_BYTES = 32 << 10
+"""Of a file: the parser of the standard library takes seconds for a key of so many dots."""
+
 
 def load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
     """Take defaults from the table of the command's name, checked as if they had been typed.
@@ -52,10 +55,16 @@ def load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) 
 def _table(path: Path, command: str, commands: list[str]) -> dict[str, Any]:
     """Read one table, and refuse what no command would read."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        with path.open("rb") as file:
+            text = file.read(_MOST_BYTES + 1)
+        if len(text) > _MOST_BYTES:
+            raise UsageError(f"--config {path} has more than {_MOST_BYTES >> 10} kB")
+        document = tomllib.loads(text.decode("utf-8-sig").replace("\r\n", "\n"))
     except OSError as error:
         raise UsageError(f"--config {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except RecursionError as error:
+        raise UsageError(f"--config {path} is nested too deeply") from error
+    except ValueError as error:  # no UTF-8, no TOML, a number of thousands of digits
         raise UsageError(f"--config {path} is not TOML: {error}") from error
     for name, table in document.items():
         if not isinstance(table, dict):

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 _SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 _MOST_FILES = 10_000
+MOST_BYTES = 16 << 20
+"""Bytes of all manifests together."""
+MOST_NODES = 1_000_000
+"""Values, keys and containers of all manifests together, with aliases written out."""
+MOST_DEPTH = 200
+"""Containers inside of each other; the schemas of CustomResourceDefinitions have 60."""
 _CHANGES = (
     "components",
     "configurations",
@@ -61,13 +67,18 @@ def read_manifests(path: str, namespace: str = "") -> tuple[Inventory, tuple[Fin
     Raises
     ------
     ExpectationError
-        If something cannot be read, is no YAML (with file and line), or declares the same
-        object in two ways (with both places).
+        If something cannot be read, is no YAML (with file and line), is larger than
+        `MOST_BYTES`, `MOST_NODES` or `MOST_DEPTH`, or declares the same object in two ways (with
+        both places).
     """
     findings: list[Finding] = []
     objects: list[KubeObject] = []
+    nodes = 0
     for name, text in _texts(path):
         for document in _documents(name, text):
+            nodes += _size(document, name)
+            if nodes > MOST_NODES:
+                raise _too_much(name, f"more than {MOST_NODES} values, its aliases written out")
             objects += _objects(document, name, namespace, findings)
     if not objects:
         raise ExpectationError(
@@ -80,16 +91,60 @@ def read_manifests(path: str, namespace: str = "") -> tuple[Inventory, tuple[Fin
 def _texts(path: str) -> Iterator[tuple[str, str]]:
     if path == "-":
         with _readable("stdin"):
-            text = sys.stdin.read()
+            text = sys.stdin.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
+            raise _too_much("stdin", f"more than {MOST_BYTES >> 20} MB")
         yield "stdin", text
         return
     root = Path(path)
     with _readable(f"--manifests {path}"):
         files = [root] if root.is_file() else _files(root)
+    left = MOST_BYTES
     for file in files:
-        with _readable(_shown(file)):
-            text = file.read_text(encoding="utf-8-sig")
+        with _readable(_shown(file)), file.open("rb") as opened:
+            data = opened.read(left + 1)
+            text = data.decode("utf-8-sig")
+        if len(data) > left:
+            raise _too_much(_shown(file), f"more than {MOST_BYTES >> 20} MB, with those before it")
+        left -= len(data)
         yield _shown(file), text
+
+
+def _too_much(name: str, what: str) -> ExpectationError:
+    return ExpectationError(f"{name} holds {what}", hint="give the folder of one application")
+
+
+def _size(document: Any, name: str) -> int:
+    """Count the nodes of a document, an alias as all that it stands for, each node once visited.
+
+    Raises
+    ------
+    ExpectationError
+        If a container holds itself.
+    """
+    sizes: dict[int, int | None] = {}  # None while what it holds is counted
+    pending = [document]
+    while pending:
+        node = pending[-1]
+        parts = _parts(node)
+        if id(node) not in sizes:
+            sizes[id(node)] = None
+            for part in parts:
+                if isinstance(part, dict | list):
+                    if sizes.get(id(part), 0) is None:
+                        raise ExpectationError(f"{name}: an alias stands inside of what it names")
+                    if id(part) not in sizes:
+                        pending.append(part)
+            continue
+        pending.pop()
+        sizes[id(node)] = 1 + sum(sizes.get(id(part)) or 1 for part in parts)
+    return sizes[id(document)] or 1
+
+
+def _parts(node: Any) -> list[Any]:
+    if isinstance(node, dict):
+        return [part for pair in node.items() for part in pair]
+    return list(node) if isinstance(node, list) else []
 
 
 @contextmanager
@@ -134,8 +189,10 @@ def _documents(name: str, text: str) -> Iterator[Any]:
     from ruamel.yaml import YAML  # noqa: PLC0415 - only who reads manifests pays for it
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
+    yaml = YAML(typ="rt")
+    yaml.max_depth = MOST_DEPTH
     try:
-        yield from YAML(typ="rt").load_all(text)
+        yield from yaml.load_all(text)
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = name if mark is None else f"{name}:{mark.line + 1}"

@@ -101,3 +101,19 @@ def test_a_byte_order_mark_is_read_over(tmp_path, configured):
 
     assert done.returncode == 2
     assert "[check] concurrency = 0: expected a whole number" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = " + "[" * 10_000, "is nested too deeply"),
+        ("[check]\nrate = " + "1" * 5000, "is not TOML"),
+        ("# " + "x" * 40_000, "has more than 32 kB"),
+    ],
+)
+def test_a_file_that_would_take_for_ever_is_refused(tmp_path, capsys, text, words):
+    file = tmp_path / "weighbridge.toml"
+    file.write_text(text)
+
+    assert main(["check", "http://127.0.0.1:9/", "--config", str(file)]) == 2
+    assert words in capsys.readouterr().err

@@ -5,6 +5,7 @@ import io
 import pytest
 
 from sampler.base.errors import ExpectationError
+from sampler.expect import manifests
 from sampler.expect.manifests import read_manifests
 
 SERVICE = "kind: Service\napiVersion: v1\nmetadata:\n  name: {name}\n"
@@ -99,3 +100,73 @@ def test_yaml_that_is_nested_too_deeply_is_refused_with_its_file(folder, monkeyp
 
     with pytest.raises(ExpectationError, match=r"a\.yaml: this YAML cannot be read"):
         read_manifests(".")
+
+
+def bomb(base, levels=11):
+    lines = [f"{base}0: &{base}0 [{', '.join('x' * 9)}]"]
+    for level in range(1, levels + 1):
+        before = ", ".join([f"*{base}{level - 1}"] * 9)
+        lines.append(f"{base}{level}: &{base}{level} [{before}]")
+    return "\n".join(lines) + "\n"
+
+
+def test_aliases_count_as_what_they_stand_for(folder):
+    text = SERVICE.format(name="a") + bomb("x")
+    (folder / "a.yaml").write_text(f"{text}---\n{text}")  # alike: 9 ** 11 comparisons
+
+    with pytest.raises(ExpectationError, match="more than 1000000 values, its aliases written out"):
+        read_manifests(".")
+
+
+def test_aliases_as_people_write_them_are_read(folder):
+    text = SERVICE.format(name="a") + "x: &x {app: a}\ny: [*x, *x]\nz: {<<: *x, b: c}\n"
+    (folder / "a.yaml").write_text(text)
+
+    (service,) = read_manifests(".")[0].objects
+
+    assert service["y"].value == [{"app": "a"}, {"app": "a"}]
+    assert service["z"].value["app"] == "a"
+
+
+def test_the_values_of_all_documents_count_together(folder, monkeypatch):
+    monkeypatch.setattr(manifests, "MOST_NODES", 20)
+    (folder / "a.yaml").write_text(SERVICE.format(name="a"))  # 7 containers, keys and values, + 1
+    assert names(".") == ["a"]
+
+    for name in "bc":
+        (folder / f"{name}.yaml").write_text(SERVICE.format(name=name))
+
+    with pytest.raises(ExpectationError, match=r"c\.yaml holds more than 20 values"):
+        read_manifests(".")
+
+
+@pytest.mark.parametrize("text", ["&a {kind: Service, x: *a}", "&a [*a]"])
+def test_what_holds_itself_is_refused(folder, text):
+    (folder / "a.yaml").write_text(text)
+
+    with pytest.raises(ExpectationError, match="an alias stands inside of what it names"):
+        read_manifests(".")
+
+
+def test_a_document_that_is_nested_too_deeply_is_refused_with_its_line(folder):
+    (folder / "a.yaml").write_text("kind: Service\nx: " + "[" * 300 + "]" * 300)
+
+    with pytest.raises(ExpectationError, match=r"a\.yaml:2: .*maximum depth"):
+        read_manifests(".")
+
+
+def test_the_bytes_of_all_files_and_of_stdin_have_a_limit(folder, monkeypatch):
+    text = SERVICE.format(name="a")
+    monkeypatch.setattr(manifests, "MOST_BYTES", 2 * len(text))
+    for name in "ab":
+        (folder / f"{name}.yaml").write_text(SERVICE.format(name=name))
+    assert names(".") == ["a", "b"]
+    (folder / "c.yaml").write_text("x")
+
+    with pytest.raises(
+        ExpectationError, match=r"c\.yaml holds more than 0 MB, with those before it"
+    ):
+        read_manifests(".")
+    monkeypatch.setattr("sys.stdin", io.StringIO("x" * 1000))
+    with pytest.raises(ExpectationError, match="stdin holds more than 0 MB"):
+        read_manifests("-")
