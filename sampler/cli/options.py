@@ -157,7 +157,9 @@ def make_target(url: str, options: dict[str, Any]) -> Target:
     for text in options["headers"]:
         name, colon, value = text.partition(":")
         if not colon:
-            raise UsageError(f"expected --header 'NAME: VALUE', got {text!r}")
+            raise UsageError(
+                f"expected --header 'NAME: VALUE', got {len(text)} characters without a colon"
+            )
         headers.append((name.strip(), value.strip()))
     return Target(
         url,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     Headers = Sequence[tuple[bytes, bytes]]
 
+_QUOTED = 1000  # that are looked at for it
 _SHOWN = 80  # of a body that is no label, and of where a redirect leads
 _MOST_POINTERS, _LONGEST_POINTER, _DEEPEST = 4, 40, 4
 _MARK = b"\xef\xbb\xbf"  # of the order of bytes; a reader of JSON may pass it over (RFC 8259)
@@ -92,9 +93,10 @@ class LabelReader:
         told = [f"status {status}"]
         location = _field(headers, b"location")
         if location and 300 <= status < 400:
-            told.append(f"a redirect to {without_secrets(location)[:_SHOWN]}")
+            told.append(f"a redirect to {without_secrets(location[:_QUOTED])[:_SHOWN]}")
         told.append(self._why_missing(body))
-        start = body[:_SHOWN].decode("utf-8", "replace")
+        # Error pages quote what was asked; a secret that is cut is still one.
+        start = without_secrets(body[:_QUOTED].decode("utf-8", "replace"))[:_SHOWN]
         body_told = f"the body starts {start!r}" if body else "the body is empty"
         return f"{', '.join(told)}; {body_told}"
 

@@ -17,13 +17,14 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 section 5.5
 _HINT = "give it as http://HOST[:PORT][/PATH]"
 _HINT_OF = {"url": _HINT, "body": 'write text as bytes: body=b"…"'}
+_LONGEST_SHOWN = 300
 _ONE_SLASH = re.compile(r"https?:/(?!/)", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")  # RFC 3986 section 3.1
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 section 9.2.1
 _OURS = frozenset({"connection", "content-length", "transfer-encoding"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Target:
     """What is asked, of whom.
 
@@ -63,7 +64,7 @@ class Target:
     def __post_init__(self) -> None:
         self._require_types()
         if _ONE_SLASH.match(self.url):
-            raise UsageError(f"expected two slashes in {without_secrets(self.url)!r}", hint=_HINT)
+            raise UsageError(f"expected two slashes in {self.shown!r}", hint=_HINT)
         if not _SCHEME.match(self.url):
             object.__setattr__(self, "url", f"http://{self.url}")
         _check_url(self.url)
@@ -77,7 +78,13 @@ class Target:
             )
         for name, value in self.headers:
             if not _TOKEN.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
-                raise UsageError(f"expected a header NAME: VALUE, got {name!r}: {value!r}")
+                # A secret with a blank in the wrong place is wrong, too: only a name is said.
+                said = repr(name) if _TOKEN.fullmatch(name) else "another name"
+                raise UsageError(
+                    f"expected a header NAME: VALUE of visible ASCII, got {said} with a value of "
+                    f"{len(value)} characters",
+                    hint="a name has no blanks, and a value no line ends and no typographic signs",
+                )
             if name.lower() in _OURS:
                 raise UsageError(
                     f"the header {name} belongs to the sampler's own framing",
@@ -103,7 +110,7 @@ class Target:
         given = "--cacert" if self.cacert is not None else "--insecure" if self.insecure else None
         if given is not None and not self.is_tls:
             raise UsageError(
-                f"{given} says what certificate to accept, and {self.url} shows none",
+                f"{given} says what certificate to accept, and {self.shown} shows none",
                 hint="ask for https://…, or leave the option out",
             )
         if self.cacert is not None and self.insecure:
@@ -115,7 +122,13 @@ class Target:
     @property
     def shown(self) -> str:
         """The URL as it may be printed and written: without the values of its secrets."""
-        return without_secrets(self.url)
+        return without_secrets(self.url, is_url=True)
+
+    def __repr__(self) -> str:
+        # A notebook's cell shows it: values of headers and the body stay out, as in reports.
+        headers = "".join(f", {name}: …" for name, _ in self.headers)
+        body = f", body of {len(self.body)} bytes" if self.body else ""
+        return f"<Target {self.method} {self.shown}{headers}{body}>"
 
     @property
     def is_tls(self) -> bool:
@@ -156,13 +169,18 @@ def _is_pair(header: tuple[str, ...]) -> bool:
 
 
 def _check_url(url: str) -> None:
-    shown = without_secrets(url)
+    shown = without_secrets(url, is_url=True)[:_LONGEST_SHOWN]
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        reason = without_secrets(str(error))
-        raise UsageError(f"expected a URL, got {shown!r}: {reason}", hint=_HINT) from error
+        # Its words quote what stands in place of the port, which may be a part of a password.
+        reason = (
+            "its port is no number up to 65535"
+            if "ort" in str(error)
+            else "its host cannot be read"
+        )
+        raise UsageError(f"expected a URL, got {shown!r}: {reason}", hint=_HINT) from None
     if parts.scheme not in {"http", "https"}:
         raise UsageError(f"expected an http or https URL, got {shown!r}", hint=_HINT)
     if not parts.hostname:
