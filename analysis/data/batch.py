@@ -62,7 +62,10 @@ class Outcome(IntEnum):
 
 
 NO_DRAW = (Outcome.CLIENT_LIMIT,)
-"""Outcomes in which no pod was drawn, because nothing left this machine."""
+"""Outcomes in which no pod was drawn, because nothing left this machine.
+
+With several addresses, one was drawn all the same: `analysis.weighing.report` claims nothing then.
+"""
 
 
 @dataclass(frozen=True, slots=True)

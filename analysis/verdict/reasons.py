@@ -24,6 +24,9 @@ SPARE = 1.3
 MOST_TOLD = 3
 """Shares that a sentence lists; of more, it names the least certain one."""
 
+CLIENT_LIMIT_REMEDY = (
+    "Lower --concurrency, or raise the limits (ulimit -n, net.ipv4.ip_local_port_range)."
+)
 SPARE_THE_TARGET = (
     "Lower --max-rate or --concurrency, or wait until the target has recovered; "
     "--no-overload-stop keeps sending anyway."
@@ -258,7 +261,7 @@ def client_limit(evidence: Evidence) -> Reason:
         ReasonCode.CLIENT_LIMIT,
         f"This machine ran out of ports or file descriptors after "
         f"{counted(evidence.judged, 'connection')}. {_some_shares(evidence)}",
-        "Lower --concurrency, or raise the limits (ulimit -n, net.ipv4.ip_local_port_range).",
+        CLIENT_LIMIT_REMEDY,
     )
 
 

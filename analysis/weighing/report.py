@@ -10,11 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from analysis.data.batch import NO_DRAW
 from analysis.data.policy import Policy
-from analysis.data.report import Check, Observed, Reason, Report, Source, Verdict
+from analysis.data.report import Check, Observed, Reason, ReasonCode, Report, Source, Verdict
+from analysis.data.tally import addresses_of
+from analysis.text.rounding import counted
 from analysis.verdict import sections
 from analysis.verdict.causes import Surroundings
 from analysis.verdict.decision import Ended, decide, decided, with_health
+from analysis.verdict.reasons import CLIENT_LIMIT_REMEDY
 from analysis.versions.correlation import groups_of, notes_on
 from analysis.versions.health import health_of
 from analysis.versions.least_request import pace_of
@@ -23,10 +27,16 @@ from analysis.versions.replicas import ReplicaCounts, replica_warnings
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from analysis.data.report import Groups, Performance, ReasonCode, Run, View
+    from analysis.data.report import Groups, Performance, Run, View
     from analysis.data.split import Split
     from analysis.verdict.decision import Decision
     from analysis.weighing.fold import Folded
+
+
+_SHARES = frozenset({
+    ReasonCode.WITHIN_TOLERANCE, ReasonCode.OUTSIDE_TOLERANCE, ReasonCode.TOO_MANY_UNLABELLED,
+})  # fmt: skip
+"""Reasons that depend on who answered how often; a label that must not come is a proof."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +196,31 @@ def _outcome(decision: Decision | None, folded: Folded, account: Account) -> _Ou
     if verdict is Verdict.INCONCLUSIVE:
         moved = _moved(folded)
         return _Outcome(verdict, reasons if moved is None else [moved, *reasons], checks)
-    doubt = None if account.doubt is None else account.doubt(reasons[0])
+    doubt = _drawn_and_not_sent(folded, reasons[0])
+    if doubt is None and account.doubt is not None:
+        doubt = account.doubt(reasons[0])
     return _Outcome(verdict, reasons, checks) if doubt is None else _undecided(verdict, doubt)
+
+
+def _drawn_and_not_sent(folded: Folded, reason: Reason) -> Reason | None:
+    """Explain that a limit of this machine may have hidden what stands behind one address.
+
+    With one address nothing was drawn when a request could not be sent, so that it is part of no
+    share. With several the address had been drawn, and a limit towards one of them leaves out the
+    versions behind it.
+    """
+    tally = folded.tally
+    unsent = sum(tally.outcomes[outcome] for outcome in NO_DRAW)
+    addresses = addresses_of(tally)
+    if not unsent or not addresses or reason.code not in _SHARES:
+        return None
+    return Reason(
+        ReasonCode.CLIENT_LIMIT,
+        f"Nothing is claimed: {counted(unsent, 'request')} could not be sent, because this machine "
+        f"ran out of ports or file descriptors, after one of {len(addresses)} addresses had been "
+        f"drawn for each. Without that: {reason.message}",
+        CLIENT_LIMIT_REMEDY,
+    )
 
 
 def _undecided(verdict: Verdict | None, reason: Reason) -> _Outcome:

@@ -41,7 +41,9 @@ _GO_ERRORS = (
     (re.compile(r"connection refused|no route to host|unreachable|no such host"),
      Outcome.CONNECT_FAILED),
     (re.compile(r"connection reset|broken pipe"), Outcome.RESET),
-    (re.compile(r"can't assign requested address|too many open files"), Outcome.CLIENT_LIMIT),
+    # Such text may quote the server, so a limit of the client's machine is no reason to leave a
+    # row out: it is a connection whose version is not known.
+    (re.compile(r"can't assign requested address|too many open files"), Outcome.CONNECT_FAILED),
     (re.compile(r"EOF"), Outcome.CLOSED),
     (re.compile(r"malformed HTTP"), Outcome.PROTOCOL),
 )  # fmt: skip

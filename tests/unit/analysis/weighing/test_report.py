@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis import Batch, Policy, Split, Verdict
+from analysis import ABSENT, Batch, Outcome, Policy, Split, Verdict
 from analysis.data.report import Performance, Reason, ReasonCode, Run, Source, View
 from analysis.verdict.decision import Ended
 from analysis.weighing.expectation import Fixed, Retold
@@ -152,6 +152,59 @@ def test_why_no_more_samples_came_is_the_reason_of_an_undecided_run(ended, code)
     report = made(Asked(), folded(few), replace(ACCOUNT, ended=ended))
 
     assert report.reasons[0].code is code
+
+
+def limited(batch, unsent, addresses):
+    """Let some connections fail on a limit of this machine: those that went to the last address."""
+    outcome = np.where(unsent, Outcome.CLIENT_LIMIT, batch.outcome).astype(np.uint8)
+    return replace(
+        batch,
+        outcome=outcome,
+        label=np.where(unsent, ABSENT, batch.label).astype(np.int32),
+        remote=np.where(unsent, len(addresses) - 1, 0).astype(np.int32),
+        remotes=addresses,
+    )
+
+
+@pytest.mark.parametrize("batch", [RIGHT, WRONG])
+def test_a_limit_towards_one_of_several_addresses_takes_a_verdict_back(batch):
+    some = np.arange(len(batch)) % 50 == 7
+
+    report = made(Asked(), folded(limited(batch, some, ("10.0.0.1", "10.0.0.2"))))
+
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.reasons[0].code is ReasonCode.CLIENT_LIMIT
+    assert "60 requests could not be sent" in report.reasons[0].message
+    assert "one of 2 addresses" in report.reasons[0].message
+    assert "ulimit" in report.reasons[0].remedy
+
+
+def test_a_version_behind_an_address_without_ports_is_not_passed_as_absent():
+    half = np.arange(1000) % 2 == 1  # what was meant for the other address, where v2 is
+    batch = limited(Batch.of_labels(["v1"] * 1000), half, ("10.0.0.1", "10.0.0.2"))
+    expectation = Fixed(Split.parse("v1=1,v2=0"), Policy())
+    without = replace(batch, remote=np.zeros(1000, dtype=np.int32))
+
+    assert made(Asked(), folded(batch, expectation)).verdict is Verdict.INCONCLUSIVE
+    # The twin, which knows of one address only, leaves them out and passes.
+    twin = folded(without, Fixed(Split.parse("v1=1,v2=0"), Policy()))
+    assert made(Asked(), twin).verdict is Verdict.PASS
+
+
+def test_with_one_address_what_was_not_sent_is_no_draw():
+    some = np.arange(len(RIGHT)) % 50 == 7
+
+    assert made(Asked(), folded(limited(RIGHT, some, ("10.0.0.1",)))).verdict is Verdict.PASS
+
+
+def test_a_label_that_must_not_come_is_proof_whatever_was_not_sent():
+    odd = Batch.of_labels([*labels(30), "v9"])
+    first = np.arange(len(odd)) == 0
+
+    report = made(Asked(), folded(limited(odd, first, ("10.0.0.1", "10.0.0.2"))))
+
+    assert report.verdict is Verdict.FAIL
+    assert report.reasons[0].code is ReasonCode.UNEXPECTED_LABEL
 
 
 def test_notes_of_the_account_come_before_those_of_the_samples():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import json
 import tracemalloc
 
 import numpy as np
 import pytest
 
 from analysis import Split
-from analysis.data.batch import ABSENT
+from analysis.data.batch import ABSENT, judged_rows
 from sampler.base.errors import UsageError
 from sampler.labels.rule import LabelRule
 from sampler.logs import Columns, ForeignLog, Reading, instant_ns, open_record, rows, source, tables
@@ -394,3 +395,23 @@ def test_a_file_of_another_form_is_refused_with_what_to_do(tmp_path, name, conte
     with pytest.raises(UsageError, match=words) as caught:
         read(path)
     assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "dial tcp: connect: can't assign requested address",
+        'transport connection broken: malformed HTTP status code "too many open files"',
+    ],
+)
+def test_no_words_of_an_error_move_a_row_out_of_the_count(tmp_path, words):
+    hit = {"attack": "", "seq": 0, "code": 0, "timestamp": "2026-01-31T12:00:00Z", "latency": 1,
+           "bytes_out": 0, "bytes_in": 0, "error": words, "body": None, "method": "GET",
+           "url": "http://a/", "headers": None}  # fmt: skip
+    path = tmp_path / "hits.json"
+    good = hit | {"error": "", "code": 200, "headers": {"X-Version": ["v1"]}}
+    path.write_text(f"{json.dumps(hit)}\n{json.dumps(good)}\n", encoding="utf-8")
+
+    _, (batch,) = read(path, rule=LabelRule.parse("header:X-Version"))
+
+    assert len(judged_rows(batch)) == 2
