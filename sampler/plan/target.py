@@ -97,8 +97,9 @@ class Target:
         for name, kind in (("url", str), ("method", str), ("cacert", str), ("body", bytes)):
             value = getattr(self, name)
             if not is_a(value, kind) and not (name == "cacert" and value is None):
+                got = type(value).__name__ if name == "body" else repr(value)
                 raise UsageError(
-                    f"{name} must be {kind.__name__}, got {value!r}", hint=_HINT_OF.get(name)
+                    f"{name} must be {kind.__name__}, got {got}", hint=_HINT_OF.get(name)
                 )
         if not is_a(self.headers, tuple, list) or not all(map(_is_pair, self.headers)):
             raise UsageError(

@@ -20,6 +20,8 @@ from httptools import (
     HttpResponseParser,
 )
 
+from sampler.base.redaction import without_secrets
+
 _NO_BODY_STATUSES = frozenset({204, 304})  # RFC 9112 section 6.3
 _SWITCHING = 101
 UPGRADED = "switching protocols, which was not asked for"
@@ -166,7 +168,8 @@ class ResponseReader:
         return self._response() if self._is_complete else None
 
     def _violation(self, why: str) -> ProtocolViolation:
-        where = f"; it begins {self._start.decode('latin-1')!r}" if self.head is None else ""
+        start = without_secrets(self._start.decode("latin-1"))  # it may quote what was asked
+        where = f"; it begins {start!r}" if self.head is None else ""
         return ProtocolViolation(f"not an HTTP/1 response: {why}{where}")
 
     @property
