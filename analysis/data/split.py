@@ -23,6 +23,8 @@ _NUMBER = r"\d+(?:\.\d+)?\s*(?:pp|%)"
 _AMOUNT = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>pp|%)")
 _TWO_SIDED = re.compile(rf"-\s*(?P<below>{_NUMBER})\s*\+\s*(?P<above>{_NUMBER})")
 
+_BEYOND = 10**15
+"""Weights lie below it, so that sums of them stay exact, also as floats."""
 _WRITE_SPLIT = 'write it as "v1=9,v2=1" or {"v1": 9, "v2": 1}'
 _WRITE_TOLERANCE = "write Tolerance.parse('4pp'), '10%' (of the share) or 'auto'"
 
@@ -160,6 +162,11 @@ def _require_whole(arm: str, weight: float) -> None:
         raise InputError(
             f"the weight of {arm} must be a whole number >= 0, got {weight!r}",
             hint="write the shares 0.9 and 0.1, or 90% and 10%, as the weights 9 and 1",
+        )
+    if weight >= _BEYOND:
+        raise InputError(
+            f"the weight of {arm} must have at most 15 digits, got {weight!r}",
+            hint="write the same shares with smaller weights, such as 9 and 1",
         )
 
 

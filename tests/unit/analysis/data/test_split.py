@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from analysis import Evidence, Policy
+from analysis.data.errors import InputError
 from analysis.data.split import Split, Tolerance, ToleranceKind
 from analysis.data.split import tested_arms as judged_arms
 
@@ -207,3 +209,13 @@ def test_shares_of_zero_and_one_get_one_percentage_point():
 def test_a_tolerance_that_cannot_be_refuted_is_refused(split, tolerance, message):
     with pytest.raises(ValueError, match=message):
         Tolerance.parse(tolerance).bands(Split.parse(split))
+
+
+@pytest.mark.parametrize("weight", [10**15, 2**62, 10**20])
+def test_a_weight_that_no_number_of_connections_could_tell_is_refused(weight):
+    with pytest.raises(InputError, match="the weight of v1 must have at most 15 digits"):
+        Split(("v1", "v2"), (weight, 1))
+
+
+def test_the_largest_weight_can_be_judged():
+    Evidence.start(Split(("v1", "v2"), (10**15 - 1, 1)), Policy())
