@@ -126,7 +126,8 @@ def test_a_canary_that_does_not_get_its_traffic_is_rolled_back(forge, cluster):
     assert cases["weighbridge", "unlabelled"] == ("success", "")
     status, shown = cases["weighbridge", "share of v2"]
     assert status == "failed"
-    assert "→" in shown  # what to do
+    assert "What to do: see the case “split”." in shown
+    assert "→" in cases["weighbridge", "split"][1]
     (figure,) = re.findall(r"\[\[ATTACHMENT\|([^\[\]|]+?)\]\]", shown)
     assert (failed.folder / figure).is_file()
     assert figure.startswith("weighbridge/")  # among the artifacts

@@ -7,7 +7,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import Batch, Policy, Split, Tolerance, judge
@@ -47,6 +47,7 @@ def test_bands_and_what_is_tested_do_not_depend_on_it(weights, tolerance):
     assert all(each == seen[0] for each in seen)
 
 
+@settings(max_examples=40)
 @given(
     weights=st.sampled_from(SPLITS),
     tolerance=st.sampled_from(TOLERANCES),
@@ -61,21 +62,21 @@ def test_verdict_stop_and_intervals_do_not_depend_on_it(
     rng = np.random.default_rng(seed)
     shares = np.array(weights) / sum(weights)
     shares = (1 - tilt) * shares + tilt / len(weights)
-    drawn = rng.choice(len(weights), 1500, p=shares)
+    drawn = rng.choice(len(weights), 900, p=shares)
     labels = [None if rng.random() < missing else f"v{each}" for each in drawn]
     batch = Batch.of_labels(labels)
     if per_connection > 1:
         batch = replace(
             batch,
-            connection=np.arange(1500) // per_connection,
-            ordinal=(np.arange(1500) % per_connection).astype(np.int32),
-            planned=np.full(1500, per_connection, dtype=np.int32),
+            connection=np.arange(900) // per_connection,
+            ordinal=(np.arange(900) % per_connection).astype(np.int32),
+            planned=np.full(900, per_connection, dtype=np.int32),
         )
     policy = Policy(
-        tolerance=Tolerance.parse(tolerance), max_samples=1200, per_connection=per_connection
+        tolerance=Tolerance.parse(tolerance), max_samples=700, per_connection=per_connection
     )
     seen = []
-    for order in orders(weights)[:6]:
+    for order in (orders(weights)[0], orders(weights)[-1]):
         split = split_of(weights, order)
         decision = judge(batch, split, policy, seed=seed)
         fixed = Fixed(split, policy, seed)
