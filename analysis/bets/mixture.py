@@ -6,8 +6,8 @@ hypotheses "the share is at most r" (one for each arm), then the A hypotheses "a
 
 A connection counts as y in [0, 1]: the part of its planned answers that has the label of the arm.
 A bet on share q against r multiplies its stake by ``y q/r + (1 - y)(1 - q)/(1 - r)``, which is
-linear in y: fair at best if the mean of y, given the past, is on the claimed side of r, whatever
-the answers of one connection have to do with each other. So neither the number of answers nor
+linear in y: fair at best if the mean of y, given the past, is on the claimed side of r, however
+the answers of one connection depend on each other. So neither the number of answers nor
 their correlation enters into what is claimed, only into how soon it is. What is missing of a
 connection counts against us in each row: as the worst value of y, or as `imputed` allows.
 
@@ -145,7 +145,7 @@ class Mixture:
         )
 
     def log_ratios(self, n: NDArray[Any], x: NDArray[Any], missing: NDArray[Any]) -> Floats:
-        """Return the log of each bet (2A, g, m) after so many connections, from counts alone.
+        """Return the log of each bet (2A, g, m) after some connections, from counts alone.
 
         Parameters
         ----------

@@ -162,7 +162,7 @@ class Batch:
         return f"<Batch of {len(self)} samples: {shown or 'none labelled'}>"
 
     def __getitem__(self, rows: slice) -> Batch:
-        """Give consecutive rows as a batch of their own: ``batch[:100]``.
+        """Return consecutive rows as a batch of their own: ``batch[:100]``.
 
         Raises
         ------

@@ -238,7 +238,7 @@ def _heads(before: Connections, place: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def _may_be_late(before: Connections, rows: _Rows) -> bool:
-    """Whether any row can follow a long pause, or many connections: it hardly ever does."""
+    """Whether any row may follow a long pause, or many connections; rarely true."""
     if not len(rows.key):
         return False
     earliest = min(int(before.last_ns.min(initial=rows.sent_ns[0])), int(rows.used_ns.min()))

@@ -1,4 +1,4 @@
-"""What happened around a run while it sampled, as a person would put it on a time axis."""
+"""What happened around a run while it sampled, as events on its time axis."""
 
 from __future__ import annotations
 

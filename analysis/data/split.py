@@ -394,7 +394,7 @@ def _band(tolerance: Tolerance, arm: str, weight: int, total: int) -> Band:
 
 
 def _even_band(tolerance: Tolerance, arm: str, weight: int, total: int) -> Band:
-    """Give the band of a tolerance that is the same on both sides."""
+    """Return the band of a tolerance that is the same on both sides."""
     share, amount = weight / total, tolerance.amount
     if tolerance.kind is ToleranceKind.ABSOLUTE:
         return Band(arm, share, amount, amount)

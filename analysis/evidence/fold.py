@@ -82,7 +82,7 @@ def finish(evidence: Evidence) -> Evidence:
 def _in_slices(
     evidence: Evidence, length: int, judge: Callable[[Evidence, slice], Evidence]
 ) -> Evidence:
-    """Judge so many connections, slice by slice, until the run is settled or its budget spent."""
+    """Judge connections, slice by slice, until the run is settled or the budget is spent."""
     for first in range(0, length, SLICE):
         room = evidence.budget - evidence.judged
         if evidence.settled is not None or room <= 0:
@@ -156,7 +156,7 @@ class _Weighed(NamedTuple):
 def _weigh_draws(
     evidence: Evidence, draws: Draws, counted: Callable[[int], dict[str, float]]
 ) -> _Weighed:
-    """Weigh draws until one of them settles the run; `counted` counts so many labels of theirs."""
+    """Weigh draws until one of them settles the run; `counted` holds counts of their labels."""
     weighed = _with_clean_run(evidence, draws, evidence.bets.weigh(draws, evidence.carry))
     stop, settled = first_rule(evidence, draws, weighed)
     end = stop + 1

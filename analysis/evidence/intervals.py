@@ -195,8 +195,8 @@ def mean_interval(results: Mapping[tuple[int, int, int], int], alpha: float) -> 
 
     The Krichevsky-Trofimov confidence sequence for parts: the same mixture of alternatives
     (uniform in the arc sine, here at `_NODES` points), with the factor that is linear in the
-    part of a connection that has the label. It is as narrow as the parts allow, whatever the
-    answers of a connection have to do with each other.
+    part of a connection that has the label. It is as narrow as the parts allow, however
+    the answers of a connection depend on each other.
 
     Parameters
     ----------

@@ -98,7 +98,7 @@ class Parts:
 def _kinds(
     length: NDArray[np.int64], met: NDArray[np.int64], lost: NDArray[np.int64]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Tell connections apart by what they came to: there are few kinds of them."""
+    """Group connections by their result: there are few kinds of them."""
     base = int(length.max(initial=0)) + 1
     every = np.arange(len(length))
     if base ** (len(met) + 2) > 2**62:
@@ -146,7 +146,7 @@ class SeveralAnswers:
 
     @classmethod
     def start(cls, arms: int, tested: int) -> Self:
-        """Begin a run with so many arms, of which some are tested by counting."""
+        """Start the evidence of a run with some arms, some of which are tested by counting."""
         return cls(
             assembly=Assembly.start(arms),
             answers=(0,) * arms,

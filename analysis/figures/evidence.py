@@ -179,7 +179,7 @@ def _keys(traced: Trace, report: Report, labels: tuple[str, ...], theme: Theme) 
 
 
 def evidence_in_words(traced: Trace) -> str:
-    """Say how far the evidence came, for who does not see the figure."""
+    """Return the alternative text: how far the evidence came."""
     n = rounding.counted(int(traced.judged[-1]), "connection")
     least = odds(float(traced.weakest[-1]))
     told = [

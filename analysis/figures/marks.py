@@ -47,12 +47,12 @@ class Mark:
 
 
 def drawn(events: Sequence[Event], end_s: float) -> list[tuple[int, Event]]:
-    """Give the events within a run with their numbers, counted from 1 over all of them."""
+    """Return the events within a run with their numbers, counted from 1 over all of them."""
     return [(n, event) for n, event in enumerate(events, 1) if 0 <= event.at_s <= end_s]
 
 
 def height_of(events: Sequence[Event], end_s: float) -> tuple[float, float]:
-    """Give the room that marks take above the first panel and below the legend [inch]."""
+    """Return the room that marks take above the first panel and below the legend [inch]."""
     count = len(drawn(events, end_s))
     if not count:
         return 0.0, 0.0

@@ -64,7 +64,7 @@ def operating_characteristic(outlook: Outlook, theme: Theme = LIGHT) -> Figure:
 
 
 def characteristic_in_words(outlook: Outlook) -> str:
-    """Say what the figure shows, for who does not see it."""
+    """Return the alternative text of the figure."""
     need = rounding.counted(outlook.samples.mean, "connection")
     parts = [f"A correct split passes after {need} on average."]
     for found in outlook.distinctions[:MOST_PANELS]:

@@ -30,7 +30,7 @@ _MOST_ROWS = 12
 
 
 def split_reading(timeline: Timeline, report: Report) -> Reading:
-    """Give the windows of the split over time, and what was known by then.
+    """Return the windows of the split over time, and what was known by then.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def _windows(
 
 
 def _so_far(looks: Looks, ends: NDArray[np.float64], position: int, at_s: float) -> str:
-    """Say what was known of a label at a time; empty before the first of these looks."""
+    """Return what was known of a label at a time; empty before the first look."""
     look = int(np.searchsorted(looks.at_s, at_s, side="right")) - 1
     if look < 0:
         return ""
@@ -103,7 +103,7 @@ def _so_far(looks: Looks, ends: NDArray[np.float64], position: int, at_s: float)
 
 
 def times_reading(batch: Batch, report: Report) -> Reading | None:
-    """Give the shares of answers within some times, by label; None without an answer."""
+    """Return the shares of answers within some times, by label; None without an answer."""
     labels, rows_of = ordered_labels(batch, report)
     answered = (batch.label != ABSENT) & (batch.done_ns != ABSENT)
     row = rows_of[batch.label[answered]]
@@ -132,7 +132,7 @@ def times_reading(batch: Batch, report: Report) -> Reading | None:
 
 
 def evidence_reading(traced: Trace, report: Report) -> Reading:
-    """Give the evidence at the looks that are drawn.
+    """Return the evidence at the looks that are drawn.
 
     Parameters
     ----------

@@ -103,7 +103,7 @@ def _line(axes: Axes, place: int, label: str, took_ns: NDArray[np.int64], theme:
 
 
 def limits_ms(took_ns: NDArray[np.int64]) -> tuple[float, float]:
-    """Give the ends of the axis of times [ms]."""
+    """Return the ends of the axis of times [ms]."""
     ends = (int(took_ns.min()), int(took_ns.max())) if len(took_ns) else (1_000_000, 10_000_000)
     low, high = (max(end, 1) / _NS_PER_MS for end in ends)
     return low / _ROOM, max(high * _ROOM, low * 4)

@@ -1,4 +1,4 @@
-"""Whether neighbouring connections know of each other, at every look.
+"""Evidence, valid at every look, that consecutive connections depend on each other.
 
 The runs guard (`analysis.guards.runs`) is looked at once, when a PASS would fall. Where a run was
 stopped by something else, the same question takes evidence that holds at any moment: a Markov

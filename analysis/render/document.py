@@ -50,8 +50,8 @@ def to_json(report: Report) -> str:
     Returns
     -------
     str
-        An object with ``schema`` first, indented by two blanks, ended by a newline. The
-        same report gives the same text. It can be encoded as UTF-8, whatever the labels.
+        An object with ``schema`` first, indented by two blanks, ended by a newline. Equal
+        reports render to equal texts. It can be encoded as UTF-8, whatever the labels.
         ``classical`` follows from the rest of the report (`analysis.review.classical`).
 
     Raises
@@ -112,7 +112,7 @@ def from_json(text: str) -> Report:
     Raises
     ------
     ValueError
-        If it is no JSON, another document, a newer version of this one, or does not have
+        If it is not JSON, another document, a newer version of this one, or does not have
         its shape; the message says what was expected, what came and what to do.
     """
     document = _load(text)

@@ -224,7 +224,7 @@ def _prose(text: str) -> Markup:
 
 
 def _readings(drawings: Sequence[Drawing], versions: Sequence[tuple[int, str]]) -> str:
-    """Give what the script shows as JSON that cannot end the element around it."""
+    """Return what the script shows as JSON that cannot end the element around it."""
     figures = [
         {
             "figure": f"figure-{drawing.name}",
@@ -253,7 +253,7 @@ def _events(report: Report) -> list[tuple[str, str, str]]:
 
 
 def _checks(report: Report) -> list[tuple[str, Verdict, str]]:
-    """Give the checks; what was said before is not said again."""
+    """Return the checks, without texts that the page already has."""
     said, rows = {summary.why(report)}, []
     for name, verdict, message in summary.checks(report):
         rows.append((name, verdict, "See above." if message in said else message))

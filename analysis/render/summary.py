@@ -117,7 +117,7 @@ def _row(report: Report, label: str) -> Row:
 
 
 def in_words(report: Report) -> str:
-    """Return the verdict and the first shares, for who does not see a figure."""
+    """Return the verdict and the first shares, as the alternative text of a figure."""
     parts = [f"{row.label} {row.share} {row.interval}".strip() for row in rows(report)[:4]]
     return f"{tag(report)}. {'; '.join(parts)}."
 

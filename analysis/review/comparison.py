@@ -298,7 +298,7 @@ class _Sides:
         return cls(counts, means=means, why_not=why_not)
 
     def of_label(self, label: str) -> tuple[Side, Side] | None:
-        """Give the evidence on one label; None where none holds."""
+        """Return the evidence on one label; None where none holds."""
         if self.why_not:
             return None
         count = self.counts.get(label, 0)
@@ -391,7 +391,7 @@ def _plan_differences(first: RunRecord, second: RunRecord) -> list[PlanDifferenc
 
 
 def _flat(plan: Mapping[str, object]) -> dict[str, str]:
-    """Give the settings of a plan by their dotted names."""
+    """Return the settings of a plan by their dotted names."""
     flat: dict[str, str] = {}
     parts: list[tuple[str, object]] = [
         (name, value) for name, value in plan.items() if name not in _NOT_PLANNED
@@ -419,7 +419,7 @@ def _plain(value: object) -> str:
 
 
 def _settings(report: Report) -> dict[str, str]:
-    """Give the settings that a report tells, for a run without a plan."""
+    """Return the settings that a report tells, for a run without a plan."""
     performance = report.performance
     settings: dict[str, object] = {
         "target": report.run.target,

@@ -205,7 +205,7 @@ def _places(n: int) -> NDArray[np.int64]:
 
 
 def _draws(batch: Batch, rows: NDArray[np.intp]) -> Batch:
-    """Give some samples as a batch of their own, without what the fold does not read."""
+    """Return some samples as a batch, with only the columns that the fold reads."""
     nothing = np.full(len(rows), -1, dtype=np.int32)
     times = batch.sent_ns[rows]
     return Batch(

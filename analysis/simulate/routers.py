@@ -287,7 +287,7 @@ class Drifting:
         return _with_shares(self.shares_at(n), random)
 
     def shares_at(self, n: int) -> NDArray[np.float64]:
-        """Give the shares (n, k) of each of n picks."""
+        """Return the shares (n, k) of each of n picks."""
         levels = np.array([shares for shares, _ in self.stages], dtype=np.float64)
         starts = np.cumsum([0, *(length for _, length in self.stages[:-1])])
         at = np.arange(n)
@@ -319,7 +319,7 @@ class Outage:
     def __post_init__(self) -> None:
         _require_shares(self.shares)
         if not self.shares[self.arm] < 1:
-            raise ValueError("an arm with all of the traffic has nobody to take its part")
+            raise ValueError("an arm with an outage must leave traffic to others")
 
     def draw(self, n: int, random: Generator) -> NDArray[np.int32]:
         """Draw independent arms, without the one that is out; see `Router.draw`."""

@@ -18,7 +18,7 @@ _SLACK = 1e-6  # so that the logarithm of 100 is 100:1, although its float lies 
 
 
 def quoted(label: str) -> str:
-    """Return a label that nobody declared: quoted, escaped and cut."""
+    """Return an undeclared label: quoted, escaped and cut."""
     text = repr(label[: LABEL_LENGTH + 1])
     return text if len(text) <= LABEL_LENGTH else f"{text[: LABEL_LENGTH - 3]}..."
 

@@ -95,7 +95,7 @@ def decide(
     seen: Tally | None = None,
     around: Surroundings | None = None,
 ) -> Decision:
-    """Give the verdict on a run, final or not.
+    """Return the verdict on a run, final or not.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""What is compared beside the split: health, replicas, connections, load."""
+"""What is compared besides the split: health, replicas, connections, load."""

@@ -1,8 +1,8 @@
-"""What the answers of one connection have to do with each other. For display only.
+"""How the answers of one connection depend on each other. For display only.
 
 A balancer of connections picks a pod once for each connection: then all answers of a connection
 are one draw. A balancer of requests picks anew for each: then each answer is one. The
-intraclass correlation says where between the two a run is, and so how many independent draws
+intraclass correlation says where between the two a run lies, and so how many independent draws
 its answers are worth.
 """
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from analysis.evidence.state import Evidence
 
 RARE = 0.01
-"""Chance below which connections without two versions are not put down to chance."""
+"""If chance would avoid mixed connections this rarely, the balancer picks by connection."""
 HALF = 0.5
-"""Part of the connections expected to meet two versions from which on requests are balanced."""
+"""Part of the expected mixed connections from which on the balancer picks by request."""
 
 _KINDS = 8
 """Labels that are told apart; the others count as one."""
@@ -39,21 +39,21 @@ _WITHOUT_END = 1 << 40
 
 @unique
 class Picks(StrEnum):
-    """What the balancer picks a pod for, as far as the answers tell."""
+    """What the balancer picks a pod for, as estimated from the answers."""
 
     CONNECTION = "connection"
-    """Each connection: no connection met two versions, although chance would have had it."""
+    """Each connection: none met two versions, although some would have by chance."""
     REQUEST = "request"
-    """Each request: connections meet two versions about as often as chance has it."""
+    """Each request: connections meet two versions about as often as independent picks would."""
     PARTLY = "partly"
-    """Some connections meet two versions, but fewer than if each request were picked for."""
+    """Some connections meet two versions, but fewer than with a pick for each request."""
     UNKNOWN = "unknown"
     """Too few connections with two labels or more to tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Correlation:
-    """How the answers of a run hang together.
+    """How the answers of a run are correlated.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Correlation:
         Those of them that met more than one version.
     icc : float or None
         Intraclass correlation: 1 if all answers of a connection are the same, about 0 if they
-        have nothing to do with each other. None where there is nothing to estimate it from.
+        are independent. None where there is nothing to estimate it from.
     effective : float
         Independent draws that the answers are worth.
     picks : Picks
@@ -192,13 +192,13 @@ def _effective(sizes: Counter[int], icc: float | None) -> float:
     answers = sum(size * count for size, count in sizes.items())
     if not answers:
         return 0.0
-    # Where nothing can be estimated, nothing is claimed: answers of a connection are one draw.
+    # Without an estimate, be conservative: the answers of a connection count as one draw.
     known = 1.0 if icc is None else max(icc, 0.0)
     return answers / (1 + (_squared(sizes) / answers - 1) * known)
 
 
 def groups_of(correlation: Correlation, evidence: Evidence | None) -> Groups:
-    """Say for a report how connections with several requests were judged, and what they show.
+    """Return how connections with several requests were judged, and what they show.
 
     Parameters
     ----------
@@ -229,8 +229,8 @@ def effective_draws(
 
     Where connections with several answers are judged, the answers that the decision consumed: of
     each connection that was complete, or the first one where that stands for it. They are worth
-    one draw each if they have nothing to do with each other, and one a connection, at most the
-    number of judged connections, if they are all alike.
+    one draw each if they are independent, and one per connection, at most the number of judged
+    connections, if they are all alike.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ def effective_draws(
 
 
 def notes_on(groups: Groups, evidence: Evidence | None, launched: int) -> list[str]:
-    """Write how connections with several requests were judged, and what the balancer does."""
+    """Return notes on how connections with several requests were judged and balanced."""
     notes = []
     if evidence is not None:
         n = counted(evidence.judged, "connection")
@@ -265,11 +265,11 @@ def notes_on(groups: Groups, evidence: Evidence | None, launched: int) -> list[s
         elif first_from is None:
             notes.append(
                 f"connections carry several requests: judged on the mean answer of each of {n}, "
-                "which holds whatever the answers of a connection have to do with each other"
+                "which is valid however the answers of a connection depend on each other"
             )
         else:
             notes.append(
-                f"{groups.short} connections ended, or stood idle for {PATIENCE_NS / 1e9:g} s, "
+                f"{groups.short} connections ended, or were idle for {PATIENCE_NS / 1e9:g} s, "
                 "before their planned number of requests, which may depend on the version that "
                 "answers: from connection "
                 f"{first_from + 1} on, the first answer of each was judged"
@@ -285,7 +285,7 @@ def _picks_in_words(groups: Groups) -> list[str]:
         case Picks.CONNECTION:
             text = (
                 f"the balancer picks a pod for each connection: {mixed}. Further requests on a "
-                "connection prove nothing; --connection fresh takes fewer requests"
+                "connection add no evidence; --connection fresh needs fewer requests"
             )
         case Picks.REQUEST:
             text = f"the balancer picks a pod for each request: {mixed}{icc}"

@@ -1,13 +1,13 @@
-"""Health: the canary against the stable version, apart from the split.
+"""Health: the canary's errors and times against the stable version's, apart from the split.
 
 A fold over the samples in the order of sending, like the evidence on the split. The first
-response of each connection is looked at, if it carried a label: a request that failed without
-one cannot be attributed to a version. How the samples were cut into batches changes nothing:
-failures are weighed by blocks of `BLOCK` responses, times by pairs, both counted from the
-start of the run.
+response of each connection counts if it carried a label: a request that failed without one
+cannot be attributed to a version. The result does not depend on how the samples were cut into
+batches: failures are weighed by blocks of `BLOCK` responses, times by pairs, both counted from
+the start of the run.
 
-It gates only where a limit was asked for, and then only by proof: staying below a limit is
-not shown by a PASS, exceeding it is shown by a FAIL.
+It decides only where a limit was set, and then only by proof: a FAIL proves that the limit is
+exceeded; a PASS does not prove that it is kept.
 """
 
 from __future__ import annotations
@@ -65,16 +65,16 @@ Count = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class HealthPolicy:
-    """Who is compared with whom, and how much worse the canary may be.
+    """Which versions are compared, and how much worse the canary may be.
 
     Parameters
     ----------
     max_error_ratio : float or None
         Error rate of the canary, as a multiple of the stable one's, beyond which the run
-        fails, >= 1; None only shows it.
+        fails, >= 1; None only reports it.
     max_slowdown : float or None
         Time of the canary, as a multiple of the stable one's, beyond which the run fails,
-        >= 1; None only shows it.
+        >= 1; None only reports it.
     error_status : int
         Statuses from this one on are errors, in [100, 599].
     canary, stable : str or None
@@ -83,7 +83,7 @@ class HealthPolicy:
     Raises
     ------
     InputError
-        If a number lies outside its range, or is none.
+        If a number lies outside its range, or is not a number.
     """
 
     max_error_ratio: float | None = None
@@ -96,13 +96,13 @@ class HealthPolicy:
         for name in ("max_error_ratio", "max_slowdown"):
             value = getattr(self, name)
             if value is not None and not (is_a(value, Real) and 1 <= value < inf):
-                raise InputError(f"{name} is a factor of at least 1, got {value!r}")
+                raise InputError(f"{name} must be a factor of at least 1, got {value!r}")
         if not is_a(self.error_status, Real) or not 100 <= self.error_status <= 599:
             raise InputError(f"error_status must lie in [100, 599], got {self.error_status!r}")
 
     @property
     def gates(self) -> bool:
-        """Whether a limit was asked for."""
+        """Whether a limit was set."""
         return self.max_error_ratio is not None or self.max_slowdown is not None
 
 
@@ -119,7 +119,7 @@ def compared_arms(split: Split, policy: HealthPolicy) -> tuple[str, str] | None:
     Raises
     ------
     InputError
-        If a named label is not expected, both are the same one, or a limit was asked for
+        If a named label is not expected, both are the same one, or a limit was set
         and there is nothing to compare.
     """
     shared = sorted(arm for arm, weight in zip(split.arms, split.weights, strict=True) if weight)
@@ -136,8 +136,8 @@ def compared_arms(split: Split, policy: HealthPolicy) -> tuple[str, str] | None:
     if canary is None or stable is None or canary == stable:
         if policy.gates or policy.canary or policy.stable:
             raise InputError(
-                f"there is nothing to compare: of {split}, a canary and a stable version must "
-                "both have a weight above 0, and be two"
+                f"there is nothing to compare in {split}: canary and stable version must be "
+                "two labels with a weight above 0"
             )
         return None
     return canary, stable
@@ -200,8 +200,8 @@ class Times:
     Parameters
     ----------
     bounds : tuple of float
-        Factors: of each pair it is asked whether the canary took more than so many times
-        as long.
+        Factors: for each one, a pair counts if the canary took more than that many times as
+        long.
     seed : int, default 0
         Of the lots.
     last : (bool, int) or None
@@ -326,7 +326,7 @@ class HealthEvidence:
         )
 
     def observe(self, batch: Batch) -> HealthEvidence:
-        """Look at the next samples, in the order of sending: one step of the fold."""
+        """Take the next samples, in the order of sending: one step of the fold."""
         roles = np.full(len(batch.labels) + 1, -1)
         for number, label in enumerate((self.stable, self.canary)):
             if label in batch.labels:
@@ -359,15 +359,15 @@ class HealthEvidence:
 
 
 def reasons_of(evidence: HealthEvidence, alpha: float) -> tuple[Reason, ...]:
-    """Give a reason for each limit that is proven to be exceeded, at level alpha."""
+    """Return a reason for each limit that is proven to be exceeded, at level alpha."""
     explain = {ReasonCode.ERROR_RATIO: _error_ratio, ReasonCode.SLOWDOWN: _slowdown}
     return tuple(explain[code](evidence) for code in evidence.exceeded(alpha))
 
 
 def checks_of(evidence: HealthEvidence, alpha: float) -> tuple[Check, ...]:
-    """Give a check for each limit that was asked for: FAIL where it is proven to be exceeded.
+    """Return a check for each limit that was set: FAIL where it is proven to be exceeded.
 
-    Without a single response of each version nothing can be said: INCONCLUSIVE.
+    INCONCLUSIVE without at least one response of each version.
     """
     exceeded = evidence.exceeded(alpha)
     (n_c, _), (n_s, _) = evidence.failures.totals()
@@ -432,7 +432,7 @@ def health_of(evidence: HealthEvidence, *, seed: int) -> Health:
 
 def _close(failures: Failures, canary: Count, stable: Count) -> Failures:
     """Weigh a block that has filled up, and begin another."""
-    # The rates are learned from earlier blocks only: nobody bets on what is known.
+    # The rates come from earlier blocks only: a bet must not see its own outcome.
     rates = smoothed_rate(*failures.canary), smoothed_rate(*failures.stable)
     gains = [block_log_evidence(canary, stable, rates, bound) for bound in failures.bounds]
     before = failures.log_evidence or (0.0,) * len(gains)
@@ -474,17 +474,17 @@ def _error_ratio(evidence: HealthEvidence) -> Reason:
     return Reason(
         ReasonCode.ERROR_RATIO,
         f"{_errors_sentence(evidence)}: {evidence.canary} is proven to fail {often}.",
-        f"Look at the logs of {evidence.canary}'s pods for these answers; do not give it more "
-        "traffic. If so many errors are acceptable, raise --max-error-ratio.",
+        f"Look for these responses in the logs of {evidence.canary}'s pods; do not send it more "
+        "traffic. If that many errors are acceptable, raise --max-error-ratio.",
     )
 
 
 def _slowdown(evidence: HealthEvidence) -> Reason:
     return Reason(
         ReasonCode.SLOWDOWN,
-        f"{_times_sentence(evidence)}; half of the pairs at most would be accepted.",
-        f"See what {evidence.canary} waits for, whether its pods are short of CPU, or still warm "
-        "up. If it may be so slow, raise --max-slowdown.",
+        f"{_times_sentence(evidence)}; at most half of the pairs are accepted.",
+        f"Find out what {evidence.canary} waits for, and whether its pods are short of CPU or "
+        "still warming up. If it may be that slow, raise --max-slowdown.",
     )
 
 

@@ -1,8 +1,8 @@
-"""What least-request balancing makes of versions that are not equally fast.
+"""The split that least-request balancing makes of versions that are not equally fast.
 
 A balancer that sends each request to the one of two pods that has fewer in flight gives a slow
 pod less than its part. How much less follows from the ratio of the times and from the number of
-requests in flight, which are measured; no formula is exact, so the balancer is played.
+requests in flight, which are measured. No formula is exact, so the balancer is simulated.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def pace_of(health: HealthEvidence | None, per_s: float, alpha: float) -> Pace |
 def least_request_shares(
     arms: Sequence[str], pods: Sequence[int], pace: Pace
 ) -> tuple[int, ...] | None:
-    """Play a balancer that prefers the pod with fewer requests in flight.
+    """Simulate a balancer that prefers the pod with fewer requests in flight.
 
     Parameters
     ----------
@@ -78,8 +78,8 @@ def least_request_shares(
     Returns
     -------
     (k,) tuple of int or None
-        How often each was picked; None if a version has no pod or no known time, or if never
-        two requests are in flight: then nothing is preferred.
+        How often each was picked; None if a version has no pod or no known time, or if there are
+        never two requests in flight: then no pod is preferred.
     """
     if not all(pods) or any(arm not in pace.seconds for arm in arms) or pace.in_flight < 1.5:
         return None
@@ -90,6 +90,6 @@ def least_request_shares(
         tuple(pace.seconds[arm] for arm in arms),
         min(round(pace.in_flight), _MOST_IN_FLIGHT),
     )
-    # The same game at every call: what is named may not depend on chance.
+    # The same simulation at every call: the cause that is named must not depend on chance.
     picked = balancer.draw(_PLAYED, np.random.default_rng(0))[_SETTLING:]
     return tuple(np.bincount(picked, minlength=len(arms)).tolist())

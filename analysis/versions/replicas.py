@@ -1,4 +1,4 @@
-"""Replicas inside a version: does each pod get its part? Warnings, never a verdict.
+"""Replicas of a version: does each pod get an equal part? Warnings, never a verdict.
 
 Unequal replicas do not make the split between versions wrong, so nothing here decides. The
 first labelled response of each connection is counted, by version and replica; an average
@@ -29,7 +29,7 @@ CONCENTRATION = 10.0
 """Prior weight of equal parts, for each replica: departures of a third are expected."""
 
 MOST_REPLICAS = 1000
-"""Names kept for each version. Beyond it, the names are no replicas (a request id, say)."""
+"""Names kept for each version. More than that are not replicas (request ids, say)."""
 
 MOST_WARNINGS = 5
 """Versions that are warned of."""
@@ -39,7 +39,7 @@ _ROUND_ROBIN_LEVEL = 1e-4
 
 @dataclass(slots=True)
 class ReplicaCounts:
-    """Connections by version and replica, as their first response told.
+    """Connections by version and replica, from their first responses.
 
     Parameters
     ----------
@@ -76,12 +76,12 @@ class ReplicaCounts:
                 del self.by_label[label]
 
     def covered(self, label: str, alpha: float) -> int | None:
-        """Give the number of replicas of a version, if so many were seen that none is unseen.
+        """Return the number of replicas of a version, after enough connections to meet all.
 
         Returns
         -------
         int or None
-            None for names that keep coming: a name for each request is no replica.
+            None while new names keep coming: a name for each request is not a replica.
         """
         by_replica = self.by_label.get(label)
         if not by_replica:
@@ -111,7 +111,7 @@ def uniformity_log_evidence(counts: Sequence[int]) -> float:
 
 
 def requests_to_see_all(replicas: int, alpha: float) -> int:
-    """Give the connections after which one of R equal replicas is unseen at chance alpha.
+    """Return how many connections meet all of R equal replicas, except with chance alpha.
 
     By the union bound ``R (1 - 1/R)^n <= alpha``. Replicas stay seen, so looking again
     later costs nothing.
@@ -122,7 +122,7 @@ def requests_to_see_all(replicas: int, alpha: float) -> int:
 
 
 def replica_warnings(counts: ReplicaCounts, declared: Mapping[str, int], alpha: float) -> list[str]:
-    """Say which versions have replicas that do not get their part.
+    """Return a warning for each version whose replicas do not get equal parts.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def replica_warnings(counts: ReplicaCounts, declared: Mapping[str, int], alpha: 
     Returns
     -------
     list of str
-        A sentence for each; empty if all is well, and for names that are no replicas.
+        One sentence each; empty where the parts are equal, or the names are not those of replicas.
     """
     each = alpha / (2 * max(len(counts.by_label), 1))
     every = (
@@ -147,8 +147,8 @@ def replica_warnings(counts: ReplicaCounts, declared: Mapping[str, int], alpha: 
     # Where there are several versions, their own turns are told by the runs of labels.
     if not warnings and len(counts.by_label) == 1 and _takes_turns(counts, alpha):
         warnings.append(
-            "The replicas take turns (round robin): their counts are more equal than chance "
-            "makes them. That is harmless."
+            "The replicas take turns (round robin): their counts are more equal than random "
+            "choice makes them. That is harmless."
         )
     return warnings
 
@@ -157,8 +157,8 @@ def _warn(label: str, by_replica: Counter[str], declared: int | None, alpha: flo
     n, seen = by_replica.total(), len(by_replica)
     if declared is not None and seen > declared:
         return (
-            f"{label}: {seen} replicas answered, {declared} were declared; pods were replaced "
-            "during the run, or --replica does not name pods."
+            f"{label}: {seen} replicas answered, but {declared} were declared; pods were replaced "
+            "during the run, or --replica does not read pod names."
         )
     replicas = declared or seen
     # Without a declared number, the seen ones must be all, or equal parts are not known.
@@ -167,8 +167,8 @@ def _warn(label: str, by_replica: Counter[str], declared: int | None, alpha: flo
     if seen < replicas:
         return (
             f"{label}: {replicas - seen} of {counted(replicas, 'replica')} answered none of "
-            f"{counted(n, 'connection')}; with equal parts the chance of that is "
-            f"{_chance(replicas, n)} at most. Check that all its pods are ready."
+            f"{counted(n, 'connection')}; with equal parts, the chance of that is "
+            f"at most {_chance(replicas, n)}. Check that all its pods are ready."
         )
     nats = uniformity_log_evidence(list(by_replica.values()))
     if nats < -log(alpha):
@@ -178,8 +178,8 @@ def _warn(label: str, by_replica: Counter[str], declared: int | None, alpha: flo
     return (
         f"{label}: {worst[:LABEL_LENGTH]} answered {by_replica[worst]} of "
         f"{counted(n, 'connection')} (expected {part:.0f}); its {counted(replicas, 'replica')} "
-        f"do not get equal parts (evidence {odds(nats)}). The split between versions may be "
-        "right all the same."
+        f"do not get equal parts (evidence {odds(nats)}). The split between versions may "
+        "still be right."
     )
 
 
@@ -194,7 +194,7 @@ def _chance(replicas: int, n: int) -> str:
 
 
 def _takes_turns(counts: ReplicaCounts, alpha: float) -> bool:
-    """Whether the counts are too equal for chance: the lower tail of chi-square."""
+    """Whether the counts are more equal than chance explains (lower tail of chi-square)."""
     statistic, freedom = 0.0, 0
     for label, by_replica in counts.by_label.items():
         if counts.covered(label, alpha) is None or by_replica.total() < 5 * len(by_replica):

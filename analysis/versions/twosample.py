@@ -1,13 +1,13 @@
 """Canary against stable: does one fail more often, or take longer? Evidence for any look.
 
-Two e-processes, each a fair game at best if the canary is no worse:
+Two e-processes, each a nonnegative supermartingale if the canary is no worse:
 
 * failures by blocks of responses, a likelihood ratio against the closest pair of rates that
   is still allowed (Turner, Ly & Grunwald 2021, theorem 1, here for any ratio of rates);
 * times by disjoint pairs of a canary's and a stable one's, a bet on who is slower.
 
-For the end of a run, what a single look allows: Fisher's exact test, and quantiles from a
-histogram of bounded size.
+For the end of a run, methods that are valid for a single look: Fisher's exact test, and
+quantiles from a histogram of bounded size.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BLOCK = 100
 """Responses of canary and stable together after which the evidence on failures is updated."""
 
 SIGN_BETS = ((0.55, 0.5), (0.65, 0.3), (0.8, 0.2))
-"""Chances that the canary is the slower one of a pair that are bet on, and their weights."""
+"""Alternatives for the chance that the canary is the slower one of a pair, and their weights."""
 
 BINS_PER_OCTAVE = 128
 """Bins of a histogram of times for each doubling: 0.54 % wide, so 0.27 % off at most."""
@@ -110,7 +110,7 @@ def sign_log_evidence(pairs: NDArray[np.int64], slower: NDArray[np.int64]) -> ND
 
 
 def fisher_p_value(canary: tuple[int, int], stable: tuple[int, int]) -> float:
-    """Give the one-sided p-value of Fisher's exact test; holds for a single look.
+    """Return the one-sided p-value of Fisher's exact test; holds for a single look.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def fisher_p_value(canary: tuple[int, int], stable: tuple[int, int]) -> float:
     Returns
     -------
     float
-        Chance of so many of all failures on the canary or more, were the rates equal.
+        Chance that at least as many of the failures fall on the canary, if the rates are equal.
     """
     (n_c, k_c), (n_s, k_s) = canary, stable
     failures, most = k_c + k_s, min(n_c, k_c + k_s)
@@ -158,7 +158,7 @@ def histogram(times_ns: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def quantile_s(counts: NDArray[np.int64], level: float) -> float:
-    """Give a quantile of the times of a histogram [s]: the ``ceil(level n)``-th smallest.
+    """Return a quantile of the times of a histogram [s]: the ``ceil(level n)``-th smallest.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def quantile_s(counts: NDArray[np.int64], level: float) -> float:
 
 
 def mean_s(counts: NDArray[np.int64]) -> float:
-    """Give the mean of the times of a histogram [s], to 0.3 %; it holds at least one time."""
+    """Return the mean of the times of a histogram [s], to 0.3 %; it holds at least one time."""
     middles = _SHORTEST_NS * 2 ** ((np.arange(BINS) + 0.5) / BINS_PER_OCTAVE)
     return float(counts @ middles / counts.sum() / 1e9)
 
@@ -185,7 +185,7 @@ def quantile_difference_s(
     confidence: float,
     seed: int,
 ) -> tuple[float, float] | None:
-    """Give an interval for the canary's quantile minus the stable one's [s].
+    """Return an interval for the canary's quantile minus the stable one's [s].
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def quantile_difference_s(
 
 
 def _times_s(counts: NDArray[np.int64], ranks: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give the times of some ranks (from 1) [s]: the middles of their bins."""
+    """Return the times of some ranks (from 1) [s]: the middles of their bins."""
     bins = np.searchsorted(np.cumsum(counts), ranks)
     middles: NDArray[np.float64] = _SHORTEST_NS / 1e9 * 2 ** ((bins + 0.5) / BINS_PER_OCTAVE)
     return middles

@@ -1,1 +1,1 @@
-"""One run folded: batches go in, in send order; everything that its report says comes out."""
+"""The fold over one run: batches go in, in send order; the report's contents come out."""

@@ -1,4 +1,4 @@
-"""What should be, over the time of a run: fixed, retold, or watched.
+"""The expected split over the time of a run: fixed, retold, or watched.
 
 Each judges the samples of a run against the split that was expected of them, and keeps the
 evidence. `Fixed` expects one split throughout. `Retold` judges stored samples under the splits

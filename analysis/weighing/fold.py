@@ -51,7 +51,7 @@ class Folded:
     replicas : ReplicaCounts
         Replicas inside the versions.
     correlation : Correlation or None
-        What the answers of a connection have to do with each other; None where each connection
+        How the answers of a connection depend on each other; None where each connection
         carried one.
     history : History or None
         What happened to the expectation, where that was watched.
@@ -85,7 +85,7 @@ class Fold:
     Parameters
     ----------
     expectation : Expectation or None
-        What should be, and the evidence on it; None measures without judging.
+        The expectation and its evidence; None measures without judging.
     health : HealthEvidence or None
         Compares canary and stable version; None compares nothing.
     has_connections : bool
@@ -122,7 +122,7 @@ class Fold:
 
     @property
     def evidence(self) -> Evidence | None:
-        """What is decided on so far; None if nothing is judged."""
+        """The evidence so far; None if nothing is judged."""
         return None if self._expectation is None else self._expectation.evidence
 
     @property

@@ -52,7 +52,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """The part of a run in which what should be stays the same.
+    """The part of a run with one expected split.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ class History:
         )
 
     def notes(self, policy: Policy) -> list[str]:
-        """Say what this did to the evidence, in sentences for the report.
+        """Return what this did to the evidence, in sentences for the report.
 
         Parameters
         ----------

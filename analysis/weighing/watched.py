@@ -139,7 +139,7 @@ def _gain(label: str, old: Split, new: Split) -> float:
 
 
 class Stated(Protocol):
-    """What should be from some moment on, and where that was read."""
+    """The expected split from some moment on, and where it was read."""
 
     @property
     def split(self) -> Split:
@@ -162,7 +162,7 @@ class Change(Protocol):
 
     @property
     def expectation(self) -> Stated | None:
-        """What should be from then on; None if nobody can say."""
+        """The expected split from then on; None if it is unknown."""
         ...
 
     @property
@@ -270,7 +270,7 @@ class Watched:
 
     @property
     def doubt(self) -> str:
-        """Why what is sent now is not judged; empty if it is."""
+        """Why samples sent now are not judged; empty if they are."""
         if self._why:
             return self._why
         if self._settling is not None:

@@ -33,7 +33,7 @@ class ClusterError(WeighbridgeError):
 
 
 class StorageError(WeighbridgeError):
-    """What was measured could not be kept: the disk is full, or fails."""
+    """The measurements could not be stored: the disk is full, or fails."""
 
     exit_code = ExitCode.UNMEASURABLE
 

@@ -162,7 +162,7 @@ def commit_of(path: Path) -> str:
 
 
 def _ask(folder: Path, *arguments: str) -> str:
-    """Return what git prints when it reads and runs nothing; or say why it does not."""
+    """Return what git prints when it reads and runs nothing, or raise with the reason."""
     return _said(_git(folder, *_QUIET, *arguments, is_reading=True))
 
 
@@ -184,7 +184,7 @@ def _said(done: subprocess.CompletedProcess[str]) -> str:
         folder, name = done.args[2], next(each for each in done.args[3:] if each in _COMMANDS)
         raise UsageError(
             f"git {name} in {folder} failed: {said[:400]}",
-            hint="see what git status says; a commit needs user.name and user.email",
+            hint="see git status; a commit needs user.name and user.email",
         )
     return done.stdout
 
@@ -194,7 +194,7 @@ def _git(
 ) -> subprocess.CompletedProcess[str]:
     """Run git in `folder`; a program that is missing or hangs is a failure like others."""
     command = ["git", "-C", str(folder), *arguments]
-    # Words of git are read here, and nobody is there to type a password.
+    # Git's messages are parsed here, and there is no terminal to type a password.
     words = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
     try:
         with subprocess.Popen(  # noqa: S603 - no shell, and git's options end before the paths

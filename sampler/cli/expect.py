@@ -83,7 +83,7 @@ def _look_at_cluster(
     """Return the views of a live split, all findings, and why there is none to check, if so."""
     if not is_lint and bool(options["service"]) == bool(options["route"]):
         raise ExpectationError(
-            "expected one of --service and --route",
+            "expected either --service or --route",
             hint="--service NAME for endpoints behind a Service, --route NAME for weights",
         )
     overview, found = overview_of(options, url)

@@ -124,7 +124,7 @@ def command() -> None:
 )  # fmt: skip
 @_with(_WHICH, _WRITING)
 def start(replicas: int, image: str | None, set_version: str | None, **options: Any) -> None:
-    """Give pods to the canary and take as many from the stable Deployment.
+    """Move pods to the canary and take as many from the stable Deployment.
 
     A running canary is made larger or smaller.
     """
@@ -144,7 +144,7 @@ def start(replicas: int, image: str | None, set_version: str | None, **options: 
 @click.option("--force", is_flag=True, help="Promote without a PASS; the commit message says so.")
 @_with(_WHICH, _PROOF, _IF_CANARY, _WRITING)
 def promote(*, force: bool, **options: Any) -> None:
-    """Give all pods to the stable Deployment, with the canary's images and version.
+    """Move all pods to the stable Deployment, with the canary's images and version.
 
     Requires a PASS of `weighbridge check` for the commit that is checked out and the split that
     it declares; the newest verdict counts. Exits with 1 if that is FAIL, and with 3 if there is
@@ -169,7 +169,7 @@ def promote(*, force: bool, **options: Any) -> None:
 )
 @_with(_WHICH, _PROOF, _IF_CANARY, _WRITING)
 def rollback(**options: Any) -> None:
-    """Give all pods back to the stable Deployment.
+    """Move all pods back to the stable Deployment.
 
     If there is a report for this commit, the commit message quotes its verdict.
     """

@@ -71,7 +71,7 @@ def raise_file_limit(concurrency: int) -> None:
 
 
 def files_needed(concurrency: int) -> int:
-    """Descriptors that a run with so many slots may use.
+    """File descriptors that a run with this many slots may use.
 
     Each slot has one connection, and as many again may be waiting for the server's FIN.
     """
@@ -99,7 +99,7 @@ def warnings(limits: LocalLimits, load: Load, until: Limits, *, keeps_time_wait:
     if limits.files < files_needed(load.concurrency):
         found.append(
             f"{load.concurrency} requests in flight may need {files_needed(load.concurrency)} "
-            f"open files, and this process may have {limits.files}; raise it with: "
+            f"open files, but this process may have only {limits.files}; raise the limit: "
             f"ulimit -n {files_needed(load.concurrency)}"
         )
     if not (keeps_time_wait and load.connection.is_fresh) or limits.reuses_ports:
@@ -112,16 +112,16 @@ def warnings(limits: LocalLimits, load: Load, until: Limits, *, keeps_time_wait:
     if connections > limits.ports and (rate is None or rate > limits.sustainable_per_s):
         found.append(
             f"with a fresh connection each, {limits.ports} local ports sustain "
-            f"{limits.sustainable_per_s:.0f} requests/s to one address, and this plan may send "
+            f"{limits.sustainable_per_s:.0f} requests/s to one address, but this plan may send "
             f"{'more' if rate is None else f'{rate:g}/s'}; lower --max-rate, reuse connections "
-            "(--connection 10:30), or raise it with: sysctl -w net.ipv4.tcp_tw_reuse=1 "
+            "(--connection 10:30), or raise the limit: sysctl -w net.ipv4.tcp_tw_reuse=1 "
             'net.ipv4.ip_local_port_range="1024 65535"'
         )
     return found
 
 
 def _numbers(path: Path, otherwise: tuple[int, ...]) -> tuple[int, ...]:
-    """Read the numbers of a kernel parameter; other systems have none of that name."""
+    """Read the numbers of a kernel parameter; `otherwise` where the system has none."""
     try:
         return tuple(map(int, path.read_text(encoding="ascii").split()))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What should be: the expected split, read from where it was declared.
+"""The expected split, read from where it was declared.
 
 `manifests` reads files and `cluster` a live cluster; both return Kubernetes objects that know
 where each value was read. `rules` and `routes` are pure functions from such objects to an

@@ -1,4 +1,4 @@
-"""What can be known to go wrong before a single request is sent.
+"""Mistakes that can be found before a single request is sent.
 
 Each check looks at one object (and at what was read beside it) and yields findings. A check
 never raises for what another check, or the expectation itself, says better.
@@ -96,7 +96,7 @@ def _unknown(inventory: Inventory) -> Iterator[Finding]:
         for service in served:
             yield Finding(
                 FindingCode.UNKNOWN_WORKLOAD,
-                f"{service} selects the pods of {each}, a kind whose replicas are not read: "
+                f"{service} selects the pods of {each}, a kind whose replicas are not supported: "
                 "the split leaves them out",
                 "declare the split with --expect",
                 each.place,
@@ -104,8 +104,8 @@ def _unknown(inventory: Inventory) -> Iterator[Finding]:
         if not served:
             yield Finding(
                 FindingCode.UNKNOWN_KIND,
-                f"{each} of {each.group or 'the core group'} is a kind that is not read",
-                "nothing to do, unless it divides traffic",
+                f"{each} of {each.group or 'the core group'} is a kind that is not supported",
+                "nothing to do, unless it splits traffic",
                 each.place,
             )
 
@@ -128,7 +128,7 @@ def _affinity(service: KubeObject, _: Inventory, __: Question) -> Iterator[Findi
         yield Finding(
             FindingCode.SESSION_AFFINITY,
             f"{service} has sessionAffinity {node.text()}: one client stays with one pod",
-            "remove it, or weigh through something else: from one client no split can be seen",
+            "remove it, or check through something else: one client cannot see the split",
             node.where,
         )
 
@@ -139,8 +139,8 @@ def _local_policies(service: KubeObject, _: Inventory, __: Question) -> Iterator
         if node.text("Cluster") == "Local":
             yield Finding(
                 FindingCode.LOCAL_TRAFFIC_POLICY,
-                f"{service} has {key} Local: a client meets only the pods of one node",
-                "set it to Cluster, or know that the split depends on the node",
+                f"{service} has {key} Local: a client reaches only the pods of one node",
+                "set it to Cluster, or accept that the split depends on the node",
                 node.where,
             )
 
@@ -154,7 +154,7 @@ def _zones(service: KubeObject, _: Inventory, __: Question) -> Iterator[Finding]
             yield Finding(
                 FindingCode.ZONE_HINTS,
                 f"{service} prefers near endpoints ({node.text()}): the split depends on the zone",
-                "weigh from every zone, or remove the preference while the canary runs",
+                "check from every zone, or remove the preference while the canary runs",
                 node.where,
             )
 
@@ -165,7 +165,7 @@ def _headless(service: KubeObject, _: Inventory, __: Question) -> Iterator[Findi
         yield Finding(
             FindingCode.HEADLESS,
             f"{service} is headless: the client's resolver picks the pod, not kube-proxy",
-            "weigh through a Service with an address",
+            "check through a Service with a cluster IP",
             node.where,
         )
 
@@ -203,9 +203,9 @@ def _decided_elsewhere(
         if service.name in _mentioned(route.body.get("spec")):
             yield Finding(
                 FindingCode.ROUTE_DECIDES,
-                f"{route} sends traffic to {service}: whoever comes through it meets its weights, "
-                "not the pods",
-                f"to weigh the route: --route {route.kind}/{route.name}",
+                f"{route} sends traffic to {service}: requests through it follow its weights, "
+                "not the number of pods",
+                f"to check the route: --route {route.kind}/{route.name}",
                 route.place,
             )
 
@@ -242,8 +242,8 @@ def _autoscaled(owner: KubeObject, inventory: Inventory, _: Question) -> Iterato
         ):
             yield Finding(
                 FindingCode.AUTOSCALED,
-                f"{scaler} changes the replicas of {owner}: the split moves with the load",
-                "pause it while the canary runs, or divide traffic by the weights of a route",
+                f"{scaler} changes the replicas of {owner}: the split changes with the load",
+                "pause it while the canary runs, or split traffic by the weights of a route",
                 target.where,
             )
 
@@ -262,7 +262,7 @@ def _version(owner: KubeObject, inventory: Inventory, question: Question) -> Ite
     except ExpectationError as error:
         yield Finding(
             FindingCode.VERSION_MISSING,
-            f"the pods of {owner} do not say their version",
+            f"the pods of {owner} do not name their version",
             error.hint or "",
             each.template.where,
         )

@@ -153,7 +153,7 @@ def _readable(name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ExpectationError(f"{name} cannot be read: {reason}") from error
 
 
@@ -198,10 +198,10 @@ def _documents(name: str, text: str) -> Iterator[Any]:
         place = name if mark is None else f"{name}:{mark.line + 1}"
         problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
         raise ExpectationError(
-            f"{place}: this is no YAML: {problem}",
-            hint="templates are rendered first: helm template …, kustomize build …"
+            f"{place}: this is not YAML: {problem}",
+            hint="render templates first: helm template …, kustomize build …"
             if "{{" in text
-            else "see that line, and what it continues",
+            else "see that line and the one before it",
         ) from error
     except (RecursionError, ValueError) as error:
         raise ExpectationError(f"{name}: this YAML cannot be read: {error}") from error
@@ -221,8 +221,8 @@ def _objects(
             findings.append(
                 Finding(
                     FindingCode.NOT_AN_OBJECT,
-                    f"{name} holds a document without a kind; it was not read",
-                    "keep other YAML out of the folder, or name the files that matter",
+                    f"{name} holds a document without a kind; it was ignored",
+                    "keep other YAML out of the folder, or name the files to read",
                     locate(()),
                 )
             )
@@ -278,7 +278,7 @@ def _unique(objects: Sequence[KubeObject], findings: list[Finding]) -> list[Kube
     Raises
     ------
     ExpectationError
-        If two declarations of one object differ: nobody can say which one is meant.
+        If two declarations of one object differ: either could be meant.
     """
     seen: dict[tuple[str, str, str, str], KubeObject] = {}
     for each in objects:
@@ -292,14 +292,14 @@ def _unique(objects: Sequence[KubeObject], findings: list[Finding]) -> list[Kube
             raise ExpectationError(
                 f"{each} is declared twice, and {what} is not the same: "
                 f"{first.locate(path)} and {each.locate(path)}",
-                hint="give one environment only; bases and overlays are rendered first: "
+                hint="give one environment only; render bases and overlays first: "
                 "kustomize build DIR | weighbridge expect --manifests - …",
             )
         findings.append(
             Finding(
                 FindingCode.DUPLICATE_OBJECT,
                 f"{each} is declared twice, at {first.place} and at {each.place}, alike",
-                "keep one of them: a change to the other would be a contradiction",
+                "keep one of them: a change to only one would contradict the other",
                 each.place,
             )
         )

@@ -59,7 +59,7 @@ def expect(inventory: Inventory, question: Question) -> Expectation:
     """
     if bool(question.service) == bool(question.route):
         raise ExpectationError(
-            "expected one of --service and --route",
+            "expected either --service or --route",
             hint="--service NAME for pods behind a Service, --route NAME for weights",
         )
     if question.service:
@@ -83,7 +83,7 @@ def find_route(inventory: Inventory, question: Question) -> KubeObject:
         kinds = tuple(each for each in ROUTES if each.lower() == kind.lower())
         if not kinds:
             raise ExpectationError(
-                f"--route {question.route}: the kind {kind!r} is not read",
+                f"--route {question.route}: the kind {kind!r} is not supported",
                 hint=f"kinds are {', '.join(ROUTES)}",
             )
     route = inventory.named(kinds, name, question.namespace)
@@ -91,7 +91,7 @@ def find_route(inventory: Inventory, question: Question) -> KubeObject:
     if route.group not in groups:
         raise ExpectationError(
             f"{route.place}: {route} is of {route.group or 'the core group'}, "
-            f"and only {' and '.join(groups)} is read",
+            f"but only {' and '.join(groups)} is supported",
             hint="declare the split with --expect",
         )
     return route

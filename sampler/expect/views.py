@@ -70,11 +70,11 @@ class Views:
         if self.declared and self.configured and _differ(self.declared, self.configured):
             return ContradictionError(
                 FindingCode.DECLARED_DIFFERS,
-                f"declared is {self.declared.split} ({self.declared.source.where}), and the "
-                f"cluster is configured for {self.configured.split} "
+                f"the declared split is {self.declared.split} ({self.declared.source.where}), "
+                f"and the cluster is configured for {self.configured.split} "
                 f"({self.configured.source.where})",
-                "apply what was declared, or wait until it is: kubectl diff -f PATH; "
-                "to weigh what the cluster has, leave --manifests out",
+                "apply what was declared, or wait until it is applied: kubectl diff -f PATH; "
+                "to check what the cluster has, leave out --manifests",
             )
         return None if self.configured is None or self.observed is None else self._missing()
 
@@ -97,8 +97,8 @@ class Views:
             return ContradictionError(
                 FindingCode.RUNNING_DIFFERS,
                 said,
-                "wait until the roll-out is over: kubectl rollout status; pods that do not "
-                "get ready say why: kubectl get pods, kubectl describe pod",
+                "wait until the rollout is over: kubectl rollout status; for pods that do not "
+                "become ready: kubectl get pods, kubectl describe pod",
             )
         return None
 
@@ -134,7 +134,7 @@ def compare_views(
             findings.append(
                 Finding(
                     FindingCode.UNREAD,
-                    f"what is configured cannot be said: {error}",
+                    f"the configured split cannot be determined: {error}",
                     error.hint or "",
                     "",
                 )
@@ -145,7 +145,7 @@ def compare_views(
 
 
 def _strangers(running: Inventory, observed: Expectation) -> Iterator[Finding]:
-    """Find pods whose owner is of a kind that is not read: nobody knows how many it wants."""
+    """Find pods whose owner is of an unsupported kind: its number of replicas is unknown."""
     seen: set[str] = set()
     for service in observed.objects:
         if service.kind != "Service":
@@ -164,9 +164,9 @@ def _strangers(running: Inventory, observed: Expectation) -> Iterator[Finding]:
             kind = "an object" if owner is None else owner.kind
             yield Finding(
                 FindingCode.UNREAD,
-                f"{pod} belongs to {kind} {name}, which is not read: what is configured is not "
-                "known, only what runs",
-                "nothing to do, if its kind is unknown here; else see examples/rbac.yaml",
+                f"{pod} belongs to {kind} {name}, which is not supported: the configured split "
+                "is unknown, only the observed one is known",
+                "nothing to do if its kind is not supported; otherwise see examples/rbac.yaml",
                 pod.place,
             )
 
@@ -181,8 +181,8 @@ def _unready(configured: Expectation, observed: Expectation) -> Iterator[Finding
         if number.quantity is Quantity.TERMINATING_ENDPOINTS:
             yield Finding(
                 FindingCode.NOT_READY,
-                f"no endpoint is ready; {number.value} of {number.towards} serve while they "
-                "terminate, and get the traffic",
+                f"no endpoint is ready; {number.value} of {number.towards} still serve while "
+                "they terminate, and get the traffic",
                 "wait until pods are ready: kubectl rollout status",
                 number.where,
             )
@@ -192,7 +192,8 @@ def _unready(configured: Expectation, observed: Expectation) -> Iterator[Finding
                 FindingCode.NOT_READY,
                 f"{label} has {count} configured {'pod' if count == 1 else 'pods'} and "
                 f"{seen[label]} that get traffic",
-                "wait until the roll-out is over: kubectl rollout status; what runs is weighed",
+                "wait until the rollout is over: kubectl rollout status; the run checks what is "
+                "there now",
                 _places(configured, label),
             )
 

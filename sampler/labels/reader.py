@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Headers = Sequence[tuple[bytes, bytes]]
 
 _QUOTED = 1000  # that are looked at for it
-_SHOWN = 80  # of a body that is no label, and of where a redirect leads
+_SHOWN = 80  # of a body without a label, and of where a redirect leads
 _MOST_POINTERS, _LONGEST_POINTER, _DEEPEST = 4, 40, 4
 _MARK = b"\xef\xbb\xbf"  # of the order of bytes; a reader of JSON may pass it over (RFC 8259)
 _MEMO_ENTRIES = 1_024
@@ -105,7 +105,7 @@ class LabelReader:
             return f"nothing at {self.label}"
         document = _decoded(body.removeprefix(_MARK))
         if document is MISSING:
-            return f"nothing at {self.label} because it is no JSON"
+            return f"nothing at {self.label} because it is not JSON"
         value = follow(document, parse_pointer(self.label.argument))
         if value is not MISSING:
             return f"no name at {self.label} but {_kind_of(value)}"
@@ -195,7 +195,7 @@ def _shape(tokens: tuple[str, ...], msgspec: Any) -> tuple[Any, int]:
 
 
 def _decoded(raw: Any) -> object:
-    """Decode a part of a document, or return `MISSING` if it is no JSON.
+    """Decode a part of a document, or return `MISSING` if it is not JSON.
 
     Numbers keep their spelling, in which 1.1 is not 1.10.
     """
@@ -224,7 +224,7 @@ def _pointers(value: object, tokens: tuple[str, ...] = ()) -> Iterator[str]:
 
 
 def _kind_of(value: object) -> str:
-    """Return JSON's word for what is no name."""
+    """Return JSON's word for a value that is not a name."""
     if value is None:
         return "null"
     if isinstance(value, dict):

@@ -75,7 +75,7 @@ def _too_slow(expression: str, length: int) -> SamplingError:
 
 
 def _can_interrupt() -> bool:
-    """Whether this thread handles signals, and nobody else wants this one."""
+    """Whether this thread handles signals, and this signal is free."""
     if current_thread() is not main_thread():
         return False
     handler = signal.getsignal(signal.SIGVTALRM)

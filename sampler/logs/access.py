@@ -111,8 +111,9 @@ def nginx_rows(source: Source, reading: Reading, quality: Quality) -> LogRows:
     columns = reading.columns
     if columns.label == DEFAULT and not any(name in names for name in _NGINX.label):
         raise UsageError(
-            f"{source.path}: its lines do not say which version answered",
-            hint="log it, as docs/judge.md shows; or --label-column status, if the versions "
+            f"{source.path}: its lines do not show which version answered",
+            hint="log the version as docs/judge.md shows; or --label-column status, if the "
+            "versions "
             "answer with different statuses",
         )
     usual = next((name for name in _NGINX.label if name in names), "")
@@ -244,7 +245,7 @@ def _first_names(source: Source) -> tuple[str, ...]:
     try:
         return tuple(msgspec.json.decode(source.first, type=dict[str, Any]))
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise UsageError(f"{source.path}: its first line is no JSON object: {error}") from error
+        raise UsageError(f"{source.path}: its first line is not a JSON object: {error}") from error
 
 
 def _matched(
@@ -274,7 +275,7 @@ def _mixed(source: Source, own: re.Pattern[str], parse: Callable[[str], Fields |
             try:
                 yield number, decode(line)
             except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-                yield number, f"no JSON object: {error}"
+                yield number, f"not a JSON object: {error}"
         else:
             yield number, parse(line)
 
@@ -292,7 +293,7 @@ def _envoy_fields(line: str) -> Fields | str:
     if len(words) == len(_ISTIO):
         fields.update(zip(_ISTIO, words, strict=True))
     elif words:
-        return "it is neither in Envoy's default format nor in Istio's"
+        return "it is in neither Envoy's default format nor Istio's"
     return fields
 
 
@@ -337,7 +338,7 @@ def compile_log_format(text: str) -> tuple[Callable[[str], re.Match[str] | None]
         follower = text[match.end() : match.end() + 1]
         if follower == "$" or (place and match.start() == end):
             raise UsageError(
-                f"--log-format: nothing stands between ${name} and its neighbour",
+                f"--log-format: nothing separates ${name} from the next variable",
                 hint="put a space between them in the log_format",
             )
         pattern += re.escape(text[end : match.start()])
@@ -354,7 +355,7 @@ def compile_log_format(text: str) -> tuple[Callable[[str], re.Match[str] | None]
     if not names:
         raise UsageError(
             f"--log-format {text}: there is no $variable in it",
-            hint="give the log_format as in nginx's configuration",
+            hint="give the log_format from nginx's configuration",
         )
     return re.compile(pattern + re.escape(text[end:])).fullmatch, tuple(names)
 
@@ -366,5 +367,5 @@ def _known_format(source: Source) -> str:
     raise UsageError(
         f"{source.path}: its first line is neither nginx's combined format nor JSON: "
         f"{source.first[:80]!r}",
-        hint="say the log_format as it stands in nginx's configuration: --log-format '$msec ...'",
+        hint="give the log_format from nginx's configuration: --log-format '$msec ...'",
     )

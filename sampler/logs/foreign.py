@@ -104,7 +104,7 @@ class ForeignLog:
         readable = self.quality.rows - self.quality.bad
         if not labelled and readable and kind not in {"csv", "jsonl", "parquet"}:
             raise UsageError(
-                f"{self.path}: none of its {readable} requests says which version answered",
+                f"{self.path}: none of its {readable} requests shows which version answered",
                 hint=_nothing(kind, self.reading),
             )
         self._note(kind, builder)
@@ -123,7 +123,7 @@ class ForeignLog:
         for encoding, look in _OTHER_VEGETA:
             if look.match(source.first):
                 raise UsageError(
-                    f"{self.path} is a log of vegeta in its {encoding}, which is not read",
+                    f"{self.path} is a log of vegeta in its {encoding}, which is not supported",
                     hint="vegeta encode --to json FILE",
                 )
         if source.first.startswith("{"):
@@ -135,7 +135,7 @@ class ForeignLog:
             return _SUFFIXES[suffix]
         raise UsageError(
             f"cannot tell what kind of log {self.path!r} is",
-            hint=f"say it with --format {', '.join(KINDS[:-1])} or {KINDS[-1]}",
+            hint=f"name it with --format {', '.join(KINDS[:-1])} or {KINDS[-1]}",
         )
 
     def _refuse_options(self, kind: str) -> None:
@@ -148,7 +148,7 @@ class ForeignLog:
             if is_given and kind != tool:
                 raise UsageError(
                     f"{option} is for logs of {tool}, and {self.path} is read as {kind}",
-                    hint=f"leave {option} out, or say --format {tool}",
+                    hint=f"leave out {option}, or set --format {tool}",
                 )
         columns = reading.columns
         for option, name, kinds in (
@@ -157,13 +157,13 @@ class ForeignLog:
         ):
             if name and kind in kinds:
                 raise UsageError(
-                    f"{option} {name}: a log of {kind} has a place of its own for that, or none",
-                    hint=f"leave {option} out, or say none",
+                    f"{option} {name}: a log of {kind} has its own field for that, or none",
+                    hint=f"leave out {option}, or set it to none",
                 )
         if kind == "vegeta" and reading.columns.label:
             raise UsageError(
-                "--label-column: vegeta's label is in the answers that it recorded",
-                hint="say where: --label /pointer, header:NAME, regex:EXPR or status",
+                "--label-column: vegeta keeps the label in the responses that it recorded",
+                hint="name where: --label /pointer, header:NAME, regex:EXPR or status",
             )
 
     def _rows(self, kind: str, source: Source) -> LogRows:
@@ -187,7 +187,7 @@ class ForeignLog:
                 return nginx_rows(source, reading, quality)
             case "traefik":
                 return traefik_rows(source, reading)
-        raise UsageError(f"expected one of {', '.join(KINDS)} as kind of a log, got {kind!r}")
+        raise UsageError(f"expected one of {', '.join(KINDS)} as the format of a log, got {kind!r}")
 
     def _note(self, kind: str, builder: Builder) -> None:
         """Note what was assumed about connections and order."""
@@ -195,9 +195,10 @@ class ForeignLog:
         if not builder.has_keys:
             notes.append(
                 "the log names no connections: each of its rows is judged as a connection of its "
-                "own, which counts too much if connections were kept"
+                "own, which overstates the evidence if connections were reused"
                 if self.reading.columns.connection is not None
-                else "each row is judged as a choice of its own, as --connection-column none says"
+                else "each row is judged as an independent draw, because of --connection-column "
+                "none"
             )
         elif self.quality.repeated and kind in _BY_REQUEST:
             notes.append(
@@ -205,7 +206,7 @@ class ForeignLog:
                 "them all"
             )
         if builder.moved:
-            notes.append(f"{builder.moved} row(s) stood after later ones, and were sorted by time")
+            notes.append(f"{builder.moved} row(s) came after later ones and were sorted by time")
         gap = builder.widest
         if gap.length_ns > LONGEST_GAP_NS:
             notes.append(
@@ -214,8 +215,8 @@ class ForeignLog:
             )
         if builder.is_timed and builder.is_coarse and kind in {"k6", "nginx", "traefik"}:
             notes.append(
-                "all times are whole seconds: within a second, rows are taken as they stand, in "
-                "the order in which the requests ended"
+                "all times are whole seconds: within a second, rows keep the order of the file, "
+                "in which the requests ended"
             )
 
 
@@ -266,12 +267,12 @@ def _nothing(kind: str, reading: Reading) -> str:
     match kind:
         case "k6":
             return (
-                f"k6 cannot tag a request by its answer: let the script add a point for each, "
+                "k6 cannot tag a request by its response: let the script add a point for each, "
                 f"answers.add(res.timings.duration, {{{label}: res.json('{label}')}}), and judge "
                 "with --metric answers (docs/judge.md)"
             )
         case "vegeta":
-            return "say where in the answer it is: --label /pointer, header:NAME or status"
+            return "name where in the response it is: --label /pointer, header:NAME or status"
         case "nginx" | "envoy" | "traefik":
-            return "name the field that says it with --label-column (docs/judge.md)"
+            return "name the field that holds it with --label-column (docs/judge.md)"
     return "is it the right file?"

@@ -125,7 +125,7 @@ def _k6_json(source: Source, reading: Reading, counted: _Shortfall) -> LogRows:
             continue
         metric, data = point.get("metric"), point.get("data")
         if not isinstance(data, dict) or not isinstance(metric, str):
-            yield number, "it is no line of k6"
+            yield number, "it is not a line of k6"
             continue
         if point.get("type") == "Metric":
             if metric == wanted:
@@ -284,10 +284,10 @@ def hey_rows(source: Source, reading: Reading, quality: Quality) -> LogRows:
     table = CsvTable(source)
     if not label_name or label_name not in table.header:
         raise UsageError(
-            f"{source.path}: hey writes down no answer and no header, so no version can be read "
-            "from its CSV",
+            f"{source.path}: hey records neither bodies nor headers, so its CSV does not show "
+            "the version",
             hint="where the versions answer with different statuses: --label-column status-code; "
-            "otherwise ask with weighbridge check, or judge the access log of the server",
+            "otherwise use weighbridge check, or judge the access log of the server",
         )
     if "offset" not in table.header or "status-code" not in table.header:
         raise UsageError(
@@ -296,7 +296,7 @@ def hey_rows(source: Source, reading: Reading, quality: Quality) -> LogRows:
         )
     quality.notes.append(
         "hey leaves failed requests out of its CSV, and all after the first million: a version "
-        "that does not answer is not seen"
+        "that does not answer goes unseen"
     )
     label_at, sent_at = table.header.index(label_name), table.header.index("offset")
     status_at = table.header.index("status-code")

@@ -61,11 +61,11 @@ class Instants:
         Raises
         ------
         ValueError
-            If it is no time.
+            If it is not a time.
         """
         ns = self._read(value)
         if not -_FARTHEST_NS < ns < _FARTHEST_NS:
-            raise ValueError(f"{str(value)[:40]!r} is no time of these centuries")
+            raise ValueError(f"{str(value)[:40]!r} is not a plausible time")
         return ns
 
     def _read(self, value: object) -> int:
@@ -78,11 +78,12 @@ class Instants:
         if isinstance(value, datetime):
             return _of_datetime(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError("no time")  # noqa: TRY004 - a value of a file, not of a caller
+            # Not a TypeError: the value is a file's, not a caller's.
+            raise ValueError(f"{str(value)[:40]} is not a time")  # noqa: TRY004
         if isinstance(value, int):
             return value * (self._scale or self._choose(value))
         if not isfinite(value):
-            raise ValueError(f"{value!r} is no time")
+            raise ValueError(f"{value!r} is not a time")
         return round(value * (self._scale or self._choose(int(value))))
 
     def _calendar(self, text: str) -> int:
@@ -122,7 +123,7 @@ def check_unit(unit: str) -> None:
         If it is something else.
     """
     if unit != "auto" and unit not in UNITS:
-        raise UsageError(f"expected auto, {', '.join(UNITS)} as unit of the times, got {unit!r}")
+        raise UsageError(f"expected auto, {', '.join(UNITS)} as the unit of times, got {unit!r}")
 
 
 def instant_ns(value: object) -> int:
@@ -131,7 +132,7 @@ def instant_ns(value: object) -> int:
     Raises
     ------
     ValueError
-        If it is no time.
+        If it is not a time.
     """
     return Instants().read(value)
 
@@ -143,7 +144,7 @@ def _of_text(text: str) -> int:
         return _of_datetime(datetime.fromisoformat(text.strip()))
     except ValueError:
         raise ValueError(
-            f"{text[:40]!r} is no time: seconds, 2026-01-31T12:00:00Z, or "
+            f"{text[:40]!r} is not a time: seconds, 2026-01-31T12:00:00Z, or "
             "31/Jan/2026:12:00:00 +0000"
         ) from None
 
@@ -151,7 +152,7 @@ def _of_text(text: str) -> int:
 def _of_clf(match: re.Match[str]) -> int:
     month = _MONTHS.get(match[2])
     if month is None:
-        raise ValueError(f"{match[0]!r} is no time: there is no month {match[2]!r}")
+        raise ValueError(f"{match[0]!r} is not a time: there is no month {match[2]!r}")
     offset = timedelta(hours=int(match[8]), minutes=int(match[9]))
     day, hour, minute, second = (int(match[group]) for group in (1, 4, 5, 6))
     zone = timezone(-offset if match[7] == "-" else offset)

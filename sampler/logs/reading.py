@@ -77,7 +77,7 @@ class Reading:
     renames : tuple of (str, str)
         Patterns, as of a shell, and the label of what matches; the first one wins.
     reorder : int
-        Rows are sorted by time as long as none stands more than so many rows too late, >= 0.
+        Rows are sorted by time as long as none comes more than this many rows too late, >= 0.
     """
 
     kind: str = "auto"
@@ -131,8 +131,8 @@ class Quality:
         """
         if self.bad > limit * self.rows:
             raise UsageError(
-                f"{name}: {self.describe()}; at most {limit * 100:.4g} % may",
-                hint="mend or remove these lines, or accept more with --max-bad-lines",
+                f"{name}: {self.describe()}; the limit is {limit * 100:.4g} %",
+                hint="fix or remove these lines, or accept more with --max-bad-lines",
             )
 
     def describe(self) -> str:

@@ -69,7 +69,7 @@ class Names:
                 f"{self._where}: more than {MOST_LABELS} different labels, the last one "
                 f"{name[:40]!r}",
                 hint="is it the column of the label? name the right one with --label-column, or "
-                "join what belongs together with --map 'PATTERN=LABEL'",
+                "merge what belongs together with --map 'PATTERN=LABEL'",
             )
         if len(self._raw) < _RAW_NAMES:
             self._raw[raw] = code
@@ -117,7 +117,7 @@ class _Connections:
         return both >> _POSITION, (both & ((1 << _POSITION) - 1)).astype(np.int32)
 
     def fresh(self, count: int) -> range:
-        """Return the numbers of so many connections that have no names."""
+        """Return numbers for connections that have no names."""
         self._opened += count
         return range(self._opened - count, self._opened)
 
@@ -259,11 +259,11 @@ class Builder:
     def _late(self, place: int) -> UsageError:
         allowed = f" by more than {self._reorder} rows" if self._reorder else ""
         return UsageError(
-            f"{self._where}, line {self._held[place, _LINE]}: it stands too late{allowed}: its "
+            f"{self._where}, line {self._held[place, _LINE]}: it comes too late{allowed}: its "
             "time is earlier than that of rows before it; rows must stand in the order in which "
             "the requests were sent, or a slow version is under-counted",
-            hint="sort the rows by that time first, or raise --reorder; or --time-column none, if "
-            "they stand in that order and the column says something else",
+            hint="sort the rows by that time first, or raise --reorder; or use --time-column "
+            "none if they are in that order and the column is something else",
         )
 
     def _batch(self, rows: NDArray[np.int64], keys: Sequence[str | None]) -> Batch:

@@ -129,7 +129,7 @@ def _unzipped(file: io.BufferedReader, path: str) -> io.BufferedReader:
     for encoding, look in _WIDE.items():
         if look.match(start):
             raise UsageError(
-                f"{path} is {encoding}, as PowerShell may write it; a log is UTF-8",
+                f"{path} is {encoding}, as PowerShell may write it; expected UTF-8",
                 hint=f"convert it: iconv -f {encoding} -t UTF-8",
             )
     if not start.startswith(_GZIP):

@@ -38,7 +38,7 @@ def text_of(value: object) -> str | None:
     """
     if type(value) is str:
         if not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
-            raise ValueError("it is no UTF-8")
+            raise ValueError("it is not UTF-8")
         if len(value) > MAX_NAME_LENGTH:  # nothing that is kept may grow without bound
             return value[:MAX_NAME_LENGTH] + "…"
         return value or None
@@ -47,7 +47,7 @@ def text_of(value: object) -> str | None:
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, str | int | float):
-        raise ValueError("labels and connections must be texts or numbers")  # noqa: TRY004 - of a file
+        raise ValueError("labels and connections must be strings or numbers")  # noqa: TRY004 - of a file
     return str(value)
 
 
@@ -209,7 +209,7 @@ def objects(source: Source) -> Iterator[tuple[int, dict[str, Any] | str]]:
     start = source.first[:64].strip()
     if start[:1] == "[" or start == "{":
         raise UsageError(
-            f"{source.path} is one JSON document over its lines, and a log is one object a line",
+            f"{source.path} is one JSON document over several lines; expected one object per line",
             hint=f"jq -c '{'.[]' if start[0] == '[' else '.'}' FILE | weighbridge judge - ...",
         )
     decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -222,7 +222,7 @@ def objects(source: Source) -> Iterator[tuple[int, dict[str, Any] | str]]:
         try:
             row = decode(line.removeprefix("\ufeff"))
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            yield number, f"no JSON object: {error}"
+            yield number, f"not a JSON object: {error}"
         else:
             yield number, row
 
@@ -254,7 +254,7 @@ def parquet_rows(path: str, reading: Reading) -> LogRows:
 
     if path == "-":
         raise UsageError(
-            "Parquet cannot be read from stdin: its contents are listed at its end",
+            "Parquet cannot be read from stdin: its index is at the end",
             hint="give the name of the file",
         )
     instant = Instants(reading.unit).read
@@ -285,7 +285,7 @@ def unreadable_parquet(path: object, error: Exception) -> UsageError:
     what = str(error).partition("\n")[0]
     return UsageError(
         f"{path} cannot be read as Parquet: {what}",
-        hint="is the file complete? its contents are listed at its end, which is written last",
+        hint="is the file complete? its index is at the end, which is written last",
     )
 
 
@@ -330,7 +330,7 @@ def _position(
         return None
     if (count := list(header).count(name)) > 1:
         raise UsageError(
-            f"{where} has {count} columns {name!r}: which one is meant cannot be said",
+            f"{where} has {count} columns {name!r}: it is unclear which one is meant",
             hint="rename or remove the others",
         )
     if count:
@@ -339,7 +339,7 @@ def _position(
     is_data = any(_NUMBER.fullmatch(each) for each in header)
     raise UsageError(
         f"{where} has no column {name!r}; it has {', '.join(map(repr, header[:20]))}",
-        hint="its first line looks like data, and has to name the columns: time,label,connection"
+        hint="its first line looks like data, but must name the columns: time,label,connection"
         if is_data
         else f"name the right one with {option}{otherwise}; or is it the log of a tool? see "
         "--format",

@@ -177,7 +177,7 @@ def _check_url(url: str) -> None:
     except ValueError as error:
         # Its words quote what stands in place of the port, which may be a part of a password.
         reason = (
-            "its port is no number up to 65535"
+            "its port is not a number up to 65535"
             if "ort" in str(error)
             else "its host cannot be read"
         )

@@ -1,4 +1,4 @@
-"""What was weighed of a commit: the newest report that speaks of it."""
+"""Which reports exist on a commit, and what the newest one decided."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_RUNS = 1000
 
 
 class UnprovenError(WeighbridgeError):
-    """Nothing proves that the canary gets its share, or the evidence does not suffice."""
+    """There is no evidence that the canary gets its share, or not enough."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.INCONCLUSIVE
 
@@ -79,7 +79,7 @@ def read_reports(places: Sequence[Path]) -> list[Weighed]:
 
 
 def newest(reports: Sequence[Weighed], commit: str, weights: Mapping[str, int]) -> Weighed | None:
-    """Give the newest report of this commit on this split; None if there is none."""
+    """Return the newest report of this commit on this split; None if there is none."""
     wanted = _ratio(weights)
     for each in reports:
         expected = each.report.expected
@@ -91,7 +91,7 @@ def newest(reports: Sequence[Weighed], commit: str, weights: Mapping[str, int]) 
 
 
 def demand_pass(reports: Sequence[Weighed], commit: str, weights: Mapping[str, int]) -> Weighed:
-    """Give the PASS that the newest report of this commit on this split says.
+    """Return the newest report of this commit on this split if it is a PASS.
 
     Raises
     ------
@@ -104,10 +104,10 @@ def demand_pass(reports: Sequence[Weighed], commit: str, weights: Mapping[str, i
     if found is None:
         split = ",".join(f"{label}={n}" for label, n in weights.items())
         raise UnprovenError(
-            f"nothing was weighed of commit {commit[:12]} with {split}{_nearest(reports)}",
+            f"no check was recorded for commit {commit[:12]} with {split}{_nearest(reports)}",
             hint=f"weighbridge check URL --expect {split}, on this commit, without changes to it; "
-            "--report says where its report is, --map VERSION=LABEL how the pods call themselves, "
-            "--force promotes without",
+            "--report names its report, --map VERSION=LABEL the labels that the pods answer with, "
+            "--force promotes without a PASS",
         )
     if found.report.verdict is Verdict.PASS:
         return found
@@ -115,14 +115,14 @@ def demand_pass(reports: Sequence[Weighed], commit: str, weights: Mapping[str, i
     kind = DisprovenError if found.report.verdict is Verdict.FAIL else UnprovenError
     raise kind(
         f"the newest verdict on commit {commit[:12]} is {found}: {found.why}",
-        hint="weighbridge rollout rollback takes the canary back"
+        hint="weighbridge rollout rollback removes the canary"
         if kind is DisprovenError
-        else remedy or "weigh again",
+        else remedy or "check again",
     )
 
 
 def _nearest(reports: Sequence[Weighed]) -> str:
-    """Say what the newest report is of, if not of what was asked."""
+    """Describe what the newest report covers, where that is not what was asked for."""
     if not reports:
         return ": no report was found"
     run, expected = reports[0].report.run, reports[0].report.expected
@@ -139,7 +139,7 @@ def _nearest(reports: Sequence[Weighed]) -> str:
 
 
 def _ratio(weights: Mapping[str, int]) -> dict[str, int]:
-    """Give the weights above zero in lowest terms."""
+    """Return the weights above zero in lowest terms."""
     some = {label: n for label, n in weights.items() if n}
     divisor = gcd(*some.values()) or 1
     return {label: n // divisor for label, n in some.items()}
@@ -160,6 +160,6 @@ def _read(file: Path, *, is_named: bool) -> Report | None:
         if not is_named:
             return None
         raise UsageError(
-            f"--report {file}: this is no report that can be read: {error}",
+            f"--report {file}: expected a report: {error}",
             hint="give what weighbridge check --json FILE wrote, or its folder in reports/",
         ) from error

@@ -78,13 +78,13 @@ class Side:
         Raises
         ------
         ExpectationError
-            If its pods do not say their version, or a value has a wrong type.
+            If its pods do not name their version, or a value has a wrong type.
         """
         template = deployment["spec"]["template"]
         version = VersionRule().of_template(template, deployment.name)
         if version is None:
             raise ExpectationError(
-                f"{template.where}: the pods of {deployment} do not say their version",
+                f"{template.where}: the pods of {deployment} do not name their version",
                 hint="give them a label 'version', or their image a tag",
             )
         return cls(deployment, deployment["spec"]["replicas"].count(1), version)
@@ -106,7 +106,7 @@ class Side:
 
     @property
     def selector(self) -> dict[str, str]:
-        """Labels that bind it to its pods, and that nobody may change."""
+        """Labels of its selector, which is immutable."""
         return self.deployment["spec"]["selector"]["matchLabels"].texts()
 
 
@@ -166,8 +166,8 @@ def find_pair(inventory: Inventory, names: Names) -> Pair:
     pair = Pair(Side.of(stable), Side.of(canary))
     if not pair.total:
         raise ExpectationError(
-            f"{stable} and {canary} have no pods at all: {pair.stable.where}, {pair.canary.where}",
-            hint=f"give {stable.name} the replicas that it should have",
+            f"{stable} and {canary} have no pods: {pair.stable.where}, {pair.canary.where}",
+            hint=f"set the replicas of {stable.name}",
         )
     return pair
 
@@ -205,13 +205,13 @@ def _named(among: Sequence[KubeObject], name: str) -> KubeObject:
         raise ExpectationError(
             f"expected one Deployment named {name!r}, found "
             + (", ".join(str(each) for each in found or among) or "none"),
-            hint="say which: -n NAMESPACE" if found else _HINT,
+            hint="choose one: -n NAMESPACE" if found else _HINT,
         )
     return found[0]
 
 
 def _rest(among: Sequence[KubeObject], canary: str) -> KubeObject:
-    """Give the stable Deployment of a canary that was named."""
+    """Return the stable Deployment of a canary that was named."""
     if canary.endswith(SUFFIX) and canary != SUFFIX:
         return _named(among, canary.removesuffix(SUFFIX))
     others = [each for each in among if each.name != canary]
@@ -253,8 +253,7 @@ def _refuse_scaler(inventory: Inventory, deployment: KubeObject) -> None:
             and scaler.namespace == deployment.namespace
         ):
             raise ExpectationError(
-                f"{scaler.place}: {scaler} changes the replicas of {deployment}, so that what "
-                "Git declares is not what runs",
-                hint="take it away for the time of the canary, or divide the traffic by the "
-                "weights of a route",
+                f"{scaler.place}: {scaler} changes the replicas of {deployment}, so what Git "
+                "declares is not what runs",
+                hint="remove it while the canary runs, or split traffic by the weights of a route",
             )

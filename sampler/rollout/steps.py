@@ -66,7 +66,7 @@ class Step:
 
 
 def start(pair: Pair, replicas: int, image: str | None = None, version: str | None = None) -> Step:
-    """Give pods to the canary, and take as many from the stable Deployment.
+    """Move pods to the canary, and take as many from the stable Deployment.
 
     A canary that runs already is made larger or smaller; it keeps its version.
 
@@ -90,16 +90,16 @@ def start(pair: Pair, replicas: int, image: str | None = None, version: str | No
             f"--replicas {replicas}: expected 1 to {pair.total - 1} of the {pair.total} pods of "
             f"{pair.stable.name} and {pair.canary.name}"
             if pair.total > 1
-            else f"{pair.stable.name} has one pod, and a canary needs another one beside it",
-            hint="the canary takes its pods from the stable Deployment: raise that one first",
+            else f"{pair.stable.name} has one pod, and a canary needs a second one",
+            hint="the canary takes its pods from the stable Deployment: raise its replicas first",
         )
     settings = list(_renewed(pair, image, version))
     new = _version_after(pair.canary, image, version)
     if new == pair.stable.version:
         raise UsageError(
-            f"{pair.canary.name} is {new}, as {pair.stable.name} is, so that nobody could tell "
-            f"them apart: {pair.canary.template.where}",
-            hint="say what the canary runs: --image IMAGE:TAG, or --set-version VERSION",
+            f"{pair.canary.name} is {new}, as {pair.stable.name} is, so they cannot be told "
+            f"apart: {pair.canary.template.where}",
+            hint="name what the canary runs: --image IMAGE:TAG, or --set-version VERSION",
         )
     settings += _replicas(pair, pair.total - replicas, replicas)
     verb = "Start" if pair.state is State.STABLE else "Resize"
@@ -108,7 +108,7 @@ def start(pair: Pair, replicas: int, image: str | None = None, version: str | No
 
 
 def promote(pair: Pair) -> Step:
-    """Give all pods to the stable Deployment, with the canary's images and version.
+    """Move all pods to the stable Deployment, with the canary's images and version.
 
     What else differs between their pods is left as it is, and named in `Step.left`.
 
@@ -137,7 +137,7 @@ def promote(pair: Pair) -> Step:
 
 
 def rollback(pair: Pair) -> Step:
-    """Give all pods back to the stable Deployment; the canary keeps its version, without pods.
+    """Move all pods back to the stable Deployment; the canary keeps its version, without pods.
 
     Raises
     ------
@@ -153,9 +153,9 @@ def _expect_canary(pair: Pair, what: str) -> None:
     if pair.state is State.CANARY:
         return
     hint = (
-        "what was promoted is taken back with git revert COMMIT"
+        "undo a promotion with git revert COMMIT"
         if pair.stable.version == pair.canary.version
-        else "begin one: weighbridge rollout start --replicas 1"
+        else "start one: weighbridge rollout start --replicas 1"
     )
     raise UsageError(
         f"there is no canary to {what}: {pair.canary.name} has no pods ({pair.canary.where})",
@@ -170,13 +170,13 @@ def _replicas(pair: Pair, stable: int, canary: int) -> Iterator[Setting]:
 
 
 def _renewed(pair: Pair, image: str | None, version: str | None) -> Iterator[Setting]:
-    """Give the canary another image, another version, and the version wherever it is named."""
+    """Yield the settings of the canary's new image and version, wherever they are named."""
     if image is None and version is None:
         return
     canary = pair.canary
     if pair.state is State.CANARY:
         raise UsageError(
-            f"a canary of {canary.version} runs already ({canary.where})",
+            f"a canary of {canary.version} is already running ({canary.where})",
             hint="weighbridge rollout rollback or promote first, then start the next one",
         )
     for option, value, pattern in (
@@ -238,10 +238,9 @@ def _own_labels(side: Side, version: str) -> Iterator[Setting]:
 
 def _fixed_selector(side: Side, difference: Difference) -> UsageError:
     return UsageError(
-        f"{difference.place.where}: the selector of {side.deployment} holds its version, and "
-        "Kubernetes lets nobody change a selector",
-        hint="let it select by another label, such as track: stable, and replace the Deployment "
-        "once",
+        f"{difference.place.where}: the selector of {side.deployment} contains its version, and "
+        "selectors are immutable in Kubernetes",
+        hint="select by another label, such as track: stable, and replace the Deployment once",
     )
 
 

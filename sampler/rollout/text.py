@@ -63,7 +63,7 @@ class ManifestFile:
 
 
 def change(path: Path, changes: Sequence[Change]) -> ManifestFile:
-    """Give a file with some of its values changed; nothing is written.
+    """Return a file with some of its values changed; nothing is written.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def _roots(path: Path, text: str) -> list[Node]:
     try:
         return [node for node in YAML(typ="rt").compose_all(text) if node is not None]
     except (YAMLError, RecursionError) as error:
-        raise UsageError(f"{path} is no YAML that can be edited: {error}") from error
+        raise UsageError(f"{path} is not YAML that can be edited: {error}") from error
 
 
 def _objects(roots: Sequence[Node]) -> Iterator[MappingNode]:
@@ -109,8 +109,8 @@ def _object_at(path: Path, roots: Sequence[Node], line: int) -> MappingNode:
         if each.start_mark.line + 1 == line:
             return each
     raise UsageError(
-        f"{path}:{line}: the object that was read there is not there any more",
-        hint="the file was changed meanwhile: call again",
+        f"{path}:{line}: the object that was read there is gone",
+        hint="the file has changed since: run the command again",
     )
 
 
@@ -157,15 +157,15 @@ def _edit(
             raise UsageError(f"{place}: there is no {_dotted(wanted.path)} to change")
         if id(below) in shared:
             raise UsageError(
-                f"{place}: {_dotted(wanted.path)} is an anchor that is used elsewhere too",
-                hint="write the value out in both places, then call again",
+                f"{place}: {_dotted(wanted.path)} is an anchor that is also used elsewhere",
+                hint="write the value out in both places, then run the command again",
             )
         node = below
     if not isinstance(node, ScalarNode) or node.style in {"|", ">"}:
         raise UsageError(
             f"{path}:{node.start_mark.line + 1}: expected one plain value at "
             f"{_dotted(wanted.path)}",
-            hint="write it on one line, then call again",
+            hint="write it on one line, then run the command again",
         )
     return node.start_mark.index, node.end_mark.index, _written(wanted.value, node.style)
 
@@ -218,7 +218,7 @@ def _verify(path: Path, roots: Sequence[Node], after: str, changes: Sequence[Cha
         if not isinstance(node, ScalarNode) or node.value != str(each.value):
             raise UsageError(
                 f"{path}:{each.line}: {_dotted(each.path)} cannot be edited in place",
-                hint="change it by hand, and commit",
+                hint="edit it by hand and commit",
             )
 
 

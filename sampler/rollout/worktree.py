@@ -60,7 +60,7 @@ class Worktree:
         """
         if manifests == "-":
             raise ExpectationError(
-                "--manifests -: what comes from stdin cannot be changed", hint="give the folder"
+                "--manifests -: input from stdin cannot be edited", hint="give the folder"
             )
         inventory, findings = read_manifests(manifests, names.namespace)
         path, pair = Path(manifests), find_pair(inventory, names)
@@ -145,8 +145,8 @@ class Worktree:
         """
         if self.repository is None:
             raise UsageError(
-                self.trouble or f"{self.path} is in no Git repository",
-                hint="see what git status says there; or leave --commit away",
+                self.trouble or f"{self.path} is not in a Git repository",
+                hint="see what git status says there, or leave out --commit",
             )
         return self.repository
 

@@ -175,7 +175,7 @@ class Weighing:
         return report
 
     def _expectation(self) -> Expectation | None:
-        """Return what should be: one split, or what is watched; None measures only."""
+        """Return the expectation: one split, or a watched one; None measures only."""
         plan, watch = self.plan, self._watch
         if plan.split is None:
             return None
@@ -197,7 +197,7 @@ class Weighing:
         if evidence is None or limits.max_samples is not None:
             return limits
         if self._watched is not None:
-            return limits  # nobody knows how many will not be judged: the budget ends the run
+            return limits  # how many will not be judged is unknown: the budget ends the run
         # The budget counts connections; each may carry several requests.
         longest = self.plan.load.connection.longest or 1
         return replace(limits, max_samples=evidence.budget * longest)

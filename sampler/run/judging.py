@@ -207,7 +207,7 @@ def rejudge(
         stored = stored_expectation(run)
         if stored is None:
             raise UsageError(
-                f"nothing says which split is expected: {run.path} was not judged",
+                f"{run.path} was not judged, so no split is known",
                 hint='give one: rejudge(run, Split.parse("v1=9,v2=1"))',
             )
         split, source = stored
@@ -300,12 +300,12 @@ def _remedies(folded: Folded, *, is_log: bool) -> dict[ReasonCode, str]:
         ReasonCode.FEW_CONNECTIONS: "Record more connections (weighbridge plan says how many), or "
         "widen --tolerance."
         if has_judged
-        else "Look at the columns: no row stands for a connection."
+        else "Look at the columns: no row represents a connection."
     }
     if is_log:
         remedies[ReasonCode.UNEXPECTED_LABEL] = (
-            "If it stands for one of the versions, as an address does, say so: --map "
-            "'PATTERN=LABEL'; if it is no version, name the right field with --label-column; "
+            "If it stands for one of the versions, as an address does, map it: --map "
+            "'PATTERN=LABEL'; if it is not a version, name the right field with --label-column; "
             "otherwise find out why it got traffic."
         )
     return remedies

@@ -48,8 +48,8 @@ def report_of(run: RunFolder) -> Report:
     plan = run.stored_plan
     if plan is None:
         raise UsageError(
-            f"{run.path} holds neither {REPORT} nor {PLAN}: there is nothing to make a report of",
-            hint="its samples, if there are some, can be read: sampler.read(path).table",
+            f"{run.path} holds neither {REPORT} nor {PLAN}: a report cannot be made",
+            hint="its samples, if there are any, can be read: sampler.read(path).table",
         )
     asked = _asked(plan)
     fold = fold_of(

@@ -53,7 +53,7 @@ class Stopping:
             self._engine.stop()
 
     def end(self, tally: Tally) -> None:
-        """Say why nothing was measured, if a run ends by itself before its first request."""
+        """Record why nothing was measured, if the run ends by itself before its first request."""
         if not tally.launched:
             self.unmeasurable = explain_nothing_sent(self._plan.load, self._plan.limits)
 
@@ -81,7 +81,7 @@ class Stopping:
         return has_ended or launched >= self._plan.load.concurrency
 
     def _judge_preflight(self, tally: Tally) -> None:
-        """Say of a run that would go on without labels what came instead."""
+        """Record what came instead of labels, for a run that would go on without any."""
         is_ours = tally.outcomes[Outcome.CLIENT_LIMIT] == tally.launched
         if self._plan.split is None or not is_ours:  # else the verdict's reason says it
             failures = self._engine.recorder.failures

@@ -39,16 +39,14 @@ def compare_folders(first: Path, second: Path) -> Pair:
     """
     if first.resolve() == second.resolve():
         raise UsageError(
-            f"both runs are {first}: a run does not differ from itself",
+            f"both runs are {first}: expected two different ones",
             hint="name the folders of two runs: weighbridge report reports/A reports/B",
         )
     try:
         records = _record(RunFolder(first)), _record(RunFolder(second))
         return Pair(compare(*records), *records)
     except ValueError as error:
-        raise UsageError(
-            str(error), hint="name the folders of two runs that measured something"
-        ) from error
+        raise UsageError(str(error), hint="name the folders of two runs with responses") from error
 
 
 def comparison_page(pair: Pair) -> str:

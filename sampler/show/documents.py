@@ -61,7 +61,7 @@ def _is_its_own(run: RunFolder, report: Report) -> bool:
 
 
 def located(report: Report, folder: Path) -> Report:
-    """Return a report whose run lies where it was read, wherever it was written."""
+    """Return the report with its path set to the folder that it was read from."""
     return replace(report, run=replace(report.run, path=str(folder)))
 
 

@@ -48,7 +48,7 @@ def to_svg(draw: Callable[[], Figure], name: str, title: str, description: str) 
     -------
     str
         An ``<svg>`` element without declaration, dates or references to anything outside
-        of it; the same figure gives the same text.
+        of it. Drawing the same figure again returns the same text.
     """
     from matplotlib import rc_context  # noqa: PLC0415 - heavy
 
@@ -127,7 +127,7 @@ def _variables() -> dict[str, str]:
 
 
 def style_sheet(scope: str) -> str:
-    """Give the colours of a figure in both schemes, for the elements that `scope` selects."""
+    """Return the colours of a figure in both schemes, for the elements that `scope` selects."""
     dark = ";".join(f"--wb-{role}:{colour}" for role, colour in DARK.roles().items())
     light = ";".join(f"--wb-{role}:{colour}" for role, colour in LIGHT.roles().items())
     return f"{scope}{{{light}}}@media screen and (prefers-color-scheme:dark){{{scope}{{{dark}}}}}"

@@ -224,7 +224,8 @@ def _outcomes(table: pa.Table) -> NDArray[np.uint8]:
     unknown = sorted(set(names) - set(known))
     if unknown:
         raise ValueError(
-            f"the samples hold the outcome {unknown[0]!r}, which this weighbridge does not know"
+            f"the samples have the outcome {unknown[0]!r}, which this version of weighbridge "
+            "does not know"
         )
     if len(codes) and codes.min() == ABSENT:
         raise ValueError("the samples hold a row without an outcome")
@@ -243,7 +244,7 @@ def parse_width(text: str) -> int:
     Raises
     ------
     ValueError
-        If the text has another form, or is no time at all.
+        If the text has another form, or is not a time.
     """
     match = _WIDTH.fullmatch(text.strip())
     width_ns = round(float(match[1]) * _UNITS_NS[match[2]]) if match else 0

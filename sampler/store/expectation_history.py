@@ -1,4 +1,4 @@
-"""``expectation.json``: what should be, and what happened to it, as a run's folder keeps it."""
+"""``expectation.json``: the expected split and its changes, as stored in a run's folder."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ def read_history(file: Path) -> History | None:
     except ValueError as error:
         raise UsageError(
             f"{file} cannot be read: {error}",
-            hint="without that file the whole run is judged under one split",
+            hint="without that file, the whole run is judged under one split",
         ) from error

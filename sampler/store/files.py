@@ -33,7 +33,7 @@ def require_file(file: Path) -> None:
         If it is no file.
     """
     if not stat.S_ISREG(file.stat().st_mode):
-        raise UsageError(f"{file} cannot be read: it is no regular file")
+        raise UsageError(f"{file} cannot be read: it is not a regular file")
 
 
 def read_text(file: Path) -> str:
@@ -58,7 +58,7 @@ def read_text(file: Path) -> str:
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{file} cannot be read: it is no UTF-8 text") from error
+        raise UsageError(f"{file} cannot be read: it is not UTF-8 text") from error
 
 
 def read_object(file: Path, *, is_finite: bool = False) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def read_object(file: Path, *, is_finite: bool = False) -> dict[str, Any]:
 def _require_bounded(part: object, *, is_finite: bool) -> None:
     match part:
         case float() if is_finite and not abs(part) <= _BEYOND:
-            raise ValueError(f"it holds {part}, which is no number of a run")
+            raise ValueError(f"it holds {part}, which is out of range")
         case int() if not -_BEYOND <= part < _BEYOND:
             raise ValueError("it holds a number of more than 64 bits")
         case dict():

@@ -67,7 +67,7 @@ class RunFolder:
         except FileNotFoundError as error:
             raise UsageError(
                 f"{self.path} holds no {REPORT}: the run was cut off",
-                hint=f"make one of what it left: weighbridge report {self.path}",
+                hint=f"make one from what it left: weighbridge report {self.path}",
             ) from error
         except ValueError as error:
             raise UsageError(f"{self.path / REPORT}: {error}") from error
@@ -206,7 +206,7 @@ def record_batches(folder: Path, rows: int = 4096) -> Iterator[pa.RecordBatch]:
 
 @contextmanager
 def _readable(file: Path) -> Iterator[None]:
-    """Say which file cannot be read, whatever Arrow finds in it."""
+    """Turn any error in reading a file into a `UsageError` that names the file."""
     import pyarrow as pa  # noqa: PLC0415 - heavy
 
     try:
@@ -225,7 +225,7 @@ def _refuse_unknown(schema: pa.Schema, folder: Path) -> None:
     if written != FORMAT:
         raise UsageError(
             f"the samples in {folder} are in the format {written or 'of another program'!r}, "
-            f"this weighbridge reads {FORMAT!r}",
+            f"this version of weighbridge reads {FORMAT!r}",
             hint="read them with a newer weighbridge",
         )
 

@@ -195,20 +195,22 @@ class RunWriter:
 
     @contextmanager
     def _keeping(self) -> Iterator[None]:
-        """Say what is kept, if the disk takes no more."""
+        """Turn an error of the disk into a `StorageError` that names what was kept."""
         try:
             yield
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else str(error)
             kept = (
-                f"its first {self._streamed} samples are kept in {STREAM}"
+                f"its first {self._streamed} samples were kept in {STREAM}"
                 if self._streamed
-                else "nothing of it is kept"
+                else "nothing of it was kept"
             )
             raise StorageError(
                 f"the run cannot be written to {self.path}: {why}; {kept}{self._verdict}",
                 hint="free some space, or choose another folder with --out DIR"
-                + (f"; see what is kept: weighbridge report {self.path}" if self._streamed else ""),
+                + (
+                    f"; see what was kept: weighbridge report {self.path}" if self._streamed else ""
+                ),
             ) from error
 
     def _write_text(self, name: str, text: str) -> None:

@@ -65,7 +65,7 @@ def test_a_run_is_not_compared_with_itself(weighbridge, runs):
     done = weighbridge("report", runs[0], f"{runs[0]}/../{runs[0].rpartition('/')[2]}")
 
     assert done.returncode == 2
-    assert "does not differ from itself" in done.stderr
+    assert "expected two different ones" in done.stderr
 
 
 def test_a_folder_without_a_run_is_refused(weighbridge, runs, tmp_path):

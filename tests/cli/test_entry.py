@@ -64,7 +64,7 @@ def test_manifests_that_are_no_text_are_no_bug(tmp_path):
     )  # fmt: skip
 
     assert done.returncode == 2
-    assert b"stdin cannot be read: it is no UTF-8 text" in done.stderr
+    assert b"stdin cannot be read: it is not UTF-8 text" in done.stderr
 
 
 @pytest.mark.parametrize(

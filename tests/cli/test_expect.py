@@ -118,14 +118,17 @@ def test_a_check_does_not_start_on_a_weight_that_pods_cannot_make(weighbridge, r
             ["check", "http://127.0.0.1:1/", "--expect", "v1=1", "--service", "app"],
             "not of --expect",
         ),
-        (["check", "http://127.0.0.1:1/", "--manifests", "i"], "--service and --route"),
-        (["expect", "--manifests", "i"], "--service and --route"),
+        (["check", "http://127.0.0.1:1/", "--manifests", "i"], "either --service or --route"),
+        (["expect", "--manifests", "i"], "either --service or --route"),
         (["expect", "--service", "app"], "--manifests PATH"),
-        (["expect", "--manifests", "i", "--service", "app", "--route", "app"], "one of --service"),
+        (["expect", "--manifests", "i", "--service", "app", "--route", "app"], "either --service"),
         (["expect", "--manifests", "i", "--service", "app", "--map", "v1"], "--map v1"),
         (["expect", "--manifests", "nowhere", "--service", "app"], "no such file or folder"),
         (["expect", "--manifests", "i", "--service", "app", "--json", "no/x.json"], "--json no/"),
-        (["expect", "--manifests", "i", "--route", "Service/app"], "kind 'Service' is not read"),
+        (
+            ["expect", "--manifests", "i", "--route", "Service/app"],
+            "kind 'Service' is not supported",
+        ),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(repository, capsys, arguments, said):

@@ -128,7 +128,7 @@ def test_bad_lines_are_counted_and_named_and_too_many_end_with_2(weighbridge, tm
     assert "line 502: expected 3 columns, got 2" in report_of(passed)["notes"][0]
     assert refused.returncode == 2
     assert "line 502" in refused.stderr
-    assert "line 1001: 'soon' is no time" in refused.stderr
+    assert "line 1001: 'soon' is not a time" in refused.stderr
     assert "--max-bad-lines" in refused.stderr
 
 
@@ -152,7 +152,7 @@ def test_rows_out_of_order_are_sorted_or_refused_because_a_slow_version_would_be
     refused = weighbridge("judge", str(log), "--expect", "v1=9,v2=1", "--reorder", "0")
 
     assert done.returncode == 3
-    assert "1 row(s) stood after later ones" in " ".join(report_of(done)["notes"])
+    assert "1 row(s) came after later ones" in " ".join(report_of(done)["notes"])
     assert refused.returncode == 2
     assert "line 4" in refused.stderr
     assert "sort the rows" in refused.stderr

@@ -211,6 +211,6 @@ def test_a_disk_that_is_full_at_the_end_costs_the_report_and_no_sample(
     )
 
     assert done.returncode == 4, done.stderr
-    assert "nothing of it is kept" in done.stderr
+    assert "nothing of it was kept" in done.stderr
     assert not (only_run(tmp_path) / "samples.parquet").exists()
     assert not list(only_run(tmp_path).glob(".*.part"))

@@ -135,7 +135,7 @@ def test_a_rollback_waits_for_no_report(canary, capsys):
     assert main([*ROLLBACK, "--dry-run", "--report", "nowhere"]) == 0
     assert main([*ROLLBACK, "--commit", "--report", "broken.json"]) == 0
 
-    assert "warning: --report broken.json: this is no report" in capsys.readouterr().err
+    assert "warning: --report broken.json: expected a report" in capsys.readouterr().err
     assert git("log", "-1", "--format=%B") == "Roll app back to v1 on all 10 pods"
 
 
@@ -431,7 +431,7 @@ def test_outside_of_git_a_step_is_taken_but_nothing_is_proven(tmp_path, monkeypa
     assert main([*START, "--commit"]) == 2
     assert main(START) == 0
     assert main(PROMOTE) == 3
-    assert "in no Git repository" in capsys.readouterr().err
+    assert "is not in a Git repository" in capsys.readouterr().err
     assert main([*PROMOTE, "--force"]) == 0
     assert "not in a Git repository" in said_by_status(capsys)
 

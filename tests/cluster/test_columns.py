@@ -138,7 +138,7 @@ def test_what_is_declared_and_not_configured_has_a_code_of_its_own(reach, capsys
     assert "kubectl diff" in finding["remedy"]
     # All three columns, and the contradiction once.
     assert re.search(r"declared +configured +observed", printed.out)
-    assert (printed.out + printed.err).count("declared is v1=5,v2=5") == 1
+    assert (printed.out + printed.err).count("the declared split is v1=5,v2=5") == 1
 
 
 def test_a_version_that_does_not_run_has_a_code_of_its_own(reach, capsys):

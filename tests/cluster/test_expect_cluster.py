@@ -134,7 +134,7 @@ def test_what_git_declares_and_the_cluster_does_not_have_is_refused(reach, asks,
 
     assert code == 2
     assert "declared" in out
-    assert "declared is v1=5,v2=5 (" in err
+    assert "the declared split is v1=5,v2=5 (" in err
     assert "all.json:1" in err
     assert "Deployment shop/app-canary, generation 1" in err
 
@@ -267,7 +267,7 @@ def test_what_else_may_not_be_read_is_said_and_not_the_end(reach, asks):
 
     assert (code, linted[0]) == (0, 0)
     assert "unread: namespace shop: horizontalpodautoscalers of autoscaling in shop" in out
-    assert "belongs to an object app, which is not read" in out
+    assert "belongs to an object app, which is not supported" in out
 
 
 def test_an_api_server_that_cannot_be_reached_is_code_4(monkeypatch, tmp_path, asks, closed_port):
@@ -317,7 +317,7 @@ def test_what_is_no_api_server_is_recognised(reach, asks):
         code, _, err = asks("--service", "app")
 
     assert code == 4
-    assert "gave no JSON" in err
+    assert "did not return JSON" in err
 
 
 def test_an_exec_plugin_gives_the_token(reach, asks, tmp_path):
@@ -388,7 +388,7 @@ def test_without_any_credentials_the_remedy_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
 
-    with pytest.raises(UsageError, match="no cluster is known") as refused:
+    with pytest.raises(UsageError, match="no cluster is configured") as refused:
         asyncio.run(access(account=tmp_path))
     assert "KUBECONFIG" in (refused.value.hint or "")
 
@@ -465,8 +465,8 @@ def test_without_a_url_the_address_of_the_service_is_asked(reach, weighbridge):
         (["check", "http://127.0.0.1:1/", "--expect", "v1=1", "--settle", "3s"], "--settle"),
         (["check", "http://127.0.0.1:1/", "--expect", "v1=1", "--zone", "a"], "--zone a"),
         (["expect", "--manifests", ".", "--service", "a", "--context", "x"], "--context x"),
-        (["expect", "--cluster"], "one of --service and --route"),
-        (["expect", "--cluster", "--service", "a", "--route", "b"], "one of --service and --route"),
+        (["expect", "--cluster"], "either --service or --route"),
+        (["expect", "--cluster", "--service", "a", "--route", "b"], "either --service or --route"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(capsys, arguments, said):

@@ -104,7 +104,7 @@ def test_a_broken_answer_has_its_own_outcome_and_code(exchange, name, connection
         ([HALF_A_BODY, Turns(), Act.CLOSE], "closed by the server inside the answer"),
         ([Act.RESET], "reset by the server without an answer"),
         ([HALF_A_BODY, Turns(), Act.RESET], "reset by the server inside the answer"),
-        ([b"HTTP/1.1 101 X\r\n\r\n"], "switching protocols, which was not asked for"),
+        ([b"HTTP/1.1 101 X\r\n\r\n"], "switching protocols, which was not requested"),
     ],
 )
 def test_a_failure_is_told_in_the_same_words_everywhere(exchange, steps, told):

@@ -85,5 +85,5 @@ def test_hey_is_read_by_status_and_refused_without_a_label(weighbridge, written)
     )
 
     assert refused.returncode == 2
-    assert "hey writes down no answer" in " ".join(refused.stderr.split())
+    assert "hey records neither bodies nor headers" in " ".join(refused.stderr.split())
     assert report["samples"]["launched"] == sum(statuses.values()) == REQUESTS

@@ -2,7 +2,7 @@
 
 How it works. `ResponseReader` reads one response with llhttp (through httptools) and keeps
 what that leaves to its caller: a HEAD request's answer without a body, a body that ends with
-the connection, interim 1xx answers, packed bodies that nobody asked for, and limits.
+the connection, interim 1xx answers, compressed bodies that were not requested, and limits.
 
 What a user agent has to bear with, it bears: folded fields (RFC 9112 section 5.2), lines that
 end with a bare LF (section 2.2), spaces behind a chunk's size. aiohttp bears with the same.
@@ -24,7 +24,7 @@ from sampler.base.redaction import without_secrets
 
 _NO_BODY_STATUSES = frozenset({204, 304})  # RFC 9112 section 6.3
 _SWITCHING = 101
-UPGRADED = "switching protocols, which was not asked for"
+UPGRADED = "switching protocols, which was not requested"
 _SHOWN = 40  # bytes of what is no response that are quoted
 
 
@@ -162,8 +162,8 @@ class ResponseReader:
             raise LimitExceeded(f"the response body is larger than {self._max_body} bytes")
         if self._idle_bytes > self._max_header:
             raise LimitExceeded(
-                f"the response has {self._idle_bytes} bytes on end that are neither header nor "
-                "body (a chunk's extension or a trailer)"
+                f"the response has {self._idle_bytes} consecutive bytes that are neither header "
+                "nor body (a chunk's extension or a trailer)"
             )
         return self._response() if self._is_complete else None
 
@@ -217,7 +217,7 @@ class ResponseReader:
         if status == _SWITCHING:
             raise ProtocolViolation(UPGRADED)
         if status < 100:  # RFC 9110 section 15
-            raise self._violation(f"{status:03d} is no status")
+            raise self._violation(f"{status:03d} is not a valid status")
         if status < 200:
             return
         # llhttp has read on into the body by now; what it kept of the head is what counts.

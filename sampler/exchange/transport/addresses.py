@@ -82,7 +82,7 @@ class AddressBook:
         ]
         if load.pins and not self._pinned:
             raise UsageError(
-                f"--resolve gives no address for {self._host}:{self._port}, which is asked",
+                f"--resolve gives no address for {self._host}:{self._port}, which the URL names",
                 hint=f"give it as --resolve {self._host}:{self._port}:ADDRESS",
             )
         is_fixed = bool(self._pinned) or _is_address(self._host) or load.dns_ttl_s == 0
@@ -203,7 +203,7 @@ async def find(host: str, port: int) -> tuple[Address, ...]:
             answer.set_result(found)
 
     def look_up() -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed: nothing awaits it
             loop.call_soon_threadsafe(settle, _ask_resolver(host, port))
 
     Thread(target=look_up, name=f"look-up of {host}", daemon=True).start()
@@ -218,7 +218,7 @@ def _ask_resolver(host: str, port: int) -> tuple[Address, ...] | OSError:
     except OSError as error:
         return error
     except UnicodeError:  # a part of the name is empty or longer than 63 characters
-        return socket.gaierror(socket.EAI_NONAME, "it is no valid name")
+        return socket.gaierror(socket.EAI_NONAME, "it is not a valid name")
     return tuple(dict.fromkeys((entry[0], entry[4]) for entry in found))
 
 
@@ -247,11 +247,11 @@ async def resolve(host: str, port: int, *, timeout_s: float) -> tuple[Address, .
 
 
 def _unresolved(host: str, error: OSError) -> SamplingError:
-    reason = error.strerror or f"no answer of a name server within {LOOKUP_TIMEOUT_S:g} s"
+    reason = error.strerror or f"no answer from a name server within {LOOKUP_TIMEOUT_S:g} s"
     if "%" in host:
         return SamplingError(
             f"the address {host} cannot be used: {reason}",
-            hint="behind the % stands an interface of this machine: ip link shows them",
+            hint="the part after % must be an interface of this machine: ip link lists them",
         )
     return SamplingError(
         f"the host {host} cannot be resolved: {reason}",

@@ -514,7 +514,7 @@ class FastTransport:
             conn.index, conn.scheduled_ns, conn.sent_ns, conn.first_byte_ns, self._clock(),
             conn.number, conn.ordinal, ABSENT, ABSENT, status, failure,
         )  # fmt: skip
-        # The peer may still be at work on what nobody waits for: a reset tells it.
+        # The peer may still be working on an answer that is no longer wanted: a reset tells it.
         closed_by_peer = failure.outcome in {Outcome.CLOSED, Outcome.STALE, Outcome.RESET}
         self._discard(conn, Closing.BY_SERVER if closed_by_peer else Closing.RESET)
         self._on_idle(conn.slot)

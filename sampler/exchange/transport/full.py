@@ -267,7 +267,7 @@ class FullTransport:
         if "%" in target.host:
             raise UsageError(
                 f"aiohttp cannot connect to {target.host}, an address with a zone",
-                hint="ask it with --transport fast",
+                hint="use --transport fast",
             )
         self.failure: BaseException | None = None
         self.closings: list[int] = []  # aiohttp does not say who closed
@@ -299,8 +299,8 @@ class FullTransport:
         async with aiohttp.ClientSession() as probe:
             if not hasattr(probe, "_retry_connection"):
                 raise SamplingError(
-                    f"aiohttp {aiohttp.__version__} repeats failed requests by itself, and the "
-                    "switch that this version of weighbridge knows is gone",
+                    f"aiohttp {aiohttp.__version__} retries failed requests, and the switch that "
+                    "this version of weighbridge knows is gone",
                     hint="use --transport fast, or another version of aiohttp",
                 )
 
@@ -402,7 +402,7 @@ class FullTransport:
         if status == 101:
             raise ProtocolViolation(UPGRADED)
         if status < 100:
-            raise ProtocolViolation(f"not an HTTP/1 response: {status:03d} is no status")
+            raise ProtocolViolation(f"not an HTTP/1 response: {status:03d} is not a valid status")
         # aiohttp limits each line, not the header as a whole.
         limit = self._load.max_header_bytes
         if sum(len(name) + len(value) + 4 for name, value in headers) > limit:
@@ -493,7 +493,7 @@ class FullTransport:
         reasons = [cause.message for cause in causes if isinstance(cause, HttpProcessingError)]
         reason = (reasons or [str(error)])[-1]
         if reason == _TOO_MANY_FIELDS:
-            return Failure(FailureCode.TOO_LARGE, "the response has more fields than aiohttp takes")
+            return Failure(FailureCode.TOO_LARGE, "the response has too many fields for aiohttp")
         # Several lines: a heading, the reason, what came, and a mark below the place.
         lines = [line.strip() for line in reason.splitlines()]
         told = [line.rstrip(":") for line in lines if line not in {"", "^", _BAD_STATUS_LINE}]

@@ -171,7 +171,7 @@ class TlsTransport(FastTransport):
 
     def _connected(self, conn: Connection, mask: int) -> None:
         # A failure to connect shows in the first send, and an alert that came before a reset
-        # can still be read: so nobody asks for the socket's error here.
+        # can still be read: so the socket's error is not read here.
         layer = self._layers[conn.fd]
         try:
             self._shake_hands(conn, layer)

@@ -261,7 +261,7 @@ class Cluster:
         finally:
             response.release()
         if not isinstance(document, dict):
-            raise ValueError("it is no JSON object")  # noqa: TRY004 - wrong text, not a wrong type
+            raise ValueError("it is not a JSON object")  # noqa: TRY004 - wrong text, not a wrong type
         return document
 
     async def _open(self, path: str, query: Mapping[str, str]) -> Any:
@@ -304,8 +304,8 @@ class Cluster:
             ) from error
         except ValueError as error:
             raise ClusterError(
-                f"the API server {server} gave no JSON for {path}: {error}",
-                hint="is it the API server, and no proxy's page? kubectl get --raw " + path,
+                f"the API server {server} did not return JSON for {path}: {error}",
+                hint="is it the API server, or the page of a proxy? kubectl get --raw " + path,
             ) from error
 
 
@@ -329,7 +329,7 @@ def _refuse(status: int, body: bytes, path: str) -> None:
     match status:
         case 401:
             raise UnauthorizedError(
-                f"the API server does not accept these credentials: {message}",
+                f"the API server rejected these credentials: {message}",
                 hint="see kubectl auth whoami; log in again, or choose another --context",
             )
         case 403:

@@ -1,4 +1,4 @@
-"""How a cluster is reached, and how credentials that expire are had anew.
+"""How a cluster is reached, and how credentials that expire are renewed.
 
 They come from the kubeconfig (contexts, certificates, tokens, exec plugins, OIDC) or, inside a
 pod without one, from its service account; kubernetes-asyncio reads them.
@@ -29,7 +29,7 @@ class Origin(Protocol):
     """Where credentials come from."""
 
     def is_stale(self) -> bool:
-        """Whether there are newer ones, as far as that can be seen without asking anybody."""
+        """Whether there are newer ones, as far as local files show."""
         ...
 
     async def renew(self, configuration: Any) -> None:
@@ -129,7 +129,7 @@ class Kubeconfig:
         self._versions: tuple[object, ...] = ()
 
     def is_stale(self) -> bool:
-        """Nothing is known before the server says so: 401."""
+        """Return False: only a 401 of the server shows that they expired."""
         return False
 
     async def load(self, configuration: Any) -> None:
@@ -184,7 +184,7 @@ class Kubeconfig:
         except TimeoutError as error:
             raise UsageError(
                 f"the kubeconfig's credential plugin did not answer within {PLUGIN_TIMEOUT_S:g} s",
-                hint="run it by hand; it must not ask questions: kubectl auth whoami",
+                hint="run it by hand; it must not prompt: kubectl auth whoami",
             ) from error
         except (config.ConfigException, YAMLError, ClientError, OSError, *_BROKEN) as error:
             raise UsageError(
@@ -245,9 +245,11 @@ def _in_cluster(configuration: Any, account: Path, files: list[str], context: st
         namespace = (account / "namespace").read_text(encoding="utf-8").strip()
     except (config.ConfigException, OSError) as error:
         raise UsageError(
-            f"no cluster is known: there is no kubeconfig ({files[0] if files else 'KUBECONFIG'}), "
-            f"and this is no pod with a service account ({error})",
-            hint="set KUBECONFIG, or run in a pod whose account may read: examples/rbac.yaml",
+            "no cluster is configured: there is no kubeconfig "
+            f"({files[0] if files else 'KUBECONFIG'}), "
+            f"and this is not a pod with a service account ({error})",
+            hint="set KUBECONFIG, or run in a pod whose service account may read: "
+            "examples/rbac.yaml",
         ) from error
     _strip(configuration)
     return Access(

@@ -1,4 +1,4 @@
-"""One look at a cluster: what is configured, what runs, and what is odd about it."""
+"""One look at a cluster: what is configured, what runs, and what is inconsistent."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Overview:
     refusal: ExpectationError | None
 
     def expectation(self) -> Expectation:
-        """Return what is to be weighed: what runs.
+        """Return the split to expect: the observed one.
 
         Raises
         ------
@@ -62,7 +62,7 @@ class Overview:
         if self.refusal is not None:
             raise self.refusal
         if self.views.observed is None:
-            raise ExpectationError("nothing was asked of the cluster", hint="give --service NAME")
+            raise ExpectationError("the cluster was not read", hint="give --service NAME")
         return self.views.observed
 
     def address(self) -> str:
@@ -77,7 +77,7 @@ class Overview:
             "Service", self.question.service, self.question.namespace
         )
         if service is None:
-            raise ExpectationError("no Service is asked about", hint="give a URL")
+            raise ExpectationError("no Service was named", hint="give a URL")
         outside = [
             each["ip"].text("") or each["hostname"].text("")
             for each in service["status"]["loadBalancer"]["ingress"]
@@ -88,13 +88,13 @@ class Overview:
             raise ExpectationError(
                 f"{service.place}: {service} has "
                 + ("no address" if host == "None" else f"the ports {', '.join(map(str, ports))}"),
-                hint="give the URL that is to be asked",
+                hint="give the URL to send requests to",
             )
         shown = f"[{host}]" if ":" in host else host
         return f"{'https' if ports[0] == 443 else 'http'}://{shown}:{ports[0]}/"
 
     def watch(self, settle_s: float | None, now: datetime | None = None) -> Watch:
-        """Return how to look out for changes while the split is weighed.
+        """Return how to watch for changes during the run.
 
         Parameters
         ----------

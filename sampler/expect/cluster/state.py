@@ -61,7 +61,7 @@ def live_object(body: Mapping[str, Any]) -> KubeObject:
 
 @dataclass
 class ClusterState:
-    """What is known of a cluster.
+    """The objects of a cluster, as last read.
 
     Parameters
     ----------
@@ -274,7 +274,7 @@ def _namespaces(node: Mapping[str, Any]) -> Iterator[str]:
 
 
 def watched(state: ClusterState, question: Question, kinds: Iterable[str]) -> list[Key]:
-    """Return what has to be watched while a split is weighed.
+    """Return what has to be watched during a run.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Watches what a split is made of while it is weighed, and says when it changes."""
+"""Watch the objects that a split depends on during a run, and report when it changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GRACE_S = 0.2
 """How long objects may contradict each other before that is reported [s]: they arrive in
 separate streams."""
 REOPENED_WITHIN_S = 1.0
-"""A stream that ended may take so long to be open again; then what should be is not known [s].
+"""Time allowed to reopen a stream that ended; after it, the expected split is unknown [s].
 Credentials that are renewed meanwhile take longer now and then."""
 _RETRY_S = (0.1, 0.5, 1.0, 2.0)
 """Waits between attempts to see again [s]; the last one is repeated."""
@@ -34,14 +34,14 @@ _RETRY_S = (0.1, 0.5, 1.0, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class ExpectationChange:
-    """A change of what should be.
+    """A change of the expected split.
 
     Parameters
     ----------
     at_ns : int
         When it was noticed, on the clock of the run [ns].
     expectation : Expectation or None
-        What should be from then on; None if nobody can say.
+        The expected split from then on; None if it is unknown.
     is_of_endpoints : bool
         Whether pods came or went; otherwise weights changed.
     text : str
@@ -55,7 +55,7 @@ class ExpectationChange:
 
 
 class Watcher(Protocol):
-    """What a run asks for changes of its expectation: an asynchronous context."""
+    """The source of changes of a run's expectation: an asynchronous context."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -73,7 +73,7 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """How a run looks out for changes.
+    """How a run watches for changes.
 
     Parameters
     ----------
@@ -106,13 +106,13 @@ class ClusterWatcher:
     keys : list of Key
         What is watched.
     expectation : Expectation
-        What should be when the run begins.
+        The expected split when the run begins.
     clock : Clock
         Of the run.
 
     Notes
     -----
-    An expired watch (410) is listed again. While a stream is broken, what should be is not
+    An expired watch (410) is listed again. While a stream is broken, the expected split is not
     known; that is a change, too.
     """
 
@@ -173,7 +173,7 @@ class ClusterWatcher:
         await self._stack.__aexit__(kind, error, trace)
 
     def changes(self) -> list[ExpectationChange]:
-        """Return the change since the last call, if what should be is another now."""
+        """Return the change since the last call, if the expected split is another one now."""
         for task in self._tasks:
             if task.done() and not task.cancelled() and task.exception() is not None:
                 task.result()  # a bug must not look like a quiet cluster
@@ -197,11 +197,11 @@ class ClusterWatcher:
         is_of_endpoints, text = describe_change(self._last, expectation)
         self._last = expectation
         if before is None:
-            text = f"what should be is known again: {text}"
+            text = f"the expected split is known again: {text}"
         return [ExpectationChange(at_ns, expectation, is_of_endpoints, text)]
 
     def _look(self) -> tuple[Expectation | None, frozenset[str], str]:
-        """Read what should be from what is known now, or say why that cannot be done."""
+        """Read the expected split from the objects known now, or return why that is impossible."""
         if self._blind:
             return None, self._pods, next(iter(self._blind.values()))
         running = self._state.running()
@@ -279,7 +279,7 @@ class ClusterWatcher:
 
     def _lose(self, key: Key, why: object) -> None:
         if key not in self._blind:
-            self._blind[key] = f"{key[0].plural} in {key[1]} cannot be watched any more: {why}"
+            self._blind[key] = f"{key[0].plural} in {key[1]} can no longer be watched: {why}"
             self._touch()
 
     async def _list_again(self, key: Key) -> None:

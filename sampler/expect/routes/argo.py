@@ -34,15 +34,15 @@ def behind_rollout(rollout: KubeObject, inventory: Inventory, question: Question
     Raises
     ------
     ExpectationError
-        If it is no canary; if nobody says which step is meant, or the step and the status
+        If it is not a canary; if the step is not known, or the step and the status
         contradict each other; or if a version cannot be told.
     """
     canary = rollout["spec"]["strategy"]["canary"]
     if not canary.exists:
         raise ExpectationError(
-            f"{rollout['spec']['strategy'].where}: {rollout} is no canary: "
-            "blueGreen gives everything to the active Service",
-            hint="ask for that Service: --service NAME",
+            f"{rollout['spec']['strategy'].where}: {rollout} is not a canary: blueGreen sends "
+            "everything to the active Service",
+            hint="check that Service: --service NAME",
         )
     weight, total, number, what = _weight(rollout, question)
     newer = _label(rollout, inventory, question)
@@ -77,15 +77,15 @@ def _weight(rollout: KubeObject, question: Question) -> tuple[int, int, Node, st
         step = status["currentStepIndex"].count()
     if step is None:
         raise ExpectationError(
-            f"{rollout.place}: {rollout} does not say which step is in force",
-            hint=f"say which: {_known_steps(canary) or 'it has no steps'}",
+            f"{rollout.place}: {rollout} does not say which step is current",
+            hint=f"name it: {_known_steps(canary) or 'it has no steps'}",
         )
     weight, number = step_weight(canary, step, total)
     if node.exists and node.count() != weight:
         raise ExpectationError(
-            f"{rollout}: step {step} sets the weight {weight} ({number.where}), and the weight in "
-            f"force is {node.count()} ({node.where})",
-            hint="leave --step out to take the one in force, or wait until the step is reached",
+            f"{rollout}: step {step} sets the weight {weight} ({number.where}), and the current "
+            f"weight is {node.count()} ({node.where})",
+            hint="leave out --step to take the current one, or wait until the step is reached",
         )
     return min(weight, total), total, number, f"setWeight of step {step}"
 
@@ -111,8 +111,8 @@ def step_weight(canary: Node, step: int, total: int = _ALL) -> tuple[int, Node]:
     steps = list(canary["steps"])
     if step > len(steps):
         raise ExpectationError(
-            f"{canary['steps'].where}: {canary.owner} has {len(steps)} steps, there is none "
-            f"with index {step}",
+            f"{canary['steps'].where}: {canary.owner} has {len(steps)} steps, none with index "
+            f"{step}",
             hint=f"steps count from 0: {_known_steps(canary) or 'there are none'}",
         )
     if step == len(steps):
@@ -148,8 +148,8 @@ def _stable_label(rollout: KubeObject, inventory: Inventory, question: Question,
         if is_stable and each.namespace == rollout.namespace:
             return label_of(workload(each, inventory).template, each, question)
     raise ExpectationError(
-        f"{rollout.place}: {rollout} says what its canary is ({newer}), not what is stable",
-        hint="say it: --version-from stable=v1,canary=v2; "
+        f"{rollout.place}: {rollout} names its canary version ({newer}), not its stable one",
+        hint="name it: --version-from stable=v1,canary=v2; "
         "or read its ReplicaSets too: kubectl get rollouts,replicasets -o yaml",
     )
 

@@ -58,8 +58,8 @@ def _weight(canary: KubeObject, question: Question) -> tuple[int, Node, str]:
     if question.step is None:
         if not status.exists:
             raise ExpectationError(
-                f"{canary.place}: {canary} has no status.canaryWeight: from Git alone nobody "
-                "knows how far it is",
+                f"{canary.place}: {canary} has no status.canaryWeight: Git alone does not say "
+                "how far it has got",
                 hint="name a step (--step 1 is the first raise), or read the live object: "
                 "kubectl get canary,deployment -o yaml",
             )
@@ -69,7 +69,7 @@ def _weight(canary: KubeObject, question: Question) -> tuple[int, Node, str]:
         raise ExpectationError(
             f"{canary}: after {question.step} raises the weight is {weight} ({number.where}), "
             f"and its status says {status.count()} ({status.where})",
-            hint="leave --step out to take the status, or wait until the step is reached",
+            hint="leave out --step to take the status, or wait until the step is reached",
         )
     return weight, number, f"weight after {question.step} raises"
 
@@ -98,7 +98,7 @@ def step_weight(canary: KubeObject, step: int) -> tuple[int, Node]:
     if not by:
         raise ExpectationError(
             f"{analysis.where}: {canary} has neither stepWeight nor stepWeights",
-            hint="it does not divide traffic by weight: declare the split with --expect",
+            hint="it does not split traffic by weight: declare the split with --expect",
         )
     return min(step * by, analysis["maxWeight"].count(_ALL) or _ALL), analysis["stepWeight"]
 
@@ -114,7 +114,7 @@ def _label(canary: KubeObject, inventory: Inventory, question: Question, role: s
         raise ExpectationError(
             f"{target.where}: {canary} needs Deployment {name} to know the version of its {role}, "
             "which was not found",
-            hint="say it: --version-from primary=v1,canary=v2; "
+            hint="name it: --version-from primary=v1,canary=v2; "
             "or read the live objects: kubectl get canary,deployment -o yaml",
         )
     return label_of(deployment["spec"]["template"], deployment, question)
@@ -135,7 +135,7 @@ def _cross_check(canary: KubeObject, weight: int, number: Node, inventory: Inven
                 share = Fraction(each["weight"].count(1), total or 1)
                 if backend == f"{name}-canary" and share != Fraction(weight, _ALL):
                     raise ExpectationError(
-                        f"{canary} says that its canary has {weight} % ({number.where}), and "
+                        f"{canary} says that its canary gets {weight} % ({number.where}), and "
                         f"{route} gives it {float(100 * share):.4g} % ({each['weight'].where})",
                         hint=f"the route decides: --route {route.kind}/{name}",
                     )

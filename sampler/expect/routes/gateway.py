@@ -61,9 +61,9 @@ def _weight(reference: Node) -> int:
     weight = reference["weight"].count(1)
     if weight > _MOST_WEIGHT:
         raise ExpectationError(
-            f"{reference['weight'].where}: {reference.owner}: a weight lies between 0 and "
+            f"{reference['weight'].where}: {reference.owner}: a weight must be from 0 to "
             f"{_MOST_WEIGHT}, got {weight}",
-            hint="the API server refuses it too",
+            hint="the API server rejects it too",
         )
     return weight
 
@@ -73,7 +73,7 @@ def _service_name(reference: Node) -> str:
     if (kind, group) != ("Service", ""):
         raise ExpectationError(
             f"{reference.where}: {reference.owner} sends traffic to a {kind} of {group or 'core'}; "
-            "only Services are read",
+            "only Services are supported",
             hint="declare the split with --expect",
         )
     return reference["name"].text()
@@ -116,7 +116,8 @@ def _rank_of_match(match: Node, path: str) -> _Rank | None:
     if kind == "PathPrefix":
         return (0, len(value), has_method) if under_prefix(value, path) else None
     raise ExpectationError(
-        f"{match.where}: {match.owner} matches paths by {kind}, whose rank is up to the gateway",
+        f"{match.where}: {match.owner} matches paths by {kind}, whose precedence is up to the "
+        "gateway",
         hint="name a rule with an exact path or a prefix, or declare the split with --expect",
     )
 
@@ -147,7 +148,7 @@ def _status(route: KubeObject) -> list[Finding]:
                 Finding(
                     FindingCode.ROUTE_NOT_ACCEPTED,
                     f"{route}, generation {generation}: {said} at its gateway",
-                    condition["message"].text("") or "see kubectl describe of the route",
+                    condition["message"].text("") or "see kubectl describe for the route",
                     condition.where,
                 )
             )
@@ -177,7 +178,7 @@ def _grant(
         Finding(
             FindingCode.REFERENCE_NOT_GRANTED,
             f"{route} refers to Service {namespace}/{name}, and no ReferenceGrant of {namespace} "
-            "allows it: its share answers 500",
+            "allows it: its share is answered with 500",
             f"add a ReferenceGrant in {namespace} from {route.kind}s of {route.namespace}",
             reference.where,
         )

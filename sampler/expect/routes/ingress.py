@@ -65,9 +65,9 @@ def behind_ingress(ingress: KubeObject, inventory: Inventory, question: Question
     if len(canaries) > 1:
         first, second = canaries[0][0], canaries[1][0]
         raise ExpectationError(
-            f"{first} ({first.place}) and {second} ({second.place}) are both a canary of {main}: "
-            "ingress-nginx takes one of them",
-            hint="keep one canary for a host and path",
+            f"{first} ({first.place}) and {second} ({second.place}) are both canaries of {main}: "
+            "ingress-nginx uses only one of them",
+            hint="keep one canary per host and path",
         )
     stable_name, stable = _backend(place, inventory, question, is_used=True)
     if not canaries:
@@ -118,8 +118,8 @@ def _weight(canary: KubeObject) -> tuple[int, int, Node, list[Finding]]:
             findings.append(
                 Finding(
                     FindingCode.WEIGHT_TOTAL_IGNORED,
-                    f"{canary}: canary-weight-total {total} is not above 100, and is ignored",
-                    "write the weight as a part of 100, or take a total above 100",
+                    f"{canary}: canary-weight-total {total} is not above 100 and is ignored",
+                    "write the weight out of 100, or set a total above 100",
                     total_node.where,
                 )
             )
@@ -130,7 +130,7 @@ def _weight(canary: KubeObject) -> tuple[int, int, Node, list[Finding]]:
         findings.append(
             Finding(
                 FindingCode.WEIGHT_CLAMPED,
-                f"{canary}: canary-weight {weight} is above its total {total}: "
+                f"{canary}: canary-weight {weight} exceeds its total {total}: "
                 "the canary gets everything",
                 "raise canary-weight-total, or lower the weight",
                 number.where,
@@ -146,7 +146,7 @@ def _number(node: Node, default: int) -> int:
     if not (text.isascii() and text.isdigit()):
         raise ExpectationError(
             f"{node.where}: {node.owner}: expected a whole number >= 0 in quotes, got {text!r}",
-            hint="annotations are text: canary-weight: '10'",
+            hint="annotations are strings: canary-weight: '10'",
         )
     return int(text)
 
@@ -154,7 +154,8 @@ def _number(node: Node, default: int) -> int:
 def _unready(canary: KubeObject, weight: int, number: Node) -> Finding:
     return Finding(
         FindingCode.WEIGHT_WITHOUT_PODS,
-        f"{canary} asks for the weight {weight}, but has no pods: everything goes to the main one",
+        f"{canary} asks for the weight {weight}, but has no pods: everything goes to the main "
+        "Ingress",
         "raise the replicas of the canary before its weight",
         number.where,
     )
@@ -207,7 +208,7 @@ def _backend(
     if not node.exists:
         raise ExpectationError(
             f"{place.path.where}: {owner}: expected a Service as the backend",
-            hint="resource backends are not read: declare the split with --expect",
+            hint="resource backends are not supported: declare the split with --expect",
         )
     name = node.text()
     mixture = service_mixture(name, owner.namespace, node, inventory, question, is_used=is_used)
@@ -252,7 +253,7 @@ def stray(canary: KubeObject) -> Finding:
     return Finding(
         FindingCode.HOST_MISMATCH,
         f"{canary} has no main Ingress with the same host and path: it has no effect",
-        "give it the host and the path of the main Ingress, letter by letter",
+        "give it exactly the host and the path of the main Ingress",
         canary["spec"]["rules"].where,
     )
 

@@ -77,7 +77,7 @@ def _matches(match: Node, path: str) -> bool:
     if uri["prefix"].exists:
         return path.startswith(uri["prefix"].text())
     raise ExpectationError(
-        f"{uri.where}: {match.owner} matches paths by regex, which is not read",
+        f"{uri.where}: {match.owner} matches paths by regex, which is not supported",
         hint="declare the split with --expect",
     )
 

@@ -164,8 +164,8 @@ def _matches(rule: Node, question: Question) -> bool:
 def _conditions(rule: Node) -> list[tuple[str, str]]:
     if not _is_conjunction(rule):
         raise ExpectationError(
-            f"{rule['match'].where}: {rule.owner}: of this rule only Host, Path and PathPrefix "
-            f"joined by && are read: {rule['match'].text('')}",
+            f"{rule['match'].where}: {rule.owner}: only Host, Path and PathPrefix joined by && "
+            f"are supported: {rule['match'].text('')}",
             hint="declare the split with --expect",
         )
     return [(match[1], match[2]) for match in _FUNCTION.finditer(rule["match"].text(""))]
@@ -179,7 +179,7 @@ def _skipped(service: Node, declared: int) -> Finding:
     return Finding(
         FindingCode.WEIGHT_SKIPPED,
         f"{service.owner} gives {service['name'].text()} the weight {declared}: Traefik skips it",
-        "give it a weight above 0, or leave it out",
+        "give it a weight above 0, or remove it",
         service["weight"].where,
     )
 
@@ -191,7 +191,7 @@ def _sticky(owner: KubeObject, sticky: Node) -> list[Finding]:
         Finding(
             FindingCode.STICKY,
             f"{owner} is sticky: a client that keeps its cookie stays with one backend",
-            "weigh without cookies, as weighbridge does; real users are divided once each",
+            "check without cookies, as weighbridge does; real users are assigned once each",
             sticky.where,
         )
     ]

@@ -111,8 +111,8 @@ def _all_default(branches: Sequence[Branch]) -> list[Finding]:
         Finding(
             FindingCode.DEFAULT_WEIGHTS,
             f"none of the {len(weights)} backends of {first.number.owner} has a weight: "
-            "all count as 1, so that traffic is divided evenly",
-            "write the weights down; is the key spelt weight, and at the right depth?",
+            "each counts as 1, so traffic is split evenly",
+            "write the weights out; is the key spelt weight, and at the right depth?",
             first.number.where,
         )
     ]
@@ -155,7 +155,8 @@ def service_mixture(
         raise ExpectationError(
             f"{reference.where}: {reference.owner} sends traffic to Service {name}, "
             "which was not found",
-            hint=f"add its manifest, or say what answers there: --version-from {name}=v1",
+            hint="add its manifest, or name the version that answers there: --version-from "
+            f"{name}=v1",
         )
     return Mixture({}, findings=(missing_backend(name, reference),))
 
@@ -165,7 +166,7 @@ def missing_backend(name: str, reference: Node) -> Finding:
     return Finding(
         FindingCode.BACKEND_MISSING,
         f"{reference.owner} names {name}, which was not found; it has weight 0",
-        "add its manifest: otherwise its versions are not expected to stay silent",
+        "add its manifest: otherwise its versions are not expected to get no traffic",
         reference.where,
     )
 

@@ -293,8 +293,8 @@ def _alike(
         for place, share in shares.items()
     )
     raise ExpectationError(
-        f"{service.place}: {why}, so that the split depends on where the client is ({seen})",
-        hint="say where requests enter the cluster: --node NAME or --zone NAME",
+        f"{service.place}: {why}, so the split depends on where the client is ({seen})",
+        hint="name where requests enter the cluster: --node NAME or --zone NAME",
     )
 
 
@@ -333,8 +333,9 @@ def _label(
     raise ExpectationError(
         f"{endpoint.node.owner.place}: the endpoint {endpoint.node['addresses'].value} of "
         f"{service} is {what or 'made by hand'}, and no such pod was found",
-        hint="wait until the pod is listed; for endpoints made by hand, declare the split with "
-        f"--expect, or say what answers there: --version-from {service.name}=v1",
+        hint="wait until the pod is listed; for endpoints managed by hand, declare the split "
+        "with --expect, or name the version that answers there: --version-from "
+        f"{service.name}=v1",
     )
 
 

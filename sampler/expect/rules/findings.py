@@ -1,4 +1,4 @@
-"""What the rules have to say about objects, with stable codes."""
+"""Findings of the rules about objects, with stable codes."""
 
 from __future__ import annotations
 

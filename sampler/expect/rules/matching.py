@@ -42,14 +42,14 @@ def wrong_host(route: KubeObject, hosts: Node, wanted: Sequence[str], host: str)
     """Return the finding that a route is not about the host that is asked."""
     return Finding(
         FindingCode.HOST_MISMATCH,
-        f"{route} is for {', '.join(wanted)}, and {host} is asked: the route does not apply",
-        "ask that host, or send it along: --header 'Host: NAME'",
+        f"{route} is for {', '.join(wanted)}, not for {host}: the route does not apply",
+        "use that host in the URL, or send it in a header: --header 'Host: NAME'",
         hosts.where,
     )
 
 
 def only_rule(route: KubeObject, rules: Sequence[Node]) -> Node:
-    """Return the only rule of a route whose path nobody said.
+    """Return the only rule of a route, where no path was given.
 
     Raises
     ------
@@ -60,18 +60,18 @@ def only_rule(route: KubeObject, rules: Sequence[Node]) -> Node:
         return rules[0]
     if not rules:
         raise ExpectationError(
-            f"{route.place}: {route} has no rule that sends traffic anywhere",
-            hint="see its spec, and that its kind and apiVersion are what was meant",
+            f"{route.place}: {route} has no rule with a backend",
+            hint="see its spec, and check its kind and apiVersion",
         )
     raise ExpectationError(
         f"{route} has several rules: {', '.join(rule.where for rule in rules)}",
-        hint="say what is asked, so that one of them is chosen: --url http://HOST/PATH",
+        hint="choose one by the URL that is requested: --url http://HOST/PATH",
     )
 
 
 def no_rule(route: KubeObject, path: str) -> ExpectationError:
     """Make the error for a path that no rule of a route is about."""
     return ExpectationError(
-        f"{route.place}: no rule of {route} is about the path {path} without further conditions",
-        hint="see the path of the URL, and rules that want headers or other methods",
+        f"{route.place}: no rule of {route} matches the path {path} without further conditions",
+        hint="check the path of the URL, and rules that need headers or other methods",
     )

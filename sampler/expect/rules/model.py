@@ -39,7 +39,7 @@ class Question:
     host, path : str or None
         Of the requests, where they decide between rules.
     node, zone : str
-        Where requests enter the cluster, for traffic policies and hints; empty if nobody said.
+        Where requests enter the cluster, for traffic policies and hints; empty if not given.
     """
 
     service: str = ""
@@ -135,7 +135,7 @@ class Mixture:
         """Return the weights divided by their sum.
 
         Without a single pod the backend still takes its share, and answers with errors in
-        the name of its version: of its only one, that is, for nobody could divide it.
+        the name of its version. It must have only one: a number cannot be divided among several.
         """
         if self.total:
             return {label: weight / self.total for label, weight in self.weights.items()}
@@ -210,7 +210,7 @@ def expectation(root: KubeObject, mixture: Mixture) -> Expectation:
     places = ", ".join(dict.fromkeys(number.where for number in mixture.numbers)) or root.place
     if not mixture.total:
         raise ExpectationError(
-            f"{root}: every version has weight 0 ({places}), so that nothing can answer",
+            f"{root}: every version has weight 0 ({places}), so nothing can answer",
             hint="give at least one version replicas and weight",
         )
     scale = lcm(*(weight.denominator for weight in mixture.weights.values()))

@@ -29,7 +29,7 @@ class KubeObject:
     locate : callable
         Gives the place of a path in `body`: ``deploy.yaml:9``, or ``generation 4``.
     default_namespace : str
-        Of objects that name none; empty if nobody said.
+        Of objects that name none; empty if not given.
     """
 
     body: Mapping[str, Any]
@@ -180,7 +180,7 @@ class Node:
         got = "nothing" if self.value is None else repr(self.value)[:60]
         raise ExpectationError(
             f"{self.where}: {self._owner()}: expected {expected} at {self.dotted}, got {got}",
-            hint="kubectl explain says what belongs there",
+            hint="kubectl explain shows what belongs there",
         )
 
 
@@ -246,15 +246,15 @@ class Inventory:
                 f"expected a {wanted} named {name!r}"
                 + (f" in namespace {namespace}" if namespace else "")
                 + f", found {', '.join(known[:8]) or 'none'}",
-                hint="see --manifests, -n NAMESPACE and the spelling",
+                hint="check --manifests, -n NAMESPACE and the spelling",
             )
         if len(found) > 1:
             first, second = found[:2]
             raise ExpectationError(
-                f"{name!r} can be {first} ({first.place}) and {second} ({second.place})",
-                hint="say which: -n NAMESPACE"
+                f"{name!r} can be {first} ({first.place}) or {second} ({second.place})",
+                hint="choose one: -n NAMESPACE"
                 if first.kind == second.kind
-                else f"say which: --route {first.kind}/{name} or --route {second.kind}/{name}",
+                else f"choose one: --route {first.kind}/{name} or --route {second.kind}/{name}",
             )
         return found[0]
 

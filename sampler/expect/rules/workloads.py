@@ -122,7 +122,7 @@ def behind_service(service: KubeObject, inventory: Inventory, question: Question
     selector = service["spec"]["selector"].texts()
     if not selector:
         raise ExpectationError(
-            f"{service.place}: {service} has no selector: its endpoints are made by hand",
+            f"{service.place}: {service} has no selector: its endpoints are managed by hand",
             hint="declare the split with --expect",
         )
     return behind_selector(service, selector, inventory, question)
@@ -173,8 +173,8 @@ def _count(service: KubeObject, found: list[Workload], question: Question) -> Mi
             findings.append(
                 Finding(
                     FindingCode.ROLLOUT_HAS_STEPS,
-                    f"{each.owner} goes through steps; its template is what will run at their end",
-                    f"for a step in between: --route Rollout/{each.owner.name} --step N",
+                    f"{each.owner} has steps; its template is what runs after the last one",
+                    f"for a step before that: --route Rollout/{each.owner.name} --step N",
                     each.owner["spec"]["strategy"]["canary"]["steps"].where,
                 )
             )
@@ -231,7 +231,7 @@ def label_of(
         version = question.versions.of_name(also) or version
     if not version:
         raise ExpectationError(
-            f"{template.where}: the pods of {owner} do not say their version",
+            f"{template.where}: the pods of {owner} do not name their version",
             hint="label the pod template (version: v1), tag its image, or use "
             f"--version-from label:KEY or --version-from {name}=v1",
         )
@@ -251,7 +251,7 @@ def _refuse_daemons(service: KubeObject, selector: Mapping[str, str], inventory:
         labels = daemon["spec"]["template"]["metadata"]["labels"].texts()
         if daemon.namespace == service.namespace and selects(selector, labels):
             raise ExpectationError(
-                f"{service} ({service.place}) selects {daemon} ({daemon.place}), whose number "
-                "of pods is that of the nodes",
+                f"{service} ({service.place}) selects {daemon} ({daemon.place}), which runs one "
+                "pod per node",
                 hint="declare the split with --expect",
             )

@@ -1,4 +1,4 @@
-"""What the answers of a connection have to do with each other."""
+"""How the answers of a connection depend on each other."""
 
 from __future__ import annotations
 

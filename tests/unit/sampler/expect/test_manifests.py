@@ -74,7 +74,7 @@ def test_a_value_that_comes_from_an_anchor_has_the_line_of_what_holds_it(folder)
 def test_what_is_no_text_is_refused_with_its_name(folder):
     (folder / "a.yaml").write_bytes(b"kind: \xff\xfe\n")
 
-    with pytest.raises(ExpectationError, match=r"a\.yaml cannot be read: it is no UTF-8 text"):
+    with pytest.raises(ExpectationError, match=r"a\.yaml cannot be read: it is not UTF-8 text"):
         read_manifests(".")
 
 

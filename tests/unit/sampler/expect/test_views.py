@@ -51,5 +51,5 @@ def test_what_is_declared_and_configured_otherwise_is_a_contradiction():
     contradiction = Views(declared, configured, configured).contradiction()
 
     assert contradiction is not None
-    assert "declared is v1=9,v2=1" in str(contradiction)
+    assert "the declared split is v1=9,v2=1" in str(contradiction)
     assert Views(declared, declared, declared).contradiction() is None

@@ -189,8 +189,8 @@ def test_an_unlabelled_answer_is_described_by_its_status_the_rule_and_its_start(
     ("body", "told"),
     [
         (b"", "status 200, nothing at /label; the body is empty"),
-        (b"v1", "nothing at /label because it is no JSON; the body starts 'v1'"),
-        (b"\xff", "nothing at /label because it is no JSON"),
+        (b"v1", "nothing at /label because it is not JSON; the body starts 'v1'"),
+        (b"\xff", "nothing at /label because it is not JSON"),
         (b'{"label": null}', "no name at /label but null"),
         (b'{"label": ""}', "no name at /label but an empty string"),
         (b'{"label": {"of": "v1"}}', "no name at /label but an object"),

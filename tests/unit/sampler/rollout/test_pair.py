@@ -139,7 +139,7 @@ def test_the_version_in_a_selector_is_refused_before_kubernetes_does():
     stable, canary = deployment("shop", "v1", 9), deployment("shop-canary", "v2", 1)
     stable["spec"]["selector"]["matchLabels"]["version"] = "v1"
 
-    with pytest.raises(UsageError, match="selector of Deployment shop holds its version"):
+    with pytest.raises(UsageError, match="selector of Deployment shop contains its version"):
         promote(pair(stable, canary))
 
     canary["spec"]["selector"]["matchLabels"]["version"] = "v2"

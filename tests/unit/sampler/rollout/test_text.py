@@ -94,7 +94,7 @@ def test_a_value_that_stands_elsewhere_too_is_not_changed(file):
         ("kind: A\nspec: |\n  x\n", ("spec",), "one plain value"),
         ("kind: A\nspec: {}\n", ("spec", "replicas"), "a mapping with keys"),
         ("kind: A\nspec: [1]\n", ("spec", "x", "y"), "there is no spec.x.y"),
-        ("kind: [\n", ("kind",), "no YAML"),
+        ("kind: [\n", ("kind",), "is not YAML"),
     ],
 )
 def test_what_cannot_be_changed_is_said_with_its_place(file, text, path, said):
@@ -103,5 +103,5 @@ def test_what_cannot_be_changed_is_said_with_its_place(file, text, path, said):
 
 
 def test_an_object_that_has_moved_meanwhile_is_not_guessed(file):
-    with pytest.raises(UsageError, match="is not there any more"):
+    with pytest.raises(UsageError, match="the object that was read there is gone"):
         change(file("# new line\nkind: A\nn: 1\n"), [Change(1, ("n",), 2)])

@@ -217,7 +217,7 @@ def test_a_flipped_bit_of_a_sample_is_found(whole):
     ("text", "words"),
     [
         (b"[]", "expected an object, got list"),
-        (b"\xff{}", "it is no UTF-8"),
+        (b"\xff{}", "it is not UTF-8"),
         (b'{"a": ' * 100_000, "nested too deeply"),
         (b'{"a": ' + b"9" * 40 + b"}", "more than 64 bits"),
         (b'{"a": ' + b"9" * 5000 + b"}", "digits"),
@@ -252,7 +252,7 @@ def test_a_stream_that_is_no_file_is_not_opened(cut_off):
     (cut_off / STREAM).unlink()
     os.mkfifo(cut_off / STREAM)
 
-    with pytest.raises(UsageError, match=f"{STREAM} cannot be read: it is no regular file"):
+    with pytest.raises(UsageError, match=f"{STREAM} cannot be read: it is not a regular file"):
         read(cut_off).batch  # noqa: B018
 
 

@@ -264,7 +264,7 @@ def test_a_run_can_be_interrupted_while_the_name_server_is_silent():
 def test_a_silent_name_server_is_named_after_a_while(monkeypatch):
     monkeypatch.setattr(module, "LOOKUP_TIMEOUT_S", 0.01)
 
-    with pytest.raises(SamplingError, match=r"no answer of a name server within 0\.01 s"):
+    with pytest.raises(SamplingError, match=r"no answer from a name server within 0\.01 s"):
         asyncio.run(make_book().open(0))
 
 
