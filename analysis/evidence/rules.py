@@ -16,7 +16,7 @@ from analysis.bets.hypotheses import Side, imputed
 from analysis.bets.kt import excludes_at_least, excludes_at_most
 from analysis.data.report import ReasonCode
 from analysis.evidence.state import Peak
-from analysis.guards.runs import EXTREME
+from analysis.guards.runs import log_level
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -148,7 +148,8 @@ def guarded(evidence: Evidence) -> Evidence:
     if evidence.drift.peak >= 1 / evidence.policy.alpha:
         return replace(evidence, settled=ReasonCode.NOT_STATIONARY)
     rows = range(len(evidence.bets.arms))
-    if min((evidence.runs_z_of(row) for row in rows), default=0.0) < -EXTREME:
+    fewest = min((evidence.runs_tails_of(row)[0] for row in rows), default=0.0)
+    if fewest <= log_level(len(rows)):
         return replace(evidence, settled=ReasonCode.DEPENDENT_CONNECTIONS)
     return evidence
 

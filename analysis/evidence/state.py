@@ -18,7 +18,7 @@ from analysis.bets.sizing import required_samples
 from analysis.data.split import tested_arms
 from analysis.evidence.several_answers import SeveralAnswers
 from analysis.guards.drift import Drift
-from analysis.guards.runs import Runs, runs_z
+from analysis.guards.runs import Runs, log_tails, runs_z
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -232,12 +232,18 @@ class Evidence:
 
     def runs_z_of(self, row: int) -> float:
         """Standardised number of runs of an arm, by its row of `bets` (`runs_z`)."""
-        arm = self.bets.arms[row]
+        return runs_z(*self._runs_of(row))
+
+    def runs_tails_of(self, row: int) -> tuple[float, float]:
+        """Return the log chances of as few and of as many runs of an arm, by its row of `bets`."""
+        return log_tails(*self._runs_of(row))
+
+    def _runs_of(self, row: int) -> tuple[int, int, int]:
+        """Return the runs of an arm, the connections they are made of, and those that met it."""
+        arm, runs = self.bets.arms[row], self.runs.changes[row] + 1
         if self.groups is not None:
-            firsts = self.groups.firsts
-            return runs_z(self.runs.changes[row] + 1, sum(firsts), firsts[arm])
-        counted = self.counts[self.split.arms[arm]]
-        return runs_z(self.runs.changes[row] + 1, int(self.labelled), int(counted))
+            return runs, sum(self.groups.firsts), self.groups.firsts[arm]
+        return runs, int(self.labelled), int(self.counts[self.split.arms[arm]])
 
     def peaks_of(self, arm: str) -> tuple[Peak, Peak]:
         """Peaks of the evidence against "too low" and "too high".

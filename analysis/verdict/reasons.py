@@ -10,7 +10,7 @@ from analysis.bets.sizing import required_samples, tolerable_missing
 from analysis.data.report import Reason, ReasonCode
 from analysis.data.split import tested_arms
 from analysis.evidence.intervals import shares_with_intervals
-from analysis.guards.runs import EXTREME
+from analysis.guards.runs import log_level
 from analysis.planning.forecast import remaining
 from analysis.text.rounding import amount, counted, significant
 from analysis.text.wording import accepted, decimals, interval, listed, odds, quoted
@@ -125,13 +125,11 @@ def not_stationary(evidence: Evidence) -> Reason:
 
 def dependent_connections(evidence: Evidence) -> Reason:
     """Return the reason of a run that could have passed, but whose connections depend."""
-    row, z = _least_alternating(evidence)
-    arm = evidence.split.arms[evidence.bets.arms[row]]
+    row, fewest = _least_alternating(evidence)
     return Reason(
         ReasonCode.DEPENDENT_CONNECTIONS,
-        f"Consecutive connections are not independent: {arm} answered in "
-        f"{counted(evidence.runs.changes[row] + 1, 'run')}, {-z:.1f} standard deviations fewer "
-        f"than independent draws give. {_all_shares(evidence)}",
+        f"Consecutive connections are not independent: {_runs(evidence, row)} (odds against so "
+        f"few in independent draws: {odds(-fewest)}). {_all_shares(evidence)}",
         "Session affinity, a proxy that pools connections, or a cache causes this: turn it off "
         "for the check, or send from several client addresses.",
     )
@@ -159,22 +157,29 @@ def _neighbours(evidence: Evidence) -> tuple[str, ...]:
     if not evidence.bets.arms or evidence.settled in _SAYS_IT:
         return ()
     row, fewest = _least_alternating(evidence)
-    most = max(map(evidence.runs_z_of, range(len(evidence.bets.arms))))
-    if fewest < -EXTREME:
-        arm = evidence.split.arms[evidence.bets.arms[row]]
+    level = log_level(len(evidence.bets.arms))
+    if fewest <= level:
         note = (
-            f"consecutive connections are not independent ({arm} answered in "
-            f"{counted(evidence.runs.changes[row] + 1, 'run')}, z = {fewest:.1f}), as with session "
-            "affinity or a changing share: the error rates, which assume independence, do not hold"
+            f"consecutive connections are not independent ({_runs(evidence, row)}; odds against so "
+            f"few in independent draws: {odds(-fewest)}), as with session affinity or a changing "
+            "share: the error rates, which assume independence, do not hold"
         )
         return (note,)
-    if most > EXTREME:
+    rows = range(len(evidence.bets.arms))
+    most, row = min((evidence.runs_tails_of(row)[1], row) for row in rows)
+    if most <= level:
         note = (
-            f"versions alternate more evenly than chance would (runs z = +{most:.1f}), as with "
-            "round robin: harmless, the error rates are even lower than stated"
+            f"versions alternate more evenly than chance would ({_runs(evidence, row)}; odds "
+            f"against so many in independent draws: {odds(-most)}), as with round robin: "
+            "harmless, the error rates are even lower than stated"
         )
         return (note,)
     return ()
+
+
+def _runs(evidence: Evidence, row: int) -> str:
+    arm, runs = evidence.split.arms[evidence.bets.arms[row]], evidence.runs.changes[row] + 1
+    return f"{arm} answered in {counted(runs, 'run')}, z = {evidence.runs_z_of(row):+.1f}"
 
 
 _SAYS_IT = (
@@ -187,10 +192,10 @@ _SAYS_IT = (
 
 
 def _least_alternating(evidence: Evidence) -> tuple[int, float]:
-    """Return the row of the arm with the fewest runs for its share, and its z."""
-    scores = [evidence.runs_z_of(row) for row in range(len(evidence.bets.arms))]
-    row = min(range(len(scores)), key=scores.__getitem__)
-    return row, scores[row]
+    """Return the row of the arm with the fewest runs for its share, and the log chance of that."""
+    chances = [evidence.runs_tails_of(row)[0] for row in range(len(evidence.bets.arms))]
+    row = min(range(len(chances)), key=chances.__getitem__)
+    return row, chances[row]
 
 
 def budget_spent(evidence: Evidence) -> Reason:

@@ -6,6 +6,7 @@ Beside each guard runs the naive twin: the decision without it, on the same conn
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from analysis.data.policy import Policy
 from analysis.data.report import ReasonCode
 from analysis.data.split import Split, Tolerance
 from analysis.guards.drift import Drift
+from analysis.guards.runs import log_level, log_tails, runs_z
 
 NINE_ONE = Split.parse("v1=9,v2=1")
 PASS = ReasonCode.WITHIN_TOLERANCE
@@ -101,3 +103,62 @@ def test_a_change_that_averages_out_is_mostly_not_passed(weigh_codes, at_least):
 
     assert unguarded(ends) >= at_least(0.95, 100)
     assert ends[ReasonCode.NOT_STATIONARY] >= at_least(0.7, 100)
+
+
+REGIMES = {
+    "99:1": ((99, 1), 6_000),
+    "199:1": ((199, 1), 12_000),
+    "999:1": ((999, 1), 60_000),
+    "98:1:1": ((98, 1, 1), 7_000),
+    "998:1:1": ((998, 1, 1), 70_000),
+    "20 equal": ((1,) * 20, 2_600),
+}
+"""Weights, and about the connections after which a right split passes at defaults."""
+TRIALS = 4000
+
+
+def arms_of(weights):
+    """Rows that are tested: of two versions one."""
+    return range(1, 2) if len(weights) == 2 else range(len(weights))
+
+
+def runs_of_independent_draws(random, weights, n):
+    """Draw (x, runs) of each tested arm, from the places of all but the first version."""
+    total = sum(weights)
+    rest = np.array(weights[1:]) / (total - weights[0])
+    places = np.flatnonzero(random.random(n) >= weights[0] / total)
+    labels = 1 + random.choice(len(rest), p=rest, size=len(places))
+    for arm in arms_of(weights):
+        # The first version is where the others are not: as many changes, the other ends.
+        mine = places[labels == arm] if arm else places
+        x = len(mine)
+        if not 0 < x < n:
+            continue
+        stretches = 1 + int(np.count_nonzero(np.diff(mine) > 1))
+        yield x, 2 * stretches + 1 - int(mine[0] == 0) - int(mine[-1] == n - 1)
+
+
+@cache
+def fewest(n, x, arms):
+    """Highest number of runs that the guard takes for too few."""
+    low, high = 1, 2 * min(x, n - x) + 1
+    while low < high:
+        runs = (low + high + 1) // 2
+        low, high = (runs, high) if log_tails(runs, n, x)[0] <= log_level(arms) else (low, runs - 1)
+    return low
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_the_runs_guard_stops_independent_draws_at_its_level_at_every_split(regime, at_most):
+    """The naive twin is the normal approximation, on the same draws."""
+    weights, n = REGIMES[regime]
+    random = np.random.default_rng(37)
+    arms = len(arms_of(weights))
+    stopped = by_normal = 0
+    for _ in range(TRIALS):
+        drawn = list(runs_of_independent_draws(random, weights, n))
+        stopped += any(runs <= fewest(n, x, arms) for x, runs in drawn)
+        by_normal += any(runs_z(runs, n, x) < -3.29 for x, runs in drawn)
+
+    assert stopped <= at_most(1 / 2000, TRIALS)
+    assert by_normal > at_most(1 / 2000, TRIALS)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import groupby
-from math import ceil, comb, exp, inf, lgamma, log, pi, sqrt
+from math import ceil, comb, exp, inf, lgamma, log, pi
 from statistics import NormalDist
 
 import pytest
@@ -165,11 +166,20 @@ class Clean:
         return self.lost * missing
 
 
-def runs_z(hits):
-    n, x = len(hits), sum(hits)
-    mean = 1 + 2 * x * (n - x) / n
-    variance = (mean - 1) * (mean - 2) / (n - 1)
-    return (len(list(groupby(hits))) - mean) / sqrt(variance) if variance > 0 else 0.0
+def chance_of_so_few_runs(hits):
+    """Sum of whole binomial coefficients over all numbers of runs up to the one seen."""
+    x, y = sum(hits), len(hits) - sum(hits)
+    if not x or not y:
+        return 1
+    ways = 0
+    for runs in range(2, len(list(groupby(hits))) + 1):
+        k = runs // 2
+        ways += (
+            comb(x - 1, k) * comb(y - 1, k - 1) + comb(x - 1, k - 1) * comb(y - 1, k)
+            if runs % 2
+            else 2 * comb(x - 1, k - 1) * comb(y - 1, k - 1)
+        )
+    return Fraction(ways, comb(x + y, x))
 
 
 def deviate(counts, width, arm):
@@ -214,7 +224,7 @@ def guarded(labels, bands, budget, alpha):
         return "not_stationary"
     return (
         "dependent_connections"
-        if any(runs_z(hits) < -3.29 for hits in rows)
+        if any(chance_of_so_few_runs(hits) * 2000 * len(rows) <= 1 for hits in rows)
         else "within_tolerance"
     )
 
