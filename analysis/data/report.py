@@ -169,7 +169,8 @@ class Observed:
     shares : dict of str to float
         Of the labelled, in [0, 1].
     intervals : dict of str to (float, float)
-        Anytime-valid interval of each share.
+        Anytime-valid interval of each share, of one label at a time: each end misses with
+        chance at most beta, of a FAIL alpha.
     replicas : dict of str to dict of str to int
         Samples by label and replica; empty where no replica was asked for.
     addresses : dict of str to dict of str to int

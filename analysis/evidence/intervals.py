@@ -1,22 +1,30 @@
 """Intervals of the shares, for people to read; they never disagree with the verdict.
 
-A PASS shows the interval that it was decided on: the edges that are not refuted by the bets
-of the PASS side, each at level beta. It lies inside the accepted band exactly when the
-verdict is PASS. Everything else shows the Krichevsky-Trofimov confidence sequence at level
-alpha, which suits any share. Both hold at every look. A connection without a label could
-have had any: it widens each interval on both sides.
+A PASS shows the interval that it was decided on: the edges that are not refuted by the bets of
+the PASS side, each at level beta. Everything else shows the Krichevsky-Trofimov confidence
+sequence, which suits any share: at level alpha for a FAIL, and at level beta, as a PASS, where
+there is neither. Such an interval goes beyond each edge of the band that the PASS side has not
+refuted, if it would lie inside otherwise: so all intervals lie inside their bands exactly when
+the verdict is PASS. All hold at every look, for each label on its own. A connection without a
+label could have had any: it widens each interval on both sides.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from math import inf, log, pi
+from math import inf, log, nextafter, pi
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analysis.bets.bisection import turning_point
-from analysis.bets.hypotheses import is_certain, lower_null, pass_grids, upper_null
+from analysis.bets.hypotheses import (
+    certain_tolerance,
+    is_certain,
+    lower_null,
+    pass_grids,
+    upper_null,
+)
 from analysis.bets.kt import kt_interval
 from analysis.data.report import ReasonCode
 from analysis.data.split import tested_arms
@@ -39,6 +47,12 @@ __all__ = ["decision_bounds", "kt_interval", "lower_bound", "shares_with_interva
 _NODES = 512
 """Alternatives of the mixture for parts."""
 _COARSE_HALVINGS = 40
+_FAILED = {
+    ReasonCode.OUTSIDE_TOLERANCE,
+    ReasonCode.UNEXPECTED_LABEL,
+    ReasonCode.TOO_MANY_UNLABELLED,
+}
+_GUARDS = {ReasonCode.NOT_STATIONARY, ReasonCode.DEPENDENT_CONNECTIONS}
 
 
 def upper_bound(
@@ -295,26 +309,66 @@ def shares_with_intervals(evidence: Evidence) -> dict[str, tuple[float, float, f
         The share is that among the labelled connections, 0 if there are none; the
         interval allows for those without a label, and contains it.
     """
-    decided = evidence.settled is ReasonCode.WITHIN_TOLERANCE
     shares = {}
     for label, count in evidence.counts.items():
-        low, high = (
-            decision_bounds(evidence, label)
-            if decided and label in evidence.split.arms
-            else _confidence(evidence, label, count)
-        )
         share = count / evidence.labelled if evidence.labelled else 0.0
-        shares[label] = (share, low, high)
+        shares[label] = (share, *_shown(evidence, label, count))
     return shares
 
 
+def _shown(evidence: Evidence, label: str, count: float) -> tuple[float, float]:
+    if label not in evidence.split.arms:
+        return _confidence(evidence, label, count)
+    if evidence.settled is ReasonCode.WITHIN_TOLERANCE:
+        return decision_bounds(evidence, label)
+    tested = [evidence.split.arms[position] for position in tested_arms(evidence.split)]
+    if label not in tested:
+        low, high = _shown(evidence, tested[0], evidence.counts[tested[0]])
+        return 1 - high, 1 - low
+    return _held_back(evidence, label, *_confidence(evidence, label, count))
+
+
+def _held_back(evidence: Evidence, arm: str, low: float, high: float) -> tuple[float, float]:
+    """Widen an interval inside its band beyond each edge that the PASS side has not refuted."""
+    band = evidence.bands[evidence.split.arms.index(arm)]
+    if not evidence.judged or low < band.low or high > band.high:
+        return low, high
+    is_low_open, is_high_open = _open_edges(evidence, band)
+    least, most = decision_bounds(evidence, arm)
+    if is_low_open:
+        low = max(min(low, least, nextafter(band.low, -inf)), 0.0)
+    if is_high_open:
+        high = min(max(high, most, nextafter(band.high, inf)), 1.0)
+    return low, high
+
+
+def _open_edges(evidence: Evidence, band: Band) -> tuple[bool, bool]:
+    """Return whether "too low" and "too high" still keep a tested arm from PASS.
+
+    What a guard stopped keeps both: the draws are not what the evidence takes them for.
+    """
+    is_stopped, enough = evidence.settled in _GUARDS, -log(evidence.policy.beta)
+    if is_certain(band):
+        is_open = certain_tolerance(band) <= evidence.clean_tolerance and (
+            is_stopped
+            or evidence.clean_peak.log_evidence < enough
+            or evidence.departed >= evidence.clean_tolerance
+        )
+        return is_open and band.expected == 1, is_open and band.expected == 0
+    (below, above), (least, most) = evidence.peaks_of(band.arm), evidence.least_and_most(band.arm)
+    return (
+        is_stopped or below.log_evidence < enough or least <= band.low,
+        is_stopped or above.log_evidence < enough or most >= band.high,
+    )
+
+
 def _confidence(evidence: Evidence, label: str, count: float) -> tuple[float, float]:
-    arms = evidence.split.arms
+    arms, policy = evidence.split.arms, evidence.policy
+    level = policy.alpha if evidence.settled in _FAILED else policy.beta
     if evidence.groups is not None and label in arms:
-        results = evidence.groups.results[arms.index(label)]
-        return mean_interval(results, evidence.policy.alpha)
-    n, alpha = evidence.judged, evidence.policy.alpha
-    low, high = kt_interval(n, count, alpha)
+        return mean_interval(evidence.groups.results[arms.index(label)], level)
+    n = evidence.judged
+    low, high = kt_interval(n, count, level)
     if evidence.missing:
-        _, high = kt_interval(n, min(count + evidence.missing, n), alpha)
+        _, high = kt_interval(n, min(count + evidence.missing, n), level)
     return low, high

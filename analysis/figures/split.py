@@ -297,5 +297,5 @@ def _width(timeline: Timeline) -> str:
 def _level(report: Report) -> str:
     if report.decision is None:
         return "99 % interval, at every look"
-    level = report.decision.beta if report.verdict is Verdict.PASS else report.decision.alpha
+    level = report.decision.alpha if report.verdict is Verdict.FAIL else report.decision.beta
     return f"{100 * (1 - level):.4g} % interval, at every look"

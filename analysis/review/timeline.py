@@ -299,9 +299,17 @@ def _confidence_at(looks: Looks, position: int, report: Report) -> NDArray[np.fl
 
 
 def _confidence(report: Report, n: int, x: int, missing: int) -> tuple[float, float]:
-    alpha = 0.01 if report.decision is None else report.decision.alpha
-    low, high = kt_interval(n, x, alpha)
-    return low, kt_interval(n, x + missing, alpha)[1] if missing else high
+    level = _level(report)
+    low, high = kt_interval(n, x, level)
+    return low, kt_interval(n, x + missing, level)[1] if missing else high
+
+
+def _level(report: Report) -> float:
+    """Return the level of the intervals that a report shows, as `analysis.evidence.intervals`."""
+    if report.decision is None:
+        return 0.01
+    is_fail = report.verdict is Verdict.FAIL
+    return report.decision.alpha if is_fail else report.decision.beta
 
 
 def log_histogram(

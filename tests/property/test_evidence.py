@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.bets.hypotheses import is_certain
 from analysis.data.batch import Batch
 from analysis.data.policy import Policy
 from analysis.data.report import ReasonCode
@@ -126,6 +127,43 @@ def test_the_verdict_is_pass_exactly_when_each_decision_interval_lies_inside_its
     # FAIL and its like win where both would hold at one connection.
     other = evidence.settled not in {None, ReasonCode.WITHIN_TOLERANCE}
     assert (evidence.settled is ReasonCode.WITHIN_TOLERANCE) == (all_inside and not other)
+
+
+def all_inside(evidence):
+    shown = shares_with_intervals(evidence)
+
+    def inside(band):
+        share, low, high = shown[band.arm]
+        # A share on an edge, as 0 of a band from 0, is none that the band accepts.
+        within = is_certain(band) or band.low < share < band.high
+        return band.low <= low and high <= band.high and within
+
+    return evidence.judged > 0 and all(map(inside, evidence.bands))
+
+
+@given(st.data())
+@settings(max_examples=120, deadline=None)
+def test_all_shown_intervals_lie_inside_their_bands_exactly_when_the_verdict_is_pass(data):
+    split, policy = data.draw(splits), data.draw(policies)
+    evidence = judged(split, policy, data.draw(streams(split, most=1500)))
+
+    assert (evidence.settled is ReasonCode.WITHIN_TOLERANCE) == all_inside(evidence)
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(0.2, 0.001), (0.001, 0.2), (0.01, 0.01)])
+@pytest.mark.parametrize("weights", [(9, 1), (1, 1), (8, 1, 1)])
+def test_so_they_do_in_right_splits_near_the_end_of_the_run(weights, alpha, beta):
+    split = Split(("v1", "v2", "v3")[: len(weights)], weights)
+    policy = Policy(alpha=alpha, beta=beta)
+    fresh, ends = Evidence.start(split, policy), set()
+    for seed in range(30):
+        random = Random(seed)
+        n = round(fresh.budget * random.uniform(0.1, 0.9))
+        evidence = weigh(fresh, Batch.of_labels(random.choices(split.arms, weights, k=n)))
+        ends.add(evidence.settled)
+
+        assert (evidence.settled is ReasonCode.WITHIN_TOLERANCE) == all_inside(evidence)
+    assert {None, ReasonCode.WITHIN_TOLERANCE} <= ends
 
 
 @given(st.data())

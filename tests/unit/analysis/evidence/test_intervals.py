@@ -31,6 +31,30 @@ def test_anything_else_shows_the_confidence_sequence(run):
     assert shares_with_intervals(evidence)["v2"] == (4 / 44, *kt_interval(44, 4, 0.01))
 
 
+def test_an_undecided_run_is_shown_at_the_level_of_the_pass_side(run):
+    """At level alpha all intervals would lie inside: 9.5 to 14.1 % of a band to 14.1 %."""
+    evidence = run("v1=9,v2=1", {"v1": 1998, "v2": 264}, alpha=0.2, beta=0.001)
+
+    _, low, high = shares_with_intervals(evidence)["v2"]
+
+    assert evidence.settled is None
+    assert kt_interval(2262, 264, 0.2)[1] < evidence.bands[1].high < high
+    assert (low, high) == kt_interval(2262, 264, 0.001)
+
+
+def test_a_late_fail_does_not_show_an_interval_inside_the_band(run):
+    """Its share is still near what was expected; PASS has not refuted that it is too low."""
+    policy = {"alpha": 0.2, "beta": 1e-9, "max_samples": 5000}
+    evidence = run("v1=9,v2=1", MIXED[:1000] + ["v1"] * 500, **policy)
+    band, (_, low, high) = evidence.bands[1], shares_with_intervals(evidence)["v2"]
+
+    alone = kt_interval(evidence.judged, evidence.counts["v2"], 0.2)
+    assert evidence.settled is ReasonCode.OUTSIDE_TOLERANCE
+    assert band.low < alone[0] < alone[1] < band.high
+    assert low < band.low
+    assert high > band.high
+
+
 def test_the_two_arms_of_a_pair_mirror_each_other(run):
     shares = shares_with_intervals(run("v1=9,v2=1", MIXED))
 
