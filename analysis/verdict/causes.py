@@ -1,14 +1,16 @@
 """What a wrong split looks like: named hypotheses, ranked by how well they fit the counts.
 
-A name is a hint and carries no error rate. It is given only if it explains the counts far
-better than the declared split does, about as well as any split could, and clearly better
-than the names that are not given.
+A name is a hint and carries no error rate. It is given only if the declared split is excluded,
+and if it explains the counts far better than that split, about as well as any split could, and
+clearly better than the names that are not given. Those that explain them about equally well are
+given together, as alternatives.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from math import gcd, inf, log
+from dataclasses import dataclass, field, replace
+from itertools import permutations
+from math import gcd, inf, lgamma, log, pi
 from typing import TYPE_CHECKING
 
 from analysis.data.report import Reason, ReasonCode
@@ -19,20 +21,23 @@ from analysis.versions.least_request import Pace, least_request_shares
 from analysis.versions.replicas import ReplicaCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from analysis.data.split import Split
     from analysis.data.tally import Tally
     from analysis.evidence.state import Evidence
 
 BETTER_BY = 3.0
-"""Log likelihood that a named split must gain on the declared one [nats]: odds of 20."""
+"""Log likelihood that a named split must gain on the declared one [nats]: odds of 20. The evidence
+against the declared split, at every look and for no split in particular, must be as strong."""
 WORSE_BY = 3.0
 """Log likelihood that it may lose against the best fit, for each free share [nats]."""
 CLEARLY = 2.0
 """Log likelihood by which the names that are given lead all others [nats]: odds of 7."""
-MOST_NAMES = 2
+MOST_NAMES = 4
 """Splits that are named; if more fit about equally well, the counts cannot tell, and none is."""
+MOST_PODS_NAMED = 2
+"""Pods that a sentence lists."""
 MOST_PODS = 50
 """Sum of weights up to which they may be numbers of pods; larger ones are percentages."""
 _COVER = 0.01
@@ -122,7 +127,12 @@ def likely_causes(
         # Whatever the counts look like, they are one pod's.
         return (*pinned, *foreign)
     declared = log_likelihood(counts, evidence.split.weights)
-    ranked = _rank(evidence.split, counts, around, is_whole=not missing)
+    is_excluded = max(evidence.log_fail, evidence_against(counts, evidence.split.weights))
+    ranked = (
+        _rank(evidence.split, counts, around, is_whole=not missing)
+        if is_excluded >= BETTER_BY
+        else []
+    )
     shown = ", ".join(f"{arm} {count}" for arm, count in zip(arms, counts, strict=True))
     subject = _subject(shown, sum(counts), evidence.judged)
     ratio = ":".join(map(str, evidence.split.weights))
@@ -130,7 +140,8 @@ def likely_causes(
         *(
             Reason(
                 ReasonCode.LOOKS_LIKE,
-                f"{subject} look like {cause.looks_like} ({_compared(fit - declared, ratio)}).",
+                f"{subject} look like {cause.looks_like} "
+                f"({_compared(fit - declared, ratio)}){_alternatives(len(ranked))}.",
                 cause.remedy,
             )
             for fit, cause in ranked
@@ -165,18 +176,29 @@ def _compared(gain: float, declared: str) -> str:
     return f"likelihood {odds(gain)} against {declared}"
 
 
+def _alternatives(names: int) -> str:
+    return "" if names < 2 else f"; one of {names} that explain them about equally well"
+
+
+def evidence_against(counts: Sequence[int], weights: Sequence[int]) -> float:
+    """Return the log evidence of the counts against a split, for no other in particular [nats].
+
+    Under the split its exponential has mean at most 1 at every look (Dirichlet mixture with
+    parameters 1/2; Krichevsky and Trofimov).
+    """
+    k, n = len(counts), sum(counts)
+    mixture = lgamma(k / 2) - lgamma(n + k / 2) - k * log(pi) / 2
+    mixture += sum(lgamma(count + 0.5) for count in counts)
+    return mixture - log_likelihood(counts, weights)
+
+
 def _rank(
     split: Split, counts: Sequence[int], around: Surroundings, *, is_whole: bool
 ) -> list[tuple[float, Cause]]:
     """Return the causes that fit, with their log likelihood, if they lead all others clearly."""
     declared, best = log_likelihood(counts, split.weights), log_likelihood(counts, counts)
-    told = {_reduced(split.weights)}
     fitting: list[tuple[float, Cause]] = []
-    for cause in _causes(split, around):
-        # The same shares under two names cannot be told apart: the first name is given.
-        if _reduced(cause.weights) in told or (cause.claims_absence and not is_whole):
-            continue
-        told.add(_reduced(cause.weights))
+    for cause in _told_apart(_causes(split, around), is_whole=is_whole):
         fit = log_likelihood(counts, cause.weights)
         if fit - declared >= BETTER_BY and best - fit <= WORSE_BY * (len(counts) - 1):
             fitting.append((fit, cause))
@@ -185,6 +207,26 @@ def _rank(
         if len(fitting) <= names or fitting[names - 1][0] - fitting[names][0] >= CLEARLY:
             return fitting[:names]
     return []
+
+
+def _told_apart(causes: Iterable[Cause], *, is_whole: bool) -> list[Cause]:
+    """Join the causes that give the same shares: no counts can tell them apart."""
+    told: dict[tuple[int, ...], Cause] = {}
+    for cause in causes:
+        if cause.claims_absence and not is_whole:
+            continue
+        shares = _reduced(cause.weights)
+        first = told.get(shares)
+        told[shares] = cause if first is None else _joined(first, cause)
+    return list(told.values())
+
+
+def _joined(first: Cause, other: Cause) -> Cause:
+    return replace(
+        first,
+        looks_like=f"{first.looks_like}, or {other.looks_like}",
+        remedy=f"{first.remedy} {other.remedy}",
+    )
 
 
 def _reduced(weights: Sequence[int]) -> tuple[int, ...]:
@@ -207,6 +249,7 @@ def _causes(split: Split, around: Surroundings) -> Iterator[Cause]:
     yield from _zone(split, around)
     yield from _replica_ratio(split, around)
     yield from _one_pod_off(split)
+    yield from _one_pod_moved(split)
     yield from _least_request(split, around)
     if len(arms) == 2:
         yield Cause(
@@ -334,6 +377,24 @@ def _one_pod_off(split: Split) -> Iterator[Cause]:
             )
 
 
+def _one_pod_moved(split: Split) -> Iterator[Cause]:
+    """Yield a pod of one version in the place of one of another, as after a step too many."""
+    if split.total > MOST_PODS:
+        return
+    for loses, gains in permutations(range(len(split.arms)), 2):
+        if split.weights[loses] < 2 or not split.weights[gains]:
+            continue
+        weights = tuple(w - (i == loses) + (i == gains) for i, w in enumerate(split.weights))
+        ratio, arm, other = ":".join(map(str, weights)), split.arms[loses], split.arms[gains]
+        yield Cause(
+            weights,
+            f"{ratio}, one pod moved from {arm} to {other}",
+            f"Compare the ready pods of {arm} and {other} with the declared "
+            f"{split.weights[loses]} and {split.weights[gains]}: has the rollout gone a step "
+            "further or back, or does a pod carry the wrong label?",
+        )
+
+
 def _one_replica(
     split: Split, by_label: Mapping[str, int], around: Surroundings
 ) -> tuple[Reason, ...]:
@@ -406,8 +467,8 @@ def _foreign_pods(
     if not pods:
         return ()
     n = sum(by_label[label] for label in foreign)
-    names = ", ".join(f"{replica[:LABEL_LENGTH]}" for replica in list(pods)[:MOST_NAMES])
-    more = f" and {len(pods) - MOST_NAMES} more" if len(pods) > MOST_NAMES else ""
+    names = ", ".join(f"{replica[:LABEL_LENGTH]}" for replica in list(pods)[:MOST_PODS_NAMED])
+    more = f" and {len(pods) - MOST_PODS_NAMED} more" if len(pods) > MOST_PODS_NAMED else ""
     return (
         Reason(
             ReasonCode.LOOKS_LIKE,
