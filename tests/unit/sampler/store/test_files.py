@@ -19,7 +19,7 @@ def file(tmp_path):
 def test_what_would_block_or_never_end_is_no_file(file):
     os.mkfifo(file)
     for place in (file, file.parent, type(file)(os.devnull)):
-        with pytest.raises(UsageError, match="no regular file"):
+        with pytest.raises(UsageError, match="not a regular file"):
             require_file(place)
 
 
