@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from analysis.data.report import Verdict
 from analysis.render import summary
+from analysis.render.printable import as_command_data, as_command_property, in_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +26,7 @@ def to_gitlab_annotations(links: Mapping[str, str]) -> str:
         URL by text of the link.
     """
     section = [{"external_link": {"label": label, "url": url}} for label, url in links.items()]
-    return json.dumps({"weighbridge": section}, indent=2) + "\n"
+    return in_json(json.dumps({"weighbridge": section}, indent=2)) + "\n"
 
 
 def to_github_annotations(report: Report) -> str:
@@ -38,14 +39,7 @@ def to_github_annotations(report: Report) -> str:
         part of its text.
     """
     level = "notice" if report.verdict is None else _LEVELS[report.verdict]
-    title = _property(f"weighbridge: {summary.tag(report)}")
-    message = "\n".join([summary.why(report), *(f"→ {each}" for each in summary.remedies(report))])
-    return f"::{level} title={title}::{_data(message)}\n"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    title = as_command_property(f"weighbridge: {summary.tag(report)}")
+    lines = [summary.why(report), *(f"→ {each}" for each in summary.remedies(report))]
+    message = "\n".join([*lines, *summary.trust(report)])
+    return f"::{level} title={title}::{as_command_data(message)}\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,8 +10,9 @@ import msgspec
 from analysis.render import grid
 from analysis.render.grid import Grid, Tone
 from analysis.render.html import render_page
-from analysis.render.markdown import LARGEST, escape, in_markdown
-from analysis.render.printable import name_of, pad, sentence, visible, wrap
+from analysis.render.markdown import LARGEST, in_markdown
+from analysis.render.printable import as_markdown as escape
+from analysis.render.printable import in_json, name_of, pad, sentence, visible, wrap
 from analysis.review.comparison import QUANTILES
 from analysis.text import rounding
 
@@ -37,7 +37,6 @@ NAMES = ("A", "B")
 _GUTTER = 6
 _LABEL_ROOM = 32
 _TONES = {True: Tone.OPEN, False: Tone.PLAIN}
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def headline(comparison: Comparison) -> str:
@@ -65,7 +64,7 @@ def to_comparison_json(comparison: Comparison) -> str:
     """Render as JSON: the fields of `analysis.review.comparison.Comparison`, ``schema`` first."""
     document = {"schema": comparison.schema} | msgspec.to_builtins(comparison)
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
+    return in_json(text) + "\n"
 
 
 def to_comparison_text(comparison: Comparison, *, colour: bool = False, width: int = 100) -> str:

@@ -17,11 +17,11 @@ from typing import Any, NoReturn
 import msgspec
 
 from analysis.data.report import SCHEMA, Report
+from analysis.render.printable import in_json
 
 _FAMILY, _, _VERSION = SCHEMA.partition("/")
 _SHARE_OF = "share of "
 _JUDGED = ("verdict", "expected", "decision")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_QUOTE = 60
 _HINT = "give the report.json of a run"
 
@@ -70,7 +70,7 @@ def to_json(report: Report) -> str:
         document = {key: value for key, value in document.items() if key not in left_out}
     _require_finite(document, "report")
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
+    return in_json(text) + "\n"
 
 
 def _require_whole(report: Report) -> None:

@@ -6,15 +6,15 @@ GitLab refuses a whole file for one value with a line break, a file above 5 KB, 
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
+
+from analysis.render import summary
+from analysis.render.printable import as_variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from analysis.data.report import Report
-
-_LONGEST = 200
 
 
 def to_dotenv(report: Report) -> str:
@@ -29,11 +29,11 @@ def to_dotenv(report: Report) -> str:
     str
         ``WEIGHBRIDGE_VERDICT`` (``NONE`` if nothing was judged), ``WEIGHBRIDGE_REASON`` (the
         code of the first reason), ``WEIGHBRIDGE_CONNECTIONS`` (how many were judged),
-        ``WEIGHBRIDGE_RUN`` and ``WEIGHBRIDGE_COMMIT``, a line each; one without a value is
-        left out.
+        ``WEIGHBRIDGE_RUN``, ``WEIGHBRIDGE_INSECURE`` (1 if no certificate was verified) and
+        ``WEIGHBRIDGE_COMMIT``, a line each; one without a value is left out.
     """
     return "".join(
-        f"WEIGHBRIDGE_{name}={_word(value)}\n" for name, value in _variables(report) if value
+        f"WEIGHBRIDGE_{name}={as_variable(value)}\n" for name, value in _variables(report) if value
     )
 
 
@@ -42,9 +42,5 @@ def _variables(report: Report) -> Iterator[tuple[str, str]]:
     yield "REASON", report.reasons[0].code.value if report.reasons else ""
     yield "CONNECTIONS", str(report.samples.independent)
     yield "RUN", report.run.id
+    yield "INSECURE", "1" if summary.trust(report) else ""
     yield "COMMIT", report.run.commit
-
-
-def _word(value: str) -> str:
-    """Keep what no reader of such a file takes for a quote, a comment or an end of line."""
-    return re.sub(r"[^A-Za-z0-9._:/+-]", "_", value)[:_LONGEST]

@@ -7,11 +7,12 @@ or a link is broken by an invisible joiner.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from analysis.data.report import Verdict
 from analysis.render import summary
+from analysis.render.printable import as_code as code
+from analysis.render.printable import as_markdown as escape
 from analysis.render.printable import visible
 
 if TYPE_CHECKING:
@@ -24,14 +25,6 @@ LARGEST = 1_000_000
 """Bytes of a document, at most: GitHub takes 1 MiB (1 048 576) for each step."""
 
 _SIGNS = {Verdict.PASS: "✅", Verdict.FAIL: "❌", Verdict.INCONCLUSIVE: "❔"}
-_JOINER = "\N{WORD JOINER}"
-_BAR = "\N{FULLWIDTH VERTICAL LINE}"
-_MARKUP = re.compile(r"([\\`*_\[\]#|~$])")
-# Only at the beginning of a line: items of a list, underlines of a heading.
-_BULLET = re.compile(r"^(?=[-+=])|(?<=^\d)(?=[.)])")
-# People, issues, merge requests, labels …; emoji; addresses.
-_REFERENCE = re.compile(r"([@#!~%&$](?=[\w\"*])|:(?=//|[a-z0-9_+-]{2,40}:))")
-_LINK = re.compile(r"(?i)(www)(?=\.)")
 _LONGEST_NOTES = 20
 _ALIGNED = {False: ":--", True: "--:"}
 
@@ -57,27 +50,6 @@ def to_markdown(report: Report, limit: int = LARGEST) -> str:
         parts.pop()
         text = "\n\n".join([*parts, "_Cut: the report.json of the run has everything._"]) + "\n"
     return text if len(text.encode()) <= limit else ""
-
-
-def escape(text: str) -> str:
-    """Make a sentence plain text in Markdown; it stays readable as source.
-
-    Parameters
-    ----------
-    text : str
-        Anything; what would not be drawn must have been replaced (`printable.visible`).
-    """
-    joined = _LINK.sub(rf"\1{_JOINER}", _REFERENCE.sub(rf"\1{_JOINER}", text))
-    # Entities first would be escaped again: the ampersand goes before all others.
-    safe = joined.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _BULLET.sub(r"\\", _MARKUP.sub(r"\\\1", safe))
-
-
-def code(text: str) -> str:
-    """Return text as a code span that also works in a table cell."""
-    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
-    room = " " if "`" in text or text != text.strip() or not text else ""
-    return f"{fence}{room}{text.replace('|', _BAR)}{room}{fence}"
 
 
 def _parts(report: Report) -> Iterator[list[str]]:

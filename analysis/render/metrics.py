@@ -6,11 +6,11 @@ same in each run of the same expectation, and values are rounded to fixed places
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from analysis.data.report import Verdict
-from analysis.render.printable import visible
+from analysis.render import summary
+from analysis.render.printable import as_metric_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from analysis.data.report import Report
 
 _CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3, None: None}
-_LONGEST_LABEL = 100
 
 
 def to_metrics(report: Report) -> str:
@@ -50,6 +49,8 @@ def _lines(report: Report) -> Iterator[str]:
     if (code := _CODES[report.verdict]) is not None:
         meaning = "0 is PASS, 1 is FAIL, 3 is INCONCLUSIVE."
         yield from _single("verdict", meaning, str(code))
+    if summary.trust(report):
+        yield from _single("insecure", "1: no certificate was verified.", "1")
     samples = report.samples
     draws = samples.independent if samples.effective is None else round(samples.effective)
     yield from _single("samples_effective", "Independent draws that were judged.", str(draws))
@@ -66,7 +67,7 @@ def _family(name: str, meaning: str, values: dict[str, float]) -> Iterator[str]:
     yield from _head(name, meaning)
     taken: set[str] = set()
     for label, value in values.items():
-        text = _label(label)
+        text = as_metric_label(label)
         while text in taken:
             text += "'"
         taken.add(text)
@@ -81,9 +82,3 @@ def _single(name: str, meaning: str, value: str) -> Iterator[str]:
 def _head(name: str, meaning: str) -> Iterator[str]:
     yield f"# TYPE canary_split_{name} gauge"
     yield f"# HELP canary_split_{name} {meaning}"
-
-
-def _label(label: str) -> str:
-    """Write a label's value: no blanks, at which GitLab would end the name, and escaped."""
-    text = re.sub(r"\s", "_", visible(label[:_LONGEST_LABEL]))
-    return text.replace("\\", "\\\\").replace('"', '\\"')

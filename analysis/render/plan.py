@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.planning.outlook import FOUND, Method
 from analysis.render import grid
 from analysis.render.grid import Grid
-from analysis.render.printable import name_of
+from analysis.render.printable import in_json, name_of
 from analysis.text import rounding
 from analysis.text.wording import accepted, decimals
 
@@ -76,7 +76,7 @@ def plan_to_json(outlook: Outlook, rate: float | None = None) -> str:
         ],
         "characteristics": [_row(prospect) for prospect in outlook.prospects],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return in_json(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def _row(prospect: Prospect) -> dict[str, object]:

@@ -2,11 +2,18 @@
 
 Labels, hosts and URLs are chosen by whoever answers. A control character in one of them
 could clear the screen, colour a FAIL green or turn the line around; an invisible one could
-make two labels look the same. All of them are shown as escapes instead.
+make two labels look the same; a CI that reads the log would obey ``::set-output`` or ``##[error]``.
+All of them are shown as escapes instead.
+
+Every medium has its function here, and renderers apply it where text leaves: `visible` (one line
+of a terminal, and the first step for all others), `logged` (texts that a CI reads), `in_json`,
+`as_markdown` and `as_code`, `as_metric_label`, `as_variable`, `as_command_data`. HTML and XML are
+escaped by jinja2 and junitparser, after `visible`.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from itertools import accumulate, takewhile
@@ -24,6 +31,16 @@ _MARKS = frozenset({"Mn", "Me"})
 _MOST_MARKS = 3  # on one letter; more than a script needs would climb over the lines above
 _LONGEST_RAW = 4096
 _LONGEST_MESSAGE = 1000
+
+# GitHub takes ``::name`` for a command behind any blanks at the start of a line (actions/runner,
+# ActionCommand.TryParseV2). In a text that is wrapped later, each word may become the start.
+_COMMAND_WORD = re.compile(r"(?<!\S):(?=:[A-Za-z])")
+_COMMAND_LINE = re.compile(r"(?:\A|(?<=[\r\n]))([^\S\r\n]*):(?=:[A-Za-z])")
+# ``##[name`` acts anywhere in a line (TryParse), as ``##vso[`` and ``##teamcity[`` do elsewhere; so
+# do GitLab's section markers, if their control characters reach the log.
+_COMMAND_ANYWHERE = re.compile(r"(?<=#)#(?=\w{0,20}\[)|(?<=section)_(?=(?:start|end):)")
+_COLON = r"\u003a"
+"""Escapes of this form mean the same in JSON."""
 
 
 def visible(text: str) -> str:
@@ -45,6 +62,35 @@ def visible(text: str) -> str:
     >>> visible("v1\x1b[2J")
     'v1\\x1b[2J'
     """
+    return _COMMAND_WORD.sub(lambda _: _COLON, _inert(_drawn(text)))
+
+
+def logged(text: str) -> str:
+    """Make a text of several lines safe for the log of a CI, which takes some lines for commands.
+
+    Parameters
+    ----------
+    text : str
+        A document or a message. JSON stays JSON with the same values.
+    """
+    return _COMMAND_LINE.sub(lambda match: match[1] + _COLON, _inert(text))
+
+
+def in_json(text: str) -> str:
+    """Escape in a JSON document what is not drawn, or would act; its values stay the same."""
+    if not text.isascii():
+        text = "".join(
+            each if each.isascii() or _is_drawn(each) else json.dumps(each)[1:-1] for each in text
+        )
+    return _inert(text.replace("\x7f", r"\u007f"))
+
+
+def _inert(text: str) -> str:
+    """Break what a CI takes for a command anywhere in a line."""
+    return _COMMAND_ANYWHERE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _drawn(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     parts: list[str] = []
@@ -117,6 +163,11 @@ def name_of(label: str, room: int) -> str:
     return cut(text, room)
 
 
+def message(text: str) -> str:
+    """Make an error or a warning safe to print, whoever wrote it; longer than a `sentence`."""
+    return cut(visible(text[:_LONGEST_RAW]), _LONGEST_RAW)
+
+
 def sentence(text: str) -> str:
     """Make a message of the run safe to print, and keep it to a readable length."""
     return cut(visible(text[:_LONGEST_RAW]), _LONGEST_MESSAGE)
@@ -163,7 +214,63 @@ def wrap(text: str, room: int, *, taken: int = 0) -> list[str]:
         while cells(line) > left:
             # Subtle: at least one character goes, or a wide one in a room of 1 would stay.
             head = _head(line, left) or line[0]
+            if line.startswith("::", len(head)) and len(head) > 1:
+                head = head[:-1]  # no line may begin a command (`logged`)
             lines.append(head)
             line = line[len(head) :]
             left = room
     return [part.replace(HOLD, " ") for part in (*lines, line) if part]
+
+
+_JOINER = "\N{WORD JOINER}"
+_BAR = "\N{FULLWIDTH VERTICAL LINE}"
+_MARKUP = re.compile(r"([\\`*_\[\]#|~$])")
+# Only at the beginning of a line: items of a list, underlines of a heading.
+_BULLET = re.compile(r"^(?=[-+=])|(?<=^\d)(?=[.)])")
+# People, issues, merge requests, labels …; emoji; addresses.
+_REFERENCE = re.compile(r"([@#!~%&$](?=[\w\"*])|:(?=//|[a-z0-9_+-]{2,40}:))")
+_LINK = re.compile(r"(?i)(www)(?=\.)")
+_LONGEST_METRIC_LABEL = 100
+_LONGEST_VARIABLE = 200
+
+
+def as_markdown(text: str) -> str:
+    """Make a sentence plain text in Markdown; it stays readable as source.
+
+    Parameters
+    ----------
+    text : str
+        Anything; what would not be drawn must have been replaced (`visible`).
+    """
+    joined = _LINK.sub(rf"\1{_JOINER}", _REFERENCE.sub(rf"\1{_JOINER}", text))
+    # Entities first would be escaped again: the ampersand goes before all others.
+    safe = joined.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _BULLET.sub(r"\\", _MARKUP.sub(r"\\\1", safe))
+
+
+def as_code(text: str) -> str:
+    """Return text as a code span of Markdown that also works in a table cell."""
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    room = " " if "`" in text or text != text.strip() or not text else ""
+    return f"{fence}{room}{text.replace('|', _BAR)}{room}{fence}"
+
+
+def as_metric_label(label: str) -> str:
+    """Return the value of a label of OpenMetrics: without blanks, at which GitLab ends the name."""
+    text = re.sub(r"\s", "_", visible(label[:_LONGEST_METRIC_LABEL]))
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def as_variable(value: str) -> str:
+    """Keep what no reader of a dotenv file takes for a quote, a comment or an end of line."""
+    return re.sub(r"[^A-Za-z0-9._:/+-]", "_", _inert(value))[:_LONGEST_VARIABLE]
+
+
+def as_command_data(text: str) -> str:
+    """Escape the message of a workflow command of GitHub."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def as_command_property(text: str) -> str:
+    """Escape the value of a property of a workflow command of GitHub."""
+    return as_command_data(text).replace(":", "%3A").replace(",", "%2C")

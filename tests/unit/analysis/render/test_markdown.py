@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from analysis.data.report import Observed, Reason, ReasonCode
 from analysis.render import to_markdown
-from analysis.render.markdown import LARGEST, code, escape
+from analysis.render.markdown import LARGEST
 from analysis.render.printable import HOLD
+from analysis.render.printable import as_code as code
+from analysis.render.printable import as_markdown as escape
 
 JOINER = "\N{WORD JOINER}"
 
