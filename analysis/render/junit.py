@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from analysis.data.report import Check, Verdict
+from analysis.render import summary
 from analysis.render.printable import sentence, visible
 from analysis.render.text import to_text
 
@@ -55,6 +56,8 @@ def to_junit(report: Report, attachment: str = "") -> str:
     for name in ("target", "label", "id", "version"):
         suite.add_property(name, visible(getattr(report.run, name)))
     suite.add_property("seed", str(report.run.seed))
+    for told in summary.trust(report):
+        suite.add_property("insecure", told)
     for case in _cases(report, attachment):
         suite.add_testcase(case)
     document: Any = JUnitXml(SUITE)  # junitparser types only a part of itself

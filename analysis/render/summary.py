@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MOST_REPLICAS = 400
 """Replicas in a table; the others are counted."""
 LABEL_ROOM = 48
+INSECURE = "--insecure: "
+"""What the note begins with of a run that verified no certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,11 @@ def other_reasons(report: Report) -> list[str]:
     told = why(report)
     messages = [sentence(reason.message) for reason in report.reasons]
     return [message for message in messages if message != told]
+
+
+def trust(report: Report) -> list[str]:
+    """Return the notes that say that nobody knows who answered: every document shows them."""
+    return [sentence(note) for note in report.notes if note.startswith(INSECURE)]
 
 
 def remedies(report: Report) -> list[str]:

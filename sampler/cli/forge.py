@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from analysis.render import to_markdown
-from analysis.render.annotations import to_github_annotations, to_gitlab_annotations
+from analysis.render import summary, to_markdown
+from analysis.render.annotations import to_gitlab_annotations
 from analysis.render.printable import visible
 from sampler.base.errors import UsageError
 from sampler.show.documents import SPLIT_PNG, is_drawn
@@ -71,6 +71,7 @@ def gitlab_links(report: Report, documents: Mapping[str, str]) -> str:
     """Render links to the documents of a job, the page first, and to the run's folder."""
     job = os.environ[_JOB_URL].rstrip("/")
     verdict = "measured" if report.verdict is None else report.verdict.value
+    verdict += " (--insecure)" if summary.trust(report) else ""
     ranked = sorted(documents.items(), key=lambda item: item[0] != "html")
     links = {}
     for name, file in ranked:
@@ -104,23 +105,15 @@ def summary_within(report: Report, file: str) -> str:
     return to_markdown(report, limit=max(_LARGEST_SUMMARY - taken - 1, 0))
 
 
-def tell_github(report: Report) -> str:
-    """Set the outputs of the step, and return the annotation to print.
+def step_output() -> str | None:
+    """Return the file of the outputs of a GitHub Actions step; None if the step has none."""
+    return os.environ.get(_OUTPUT) or None
 
-    Raises
-    ------
-    UsageError
-        If the file of the outputs cannot be written.
-    """
-    if file := os.environ.get(_OUTPUT):
-        verdict = "" if report.verdict is None else report.verdict.value
-        outputs = f"verdict={verdict}\nrun-id={visible(report.run.id)}\n"
-        try:
-            with Path(file).open("a", encoding="utf-8") as stream:
-                stream.write(outputs)
-        except OSError as error:
-            raise UsageError(f"--github: {_OUTPUT} {file}: {error.strerror}") from error
-    return to_github_annotations(report)
+
+def outputs(report: Report) -> str:
+    """Render the outputs of a GitHub Actions step."""
+    verdict = "" if report.verdict is None else report.verdict.value
+    return f"verdict={verdict}\nrun-id={visible(report.run.id)}\n"
 
 
 def _in_project(path: Path) -> str | None:
