@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     INCONCLUSIVE = 3
     UNMEASURABLE = 4
     BUG = 70
+    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 

@@ -33,7 +33,7 @@ class ClusterError(WeighbridgeError):
 
 
 class StorageError(WeighbridgeError):
-    """The measurements could not be stored: the disk is full, or fails."""
+    """What was measured could not be kept or handed over: the disk is full, or fails."""
 
     exit_code = ExitCode.UNMEASURABLE
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import suppress
 
 from sampler.cli.interrupts import INTERRUPTED, end_quietly
+from sampler.cli.streams import occupy_closed
 
 _COLLECT_AFTER = 100_000
 
@@ -24,15 +26,21 @@ def run() -> int:
         The exit code.
     """
     try:
+        occupy_closed()
         end_quietly()
         gc.set_threshold(_COLLECT_AFTER, 10, 10)
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-        from sampler.cli.entry import main  # noqa: PLC0415 - after the threshold is set
+        from sampler.cli.entry import Abrupt, main  # noqa: PLC0415 - after the threshold is set
 
-        return main()
+        code = main()
+        if isinstance(code, Abrupt):
+            os._exit(code)
     except KeyboardInterrupt:
-        os.write(2, b"interrupted\n")
+        with suppress(OSError):  # nobody may be there to read it
+            os.write(2, b"interrupted\n")
         return INTERRUPTED
+    else:
+        return code
     finally:
         gc.freeze()
 

@@ -7,12 +7,11 @@ import sys
 from math import inf
 from typing import TYPE_CHECKING
 
-import click
-
 from analysis.render.printable import visible, wrap
 from analysis.text.rounding import amount, counted, significant
 from sampler.cli.messages import say_warning
 from sampler.cli.screen import is_terminal, width_of
+from sampler.cli.streams import say
 
 if TYPE_CHECKING:
     from analysis import Policy, Split
@@ -30,7 +29,7 @@ def announce(plan: RunPlan) -> None:
 
     text = in_words(plan)
     lines = wrap(text, width_of(sys.stderr)) if is_terminal(sys.stderr) else [text]
-    click.echo("\n".join(lines), err=True)
+    say("\n".join(lines), err=True)
     if plan.target.insecure:
         say_warning("--insecure: certificates are not verified, so anybody may be answering")
     if (named := folder_name(plan.name)) != plan.name:

@@ -16,6 +16,7 @@ from click.core import ParameterSource
 from sampler.base.errors import ExitCode, UsageError
 from sampler.cli.interrupts import loop_handles_them
 from sampler.cli.messages import say_error
+from sampler.cli.streams import say
 from sampler.cli.values import Count, Duration, Share
 
 if TYPE_CHECKING:
@@ -115,19 +116,19 @@ async def _tell(out: Path, seed: int, concurrency: int) -> ExitCode:
     from sampler.demo.story import tell  # noqa: PLC0415
 
     surprises = 0
-    click.echo(fill(_INTRODUCTION, screen.width_of(sys.stdout)) + "\n")
+    say(fill(_INTRODUCTION, screen.width_of(sys.stdout)) + "\n")
     async for stage, report in tell(out, seed=seed, concurrency=concurrency):
-        click.secho(stage.title, bold=True)
-        click.echo(f"  {report.run.command}")
+        say(click.style(stage.title, bold=True) if screen.wants_colour(sys.stdout) else stage.title)
+        say(f"  {report.run.command}")
         screen.show(partial(text.parts, report))
         if report.verdict is not stage.verdict:
             surprises += 1
-            click.echo(f"  expected {stage.verdict}", err=True)
+            say(f"  expected {stage.verdict}", err=True)
     if surprises:
         say_error(f"{counted(surprises, 'verdict')} not as expected", "see the story above")
         return ExitCode.FAIL
-    click.echo(f"All four verdicts are as expected. The runs are in {out}/.")
-    click.echo("To check such a Service yourself: weighbridge demo --serve --port 8080")
+    say(f"All four verdicts are as expected. The runs are in {out}/.")
+    say("To check such a Service yourself: weighbridge demo --serve --port 8080")
     return ExitCode.PASS
 
 
@@ -175,11 +176,11 @@ def _serve(service: Service, pods: str, host: str, port: int) -> None:
 
     def announce(address: str, bound: int) -> None:
         url = f"http://{f'[{address}]' if ':' in address else address}:{bound}/"
-        click.echo(f"serving {len(service.pods)} pods at {url} until interrupted", err=True)
-        click.echo(f"try: weighbridge check {url} --expect {quote(pods)}", err=True)
-        click.echo(url)
+        say(f"serving {len(service.pods)} pods at {url} until interrupted", err=True)
+        say(f"try: weighbridge check {url} --expect {quote(pods)}", err=True)
+        say(url)
 
     counts = serve(service, host, port, announce)
-    click.echo(f"requests served: {counts.total}", err=True)
+    say(f"requests served: {counts.total}", err=True)
     for (label, fate), n in sorted(counts.requests.items(), key=lambda item: str(item[0])):
-        click.echo(f"  {label} {fate.value} {n}", err=True)
+        say(f"  {label} {fate.value} {n}", err=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sampler.base.errors import UsageError
+from sampler.base.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,6 +73,8 @@ def documents_of(options: Mapping[str, Any]) -> dict[str, str]:
     if options.get("github"):
         # Its file is not named on the command line, but by the environment.
         files["github"] = forge.step_summary()
+        if (output := forge.step_output()) is not None:
+            files["github-output"] = output
     _require_writable(files)
     return files
 
@@ -81,9 +84,46 @@ def _require_writable(documents: Mapping[str, str]) -> None:
         raise UsageError("only one document can go to stdout", hint="give a file for the others")
     for name, file in documents.items():
         path = Path(file)
-        if file == "-" or (path.parent.is_dir() and not path.is_dir()):
+        if file == "-":
+            continue
+        if path.parent.is_dir() and not path.is_dir():
+            _require_permission(name, path)
             continue
         raise UsageError(
             f"--{name} {file}: expected a file in an existing folder",
             hint="give a file in it" if path.is_dir() else f"make it first: mkdir -p {path.parent}",
         )
+
+
+def _require_permission(name: str, path: Path) -> None:
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UsageError(
+            f"--{name} {path}: writing is not permitted",
+            hint="give a file in a folder that you may write to",
+        )
+
+
+def write_document(option: str, path: Path, document: str) -> None:
+    """Write the document of an option.
+
+    Raises
+    ------
+    UsageError
+        If there is no folder for it.
+    StorageError
+        If it cannot be written.
+    """
+    _require_writable({option: str(path)})
+    try:
+        path.write_text(document, encoding="utf-8")
+    except OSError as error:
+        raise unwritable(option, path, error.strerror) from error
+
+
+def unwritable(option: str, file: object, why: str | None) -> StorageError:
+    """Return the error that the document of an option could not be written."""
+    return StorageError(
+        f"--{option} {file} could not be written: {why}",
+        hint="free some space, or give another file; weighbridge report makes the documents of a "
+        "run again",
+    )

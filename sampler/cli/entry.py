@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from importlib import import_module
-from io import TextIOWrapper
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from sampler.base.errors import ExitCode, UsageError, WeighbridgeError
 from sampler.base.version import __version__
-from sampler.cli.messages import closest, say_error
+from sampler.cli.messages import closest, say_error, say_warning
+from sampler.cli.streams import failure, guarded, say, stdout_is_data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _COMPLETE = "_WEIGHBRIDGE_COMPLETE"
 _DISK_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+_NO_ROOM_TO_LOAD = ("cannot allocate memory", "failed to map segment")
+_OUT_OF_MEMORY = """\
+error: out of memory: this process may not have as much as the command needs
+hint: raise the memory limit of the job, or lower --max-samples and --concurrency; what a run \
+wrote can be read: weighbridge report RUN"""
+_ROOM = 128 << 20
+"""Bytes of address space that the numerical libraries take when they are loaded."""
+
+_SPEAK_BY_CODE = frozenset({"check", "sample", "judge", "demo", "rollout"})
+"""Commands whose exit code tells what they came to, even if nobody can read their text."""
 _COMMANDS = {
     "check": "Sample until it is decided whether the split holds.",
     "sample": "Measure only, and write a run.",
@@ -32,6 +45,10 @@ _COMMANDS = {
     "report": "Render a recorded run again, even an unfinished one, or compare two.",
     "demo": "Play the story of one canary on an embedded Service, or serve it.",
 }
+
+
+class Abrupt(int):
+    """Exit code of a process that must not tidy up: libraries without memory crash then."""
 
 
 class _Commands(click.Group):
@@ -67,7 +84,7 @@ class _Commands(click.Group):
     name="weighbridge",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 PASS, 1 FAIL, 2 usage, 3 INCONCLUSIVE, 4 could not measure, "
-    "70 a bug, 130/143 interrupted.\n\n"
+    "70 a bug, 129/130/143 interrupted.\n\n"
     "\b\nShell completion, for bash (zsh_source and fish_source for others):\n"
     '  eval "$(_WEIGHBRIDGE_COMPLETE=bash_source weighbridge)"',
 )
@@ -79,6 +96,7 @@ def weighbridge() -> None:
     version answered, and decides, with guaranteed error rates, whether every version receives
     its declared share.
     """
+    _require_memory()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,10 +107,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv : sequence of str or None
         Arguments without the program's name; None takes those of the process.
     """
-    for stream in (sys.stdout, sys.stderr):
-        # Verdicts have signs that not every locale can encode; better escaped than lost.
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    with guarded():
+        code = _run(argv)
+        failed = failure()
+        if failed is None or code != ExitCode.PASS:
+            return code
+        return _without_output(next(iter(sys.argv[1:] if argv is None else argv), ""), failed)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    """Run the command, and return the exit code of its verdict or its error."""
     try:
         returned = weighbridge.main(
             args=None if argv is None else list(argv),
@@ -106,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # here, 1 is a verdict.
         if ended.code != 1 or _COMPLETE in os.environ:
             raise
-        return _end(BrokenPipeError())
+        return 128 + signal.SIGPIPE
     return returned if isinstance(returned, int) else ExitCode.PASS
 
 
@@ -120,24 +144,29 @@ def _end(error: BaseException) -> int:
             say_error(*_in_our_words(error))
             return ExitCode.USAGE
         case KeyboardInterrupt() | click.exceptions.Abort():
-            click.echo("interrupted", err=True)
+            say("interrupted", err=True)
             return ExitCode.INTERRUPTED
         case WeighbridgeError():
             say_error(str(error), error.hint)
             return error.exit_code
-        case BrokenPipeError():
-            _forget_output()
-            return 128 + signal.SIGPIPE
         case OSError() if error.errno in _DISK_TROUBLE:
-            _forget_output()
-            say_error(f"the output cannot be written: {error.strerror}", "free some space")
+            say_error(f"a file cannot be written: {error.strerror}", "free some space")
             return ExitCode.UNMEASURABLE
-    traceback.print_exception(error)
+    if _is_out_of_memory(error):
+        return _end_out_of_memory(error)
+    _say_traceback(error)
     say_error(
         f"this is a bug in weighbridge {__version__}, not in your service",
         "please report it with the lines above and the command line",
     )
     return ExitCode.BUG
+
+
+def _say_traceback(error: BaseException) -> None:
+    from analysis.render.printable import visible  # noqa: PLC0415 - not for --help
+
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        say(visible(line), err=True)
 
 
 def _in_our_words(error: click.ClickException) -> tuple[str, str | None]:
@@ -167,6 +196,46 @@ def _options_of(command: click.Command) -> list[str]:
     return [name for each in options for name in (*each.opts, *each.secondary_opts)]
 
 
-def _forget_output() -> None:
-    """Keep the interpreter from writing at its exit what nobody reads any more."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _without_output(command: str, failed: OSError) -> int:
+    """Return the exit code of a command that did its work, but whose stdout was lost."""
+    is_data = stdout_is_data() or command not in _SPEAK_BY_CODE
+    if isinstance(failed, BrokenPipeError):
+        return 128 + signal.SIGPIPE if is_data else ExitCode.PASS
+    problem = f"the output cannot be written: {failed.strerror}"
+    if not is_data:
+        say_warning(problem, "the exit code is that of the verdict")
+        return ExitCode.PASS
+    say_error(problem, "free some space, or write to another place")
+    return ExitCode.UNMEASURABLE
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    return (
+        isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        # What the loader of libraries and the starter of threads say of it.
+        or (isinstance(error, ImportError) and any(sign in text for sign in _NO_ROOM_TO_LOAD))
+        or (isinstance(error, RuntimeError) and "can't start new thread" in text)
+    )
+
+
+def _require_memory() -> None:
+    """Refuse to begin where OpenBLAS would find no memory: it ends the process with 1, a FAIL."""
+    with suppress(ImportError, OSError):  # there are limits and /proc on Linux alone
+        from resource import RLIM_INFINITY, RLIMIT_AS, getrlimit  # noqa: PLC0415 - as the comment
+
+        limit = getrlimit(RLIMIT_AS)[0]
+        if limit == RLIM_INFINITY:
+            return
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        if limit - pages * os.sysconf("SC_PAGE_SIZE") < _ROOM:
+            raise MemoryError
+
+
+def _end_out_of_memory(error: BaseException) -> int:
+    """Print the end of a process that has no room to say much."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None  # frames hold the samples
+    gc.collect()
+    print(_OUT_OF_MEMORY, file=sys.stderr, flush=True)  # noqa: T201 - nothing to import for it
+    return Abrupt(ExitCode.UNMEASURABLE)

@@ -11,21 +11,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from analysis.data.report import ReasonCode, Verdict
 from analysis.render import text, to_dotenv, to_json, to_junit, to_markdown, to_metrics
-from sampler.base.errors import ExitCode, UsageError
+from analysis.render.annotations import to_github_annotations
+from sampler.base.errors import ExitCode, UsageError, WeighbridgeError
 from sampler.cli import screen
 from sampler.cli.announcing import announce
+from sampler.cli.documents import unwritable
 from sampler.cli.interrupts import loop_handles_them
-from sampler.cli.messages import say_warning
+from sampler.cli.messages import say_error, say_warning
 from sampler.cli.progress import ProgressLine
+from sampler.cli.streams import command, deliver, failure, say
 from sampler.plan.load import TransportKind
 from sampler.run.gate import Weighing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from analysis import Report
     from analysis.render.grid import Grid
@@ -36,6 +37,8 @@ _SIGNAL_EXITS = {
     signal.SIGINT: ExitCode.INTERRUPTED,
     signal.SIGTERM: ExitCode.TERMINATED,
 }
+if hasattr(signal, "SIGHUP"):  # the terminal or the connection of a CI runner is gone
+    _SIGNAL_EXITS[signal.SIGHUP] = ExitCode.HUNG_UP
 
 
 def _to_page(report: Report) -> str:
@@ -44,7 +47,7 @@ def _to_page(report: Report) -> str:
     return page_of(report)
 
 
-_APPENDED = frozenset({"github"})
+_APPENDED = frozenset({"github", "github-output"})
 """Documents of which several belong in one file."""
 
 _RENDERERS: dict[str, Callable[[Report], str]] = {
@@ -75,24 +78,49 @@ def execute(plan: RunPlan, documents: Mapping[str, str], watch: Watch | None = N
     """
     announce(plan)
     received: list[signal.Signals] = []
+    unwritten: list[WeighbridgeError] = []
     # The page is drawn from the run on disk; everything else for stdout is told at once.
     is_told_late = documents.get("html") == "-"
     told = {} if is_told_late else {name: file for name, file in documents.items() if file == "-"}
 
     def tell(report: Report) -> None:
         if not is_told_late:
-            _print(report, told)
+            unwritten.extend(_print(report, told))
 
     with loop_handles_them():
         report = _loop_runner(plan)(_weigh(plan, watch, received, tell))
     if is_told_late:
-        _print(report, documents)
+        unwritten += _print(report, documents)
     else:
         later = {name: file for name, file in documents.items() if name not in told}
-        write_files(_renderers(report, documents), later)
-    if received:
-        return _SIGNAL_EXITS[received[0]]
-    return exit_code(report)
+        unwritten += write_files(_renderers(report, documents), later)
+    return _ended(exit_code(report), received, unwritten)
+
+
+def _ended(
+    code: ExitCode, received: Sequence[signal.Signals], unwritten: Sequence[WeighbridgeError]
+) -> ExitCode:
+    """Return the exit code of a run: of a signal, or of a document that is missing, or `code`."""
+    if not received:
+        require_written(unwritten)
+        return code
+    for error in unwritten:
+        say_error(str(error), error.hint)
+    return _SIGNAL_EXITS[received[0]]
+
+
+def require_written(unwritten: Sequence[WeighbridgeError]) -> None:
+    """Raise the first of the errors that `write_files` returned, and print the others.
+
+    Raises
+    ------
+    WeighbridgeError
+        If there are any.
+    """
+    for error in unwritten[1:]:
+        say_error(str(error), error.hint)
+    if unwritten:
+        raise unwritten[0]
 
 
 def show(report: Report, documents: Mapping[str, str]) -> None:
@@ -101,11 +129,13 @@ def show(report: Report, documents: Mapping[str, str]) -> None:
     Raises
     ------
     UsageError
-        If a document cannot be written, or the run was not judged and JUnit is asked for.
+        If the run was not judged and JUnit is asked for.
+    StorageError
+        If a document cannot be written; the others are.
     """
     if "junit" in documents and report.verdict is None:
         raise UsageError("--junit: this run measured without judging, so there are no cases")
-    _print(report, documents)
+    require_written(_print(report, documents))
 
 
 def exit_code(report: Report) -> ExitCode:
@@ -135,7 +165,7 @@ async def _weigh(
         # Subtle: the loop calls this, so not before the first await, where `weighing` is there.
         weighing.interrupt()
         if len(received) == 1:
-            click.echo(
+            say(
                 f"{signum.name}: stopping after requests in flight (a second one aborts them)",
                 err=True,
             )
@@ -154,12 +184,14 @@ async def _weigh(
 def _heard(act: Callable[[signal.Signals], None]) -> Iterator[None]:
     """Let the running loop call `act` for each signal that ends a run."""
     loop = asyncio.get_running_loop()
-    for signum in _SIGNAL_EXITS:
+    # What is ignored stays ignored: `nohup` asks for it.
+    heard = [each for each in _SIGNAL_EXITS if signal.getsignal(each) is not signal.SIG_IGN]
+    for signum in heard:
         loop.add_signal_handler(signum, act, signum)
     try:
         yield
     finally:
-        for signum in _SIGNAL_EXITS:
+        for signum in heard:
             loop.remove_signal_handler(signum)
 
 
@@ -184,22 +216,23 @@ def _loop_runner(plan: RunPlan) -> Callable[..., Report]:
     return runner
 
 
-def _print(report: Report, documents: Mapping[str, str]) -> None:
-    write_out(partial(text.parts, report), _renderers(report, documents), documents)
+def _print(report: Report, documents: Mapping[str, str]) -> list[WeighbridgeError]:
+    return write_out(partial(text.parts, report), _renderers(report, documents), documents)
 
 
 def _renderers(report: Report, documents: Mapping[str, str]) -> dict[str, Callable[[], str]]:
     from sampler.cli import forge  # noqa: PLC0415 - as the commands
 
     def annotated() -> str:
-        """Annotate the step, which is a line of its log, and give the summary."""
-        click.echo(forge.tell_github(report), nl=False, err="-" in documents.values())
+        """Annotate the step, which is a line of its log, and return the summary."""
+        command(to_github_annotations(report), err="-" in documents.values())
         return forge.summary_within(report, documents["github"])
 
     own: dict[str, Callable[[], str]] = {
         "junit": partial(to_junit, report, forge.attachment(report, documents)),
         "annotations": partial(forge.gitlab_links, report, documents),
         "github": annotated,
+        "github-output": partial(forge.outputs, report),
     }
     return {
         name: own[name] if name in own else partial(_RENDERERS[name], report) for name in documents
@@ -210,8 +243,8 @@ def write_out(
     parts: Callable[..., Iterable[str | Grid]],
     renderers: Mapping[str, Callable[[], str]],
     documents: Mapping[str, str],
-) -> None:
-    """Print a document for people and write the others.
+) -> list[WeighbridgeError]:
+    """Print a document for people and write the others; return what `write_files` does.
 
     Parameters
     ----------
@@ -223,24 +256,42 @@ def write_out(
         Their files; "-" is stdout, and then people read on stderr.
     """
     screen.show(parts, err="-" in documents.values())
-    write_files(renderers, documents)
+    return write_files(renderers, documents)
 
 
-def write_files(renderers: Mapping[str, Callable[[], str]], documents: Mapping[str, str]) -> None:
-    """Write documents; parameters are those of `write_out`.
+def write_files(
+    renderers: Mapping[str, Callable[[], str]], documents: Mapping[str, str]
+) -> list[WeighbridgeError]:
+    """Write every document that can be written; parameters are those of `write_out`.
 
-    Raises
-    ------
-    UsageError
-        If one cannot be written.
+    Returns
+    -------
+    list of WeighbridgeError
+        One for each document that could not be made or written.
     """
+    unwritten: list[WeighbridgeError] = []
     for name, file in documents.items():
-        document = renderers[name]()
-        if file == "-":
-            click.echo(document, nl=False)
-            continue
         try:
-            with Path(file).open("a" if name in _APPENDED else "w", encoding="utf-8") as stream:
-                stream.write(document)
-        except OSError as error:
-            raise UsageError(f"--{name} {file}: {error.strerror}") from error
+            _write(name, file, renderers[name]())
+        except WeighbridgeError as error:
+            unwritten.append(error)
+        except MemoryError:
+            unwritten.append(unwritable(_option(name), file, "out of memory"))
+    return unwritten
+
+
+def _write(name: str, file: str, document: str) -> None:
+    if file == "-":
+        deliver(document)
+        if (failed := failure()) is not None and not isinstance(failed, BrokenPipeError):
+            raise unwritable(_option(name), "-", failed.strerror)
+        return
+    try:
+        with Path(file).open("a" if name in _APPENDED else "w", encoding="utf-8") as stream:
+            stream.write(document)
+    except OSError as error:
+        raise unwritable(_option(name), file, error.strerror) from error
+
+
+def _option(name: str) -> str:
+    return "github" if name == "github-output" else name

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sampler.base.errors import ExitCode, ExpectationError, UsageError
+from sampler.cli.documents import write_document
 from sampler.cli.expectation import View, parts, to_document
 from sampler.cli.manifests import manifest_options, overview_of, read, refuse_cluster_options
 from sampler.cli.screen import show
+from sampler.cli.streams import deliver
 
 if TYPE_CHECKING:
     from sampler.cli.manifests import Read
@@ -64,13 +66,13 @@ def command(
         view, refusal = View(expected), None
     document = to_document(view, findings)
     if json_file == "-":
-        click.echo(document, nl=False)
+        deliver(document)
     else:
         # What is refused is said once, at the end.
         told = [each for each in findings if is_lint or each.message != str(refusal)]
         show(lambda **_: parts(view, told, is_lint=is_lint), is_dense=True)
     if json_file not in {None, "-"}:
-        _write(Path(str(json_file)), document)
+        write_document("json", Path(str(json_file)), document)
     if refusal is not None and not is_lint:
         raise refusal
     is_bad = any(finding.severity == "error" for finding in findings)
@@ -116,12 +118,3 @@ def _look(given: Read, *, is_lint: bool) -> tuple[Expectation | None, tuple[Find
         found += expected.findings
     found += lint(given.inventory, question, None if expected is None else expected.objects)
     return expected, tuple(dict.fromkeys(found))
-
-
-def _write(file: Path, document: str) -> None:
-    try:
-        file.write_text(document, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"--json {file}: {error.strerror}", hint="give a file in an existing folder"
-        ) from error

@@ -146,7 +146,9 @@ def to_document(view: View, findings: Sequence[Finding]) -> str:
         }
         for finding in findings
     ]
-    return json.dumps(document, indent=2) + "\n"
+    from analysis.render.printable import in_json  # noqa: PLC0415 - as above
+
+    return in_json(json.dumps(document, indent=2)) + "\n"
 
 
 def _judged(expected: Expectation) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def loop_handles_them() -> Iterator[None]:
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     if _is_importing(frame):
-        os.write(2, b"interrupted\n")
+        with suppress(OSError):  # nobody may be there to read it
+            os.write(2, b"interrupted\n")
         os._exit(INTERRUPTED)
     signal.default_int_handler(signum, frame)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import click
+from sampler.cli.streams import say
 
 
 def say_error(problem: str, hint: str | None = None) -> None:
@@ -15,6 +15,13 @@ def say_warning(problem: str, hint: str | None = None, *, severity: str = "warni
     _say(severity, problem, hint)
 
 
+def say_line(text: str) -> None:
+    """Print what was done, or what to do next."""
+    from analysis.render.printable import message  # noqa: PLC0415 - as below
+
+    say(message(text), err=True)
+
+
 def closest(name: str, names: list[str]) -> str | None:
     """Return a hint that names what was probably meant; None if nothing is close enough."""
     from difflib import get_close_matches  # noqa: PLC0415 - for a slip alone
@@ -24,6 +31,9 @@ def closest(name: str, names: list[str]) -> str | None:
 
 
 def _say(severity: str, problem: str, hint: str | None) -> None:
-    click.echo(f"{severity}: {problem}", err=True)
+    from analysis.render.printable import message  # noqa: PLC0415 - not for --help
+
+    # Errors quote hosts, headers, names of files and what servers say.
+    say(f"{severity}: {message(problem)}", err=True)
     if hint:
-        click.echo(f"hint: {hint}", err=True)
+        say(f"hint: {message(hint)}", err=True)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sampler.base.errors import ExitCode, UsageError
+from sampler.cli.documents import unwritable, write_document
 from sampler.cli.messages import say_warning
 from sampler.cli.policy import make_policy, make_split, policy_options
 from sampler.cli.screen import show
+from sampler.cli.streams import deliver
 from sampler.cli.values import Rate
 
 if TYPE_CHECKING:
@@ -76,12 +78,9 @@ def command(ctx: click.Context, /, expect: str, **options: Any) -> None:
     for problem, hint in doubts(split, policy):
         say_warning(problem, hint)
     if file == "-":
-        click.echo(plan_to_json(outlook, rate), nl=False)
+        deliver(plan_to_json(outlook, rate))
     elif file is not None:
-        try:
-            Path(file).write_text(plan_to_json(outlook, rate), encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"--json {file}: {error.strerror}") from error
+        write_document("json", Path(file), plan_to_json(outlook, rate))
     if options["figure"] is not None:
         _draw(outlook, Path(options["figure"]))
     ctx.exit(ExitCode.PASS)
@@ -106,4 +105,4 @@ def _draw(outlook: Outlook, path: Path) -> None:
         else:
             path.write_bytes(to_png(draw))
     except OSError as error:
-        raise UsageError(f"--figure {path}: {error.strerror}") from error
+        raise unwritable("figure", path, error.strerror) from error

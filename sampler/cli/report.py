@@ -62,7 +62,7 @@ def _compare(run: Path, other: Path, documents: Mapping[str, str]) -> None:
         to_comparison_json,
         to_comparison_markdown,
     )
-    from sampler.cli.execute import write_out  # noqa: PLC0415
+    from sampler.cli.execute import require_written, write_out  # noqa: PLC0415
     from sampler.show.comparing import compare_folders, comparison_page  # noqa: PLC0415
 
     for name in documents:
@@ -79,4 +79,4 @@ def _compare(run: Path, other: Path, documents: Mapping[str, str]) -> None:
         "markdown": partial(to_comparison_markdown, comparison),
         "html": partial(comparison_page, pair),
     }
-    write_out(partial(comparison_parts, comparison), renderers, documents)
+    require_written(write_out(partial(comparison_parts, comparison), renderers, documents))

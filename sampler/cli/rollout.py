@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sampler.base.errors import ExitCode, UsageError
-from sampler.cli.messages import say_warning
+from sampler.cli.messages import say_line, say_warning
 from sampler.cli.screen import show
+from sampler.cli.streams import deliver, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -204,7 +205,7 @@ def status(
     known = _known(tree, options)
     document = json.dumps(_document(tree, known), indent=2) + "\n"
     if json_file == "-":
-        click.echo(document, nl=False)
+        deliver(document)
     else:
         show(lambda **_: _told(tree, known), is_dense=True)
         if json_file is not None:
@@ -229,7 +230,7 @@ def _is_in_vain(tree: Worktree, options: dict[str, Any]) -> bool:
     """Return whether there is no canary, and --if-canary makes that a success."""
     if not options["if_canary"] or tree.pair.canary.replicas:
         return False
-    click.echo(f"no canary runs ({tree.pair.canary.where}): nothing to do", err=True)
+    say_line(f"no canary runs ({tree.pair.canary.where}): nothing to do")
     return True
 
 
@@ -312,19 +313,20 @@ def _carry_out(
             hint="commit or stash them (git stash), then run this again",
         )
     files = tree.apply(step.settings)
-    click.echo(f"{step.subject}{' (dry run)' if options['dry_run'] else ''}", err=True)
-    click.echo(diff(files), nl=False)
+    say_line(f"{step.subject}{' (dry run)' if options['dry_run'] else ''}")
+    say(diff(files), nl=False)
     if not files:
-        click.echo("nothing to change", err=True)
+        say_line("nothing to change")
     if options["dry_run"] or not files:
         return
     if not options["commit"]:
         write(files)
-        click.echo(f"→ commit it (git commit, or --commit here), {then}", err=True)
+        say_line(f"→ commit it (git commit, or --commit here), {then}")
         return
     message = _message(options["message"] or step.subject, proof, is_forced=is_forced)
     commit = tree.commit(files, message)
-    click.echo(f"committed as {commit[:12]}\n→ push it, {then}", err=True)
+    say_line(f"committed as {commit[:12]}")
+    say_line(f"→ push it, {then}")
 
 
 def _uncommitted(tree: Worktree) -> list[str]:
@@ -359,11 +361,11 @@ def _told(tree: Worktree, known: Weighed | None) -> Iterator[str | Grid]:
     ]
     yield Grid(rows, right=frozenset({3}), indent=2)
     if tree.repository is None:
-        yield tree.trouble or "not in a Git repository"
+        yield visible(tree.trouble or "not in a Git repository")
         return
     commit = tree.repository.head[:12]
     if tree.changed:
-        yield f"changed since commit {commit}: {tree.changed[0]}"
+        yield visible(f"changed since commit {commit}: {tree.changed[0]}")
     elif known is None:
         yield f"commit {commit}: not weighed"
     else:

@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
-import click
+from sampler.cli.streams import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -68,11 +68,11 @@ def show(
     told = parts(colour=wants_colour(stream), width=width)
     if not is_terminal(stream):
         between, end = ("\n", "") if is_dense else ("\n\n", "\n")
-        click.echo(plain(told, width, between=between) + end, file=stream, nl=False)
+        say(plain(told, width, between=between) + end, err=err, nl=False)
         return
     for part in told:
         if isinstance(part, str) and part:
-            click.echo(part if is_dense else f"{part}\n", file=stream)
+            say(part if is_dense else f"{part}\n", err=err)
         elif not isinstance(part, str) and part.rows:
             _draw(part, stream)
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from sampler.base.errors import UsageError
+from sampler.base.errors import StorageError, UsageError
 from sampler.store.files import whole
 from sampler.store.reader import RunFolder
 
@@ -36,7 +36,9 @@ def page_of(report: Report) -> str:
     Raises
     ------
     UsageError
-        If the samples cannot be read, or the folder of the run cannot be written.
+        If the samples cannot be read.
+    StorageError
+        If the folder of the run cannot be written.
     """
     from analysis.render.html import to_html  # noqa: PLC0415 - jinja2, few runs need it
 
@@ -73,7 +75,7 @@ def _keep(run: RunFolder, report: Report, page: str, drawings: Sequence[Drawing]
                 _write(run.path / SPLIT_SVG, drawing.svg.encode() + b"\n")
                 _write(run.path / SPLIT_PNG, _split_png(run, report))
     except OSError as error:
-        raise UsageError(f"{run.path} cannot be written: {error.strerror}") from error
+        raise StorageError(f"{run.path} cannot be written: {error.strerror}") from error
 
 
 def _write(file: Path, data: bytes) -> None:

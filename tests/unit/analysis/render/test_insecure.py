@@ -10,7 +10,7 @@ from analysis.render import to_dotenv, to_json, to_junit, to_markdown, to_metric
 from analysis.render.annotations import to_github_annotations
 from analysis.render.html import to_html
 
-NOTE = "--insecure: no certificate was verified; whoever answered was believed"
+NOTE = "--insecure: no certificate was verified; the server may be any"
 
 
 @pytest.mark.parametrize("name", ["passed", "failed", "undecided", "measured"])
