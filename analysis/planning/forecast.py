@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.bets.hypotheses import is_certain, pass_nulls
-from analysis.bets.sizing import band_sizing, required_samples
+from analysis.bets.sizing import band_mean, required_samples
 from analysis.data.split import tested_arms
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _clean_forecast(evidence: Evidence) -> int | None:
 def _forecast(evidence: Evidence, band: Band) -> int | None:
     """Count the connections, from the first, that refute both PASS hypotheses of an arm."""
     n, x, missing = evidence.judged, evidence.counts[band.arm], evidence.missing
-    planned = band_sizing(band, evidence.policy.beta).mean
+    planned = band_mean(band, evidence.policy.beta)
     steady = STEADYING * planned
     rate = (x + steady * band.expected) / (n + steady)
     missing_rate = missing / (n + steady)

@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.bets.bisection import turning_point
 from analysis.bets.hypotheses import is_certain
-from analysis.bets.sizing import Sizing, required_samples
+from analysis.bets.sizing import UNDECIDED, Sizing, required_samples
 from analysis.data.split import tested_arms
 from analysis.evidence.state import Evidence
 from analysis.planning.closed_form import Passage
@@ -293,7 +293,7 @@ class _Recursion:
 
     def sizing(self, horizon: int) -> Sizing:
         right = characteristics(self._band, self._policy, [self._band.expected], horizon)
-        q95, q99 = (int(right.quantile(level)[0]) for level in (0.95, 0.99))
+        q95, q99 = (int(right.quantile(level)[0]) for level in (0.95, 1 - UNDECIDED))
         return Sizing(ceil(right.mean[0]), q95, q99)
 
     def fates(self, band: Band, shares: Sequence[float]) -> list[_Fate]:

@@ -90,7 +90,7 @@ def test_the_command_writes_the_figure_in_the_format_of_its_name(weighbridge, tm
     )
 
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["budget"] == 1710
+    assert json.loads(done.stdout)["budget"] == 1822
     written = (tmp_path / name).read_bytes()
     if name.endswith("png"):
         assert written.startswith(b"\x89PNG")
