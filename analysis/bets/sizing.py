@@ -63,8 +63,9 @@ def required_samples(split: Split, policy: Policy) -> Sizing:
     Sizing
         For one share strictly between 0 and 1 (that is for two arms), the mean is a closed form
         fitted to exact computations for beta in [0.001, 0.1], within 3 %; q95 and q99 come from
-        `analysis.bets.need`, within 2 %, and q99 errs upward. Exact for shares of 0 and 1. Of
-        several arms all have to be decided: the tails are added up, and the mean is within
+        `analysis.bets.need`, mostly within 2 %, and q99 nearly always errs upward. Exact for
+        shares of 0 and 1. Of several arms all have to be decided: the tails are added up, and
+        the mean is within
         15 % of simulations of 3 to 20 arms. If connections have several
         answers, the need where all of a connection come from the same version; it is less by
         up to the number of answers where each is picked anew.

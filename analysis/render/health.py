@@ -11,7 +11,8 @@ from analysis.text import rounding
 from analysis.text.wording import odds
 
 if TYPE_CHECKING:
-    from analysis.data.report import Health, HealthArm, Report
+    from analysis.data.health import Health, HealthArm
+    from analysis.data.report import Report
 
 _LABEL_ROOM = 24
 _LEVEL = 0.01

@@ -21,16 +21,8 @@ import numpy as np
 
 from analysis.data.batch import ABSENT, Outcome
 from analysis.data.errors import InputError, is_a
-from analysis.data.report import (
-    Check,
-    Health,
-    HealthArm,
-    HealthErrors,
-    HealthTimes,
-    Reason,
-    ReasonCode,
-    Verdict,
-)
+from analysis.data.health import Health, HealthArm, HealthErrors, HealthTimes
+from analysis.data.report import Check, Reason, ReasonCode, Verdict
 from analysis.guards.drift import uniform
 from analysis.versions.twosample import (
     BINS,

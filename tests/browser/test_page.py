@@ -10,7 +10,7 @@ from playwright.sync_api import sync_playwright
 
 from analysis import Policy
 from analysis.data.events import Event
-from analysis.data.report import Health, HealthArm, HealthErrors, HealthTimes
+from analysis.data.health import Health, HealthArm, HealthErrors, HealthTimes
 from analysis.render.html import to_html
 from analysis.review.comparison import RunRecord, compare
 from sampler.show.comparing import Pair, comparison_page

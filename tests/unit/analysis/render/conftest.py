@@ -8,14 +8,11 @@ from itertools import pairwise
 import pytest
 from hypothesis import strategies as st
 
+from analysis.data.health import Health, HealthArm, HealthErrors, HealthTimes
 from analysis.data.report import (
     Check,
     Decided,
     Expected,
-    Health,
-    HealthArm,
-    HealthErrors,
-    HealthTimes,
     Observed,
     Performance,
     Reason,

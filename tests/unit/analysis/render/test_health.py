@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from jsonschema import Draft202012Validator
 
-from analysis.data.report import Health, HealthArm, HealthErrors, HealthTimes
+from analysis.data.health import Health, HealthArm, HealthErrors, HealthTimes
 from analysis.render import from_json, schema, to_json, to_text
 
 
