@@ -75,11 +75,18 @@ def documents_of(options: Mapping[str, Any]) -> dict[str, str]:
         files["github"] = forge.step_summary()
         if (output := forge.step_output()) is not None:
             files["github-output"] = output
-    _require_writable(files)
+    require_writable(files)
     return files
 
 
-def _require_writable(documents: Mapping[str, str]) -> None:
+def require_writable(documents: Mapping[str, str]) -> None:
+    """Refuse, before anything is sent, documents that cannot be written.
+
+    Raises
+    ------
+    UsageError
+        If a folder does not exist, writing is not permitted, or two go to stdout.
+    """
     if sum(file == "-" for file in documents.values()) > 1:
         raise UsageError("only one document can go to stdout", hint="give a file for the others")
     for name, file in documents.items():
@@ -113,7 +120,7 @@ def write_document(option: str, path: Path, document: str) -> None:
     StorageError
         If it cannot be written.
     """
-    _require_writable({option: str(path)})
+    require_writable({option: str(path)})
     try:
         path.write_text(document, encoding="utf-8")
     except OSError as error:

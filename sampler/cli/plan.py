@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sampler.base.errors import ExitCode, UsageError
-from sampler.cli.documents import unwritable, write_document
+from sampler.cli.documents import require_writable, unwritable, write_document
 from sampler.cli.messages import say_warning
 from sampler.cli.policy import make_policy, make_split, policy_options
 from sampler.cli.screen import show
@@ -66,6 +66,8 @@ def command(ctx: click.Context, /, expect: str, **options: Any) -> None:
             f"--figure {options['figure']}: expected a file that ends in {' or '.join(_FIGURES)}",
             hint="for example --figure plan.svg",
         )
+    if options["figure"] is not None:
+        require_writable({"figure": options["figure"]})
     split = make_split(expect)
     policy = make_policy(split, options)
     try:

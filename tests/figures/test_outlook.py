@@ -99,7 +99,7 @@ def test_the_command_writes_the_figure_in_the_format_of_its_name(weighbridge, tm
 
 
 @pytest.mark.parametrize(
-    ("name", "word"), [("plan.pdf", ".svg or .png"), ("no/such/plan.svg", "No such file")]
+    ("name", "word"), [("plan.pdf", ".svg or .png"), ("no/such/plan.svg", "existing folder")]
 )
 def test_a_figure_that_cannot_be_written_is_a_usage_error(weighbridge, tmp_path, name, word):
     done = weighbridge("plan", "--expect", "v1=9,v2=1", "--figure", str(tmp_path / name))

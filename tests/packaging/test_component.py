@@ -27,7 +27,7 @@ def component():
 def test_the_page_has_a_row_for_each_input_with_its_default(component):
     inputs = component[0]["spec"]["inputs"]
 
-    table = PAGE.partition("## Keywords")[0]
+    table = PAGE.partition("## The keywords explained")[0]
     rows = dict(re.findall(r"^\| `(\w+)` \|(.*?)\| .* \|$", table, re.MULTILINE))
 
     assert list(rows) == list(inputs)

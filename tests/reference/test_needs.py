@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from analysis.bets.sizing import UNDECIDED, required_samples
+from analysis.data import split as splits
 from analysis.data.policy import Policy
-from analysis.data.split import Split, Tolerance, tested_arms
+from analysis.data.split import Split, Tolerance
 from analysis.planning.exact import characteristics
 
 CASES = [
@@ -30,7 +31,7 @@ CASES = [
 def test_the_budget_ends_as_many_right_splits_undecided_as_it_says(text, tolerance, level):
     split = Split.parse(text)
     policy = Policy(alpha=level, beta=level, tolerance=Tolerance.parse(tolerance))
-    band = policy.tolerance.bands(split)[tested_arms(split)[0]]
+    band = policy.tolerance.bands(split)[splits.tested_arms(split)[0]]
     sizing = required_samples(split, policy)
 
     found = characteristics(band, policy, [band.expected], sizing.q99)
