@@ -7,7 +7,6 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from analysis.planning.outlook import FOUND, Method
-from analysis.render import grid
 from analysis.render.grid import Grid
 from analysis.render.printable import in_json, name_of
 from analysis.text import rounding
@@ -93,11 +92,6 @@ def _row(prospect: Prospect) -> dict[str, object]:
 
 def _rounded(share: float | None) -> float | None:
     return None if share is None else round(min(max(share, 0.0), 1.0), 9) + 0.0
-
-
-def plan_to_text(outlook: Outlook, rate: float | None = None) -> str:
-    """Render an outlook for people; parameters as for `plan_to_json`."""
-    return grid.plain(plan_parts(outlook, rate))
 
 
 def plan_parts(outlook: Outlook, rate: float | None = None) -> Iterator[str | Grid]:

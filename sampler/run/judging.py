@@ -115,15 +115,21 @@ def judge(record: Record, judging: Judging) -> Report:
         fold.take(_as_planned(recorded, policy))
     folded = fold.finish()
     record.quality.require(judging.max_bad, judging.name)
-    asked = Asked(
-        policy=policy,
-        source=judging.source,
-        views=_views(original, judging),
-        replica_counts={} if plan is None else plan.replica_counts,
-        previous=None if plan is None else plan.previous,
-        is_fresh=record.quality.repeated == 0 if plan is None else plan.load.connection.is_fresh,
-    )
+    own = Asked(is_fresh=record.quality.repeated == 0) if plan is None else asked_of(plan)
+    views = _views(original, judging)
+    asked = replace(own, policy=policy, source=judging.source, views=views)
     return assemble(asked, folded, _account(record.quality, judging, folded, original))
+
+
+def asked_of(plan: StoredPlan) -> Asked:
+    """Return what a stored plan asked, as far as a report needs it."""
+    return Asked(
+        policy=plan.policy,
+        source=plan.source,
+        replica_counts=plan.replica_counts,
+        previous=plan.previous,
+        is_fresh=plan.load.connection.is_fresh,
+    )
 
 
 def fold_of(

@@ -9,12 +9,12 @@ from analysis.data.report import Performance, Run, Verdict
 from analysis.text.rounding import amount
 from analysis.verdict.decision import Ended
 from analysis.verdict.reasons import interrupted
-from analysis.weighing.report import Account, Asked, assemble
+from analysis.weighing.report import Account, assemble
 from sampler.base.clock import NS_PER_S
 from sampler.base.errors import UsageError
 from sampler.base.version import __version__
 from sampler.plan.load import TransportKind
-from sampler.run.judging import fold_of
+from sampler.run.judging import asked_of, fold_of
 from sampler.store.layout import PLAN, REPORT
 
 if TYPE_CHECKING:
@@ -51,23 +51,13 @@ def report_of(run: RunFolder) -> Report:
             f"{run.path} holds neither {REPORT} nor {PLAN}: a report cannot be made",
             hint="its samples, if there are any, can be read: sampler.read(path).table",
         )
-    asked = _asked(plan)
+    asked = asked_of(plan)
     fold = fold_of(
         plan.split, plan.policy, plan.health, run.history, plan.seed, is_fresh=asked.is_fresh
     )
     fold.take(run.batch)
     folded = fold.finish().without_verdict()
     return _undecided(assemble(asked, folded, _account(run, plan, folded)), folded)
-
-
-def _asked(plan: StoredPlan) -> Asked:
-    return Asked(
-        policy=plan.policy,
-        source=plan.source,
-        replica_counts=plan.replica_counts,
-        previous=plan.previous,
-        is_fresh=plan.load.connection.is_fresh,
-    )
 
 
 def _account(run: RunFolder, plan: StoredPlan, folded: Folded) -> Account:
