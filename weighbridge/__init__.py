@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from sampler.plan.load import ConnectionLife, Limits, Load, TransportKind
     from sampler.plan.pinned_hosts import PinnedHost
     from sampler.plan.target import Target
+    from sampler.show.listing import runs
     from sampler.show.stored import StoredRun
     from weighbridge.door import acheck, asample, check, sample
-    from weighbridge.runs import judge, read
+    from weighbridge.stored import judge, read
 
 _HOMES = {
     "ConnectionLife": "sampler.plan.load",
@@ -51,8 +52,9 @@ _HOMES = {
     "acheck": "weighbridge.door",
     "asample": "weighbridge.door",
     "check": "weighbridge.door",
-    "judge": "weighbridge.runs",
-    "read": "weighbridge.runs",
+    "judge": "weighbridge.stored",
+    "read": "weighbridge.stored",
+    "runs": "sampler.show.listing",
     "sample": "weighbridge.door",
 }
 
@@ -85,6 +87,7 @@ __all__ = [
     "check",
     "judge",
     "read",
+    "runs",
     "sample",
 ]
 

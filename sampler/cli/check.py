@@ -145,6 +145,7 @@ def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
         if options["previous"] is None
         else make_split(options["previous"], "--previous", "v1=10,v2=0"),
         out=options["out"],
+        keep=options["keep"],
         name=options["name"] or "check",
         command=command_line(sys.argv[1:]),
         commit=_commit(options["manifests"]),

@@ -112,6 +112,10 @@ _RUN_OPTIONS = (
         "--name", default=None, metavar="NAME", help="Last part of the name of the run's folder."
     ),
     click.option(
+        "--keep", type=click.IntRange(min=1), default=None, metavar="N",
+        help="Keep the newest N runs in the folder, and remove older ones that have a report.",
+    ),
+    click.option(
         "--json", "json_file", default=None, metavar="FILE",
         help="Write the report as JSON; '-' is stdout.",
     ),

@@ -23,7 +23,7 @@ _OF_TWO = ("json", "markdown", "html")
     short_help="Render a recorded run again, even an unfinished one, or compare two.",
     epilog="Example: weighbridge report reports/20260102T030405.678901Z-check --json -",
 )
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.argument("other", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--json", "json_file", default=None, metavar="FILE",
@@ -31,9 +31,23 @@ _OF_TWO = ("json", "markdown", "html")
 )  # fmt: skip
 @click.option("--junit", default=None, metavar="FILE", help="Write a JUnit report; '-' is stdout.")
 @document_options
+@click.option("--list", "is_list", is_flag=True, help="List the newest runs instead.")
+@click.option(
+    "--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"),
+    show_default=True, metavar="DIR", help="Folder of runs, for 'latest' and --list.",
+)  # fmt: skip
 @click.pass_context
-def command(ctx: click.Context, /, run: Path, other: Path | None, **options: Any) -> None:
-    """Print the report of RUN, the folder of a run; nothing is sent.
+def command(
+    ctx: click.Context,
+    /,
+    run: Path | None,
+    other: Path | None,
+    *,
+    is_list: bool,
+    runs: Path,
+    **options: Any,
+) -> None:
+    """Print the report of RUN, the folder of a run or 'latest'; nothing is sent.
 
     A run that was killed has no report: one is made from the samples on disk, which lack at most
     its last second, and says so. Its verdict is INCONCLUSIVE.
@@ -44,16 +58,40 @@ def command(ctx: click.Context, /, run: Path, other: Path | None, **options: Any
 
     The exit code is 0 whatever the verdicts, and 2 if there is nothing to render or compare.
     """
-    if other is not None:
-        _compare(run, other, documents_of(options))
+    from sampler.store.runs import LATEST, find_run  # noqa: PLC0415 - imports wait for a command
+
+    if is_list:
+        _list(runs, run, documents_of(options))
         ctx.exit(ExitCode.PASS)
-    from sampler.cli.execute import show  # noqa: PLC0415 - heavy imports wait for a command
+    if run is None:
+        raise UsageError(
+            "expected the folder of a run, got none",
+            hint=f"name one, or the newest: weighbridge report {LATEST}; --list shows them",
+        )
+    run = find_run(run, runs)
+    if other is not None:
+        _compare(run, find_run(other, runs), documents_of(options))
+        ctx.exit(ExitCode.PASS)
+    from sampler.cli.execute import show  # noqa: PLC0415 - as above
     from sampler.run.recovery import report_of  # noqa: PLC0415
     from sampler.show.documents import located  # noqa: PLC0415
     from sampler.store.reader import RunFolder  # noqa: PLC0415
 
     show(located(report_of(RunFolder(run)), run), documents_of(options))
     ctx.exit(ExitCode.PASS)
+
+
+def _list(runs: Path, run: Path | None, documents: Mapping[str, str]) -> None:
+    from sampler.cli import screen  # noqa: PLC0415 - as above
+    from sampler.show.listing import table_of  # noqa: PLC0415
+
+    for given in (*(f"--{name}" for name in documents), *([] if run is None else [str(run)])):
+        raise UsageError(
+            f"--list shows all runs, and {given} is for one",
+            hint="leave one of them out; in Python, weighbridge.runs() is a data frame",
+        )
+    table = table_of(runs)
+    screen.show(lambda **_: [table])
 
 
 def _compare(run: Path, other: Path, documents: Mapping[str, str]) -> None:

@@ -54,6 +54,7 @@ def command(ctx: click.Context, /, url: str, **options: Any) -> None:
         label=label,
         replica=replica,
         out=options["out"],
+        keep=options["keep"],
         name=options["name"] or "sample",
         command=command_line(sys.argv[1:]),
         seed=draw_seed() if options["seed"] is None else options["seed"],

@@ -29,7 +29,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "method", "headers", "body", "allow_unsafe", "label", "replica",
     ),
     "Output": (
-        "out", "name", "json_file", "junit", "markdown", "html", "metrics", "dotenv",
+        "out", "name", "keep", "json_file", "junit", "markdown", "html", "metrics", "dotenv",
         "annotations", "github",
     ),
     "How a log is read": (

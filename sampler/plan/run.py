@@ -70,6 +70,8 @@ class RunPlan:
         Folder of all runs; None writes nothing.
     name : str
         Last part of the run's id.
+    keep : int or None
+        Runs that stay in `out` when this one ends, the newest; None removes none.
     command : str
         The command line that repeats the run.
     commit : str
@@ -96,6 +98,7 @@ class RunPlan:
     seed: int = field(default_factory=draw_seed)
     out: Path | None = None
     name: str = "run"
+    keep: int | None = None
     command: str = ""
     commit: str = ""
 

@@ -11,6 +11,7 @@ from sampler.base.clock import NS_PER_S
 from sampler.engine.preflight import LocalLimits, files_needed
 from sampler.plan.document import to_document
 from sampler.store.expectation_history import to_document as expectation_document
+from sampler.store.runs import keep_newest
 from sampler.store.writer import FLUSH_NS, RunWriter
 
 if TYPE_CHECKING:
@@ -83,9 +84,12 @@ class Recording:
             await asyncio.to_thread(self._writer.flush, elapsed_ns())
 
     def finish(self, report: Report, tally: Tally, history: History | None = None) -> None:
-        """Write the report, and what is left of the samples."""
-        if self._writer is not None:
-            self._writer.finish(report, tally, expectation_document(report.expected, history))
+        """Write the report, and what is left of the samples; then older runs may go."""
+        if self._writer is None:
+            return
+        self._writer.finish(report, tally, expectation_document(report.expected, history))
+        if self._plan.keep is not None and self._plan.out is not None:
+            keep_newest(self._plan.out, self._plan.keep)
 
 
 def likely_duration_s(plan: RunPlan) -> float:

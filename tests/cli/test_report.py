@@ -14,6 +14,7 @@ import pytest
 from sampler import read
 from sampler.demo.process import EmbeddedService
 from tests.processes import only_run, started
+from weighbridge import runs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -214,3 +215,57 @@ def test_a_disk_that_is_full_at_the_end_costs_the_report_and_no_sample(
     assert "nothing of it was kept" in done.stderr
     assert not (only_run(tmp_path) / "samples.parquet").exists()
     assert not list(only_run(tmp_path).glob(".*.part"))
+
+
+def test_the_newest_run_is_found_the_others_are_listed_and_old_ones_go(
+    weighbridge, service, tmp_path
+):
+    for place in range(3):
+        asked = ("check", service.url, "--expect", "v1=9,v2=1", "--tolerance", "9pp")
+        weighbridge(*asked, "--name", f"n{place}", "--keep", "2")
+    listed = weighbridge("report", "--list")
+    newest = weighbridge("report", "latest", "--json", "-")
+
+    assert listed.returncode == newest.returncode == 0, listed.stderr + newest.stderr
+    head, first, second = listed.stdout.strip().splitlines()
+    assert head.split() == ["run", "expected", "observed", "judged", "took", "target", "verdict"]
+    assert "-n2 " in first
+    assert "-n1 " in second
+    assert "v1 90, v2 10 %" in first
+    assert json.loads(newest.stdout)["run"]["id"].endswith("-n2")
+    (table,) = [runs(tmp_path / "reports")]
+    assert [name[-2:] for name in table["run"]] == ["n1", "n2"]
+    assert table["started_at"].is_monotonic_increasing
+    assert set(table["verdict"]) <= {"PASS", "FAIL", "INCONCLUSIVE"}
+
+
+def test_a_list_names_runs_that_were_cut_off_or_damaged(weighbridge, tmp_path):
+    for name, report in (("a", None), ("b", "{")):
+        run = tmp_path / "reports" / f"20260101T000000.000000Z-{name}"
+        run.mkdir(parents=True)
+        (run / "plan.json").write_text("{}")
+        if report is not None:
+            (run / "report.json").write_text(report)
+
+    listed = weighbridge("report", "--list")
+
+    damaged, cut = listed.stdout.strip().splitlines()[1:]
+    assert damaged.endswith("damaged")
+    assert cut.endswith("cut off")
+    assert set(runs(tmp_path / "reports")["reason"]) == {"damaged", "cut_off"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "weighbridge report latest"),
+        (("latest",), "folder of runs"),
+        (("--list", "--junit", "x"), "--junit"),
+        (("--list", "latest"), "latest"),
+    ],
+)
+def test_what_names_no_run_is_a_usage_error(weighbridge, arguments, said):
+    done = weighbridge("report", *arguments)
+
+    assert done.returncode == 2
+    assert said in done.stderr
