@@ -14,7 +14,13 @@ from sampler.expect.routes.argo import unachievable_steps
 from sampler.expect.routes.ingress import has_main, is_canary, stray
 from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.objects import selects
-from sampler.expect.rules.workloads import WORKLOADS, counted, label_of, workloads
+from sampler.expect.rules.workloads import (
+    WORKLOADS,
+    counted,
+    label_of,
+    require_told_apart,
+    workloads,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -191,6 +197,19 @@ def _selection(service: KubeObject, inventory: Inventory, _: Question) -> Iterat
     )
 
 
+def _alike(service: KubeObject, inventory: Inventory, question: Question) -> Iterator[Finding]:
+    pairs = service["spec"]["selector"].texts()
+    owners = [
+        each.owner
+        for each in workloads(inventory)
+        if each.owner.namespace == service.namespace and selects(pairs, each.labels)
+    ]
+    try:
+        require_told_apart(owners, inventory, question)
+    except ExpectationError as error:
+        yield Finding(FindingCode.VERSION_MISSING, str(error), error.hint or "", service.place)
+
+
 def _decided_elsewhere(
     service: KubeObject, inventory: Inventory, question: Question
 ) -> Iterator[Finding]:
@@ -298,7 +317,15 @@ def not_expected(error: ExpectationError, place: str) -> Finding:
 
 
 _CHECKS: dict[str, tuple[Check, ...]] = {
-    "Service": (_affinity, _local_policies, _zones, _headless, _selection, _decided_elsewhere),
+    "Service": (
+        _affinity,
+        _local_policies,
+        _zones,
+        _headless,
+        _selection,
+        _alike,
+        _decided_elsewhere,
+    ),
     "Deployment": (_autoscaled, _version),
     "StatefulSet": (_autoscaled, _version),
     "ReplicaSet": (_autoscaled, _version),

@@ -15,6 +15,7 @@ from sampler.expect.routes.istio import behind_virtual_service
 from sampler.expect.routes.traefik import behind_ingress_route, behind_traefik_service
 from sampler.expect.rules.model import Expectation, Question, expectation
 from sampler.expect.rules.services import behind_service
+from sampler.expect.rules.workloads import require_told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,10 +64,14 @@ def expect(inventory: Inventory, question: Question) -> Expectation:
             hint="--service NAME for pods behind a Service, --route NAME for weights",
         )
     if question.service:
-        service = inventory.named(("Service",), question.service, question.namespace)
-        return expectation(service, behind_service(service, inventory, question))
-    route = find_route(inventory, question)
-    return expectation(route, ROUTES[route.kind][1](route, inventory, question))
+        root = inventory.named(("Service",), question.service, question.namespace)
+        rule: Rule = behind_service
+    else:
+        root = find_route(inventory, question)
+        rule = ROUTES[root.kind][1]
+    mixture = rule(root, inventory, question)
+    require_told_apart(mixture.objects, inventory, question)
+    return expectation(root, mixture)
 
 
 def find_route(inventory: Inventory, question: Question) -> KubeObject:

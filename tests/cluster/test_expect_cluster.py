@@ -490,3 +490,30 @@ def test_lint_looks_at_live_objects_without_a_question(reach, asks):
     assert code == 1
     assert "error session_affinity: Service shop/app, generation 1" in out
     assert "warning autoscaled: HorizontalPodAutoscaler shop/app, generation 3" in out
+
+
+def under_one_tag():
+    """Give pods of two Deployments under one image tag: an environment tells them apart."""
+    objects = canary(3, 1)
+    for body in objects:
+        template = body.get("spec", {}).get("template", body)
+        labels = template.get("metadata", {}).get("labels", {})
+        if version := labels.pop("version", None):
+            environment = [{"name": "LABEL", "value": version}]
+            template["spec"]["containers"] = [{"image": "shop/app:v1", "env": environment}]
+    return objects
+
+
+def test_live_versions_under_one_image_tag_are_refused_before_anything_is_sent(reach, capsys):
+    with FakeCluster(under_one_tag()) as cluster, EmbeddedService({"v1": 3, "v2": 1}) as target:
+        reach(cluster)
+        asked = ("--cluster", "--service", "app")
+        refused = main(["check", target.url, *asked])
+        said = flat(capsys.readouterr().err)
+        named = main(["expect", *asked, "--version-from", "app=v1,app-canary=v2"])
+        sent = target.counts().total
+
+    assert (refused, named, sent) == (2, 0, 0)
+    assert "Deployment shop/app (Deployment shop/app, generation 1) and" in said
+    assert "--version-from app=v1,app-canary=v2" in said
+    assert capsys.readouterr().out.startswith("v1=3,v2=1")

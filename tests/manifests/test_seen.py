@@ -100,8 +100,6 @@ wl-kruise-rollout
 wl-mapping
 wl-mixed-namespaces
 wl-named-port-missing
-wl-same-helm-version
-wl-same-tag-latest
 wl-service-affinity-behind-route
 wl-sidecar-first
 wl-statefulset-partition

@@ -90,12 +90,17 @@ class VersionRule:
                     return self.names[owner_name]
             case VersionFrom.AUTO:
                 pass
-        named = (labels[key] for key in LABELS if labels.get(key))
-        return next(named, None) or image_tag(template)
+        return version_label(template) or image_tag(template)
 
     def of_name(self, name: str) -> str | None:
         """Return the version that a name was given on the command line, if any."""
         return self.names.get(name)
+
+
+def version_label(template: Node) -> str | None:
+    """Return the version that the labels of `LABELS` name."""
+    labels = template["metadata"]["labels"].texts()
+    return next(filter(None, map(labels.get, LABELS)), None)
 
 
 def image_tag(template: Node) -> str | None:

@@ -11,15 +11,21 @@ from sampler.base.errors import ExpectationError
 from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.model import Mixture, Number, Quantity
 from sampler.expect.rules.objects import selects
+from sampler.expect.rules.versions import VersionFrom, version_label
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from sampler.expect.rules.model import Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
 
 WORKLOADS = ("Deployment", "StatefulSet", "ReplicaSet", "Rollout", "Pod")
 """Kinds whose number of pods is declared."""
+
+_IMAGES = ("image",)
+"""What tells pods apart whose label says that they are one version."""
+_PODS = ("image", "command", "args", "env", "envFrom", "volumes")
+"""What tells pods apart of which an image tag alone says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +242,66 @@ def label_of(
             f"--version-from label:KEY or --version-from {name}=v1",
         )
     return question.renames.get(version, version)
+
+
+def require_told_apart(
+    owners: Iterable[KubeObject], inventory: Inventory, question: Question
+) -> None:
+    """Refuse workloads that run different pods under one version, unless somebody named it.
+
+    Raises
+    ------
+    ExpectationError
+        With both places, and names for their versions.
+    """
+    found: dict[str, Workload] = {}
+    for each in (workload(owner, inventory) for owner in owners if owner.kind in WORKLOADS):
+        name, versions = _name_of(each.owner), question.versions
+        is_named = name in versions.names or versions.kind is VersionFrom.LABEL
+        version = versions.of_template(each.template, name)
+        if not each.replicas or not version or is_named:
+            continue
+        if any(map(versions.of_name, _services_of(each, inventory))):
+            continue
+        first = found.setdefault(version, each)
+        keys = _IMAGES if version_label(each.template) == version else _PODS
+        if _what_runs(first.template, keys) != _what_runs(each.template, keys):
+            raise ExpectationError(
+                f"{first.owner} ({first.template.where}) and {each.owner} "
+                f"({each.template.where}) run different pods, and both have the version {version}:"
+                " they cannot be told apart",
+                hint="name the versions as they answer: --version-from "
+                f"{_name_of(first.owner)}=v1,{name}=v2; or label the pod templates (version: v1)",
+            )
+
+
+def _name_of(owner: KubeObject) -> str:
+    """Return the name that versions are given: of a pod, that of its controller."""
+    for reference in owner["metadata"]["ownerReferences"] if owner.kind == "Pod" else ():
+        if reference["controller"].value is True:
+            return reference["name"].text()
+    return owner.name
+
+
+def _services_of(each: Workload, inventory: Inventory) -> Iterator[str]:
+    for service in inventory.of("Service"):
+        if service.namespace == each.owner.namespace and selects(
+            service["spec"]["selector"].texts(), each.labels
+        ):
+            yield service.name
+
+
+def _what_runs(template: Node, keys: Iterable[str]) -> list[object]:
+    """Return what makes pods answer as they do: images, commands, environment and files."""
+    spec = template["spec"]
+    containers = [[container[key].value for key in keys] for container in spec["containers"]]
+    # Each pod of a cluster has a volume of its own for the token of its account.
+    volumes = [
+        each.value
+        for each in spec["volumes"]
+        if "volumes" in keys and not each["name"].text("").startswith("kube-api-access-")
+    ]
+    return [containers, volumes]
 
 
 def _is_owned(owner: KubeObject, inventory: Inventory) -> bool:
