@@ -10,6 +10,7 @@ import numpy as np
 
 from analysis.bets.hypotheses import is_certain, pass_nulls
 from analysis.bets.sizing import band_mean, required_samples
+from analysis.data.report import Verdict
 from analysis.data.split import tested_arms
 
 if TYPE_CHECKING:
@@ -28,6 +29,31 @@ EARLY = 20
 
 _BEYOND = 2**30
 """Times the connections so far beyond which no end is looked for."""
+
+
+def nearer_boundary(evidence: Evidence) -> tuple[Verdict, float]:
+    """Tell which verdict the evidence has come closer to, and how close.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Of a run that is not settled.
+
+    Returns
+    -------
+    verdict : Verdict
+        PASS or FAIL.
+    part : float
+        Part of the way to the boundary of that verdict that its evidence has come, in [0, 1],
+        on the scale of logarithms; for PASS, of the hypothesis that is refuted the least.
+    """
+    peaks = [peak.log_evidence for peak in evidence.peaks]
+    if evidence.clean is not None:
+        peaks.append(evidence.clean_peak.log_evidence)
+    # No boundary is passed by a run that goes on: guards and other checks may hold it up.
+    passing = min(min(peaks, default=0.0) / -log(evidence.policy.beta), 1.0)
+    failing = min(evidence.log_fail / -log(evidence.policy.alpha), 1.0)
+    return (Verdict.PASS, passing) if passing >= failing else (Verdict.FAIL, failing)
 
 
 def remaining(evidence: Evidence) -> int | None:

@@ -21,7 +21,7 @@ from sampler.cli.documents import unwritable
 from sampler.cli.interrupts import loop_handles_them
 from sampler.cli.messages import say_error, say_warning
 from sampler.cli.progress import ProgressLine
-from sampler.cli.streams import command, deliver, failure, say
+from sampler.cli.streams import command, deliver, failure
 from sampler.plan.load import TransportKind
 from sampler.run.gate import Weighing
 
@@ -165,9 +165,8 @@ async def _weigh(
         # Subtle: the loop calls this, so not before the first await, where `weighing` is there.
         weighing.interrupt()
         if len(received) == 1:
-            say(
-                f"{signum.name}: stopping after requests in flight (a second one aborts them)",
-                err=True,
+            line.tell(
+                f"{signum.name}: stopping after requests in flight (a second one aborts them)"
             )
 
     # A signal is heard from here on: making a run ready takes a while on a busy machine.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 WIDEST = 100
 """Cells of a line of text; longer ones are hard to read."""
 
-_BAR = 24
+_BAR = 26
 _STYLES = {"plain": "", "good": "green", "bad": "red", "open": "yellow"}
 
 
@@ -77,18 +77,10 @@ def show(
             _draw(part, stream)
 
 
-def bars(spans: Mapping[str, Span]) -> list[Text]:
-    """Draw a line with a name and a bar for each share, as the live view shows them."""
-    from rich.text import Text  # noqa: PLC0415 - only for a terminal
-
-    from analysis.render.printable import cells, pad  # noqa: PLC0415
-
-    room = max(map(cells, spans), default=0)
+def bars(spans: Mapping[str, Span], room: int = _BAR) -> list[Text]:
+    """Draw a bar for each share, on one scale, of `room` cells each."""
     scale = _scale(list(spans.values()))
-    return [
-        Text.assemble((f"  {pad(name, room)}  ", "dim"), _bar(span, scale, "cyan"))
-        for name, span in spans.items()
-    ]
+    return [_bar(span, scale, "cyan", room) for span in spans.values()]
 
 
 def _draw(grid: Grid, stream: Any) -> None:
@@ -100,20 +92,49 @@ def _draw(grid: Grid, stream: Any) -> None:
 
     columns = shutil.get_terminal_size().columns
     table, needed = _table(grid, columns)
+    is_folded = needed + grid.indent > columns and bool(grid.head)
     console = Console(
-        file=stream, force_terminal=True, width=max(columns, needed), highlight=False,
-        no_color=not wants_colour(stream),
+        file=stream, force_terminal=True, width=max(columns, needed + grid.indent),
+        highlight=False, no_color=not wants_colour(stream),
     )  # fmt: skip
     blanks = " " * grid.indent
-    if grid.title:
-        console.print(f"{blanks}{grid.title}", style="bold", markup=False)
+    for line in wrap(grid.title, width_of(stream) - grid.indent):
+        console.print(f"{blanks}{line}", style="bold", markup=False)
     for line in wrap(grid.caption, width_of(stream) - grid.indent):
         console.print(f"{blanks}{line}", markup=False)
-    console.print(Padding(table, (0, 0, 0, grid.indent), expand=False))
+    if is_folded:
+        for number, row in enumerate(_folded(grid, columns - grid.indent)):
+            style = _STYLES[grid.tones[number].value] if grid.tones else ""
+            for line in row:
+                console.print(f"{blanks}{line}", style=style, markup=False, soft_wrap=True)
+    else:
+        console.print(Padding(table, (0, 0, 0, grid.indent), expand=False))
     if grid.more:
         console.print(f"{blanks}{grid.more}", style="dim", markup=False)
     if grid.head:
         console.print()
+
+
+def _folded(grid: Grid, columns: int) -> list[list[str]]:
+    """Lay out each row over several lines, each value behind its heading: none is broken."""
+    from analysis.render.printable import cells, pad  # noqa: PLC0415 - as above
+
+    room = max(cells(row[0]) for row in grid.rows) + 2
+    if room > columns // 3:  # long names stand alone
+        room = 4
+    rows = []
+    for name, *values in grid.rows:
+        lines, is_start = [pad(name, room)], True
+        if cells(name) + 2 > room:
+            lines.append(" " * room)
+        for head, cell in zip(grid.head[1:], values, strict=True):
+            told = f"{head} {cell}".strip()
+            if not is_start and cells(lines[-1]) + 3 + cells(told) > columns:
+                lines, is_start = [*lines, " " * room], True
+            lines[-1] += told if is_start else f" · {told}"
+            is_start = False
+        rows.append(lines)
+    return rows
 
 
 def _table(grid: Grid, columns: int) -> tuple[Table, int]:
@@ -154,18 +175,24 @@ def _scale(spans: Sequence[Span]) -> float:
     return next((step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if step >= most), 1.0)
 
 
-def _bar(span: Span, scale: float, style: str) -> Text:
-    """Draw what is accepted as a thin line, the interval as a thick one, the share as a dot."""
+def _bar(span: Span, scale: float, style: str, room: int = _BAR) -> Text:
+    """Draw what is accepted between brackets, the interval as a thick line, the share as a dot."""
     from rich.text import Text  # noqa: PLC0415 - as above
 
-    def place(share: float) -> int:
-        return min(round(share / scale * (_BAR - 1)), _BAR - 1)
+    inner = room - 2
 
-    signs, styles = [" "] * _BAR, [""] * _BAR
-    for ends, sign, colour in ((span.band, "─", "dim"), (span.interval, "━", style)):
-        for cell in range(place(ends[0]), place(ends[1]) + 1) if ends else ():
-            signs[cell], styles[cell] = sign, colour
+    def place(share: float) -> int:
+        return min(round(share / scale * (inner - 1)), inner - 1)
+
+    signs, styles = ["·"] * inner, ["dim"] * inner
+    if span.interval is not None:
+        for cell in range(place(span.interval[0]), place(span.interval[1]) + 1):
+            signs[cell], styles[cell] = "━", style
+    if span.band is not None:
+        for end, sign in zip(map(place, span.band), "[]", strict=True):
+            signs[end], styles[end] = sign, ""
     signs[place(span.share)], styles[place(span.share)] = "●", style
     # One part for each change of style: the live view draws this ten times a second.
     parts = groupby(zip(signs, styles, strict=True), key=itemgetter(1))
-    return Text.assemble(*(("".join(sign for sign, _ in part), colour) for colour, part in parts))
+    drawn = (("".join(sign for sign, _ in part), colour) for colour, part in parts)
+    return Text.assemble(("▕", "dim"), *drawn, ("▏", "dim"))

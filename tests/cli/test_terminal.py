@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
 import re
-import struct
-import subprocess
-import termios
-from contextlib import suppress
+import signal
 
 import pytest
 
 from sampler.demo.process import EmbeddedService
-from tests.processes import REPOSITORY, WEIGHBRIDGE, surroundings
+from tests.processes import REPOSITORY
+from tests.terminal import terminal
 
 SGR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def shown(folder, *arguments, columns=120, **environment):
     """Run a command on a terminal; return its exit code and what it wrote."""
-    own, its = pty.openpty()
-    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    process = subprocess.Popen(
-        [*WEIGHBRIDGE, *arguments], cwd=folder, stdin=its, stdout=its, stderr=its,
-        env=surroundings(**{"TERM": "xterm-256color", "COLUMNS": "", **environment}),
-    )  # fmt: skip
-    os.close(its)
-    parts = []
-    with suppress(OSError):  # Linux makes an error of the end
-        while part := os.read(own, 65536):
-            parts.append(part)
-    os.close(own)
-    return process.wait(timeout=30), b"".join(parts).decode().replace("\r", "")
+    with terminal(folder, *arguments, columns=columns, **environment) as running:
+        for _ in running.screens():
+            pass
+    return running.process.returncode, running.raw.decode().replace("\r", "")
 
 
 @pytest.fixture
@@ -51,16 +37,46 @@ def test_a_terminal_gets_the_verdict_then_a_table_with_bars(tmp_path, service):
         plain.index(part) for part in ("FAIL  v2 received", "expected [accepted]", "✗ outside")
     )
     assert verdict < heading < row
-    assert re.search(r"✗ outside +[─━●]+", plain)
+    assert re.search(r"✗ outside +▕[·\[\]━●]+▏", plain)
     assert "share [interval]" in plain
     assert "\x1b[31m✗ outside" in text
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_the_live_view_fits_and_leaves_nothing_behind(tmp_path, service, columns):
+    asked = ("check", service.url, "--expect", "v1=9,v2=1", "--tolerance", "9pp", "--rate", "90/s")
+    with terminal(tmp_path, *asked, columns=columns) as running:
+        screens = list(running.screens())
+
+    views = [lines for lines in screens if any("% of the way" in line for line in lines)]
+    assert views
+    full = [lines for lines in views if any("v1 ▕" in line for line in lines)]
+    assert full
+    assert not any("% of the way" in line or "▕·" in line[:8] for line in screens[-1])
+    assert any(line.startswith("PASS") for line in screens[-1])
+
+
+def test_an_interrupt_leaves_a_clean_screen(tmp_path, service):
+    asked = ("check", service.url, "--expect", "v1=9,v2=1", "--tolerance", "0.1pp", "--rate", "90")
+    with terminal(tmp_path, *asked) as running:
+        sent = False
+        for lines in running.screens():
+            if not sent and any("% of the way" in line for line in lines):
+                running.process.send_signal(signal.SIGINT)
+                sent = True
+
+    text = "\n".join(running.lines())
+    assert running.process.returncode == 130
+    assert "SIGINT: stopping" in text
+    assert "of the way" not in text
+    assert running.raw.count(b"\x1b[?25h") >= 1  # the cursor is back
 
 
 def test_numbers_are_whole_on_a_narrow_terminal(tmp_path, service):
     _, text = shown(tmp_path, "check", service.url, "--expect", "v1=5,v2=5", columns=50)
 
     lines = SGR.sub("", text).splitlines()
-    assert any(re.search(r"v2 +0 +0\.0 % \[ 0\.0, +\d+\.\d\]", line) for line in lines), text
+    assert any(re.search(r"interval\] +0\.0 % \[ 0\.0, +\d+\.\d\]$", line) for line in lines), text
     assert "●" not in "".join(line for line in lines if "outside" in line)
     announced = [line for line in lines if "at most" in line or "2 000/s" in line]
     assert any("2 000/s" in line for line in announced)  # never broken within
