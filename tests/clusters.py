@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 NAMESPACE = "shop"
+ACCOUNT = "system:serviceaccount:shop:ci"
 PLURALS = {
     "Service": "v1/services",
     "Pod": "v1/pods",
@@ -175,10 +176,10 @@ class FakeCluster:
     def forbid(self, *kinds: str) -> None:
         """Refuse to list and watch some kinds."""
         for kind in kinds:
-            plural = PLURALS[kind].rpartition("/")[2]
+            group, _, plural = f"/{PLURALS[kind]}".rsplit("/", 2)
             self.react(
                 re.compile(rf"/.*/{plural}"),
-                lambda request, plural=plural: forbidden(plural),
+                lambda request, group=group[1:], plural=plural: forbidden(group, plural),
             )
 
     def revoke(self, *tokens: str) -> None:
@@ -258,9 +259,13 @@ def weigh(url, script, *, settle_s=0.3, tolerance="9pp", max_time_s=30.0, out=No
         script.end()
 
 
-def forbidden(plural: str) -> None:
+def forbidden(group: str, plural: str) -> None:
+    """Refuse as RBAC does."""
     raise kmock.KubernetesError(
-        status=403, reason="Forbidden", message=f"{plural} is forbidden: User cannot list"
+        status=403,
+        reason="Forbidden",
+        message=f'{plural} is forbidden: User "{ACCOUNT}" cannot list resource "{plural}" in API '
+        f'group "{group}" in the namespace "{NAMESPACE}"',
     )
 
 

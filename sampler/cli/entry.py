@@ -41,6 +41,7 @@ _COMMANDS = {
     "judge": "Make the same decision from a log or a recorded run.",
     "plan": "Show what a check will cost and what it can detect; sends nothing.",
     "expect": "Show the expected split and where it was read; sends nothing.",
+    "rbac": "Print the manifest of the rights that --cluster takes; asks nothing.",
     "rollout": "Start, promote or roll back a canary by editing its manifests in Git.",
     "report": "Render a recorded run again, even an unfinished one, or compare two.",
     "demo": "Play the story of one canary on an embedded Service, or serve it.",

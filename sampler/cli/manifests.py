@@ -31,7 +31,8 @@ _OPTIONS = (
     click.option(
         "--cluster", "is_live", is_flag=True,
         help="Read the expected split from the live cluster, through kubeconfig or the pod's "
-        "service account; needs get, list and watch only. With --manifests, both must agree.",
+        "service account; needs list and watch only (weighbridge rbac). With --manifests, both "
+        "must agree.",
     ),
     click.option(
         "--context", default=None, metavar="NAME",

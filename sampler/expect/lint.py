@@ -184,9 +184,12 @@ def _selection(service: KubeObject, inventory: Inventory, _: Question) -> Iterat
     for each in workloads(inventory):
         if each.owner.namespace == service.namespace and selects(pairs, each.labels):
             return
-    for other in inventory.objects:
-        is_near = other.kind not in WORKLOADS and other.namespace == service.namespace
-        if is_near and selects(pairs, _pod_labels(other)):
+    if inventory.unread.intersection(WORKLOADS):
+        return  # what may not be read is not nothing
+    others = [(each, _pod_labels(each)) for each in inventory.objects if each.kind not in WORKLOADS]
+    others += [(each, each.labels) for each in inventory.pods]
+    for other, labels in others:
+        if other.namespace == service.namespace and selects(pairs, labels):
             return
     yield Finding(
         FindingCode.SELECTS_NOTHING,

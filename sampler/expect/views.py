@@ -155,18 +155,20 @@ def _strangers(running: Inventory, observed: Expectation) -> Iterator[Finding]:
             pod = running.find("Pod", target["name"].text(""), service.namespace)
             if pod is None:
                 continue
-            name, owner = top_of(pod, running)
-            if owner is not None and owner.kind in WORKLOADS:
-                continue
-            if (owner is None and name == pod.name) or name in seen:
+            kind, name, owner = top_of(pod, running)
+            is_known = kind in WORKLOADS and (owner is not None or kind == "Pod")
+            if is_known or name in seen:
                 continue
             seen.add(name)
-            kind = "an object" if owner is None else owner.kind
+            why = "was not found" if kind in WORKLOADS else "is not supported"
+            remedy = "nothing to do, if that is as it should be"
+            if kind in running.unread:
+                why, remedy = "may not be read", "weighbridge rbac prints what the account needs"
             yield Finding(
                 FindingCode.UNREAD,
-                f"{pod} belongs to {kind} {name}, which is not supported: the configured split "
-                "is unknown, only the observed one is known",
-                "nothing to do if its kind is not supported; otherwise see examples/rbac.yaml",
+                f"{pod} belongs to {kind} {name}, which {why}: the configured split is unknown, "
+                "only the observed one is known",
+                remedy,
                 pod.place,
             )
 

@@ -212,11 +212,11 @@ def test_a_forbidden_watch_is_refused_before_anything_is_sent(reach):
         expected = overview.expectation()
         plan = RunPlan(Target(service.url), split=expected.split)
 
-        with pytest.raises(ExpectationError, match="pods is forbidden") as refused:
+        with pytest.raises(ExpectationError, match="may not list pods in") as refused:
             asyncio.run(Weighing(plan, watch=overview.watch(None)).run())
         assert service.counts().total == 0
 
-    assert "examples/rbac.yaml" in (refused.value.hint or "")
+    assert "weighbridge rbac -n shop --account" in (refused.value.hint or "")
 
 
 @pytest.mark.parametrize(("age_s", "wait_s"), [(4.0, 6.0), (20.0, None)])

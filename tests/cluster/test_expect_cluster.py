@@ -22,8 +22,10 @@ from sampler.expect.cluster import api as cluster_module
 from sampler.expect.cluster.credentials import access
 from sampler.expect.cluster.overview import look
 from sampler.expect.cluster.resources import CONTEXT, EXTENSIONS, PODS, WORKLOADS
+from sampler.expect.cluster.rights import Rights
 from sampler.expect.rules.model import Question
 from tests.clusters import (
+    ACCOUNT,
     NAMESPACE,
     FakeCluster,
     canary,
@@ -37,6 +39,13 @@ from tests.clusters import (
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 GATEWAY = "gateway.networking.k8s.io/v1"
+ROLLOUT = {
+    "apiVersion": "argoproj.io/v1alpha1",
+    "kind": "Rollout",
+    "name": "web",
+    "controller": True,
+    "uid": "web",
+}
 
 
 def flat(text):
@@ -188,8 +197,8 @@ def test_a_group_that_is_not_installed_is_not_asked_for(reach, asks):
 
 
 def granted():
-    """Give what examples/rbac.yaml allows: (group, resource, verb)."""
-    text = (REPOSITORY / "examples" / "rbac.yaml").read_text(encoding="utf-8")
+    """Give what `weighbridge rbac` allows: (group, resource, verb)."""
+    text = Rights(NAMESPACE).manifest()
     (role,) = [each for each in YAML(typ="safe").load_all(text) if each["kind"] == "Role"]
     return {
         (group, resource, verb)
@@ -200,7 +209,7 @@ def granted():
     }
 
 
-def test_nothing_is_asked_for_that_the_example_role_does_not_grant(reach, weighbridge):
+def test_nothing_is_asked_for_that_the_role_does_not_grant(reach, weighbridge):
     every = ["HTTPRoute", "GRPCRoute", "ReferenceGrant", "VirtualService", "DestinationRule",
              "TraefikService", "IngressRoute", "Rollout", "Canary", "ScaledObject"]  # fmt: skip
     objects = [*canary(9, 1), *canary(3, 0, "stable"), *canary(0, 2, "new"), http_route(9, 1)]
@@ -234,12 +243,12 @@ def test_nothing_is_asked_for_that_the_example_role_does_not_grant(reach, weighb
     assert ("gateway.networking.k8s.io", "httproutes", "watch") in used
 
 
-def test_the_example_role_only_reads_and_knows_every_resource():
+def test_the_role_only_reads_and_knows_every_resource():
     resources = {(each.group, each.plural) for each in (*PODS, *WORKLOADS, *CONTEXT)}
     resources |= {(group, plural) for group, kinds in EXTENSIONS.items() for plural in kinds}
 
     assert granted() == {
-        (group, plural, verb) for group, plural in resources for verb in ("get", "list", "watch")
+        (group, plural, verb) for group, plural in resources for verb in ("list", "watch")
     }
 
 
@@ -252,8 +261,8 @@ def test_what_a_split_is_made_of_must_be_readable(reach, asks, kind):
         linted = asks("--service", "app", "--lint")
 
     assert code == 2
-    assert "is forbidden" in err
-    assert "kubectl apply -f examples/rbac.yaml" in err
+    assert f"the account {ACCOUNT} may not list" in err
+    assert f"weighbridge rbac -n shop --account {ACCOUNT} | kubectl apply -f -" in flat(err)
     assert linted[0] == 1
     assert "error forbidden" in linted[1]
 
@@ -266,8 +275,9 @@ def test_what_else_may_not_be_read_is_said_and_not_the_end(reach, asks):
         linted = asks("--service", "app", "--lint")
 
     assert (code, linted[0]) == (0, 0)
-    assert "unread: namespace shop: horizontalpodautoscalers of autoscaling in shop" in out
-    assert "belongs to an object app, which is not supported" in out
+    wanted = f"the account {ACCOUNT} may not list horizontalpodautoscalers.autoscaling"
+    assert f"unread: namespace shop: {wanted} in namespace shop" in flat(out)
+    assert "belongs to Deployment app, which may not be read" in flat(out)
 
 
 def test_an_api_server_that_cannot_be_reached_is_code_4(monkeypatch, tmp_path, asks, closed_port):
@@ -517,3 +527,39 @@ def test_live_versions_under_one_image_tag_are_refused_before_anything_is_sent(r
     assert "Deployment shop/app (Deployment shop/app, generation 1) and" in said
     assert "--version-from app=v1,app-canary=v2" in said
     assert capsys.readouterr().out.startswith("v1=3,v2=1")
+
+
+def test_an_owner_that_may_not_be_read_is_not_nothing(reach, asks):
+    owned = [
+        body | {"metadata": body["metadata"] | {"ownerReferences": [ROLLOUT]}}
+        if body["kind"] == "ReplicaSet"
+        else body
+        for body in without("Deployment", canary(4, 1))
+    ]
+    with FakeCluster(owned, extensions=["Rollout"]) as cluster:
+        reach(cluster)
+        cluster.forbid("Rollout", "ReplicaSet")
+        code, out, _ = asks("--service", "app")
+        linted = asks("--service", "app", "--lint")
+        missed = asks("--route", "web")
+
+    assert (code, linted[0], missed[0]) == (0, 0, 2)
+    assert out.startswith("v1=4,v2=1 ")
+    assert "belongs to ReplicaSet app-1, which may not be read" in flat(out)
+    assert "selects_nothing" not in linted[1]
+    assert "this account may not list any Rollout: weighbridge rbac" in flat(missed[2])
+
+
+def test_without_a_list_of_the_extensions_the_rest_is_read(reach, asks):
+    def refuse(_):
+        raise kmock.KubernetesError(status=403, message="no")
+
+    with FakeCluster(canary(9, 1)) as cluster:
+        reach(cluster)
+        cluster.react(re.compile("/apis"), refuse)
+        code, out, _ = asks("--service", "app")
+        routed = asks("--route", "HTTPRoute/web")
+
+    assert (code, routed[0]) == (0, 2)
+    assert out.startswith("v1=9,v2=1 ")
+    assert "reading /apis is forbidden" in routed[2]

@@ -1,4 +1,4 @@
-"""A Kubernetes API server, as a reader: get, list and watch, and nothing else.
+"""A Kubernetes API server, as a reader: list and watch, and nothing else.
 
 Objects stay the plain mappings that the server sends. Credentials that are not accepted any more
 are renewed once for each request (`sampler.expect.cluster.credentials`).
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 from sampler.base.errors import ClusterError, ExpectationError, UsageError
+from sampler.expect.cluster.rights import grant
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
 
     from sampler.expect.cluster.credentials import Access
     from sampler.expect.cluster.resources import Resource
+
+_DENIED = re.compile(
+    r'User "(?P<account>[^"]+)" cannot (?P<verb>\w+) resource "(?P<plural>[^"]+)"'
+    r' in API group "(?P<group>[^"]*)"'
+)
+"""How RBAC says no (k8s.io/apiserver, responsewriters.forbiddenMessage)."""
 
 TIMEOUT_S = 10.0
 """How long the API server may take for an answer [s]."""
@@ -38,7 +46,28 @@ class UnauthorizedError(UsageError):
 
 
 class ForbiddenError(ExpectationError):
-    """The account may not read something."""
+    """The account may not read something.
+
+    Parameters
+    ----------
+    path : str
+        What was asked.
+    message : str
+        What the API server said.
+    """
+
+    def __init__(self, path: str, message: str) -> None:
+        denied = _DENIED.search(message)
+        namespace = path.partition("/namespaces/")[2].partition("/")[0]
+        account = "" if denied is None else denied["account"]
+        if denied is None:
+            said = f"reading {path} is forbidden: {message}"
+        else:
+            what = ".".join(filter(None, (denied["plural"], denied["group"])))
+            said = f"the account {account} may not {denied['verb']} {what}" + (
+                f" in namespace {namespace}" if namespace else ""
+            )
+        super().__init__(said, hint=f"grant it, as somebody who may: {grant(namespace, account)}")
 
 
 class GoneError(Exception):
@@ -333,10 +362,7 @@ def _refuse(status: int, body: bytes, path: str) -> None:
                 hint="see kubectl auth whoami; log in again, or choose another --context",
             )
         case 403:
-            raise ForbiddenError(
-                f"reading {path} is forbidden: {message}",
-                hint="grant get, list and watch: kubectl apply -f examples/rbac.yaml",
-            )
+            raise ForbiddenError(path, message)
         case 404:
             raise AbsentError(message)
         case 410:

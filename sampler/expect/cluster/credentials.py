@@ -249,7 +249,7 @@ def _in_cluster(configuration: Any, account: Path, files: list[str], context: st
             f"({files[0] if files else 'KUBECONFIG'}), "
             f"and this is not a pod with a service account ({error})",
             hint="set KUBECONFIG, or run in a pod whose service account may read: "
-            "examples/rbac.yaml",
+            "weighbridge rbac prints its manifest",
         ) from error
     _strip(configuration)
     return Access(

@@ -15,6 +15,7 @@ from sampler.base.errors import ExpectationError
 from sampler.expect.cluster.api import AbsentError, ForbiddenError
 from sampler.expect.cluster.resources import (
     CONTEXT,
+    EXTENSIONS,
     PODS,
     WORKLOADS,
     Resource,
@@ -38,6 +39,7 @@ Key = tuple[Resource, str]
 _CHANGED_AT = "endpoints.kubernetes.io/last-change-trigger-time"
 _NOISE = ("resourceVersion", "managedFields")
 _PODS_WITHOUT_STATUS = frozenset({"Pod", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"})
+_NEEDED = frozenset(each.kind for each in PODS)
 _HELPERS = frozenset({"DestinationRule", "ReferenceGrant"})
 
 
@@ -73,29 +75,34 @@ class ClusterState:
         What could not be read.
     refused : list of ForbiddenError
         The refusals without which no split can be read.
+    unread : set of str
+        Kinds that the account may not list.
     """
 
     objects: dict[Key, dict[str, KubeObject]] = field(default_factory=dict)
     versions: dict[Key, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     refused: list[ForbiddenError] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)
 
     def running(self) -> Inventory:
         """Return the objects with the endpoints that are there."""
-        return Inventory([*self._all()], has_endpoints=True)
+        return Inventory([*self._all()], has_endpoints=True, unread=self.unread)
 
     def configured(self) -> Inventory:
         """Return the objects that people and controllers configure: without pods and slices.
 
         What a controller owns is left out: its owner says how many there should be.
         """
+        configured: list[KubeObject] = []
+        pods: list[KubeObject] = []
+        for each in self._all():
+            is_owned = each.kind == "Pod" and list(each["metadata"]["ownerReferences"])
+            (pods if is_owned else configured).append(each)
         return Inventory(
-            [
-                each
-                for each in self._all()
-                if each.kind != "EndpointSlice"
-                and not (each.kind == "Pod" and list(each["metadata"]["ownerReferences"]))
-            ]
+            [each for each in configured if each.kind != "EndpointSlice"],
+            unread=self.unread,
+            pods=pods,
         )
 
     def _all(self) -> Iterator[KubeObject]:
@@ -159,7 +166,12 @@ async def read(cluster: Cluster, question: Question) -> ClusterState:
         If the server cannot be reached or does not answer.
     """
     state = ClusterState()
-    resources = [*PODS, *WORKLOADS, *CONTEXT, *await _extensions(cluster)]
+    resources = [*PODS, *WORKLOADS, *CONTEXT]
+    try:
+        resources += await _extensions(cluster)
+    except ForbiddenError as error:
+        for kind in {kind for kinds in EXTENSIONS.values() for kind in kinds.values()}:
+            _note(state, error, kind, "all namespaces", question)
     await _list_all(cluster, state, [(each, question.namespace) for each in resources], question)
     if question.route:
         helpers = [each for each in resources if each.kind in _HELPERS]
@@ -210,7 +222,7 @@ async def _list_all(
         except AbsentError:
             return
         except ForbiddenError as error:
-            _note(state, error, resource, namespace, question)
+            _note(state, error, resource.kind, namespace, question)
             return
         state.take(key, listing.items, listing.version)
 
@@ -226,20 +238,20 @@ def _rank(keys: list[Key], key: Key) -> int:
 def _note(
     state: ClusterState,
     error: ForbiddenError,
-    resource: Resource,
+    kind: str,
     namespace: str,
     question: Question,
 ) -> None:
     wanted = question.route.rpartition("/")[0].lower()
-    is_needed = resource in PODS or resource.kind.lower() == wanted
+    is_needed = kind in _NEEDED or kind.lower() == wanted
+    state.unread.add(kind)
     if is_needed:
         state.refused.append(error)
     state.findings.append(
         Finding(
             FindingCode.FORBIDDEN if is_needed else FindingCode.UNREAD,
-            f"{resource.plural} of {resource.group or 'the core group'} in {namespace} "
-            "may not be listed",
-            f"grant get, list and watch on {resource.plural}: kubectl apply -f examples/rbac.yaml",
+            str(error),
+            error.hint or "",
             f"namespace {namespace}",
         )
     )
@@ -336,8 +348,8 @@ def refuse_unreadable(state: ClusterState) -> None:
         The first refusal of the API server.
     """
     if state.refused:
-        first = state.refused[0]
-        raise ExpectationError(str(first), hint=first.hint)
+        said = dict.fromkeys(map(str, state.refused))
+        raise ExpectationError("; ".join(said), hint=state.refused[0].hint)
 
 
 def in_namespace(question: Question, namespace: str) -> Question:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.model import Mixture, Number, Quantity
@@ -186,7 +186,7 @@ def behind_endpoints(
             Number(count, quantity, what, owner.kind, owner.full_name, owner.place, label)
         )
     slices = dict.fromkeys(each.node.owner for each in chosen)
-    owners = dict.fromkeys(top_of(pod, inventory)[1] or pod for pod in pods)
+    owners = dict.fromkeys(top_of(pod, inventory).owner or pod for pod in pods)
     return Mixture(weights, tuple(numbers), (), (service, *slices, *owners))
 
 
@@ -323,7 +323,7 @@ def _label(
     question: Question,
 ) -> str:
     if pod is not None:
-        name, _ = top_of(pod, inventory)
+        name = top_of(pod, inventory).name
         return label_of(pod.root, pod, question, also=service.name, owner_name=name)
     version = question.versions.of_name(service.name)
     if version is not None:
@@ -339,12 +339,20 @@ def _label(
     )
 
 
-def top_of(owned: KubeObject, inventory: Inventory) -> tuple[str, KubeObject | None]:
-    """Follow the controllers of an object to the top: its name, and the object if it was read.
+class Top(NamedTuple):
+    """The controller at the top of an object: what it is called, and itself if it was read."""
+
+    kind: str
+    name: str
+    owner: KubeObject | None
+
+
+def top_of(owned: KubeObject, inventory: Inventory) -> Top:
+    """Follow the controllers of an object to the top; without one, it is its own.
 
     Pod → ReplicaSet → Deployment is the usual way.
     """
-    name, found = owned.name, owned
+    kind, name, found = owned.kind, owned.name, owned
     for _ in range(_MOST_OWNERS):
         controller = next(
             (
@@ -355,10 +363,10 @@ def top_of(owned: KubeObject, inventory: Inventory) -> tuple[str, KubeObject | N
             None,
         )
         if controller is None:
-            return name, None if found is owned else found
-        name = controller["name"].text()
-        owner = inventory.find(controller["kind"].text(), name, owned.namespace)
+            break
+        kind, name = controller["kind"].text(), controller["name"].text()
+        owner = inventory.find(kind, name, owned.namespace)
         if owner is None:
-            return name, None
+            return Top(kind, name, None)
         found = owner
-    return name, found
+    return Top(kind, name, None if found is owned else found)

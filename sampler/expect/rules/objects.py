@@ -7,7 +7,7 @@ wrote, and ``replicas: "nine"`` must be refused with its line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -194,15 +194,35 @@ class Inventory:
     has_endpoints : bool
         Whether they are live, so that the endpoints of a Service are counted, and not the
         pods that somebody declared.
+    unread : iterable of str
+        Kinds that may not be read: what is not among the objects may still exist.
+    pods : sequence of KubeObject
+        Live pods that controllers own, where the objects are what is configured.
     """
 
-    def __init__(self, objects: Sequence[KubeObject], *, has_endpoints: bool = False) -> None:
+    def __init__(
+        self,
+        objects: Sequence[KubeObject],
+        *,
+        has_endpoints: bool = False,
+        unread: Iterable[str] = (),
+        pods: Sequence[KubeObject] = (),
+    ) -> None:
         self.objects = tuple(objects)
         self.has_endpoints = has_endpoints
+        self.unread = frozenset(unread)
+        self.pods = tuple(pods)
         self._by_kind: dict[str, list[KubeObject]] = {}
         for each in self.objects:
             self._by_kind.setdefault(each.kind, []).append(each)
         self._by_name: dict[str, dict[tuple[str, str], KubeObject]] = {}
+
+    def but_unread(self, kinds: Iterable[str]) -> str:
+        """Return the end of a sentence about what was not found: of kinds that may not be read."""
+        unread = sorted(self.unread.intersection(kinds))
+        if not unread:
+            return ""
+        return f" (this account may not list any {' or '.join(unread)}: weighbridge rbac)"
 
     def of(self, *kinds: str) -> list[KubeObject]:
         """All objects of some kinds, kind by kind."""
@@ -245,7 +265,8 @@ class Inventory:
             raise ExpectationError(
                 f"expected a {wanted} named {name!r}"
                 + (f" in namespace {namespace}" if namespace else "")
-                + f", found {', '.join(known[:8]) or 'none'}",
+                + f", found {', '.join(known[:8]) or 'none'}"
+                + self.but_unread(kinds),
                 hint="check --manifests, -n NAMESPACE and the spelling",
             )
         if len(found) > 1:

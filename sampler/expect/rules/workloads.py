@@ -160,7 +160,7 @@ def behind_selector(
         wanted = ",".join(f"{key}={value}" for key, value in selector.items())
         raise ExpectationError(
             f"{service['spec']['selector'].where}: {service} selects {wanted}, "
-            "which no pod template carries",
+            f"which no pod template carries{inventory.but_unread(WORKLOADS)}",
             hint="compare the selector with metadata.labels of the pod templates; "
             "is the namespace the same?",
         )
