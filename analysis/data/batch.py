@@ -54,6 +54,8 @@ class Outcome(IntEnum):
     """A limit of this machine (ports, file descriptors): nothing was sent to the target."""
     ABORTED = 11
     """Given up by us in flight, because the operator forced the stop."""
+    SURPLUS = 12
+    """More came on the connection than was asked for: no telling which request was answered."""
 
     @property
     def key(self) -> str:

@@ -198,6 +198,7 @@ class _Rows(NamedTuple):
     sent_ns: NDArray[np.int64]
     used_ns: NDArray[np.int64]
     ends: NDArray[np.bool_]
+    doubts: NDArray[np.bool_]
 
     @classmethod
     def of(cls, batch: Batch, arms: NDArray[np.intp], without_end: int) -> _Rows:
@@ -211,6 +212,7 @@ class _Rows(NamedTuple):
             sent_ns=batch.sent_ns,
             used_ns=np.where(batch.done_ns == ABSENT, batch.sent_ns, batch.done_ns),
             ends=batch.closed | (batch.outcome > Outcome.UNLABELLED),
+            doubts=batch.outcome == Outcome.SURPLUS,
         )
         return rows.only(drawn(batch, planned))
 
@@ -226,6 +228,7 @@ class _Rows(NamedTuple):
             self.sent_ns[kept],
             self.used_ns[kept],
             self.ends[kept],
+            self.doubts[kept],
         )
 
 
@@ -283,11 +286,21 @@ def _added(before: Connections, rows: _Rows, place: NDArray[np.intp]) -> Connect
     strange = np.flatnonzero(rows.row == kinds - 2)[::-1]  # backwards, so that the first one stays
     strange = strange[foreign[place[strange]] == ABSENT]
     foreign[place[strange]] = rows.label[strange]
+    first = np.concatenate([before.first, rows.row[heads]])
+    if rows.doubts.any():
+        doubted = np.flatnonzero(np.bincount(place[rows.doubts], minlength=total))
+        # Of such a connection only the first answer is its request's; the others were answers
+        # without a label, also those that came before it was known.
+        delivered = answers[:, doubted].sum(axis=0)
+        answers[:, doubted] = 0
+        answers[kinds - 1, doubted] = delivered - 1
+        answers[first[doubted], doubted] += 1
+        foreign[doubted[first[doubted] != kinds - 2]] = ABSENT
     return Connections(
         key=np.concatenate([before.key, rows.key[heads]]),
         answers=answers,
         planned=np.concatenate([before.planned, rows.planned[heads]]),
-        first=np.concatenate([before.first, rows.row[heads]]),
+        first=first,
         foreign=foreign,
         last_ns=last_ns,
         ended=ended,

@@ -41,6 +41,7 @@ _OUTCOMES = {
     "too_large": "response too large",
     "client_limit": "not sent: limit of this machine",
     "aborted": "aborted when sending stopped",
+    "surplus": "on connections that sent more than was asked for",
 }
 
 

@@ -27,7 +27,7 @@ from sampler.exchange.overload import (
     OverloadWatch,
     retry_after_s,
 )
-from sampler.exchange.record import Recorder
+from sampler.exchange.record import HOLD_NS, Recorder
 from sampler.exchange.transport.base import Wiring
 
 if TYPE_CHECKING:
@@ -182,6 +182,7 @@ class Engine:
                 if self._ends_ns is not None and self.elapsed_ns() >= self._ends_ns:
                     self.reached_max_time = self.reached_max_time or not self.is_stopping
                     self.stop()
+                self.recorder.let_go(self._clock() - HOLD_NS)
                 is_last = self.is_stopping and self.in_flight == 0
                 batch = self.recorder.seal()
                 self._look_for_overload()

@@ -54,6 +54,8 @@ class FailureCode(Enum):
     HTTPS_EXPECTED = "https_expected", Outcome.UNLABELLED
     """The server says that this port wants TLS."""
     NO_LABEL = "no_label", Outcome.UNLABELLED
+    UNASKED = "unasked", Outcome.SURPLUS
+    """The connection sent what no request had asked for."""
     GIVEN_UP = "given_up", Outcome.ABORTED
     """The run ended first."""
     DEFECT = "defect", Outcome.ABORTED
@@ -93,6 +95,10 @@ class Failure:
 
 GIVEN_UP = Failure(FailureCode.GIVEN_UP, "given up in flight")
 """What an abort makes of an exchange."""
+UNASKED = Failure(
+    FailureCode.UNASKED, "the connection sent more than was asked for: an answer may be another's"
+)
+"""What the answers of a connection come to that sent more than was asked for."""
 RESETS = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
 """What a connection that was there, and is not any more, says."""
 
@@ -107,6 +113,9 @@ _CODES_OF_CONNECT = {
     errno.ENOBUFS: FailureCode.NO_RESOURCES,
     errno.ENOMEM: FailureCode.NO_RESOURCES,
 }
+TIMED_OUT = b"HTTP/1.1 408 "
+"""How an answer begins that says no more than that an idle connection ends (RFC 9110 section
+15.5.9): it answers no request."""
 _MOST_OF_A_REFUSAL = 1_024  # bytes of an answer in which a server says that it wants TLS
 
 

@@ -7,16 +7,24 @@ turns what came in since into an array and returns the longest run of consecutiv
 numbers without a gap. What came back before its turn waits in whole arrays, which are
 looked at again only when the sample that everybody waits for has arrived; one hanging
 request therefore costs nothing meanwhile.
+
+HTTP/1.1 tells by order alone which request an answer belongs to. So the answers of a kept
+connection, from its second one on, are held until it has ended without having sent more than
+was asked for, or for `HOLD_NS`.
 """
 
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
+from collections import defaultdict
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from analysis import ABSENT, Batch, Outcome
+from sampler.exchange.failure import UNASKED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +34,15 @@ if TYPE_CHECKING:
     from sampler.exchange.failure import Failure
     from sampler.labels.names import NameCodes
 
+Row = tuple[int, int, int, int, int, int, int, int, int, int]
+"""One sample, as `Recorder.take` takes it."""
+
+HOLD_NS = 250_000_000
+"""For how long samples of a kept connection are held, at most [ns]: much less than the second
+that a killed run may lose."""
+
 _STRIDE = 10
+_done_ns = itemgetter(4)
 _OK = int(Outcome.OK)  # an int is combined with the status faster than a member is
 
 
@@ -80,6 +96,11 @@ class Recorder:
         The first few of each outcome.
     statuses : (n,) int64
         Of the samples that the last `seal` took, in the order of completion.
+    held : dict of int to list of rows
+        Samples of kept connections, by connection, that wait for `release` or `doubt`: their
+        answers may still turn out to belong to other requests.
+    surplus : int
+        Connections that sent more than was asked for.
     throttled : sequence of (bytes, bytes) or None
         Header of the last answer with one of `sampler.exchange.overload.THROTTLED`; who looks at it
         sets it back to None.
@@ -92,12 +113,14 @@ class Recorder:
         "_rows",
         "_taken",
         "failures",
+        "held",
         "labels",
         "origin_ns",
         "planned",
         "remotes",
         "replicas",
         "statuses",
+        "surplus",
         "take",
         "throttled",
         "worker",
@@ -111,6 +134,8 @@ class Recorder:
         self.worker = worker
         self.failures: dict[Outcome, list[Failure]] = {}
         self._rows: list[int] = []
+        self.held: defaultdict[int, list[Row]] = defaultdict(list)
+        self.surplus = 0
         self.remotes: Remotes | None = None
         self.planned: PlannedLengths | None = None
         self._cut: dict[int, int] = {}
@@ -139,27 +164,64 @@ class Recorder:
         """Keep the sample with launch number `index`; each number comes exactly once.
 
         Parameters are the columns of `Batch`; `failure` is what the exchange came to if its
-        outcome is not OK, and the first few are kept.
+        outcome is not OK, and the first few are kept. Samples after the first one of a connection
+        are held.
         """
         outcome = _OK if failure is None else failure.outcome
-        self.take(
-            (
-                index,
-                scheduled_ns,
-                sent_ns,
-                first_byte_ns,
-                done_ns,
-                connection,
-                ordinal,
-                label,
-                replica,
-                status << 8 | outcome,
-            )
+        row = (
+            index,
+            scheduled_ns,
+            sent_ns,
+            first_byte_ns,
+            done_ns,
+            connection,
+            ordinal,
+            label,
+            replica,
+            status << 8 | outcome,
         )
+        if ordinal:
+            self.held[connection].append(row)
+        else:
+            self.take(row)
         if failure is not None:
-            kept = self.failures.setdefault(failure.outcome, [])
-            if len(kept) < MAX_FAILURES and failure not in kept:
-                kept.append(failure)
+            self._keep(failure)
+
+    def _keep(self, failure: Failure) -> None:
+        kept = self.failures.setdefault(failure.outcome, [])
+        if len(kept) < MAX_FAILURES and failure not in kept:
+            kept.append(failure)
+
+    def release(self, connection: int) -> None:
+        """Take the held samples of a connection that has ended as it should."""
+        for row in self.held.pop(connection, ()):
+            self.take(row)
+
+    def doubt(self, connection: int) -> None:
+        """Take the held samples of a connection that sent more than was asked for.
+
+        Only its first answer is known to belong to its request. Of the others, any may be what
+        nobody asked for, and each after it the answer to an earlier request.
+        """
+        self.surplus += 1
+        for row in self.held.pop(connection, ()):
+            status, outcome = row[9] >> 8, row[9] & 0xFF
+            if outcome <= Outcome.UNLABELLED:
+                outcome = Outcome.SURPLUS
+                self._keep(UNASKED)
+            self.take((*row[:7], ABSENT, ABSENT, status << 8 | outcome))
+
+    def let_go(self, done_ns: int | None = None) -> None:
+        """Take the held samples that were done by then, None being all: they waited enough."""
+        for connection in list(self.held):
+            if done_ns is None:
+                self.release(connection)
+                continue
+            rows = self.held[connection]
+            ready = bisect_right(rows, done_ns, key=_done_ns)
+            for row in rows[:ready]:
+                self.take(row)
+            del rows[:ready]
 
     def cut(self, connection: int, ordinal: int) -> None:
         """Note that a connection ended with this exchange, although more were planned.

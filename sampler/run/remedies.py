@@ -105,6 +105,8 @@ def _remedy_for(outcome: Outcome, url: str) -> str:
             return "this machine ran out of ports or file descriptors: see ulimit -n and ss -s"
         case Outcome.PROTOCOL:
             return "the target must speak HTTP/1; is this the right port, and not https?"
+        case Outcome.SURPLUS:
+            return "the target must send one answer to each request: look at what is in front of it"
         case Outcome.TOO_LARGE:
             return "use a path with a smaller response: each response is read completely"
         case Outcome.RESET | Outcome.CLOSED | Outcome.STALE | Outcome.ABORTED:

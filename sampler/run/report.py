@@ -14,6 +14,7 @@ from analysis.weighing.report import Account, Asked
 from sampler.base.clock import NS_PER_S
 from sampler.base.version import __version__
 from sampler.engine.saturation import cpu_s
+from sampler.exchange.record import HOLD_NS
 from sampler.exchange.transport.base import Closing
 
 if TYPE_CHECKING:
@@ -178,6 +179,12 @@ def _notes(plan: RunPlan, engine: Engine, tally: Tally, course: Course) -> list[
         notes.append(
             f"{plan.target.host} could not be looked up again, {remotes.failed_lookups} "
             "times; the addresses known before stayed in use"
+        )
+    if engine.recorder.surplus:
+        notes.append(
+            f"kept connections sent more than was asked for, {amount(engine.recorder.surplus)} of "
+            "them: only their first answers are known to belong to their requests, and later ones "
+            f"that came within {HOLD_NS / NS_PER_S:g} s of it are not counted"
         )
     for outcome in sorted(tally.outcomes):
         failures = engine.recorder.failures.get(outcome)

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from analysis import ABSENT, Outcome
+from sampler.exchange.failure import FailureCode
 from tests.conformance.scripted import Act, Turns
 
 
@@ -152,6 +153,60 @@ def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_one(exchange,
 
     assert seen.labels == ["v1"] * 4
     assert seen.server.connections == 4
+
+
+SURPLUS = {
+    "an answer": (0, lambda answer: answer("v9")),
+    "an answer once, in the middle": (1, lambda answer: answer("v9")),
+    "two answers": (0, lambda answer: answer("v9") * 2),
+    "half of an answer": (0, lambda answer: answer("v9")[:-7]),
+    "what is no HTTP": (0, lambda _: b"zzz"),
+    "more than a read takes": (0, lambda answer: answer("v9", fields=f"X: {'x' * 9_000}\r\n")),
+}
+
+
+@pytest.mark.parametrize("turns", [1, 3, 6, 12])
+@pytest.mark.parametrize("name", SURPLUS)
+def test_nothing_after_a_late_surplus_counts_as_a_label(exchange, answer, name, turns):
+    first, surplus = SURPLUS[name]
+
+    def script(request):
+        late = [Turns(turns), surplus(answer)]
+        if request.ordinal < first or (first and request.ordinal > first):
+            late = []
+        return [answer(), *late]
+
+    # The next request is on its way when the surplus comes, which answers none.
+    seen = exchange(script, n=12, connection="4:4", unread=12)
+
+    known = seen.batch.connection < seen.batch.connection.max()  # has ended
+    ordinals = seen.batch.ordinal[known]
+    labels = [label for label, is_known in zip(seen.labels, known, strict=True) if is_known]
+    assert "v9" not in labels
+    firsts = {label for label, n in zip(labels, ordinals, strict=True) if n == 0}
+    assert firsts <= {"v1", None} if name == "what is no HTTP" else firsts == {"v1"}
+    # What is not whole may be taken for the start of the next answer.
+    broken = {Outcome.PROTOCOL, Outcome.UNLABELLED}
+    assert set(seen.outcomes) <= {Outcome.OK, Outcome.SURPLUS, *broken}
+
+
+def test_a_server_that_answers_twice_is_told_by_the_outcome(exchange, answer):
+    seen = exchange([answer(), Turns(), answer("v9")], n=12, connection="4:4", unread=12)
+
+    assert {failure.code for failure in seen.failures[Outcome.SURPLUS]} == {FailureCode.UNASKED}
+    assert seen.outcomes[Outcome.SURPLUS] + seen.outcomes[Outcome.OK] == 12
+
+
+def test_a_server_that_says_that_an_idle_connection_ends_answers_nobody(exchange, answer):
+    late = answer("v9", status="408 Request Timeout", fields="Connection: close\r\n")
+
+    def script(request):
+        return [answer()] if request.ordinal == 0 else [answer(), Turns(), late, Act.CLOSE]
+
+    seen = exchange(script, n=6, connection="9:9", pause=40)
+
+    assert seen.labels == ["v1"] * 6
+    assert seen.server.connections == 3
 
 
 @pytest.mark.parametrize("size", [4_096, 8_192])

@@ -41,8 +41,8 @@ def cacert(authority, tmp_path_factory):
 def ask(kind, loop_factory):
     """Ask a TLS server with the given certificate, or a plain one without.
 
-    `parts` are what the server sends for each request, one write each; the server closes
-    after `requests` of them, or when the client does.
+    `parts` are what the server sends for each request, one write each, with some turns of the
+    loop behind it; the server closes after `requests` of them, or when the client does.
     """
 
     def run(
@@ -55,6 +55,7 @@ def ask(kind, loop_factory):
         host="127.0.0.1",
         version=None,
         sni=None,
+        turns=0,
         **trust,
     ):
         context = None
@@ -76,6 +77,8 @@ def ask(kind, loop_factory):
                         for part in parts:
                             writer.write(part)
                             await writer.drain()
+                            for _ in range(turns):
+                                await asyncio.sleep(0)
                         if b"Connection: close" in head:
                             break
                 writer.close()
@@ -233,6 +236,20 @@ def test_what_follows_an_answer_is_not_taken_for_the_next_one(ask, authority, ca
     )  # fmt: skip
 
     assert "v9" not in batch.labels
+
+
+def test_what_comes_late_is_not_taken_for_the_next_answer(ask, authority, cacert):
+    forged = ANSWER.replace(b"v1", b"v9")
+
+    batch, failures = ask(
+        authority.issue_cert("127.0.0.1"), n=12, life="4:4", parts=(ANSWER, forged), turns=8,
+        cacert=cacert,
+    )  # fmt: skip
+
+    # The last connection is not waited for.
+    known = batch.connection < batch.connection.max()
+    assert {batch.labels[code] for code in batch.label[known & (batch.label >= 0)]} == {"v1"}
+    assert set(failures) == {Outcome.SURPLUS}
 
 
 @pytest.mark.parametrize("life", LIVES)

@@ -73,11 +73,14 @@ class Response:
         With the transfer and content codings removed.
     keep_alive : bool
         Whether the connection may carry another exchange; never after surplus bytes.
+    has_surplus : bool
+        Whether more followed it at once.
     """
 
     head: Head
     body: bytes
     keep_alive: bool
+    has_surplus: bool
 
 
 class ResponseReader:
@@ -275,7 +278,8 @@ class ResponseReader:
         if head is None:
             raise RuntimeError("a response is complete only after its head")
         body = decompress(head.header(b"content-encoding"), bytes(self._body), self._max_body)
-        return Response(head, body, head.keep_alive and not self._surplus)
+        is_kept = head.keep_alive and not self._surplus
+        return Response(head, body, is_kept, self._surplus)
 
 
 def _content_length(headers: tuple[tuple[bytes, bytes], ...]) -> int | None:

@@ -44,6 +44,7 @@ from sampler.exchange.connection_life import DrawnLengths
 from sampler.exchange.failure import (
     GIVEN_UP,
     RESETS,
+    TIMED_OUT,
     Failure,
     FailureCode,
     connect_failure,
@@ -90,6 +91,8 @@ if TYPE_CHECKING:
 _INPUT = READABLE | PEER_CLOSED | FAILED
 SPOILT = 0x1_0000
 """Beside the bits of a readiness mask: the connection must not carry another exchange."""
+SURPLUS = 0x2_0000
+"""As above: the answer was followed by more than was asked for."""
 _ENDS = PEER_CLOSED | SPOILT
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds (socket(7))
@@ -129,6 +132,7 @@ class FastTransport:
         self._clock = wiring.clock
         self._record = wiring.recorder.record
         self._take = wiring.recorder.take
+        self._held = wiring.recorder.held
         self._on_idle = wiring.on_idle
         self._codes = wiring.reader.codes
         load = wiring.load
@@ -139,6 +143,8 @@ class FastTransport:
         self._timeout_ns = round(load.timeout_s * NS_PER_S)
         self._first_deadline_ns = min(self._connect_timeout_ns, self._timeout_ns)
         self._host_port = f"{wiring.target.host}:{wiring.target.port}"
+        # Without a pace the next request follows its answer at once: nothing comes in between.
+        self._looks_first = load.rate is not None or load.max_rate is not None
         life = load.connection
         # Exchanges that a connection may carry, at most; negative is without end.
         self._life = -1 if life.longest is None else life.longest
@@ -184,6 +190,9 @@ class FastTransport:
         if scheduled_ns is None:
             scheduled_ns = now
         conn = self._slots[slot]
+        if conn is not None and self._looks_first:
+            self._read_surplus(conn, 0)  # what has come since is no answer to this request
+            conn = self._slots[slot]
         if conn is None:
             opened = self._connect(slot)
             if isinstance(opened, OSError):
@@ -216,6 +225,7 @@ class FastTransport:
         for conn in list(self._connections.values()):
             if conn.state not in {IDLE, DRAINING}:
                 self._fail(conn, GIVEN_UP)
+        self._wiring.recorder.let_go()
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -228,6 +238,7 @@ class FastTransport:
             self._discard(conn, Closing.BY_US)
         if hasattr(self, "_poller"):
             self._poller.close()
+        self._wiring.recorder.let_go()
         await self._addresses.aclose()
 
     async def _await_fins(self) -> None:
@@ -375,10 +386,14 @@ class FastTransport:
                 answer = self._answers.get(data)
                 if answer is not None:
                     label, replica, status_and_outcome, keep_alive = answer
-                    self._take((
+                    row = (
                         conn.index, conn.scheduled_ns, conn.sent_ns, now, now, conn.number,
                         conn.ordinal, label, replica, status_and_outcome,
-                    ))  # fmt: skip
+                    )  # fmt: skip
+                    if conn.ordinal:
+                        self._held[conn.number].append(row)  # as in `Recorder.record`
+                    else:
+                        self._take(row)
                     if keep_alive and conn.left and not mask & _ENDS:
                         conn.state = IDLE  # as in `_settle`, but for the price of its call
                         self._on_idle(conn.slot)
@@ -415,18 +430,28 @@ class FastTransport:
             return True
         if response is None:
             return False
-        if len(data) == CHUNK and self._has_more(conn):
-            mask |= SPOILT  # what is left unread must not be taken for the next answer
+        mask |= self._left_unread(conn, len(data))
         self._complete(conn, response, mask, data if is_first else None)
         return True
 
-    def _has_more(self, conn: Connection) -> bool:
-        """Whether bytes, or the end, lie behind a read that filled its buffer."""
+    def _left_unread(self, conn: Connection, size: int, /) -> int:
+        """Return what lies behind a read of `size` bytes that ended an answer, as bits of a mask.
+
+        It must not be taken for the next answer.
+        """
+        if size < CHUNK or (behind := self._behind(conn)) is None:
+            return 0
+        return SPOILT | SURPLUS if behind else SPOILT
+
+    def _behind(self, conn: Connection) -> bytes | None:
+        """Return a byte of what has not been read, none at the end, None if nothing is there.
+
+        A failure is left to the next read.
+        """
         try:
-            conn.sock.recv(1, socket.MSG_PEEK)
-        except OSError:  # nothing yet, or a failure, which the next read meets
-            return False
-        return True
+            return conn.sock.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return None
 
     def _remember(self, data: bytes, response: Response, label: int, replica: int) -> None:
         """Keep what a whole answer came to."""
@@ -452,17 +477,29 @@ class FastTransport:
                 self._fail(conn, early_end(conn))
 
     def _read_surplus(self, conn: Connection, mask: int) -> None:
-        """Close a connection that has nothing more to say; drop what it says all the same."""
-        if not mask & (PEER_CLOSED | FAILED):
-            try:
-                data = conn.sock.recv(CHUNK)
-            except BlockingIOError:
+        """Close a connection that has nothing more to say; note if it says something all the same.
+
+        What came on a fresh one, behind its only answer, need not be read before its end.
+        """
+        is_over = bool(mask & (PEER_CLOSED | FAILED))
+        if not is_over or conn.ordinal:
+            data, has_ended = self._unasked(conn)
+            if data and not data.startswith(TIMED_OUT) and (conn.ordinal or conn.state == IDLE):
+                self._end_in_doubt(conn)
                 return
-            except OSError:
-                data = b""
-            if data and conn.state == DRAINING:
-                return
-        self._discard(conn, _BY_SERVER)
+            is_over |= has_ended or (conn.state == IDLE and bool(data))
+        if is_over:
+            self._discard(conn, _BY_SERVER)
+
+    def _unasked(self, conn: Connection) -> tuple[bytes, bool]:
+        """Return what came although nothing was asked, and whether that was all."""
+        try:
+            data = conn.sock.recv(CHUNK)
+        except BlockingIOError:
+            return b"", False
+        except OSError:
+            return b"", True
+        return data, not data
 
     # Ends
 
@@ -474,7 +511,8 @@ class FastTransport:
         if head.status in THROTTLED:
             self._wiring.recorder.throttled = head.headers
         label, replica = self._codes(head.status, head.headers, response.body)
-        if whole is not None:
+        has_surplus = response.has_surplus or mask & SURPLUS
+        if whole is not None and not has_surplus:
             self._remember(whole, response, label, replica)
         failure = None
         if label == ABSENT:
@@ -483,7 +521,18 @@ class FastTransport:
             conn.index, conn.scheduled_ns, conn.sent_ns, conn.first_byte_ns, self._clock(),
             conn.number, conn.ordinal, label, replica, head.status, failure,
         )  # fmt: skip
-        self._settle(conn, mask, keep_alive=response.keep_alive)
+        if has_surplus and (conn.ordinal or conn.left):
+            self._end_in_doubt(conn)
+            self._on_idle(conn.slot)
+        else:
+            self._settle(conn, mask, keep_alive=response.keep_alive)
+
+    def _end_in_doubt(self, conn: Connection) -> None:
+        """Leave a kept connection that sent more than was asked for."""
+        self._wiring.recorder.doubt(conn.number)
+        if conn.left:
+            self._cut(conn)
+        self._discard(conn, _RESET)
 
     def _settle(self, conn: Connection, mask: int, *, keep_alive: bool) -> None:
         """Keep, close or drain a connection whose exchange is complete; free its slot."""
@@ -540,6 +589,8 @@ class FastTransport:
             self._slots[conn.slot] = None
         del self._connections[conn.fd]
         self._draining.pop(conn.fd, None)
+        if conn.ordinal > 0:
+            self._wiring.recorder.release(conn.number)
         self._poller.forget(conn.fd)
         if closing == _RESET:
             conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -19,21 +19,26 @@ import socket
 import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import aiohttp
 from aiohttp import hdrs
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from yarl import URL
 
 from analysis import ABSENT, Outcome
+from sampler.base.clock import NS_PER_S
 from sampler.base.errors import SamplingError, UsageError
 from sampler.exchange.connection_life import DrawnLengths
 from sampler.exchange.failure import (
     GIVEN_UP,
+    TIMED_OUT,
+    UNASKED,
     Failure,
     FailureCode,
     broken,
@@ -44,18 +49,20 @@ from sampler.exchange.failure import (
 from sampler.exchange.http1.request import header_fields
 from sampler.exchange.http1.response import UPGRADED, LimitExceeded, ProtocolViolation, decompress
 from sampler.exchange.overload import THROTTLED
+from sampler.exchange.record import HOLD_NS
 from sampler.exchange.transport.addresses import AddressBook
 from sampler.exchange.transport.base import CLIENT_LIMIT_PAUSE_S
 from sampler.exchange.transport.trust import client_context, handshake_failure
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
-    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.client_reqrep import ConnectionKey
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
     from sampler.base.clock import Clock
+    from sampler.exchange.record import Recorder
     from sampler.exchange.transport.base import Wiring
 
 _NEVER_S = 1e9  # for limits of aiohttp's own that another limit replaces
@@ -137,6 +144,54 @@ class _NumberingResolver(AbstractResolver):
         """Do nothing: the transport owns the addresses."""
 
 
+class _Handler(ResponseHandler):
+    """A connection of aiohttp that notices what comes while nothing is asked.
+
+    Attributes
+    ----------
+    number : int
+        Of the connection, once it is known.
+    is_kept : bool
+        Whether it may carry more than one exchange.
+    is_asked : bool
+        Whether an exchange is under way.
+    has_ended, has_surplus : bool
+        Whether it has ended; whether more came than was asked for, which ends it.
+    on_end : callable
+        Called with this when both are known.
+    """
+
+    number = ABSENT
+    is_kept = True
+    is_asked = has_ended = has_surplus = False
+    on_end: Callable[[_Handler], None] = staticmethod(lambda _: None)
+
+    def rest(self) -> None:
+        """Take what has come behind the last answer, and what comes from here on, as surplus."""
+        self.is_asked = False
+        if (self._buffer or self._tail) and self.is_kept:
+            self._end(has_surplus=True)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the socket."""
+        if self.is_asked or not data:
+            super().data_received(data)
+        elif self.is_kept:
+            self._end(has_surplus=not data.startswith(TIMED_OUT))
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Take the end of the connection."""
+        super().connection_lost(exc)
+        self._end(has_surplus=False)
+
+    def _end(self, *, has_surplus: bool) -> None:
+        if not self.has_ended:
+            self.has_ended, self.has_surplus = True, has_surplus
+            if self.transport is not None:
+                self.transport.abort()
+            self.on_end(self)
+
+
 class _SlotConnector(aiohttp.TCPConnector):
     """The connection of one slot: one at a time, numbered, of a drawn length."""
 
@@ -145,6 +200,7 @@ class _SlotConnector(aiohttp.TCPConnector):
         lengths: DrawnLengths,
         addresses: _NumberingResolver,
         context: ssl.SSLContext | None,
+        recorder: Recorder,
     ) -> None:
         super().__init__(
             limit=1,
@@ -154,10 +210,13 @@ class _SlotConnector(aiohttp.TCPConnector):
             happy_eyeballs_delay=None,  # never two connections for one request
             keepalive_timeout=_NEVER_S,
         )
+        self._factory = cast("partial[ResponseHandler]", partial(_Handler, self._loop))
+        self._recorder = recorder
+        self._lingering: set[_Handler] = set()
         self._addresses = addresses
         self._lengths = lengths
         self._left = ABSENT
-        self.protocol: ResponseHandler | None = None
+        self.protocol: _Handler | None = None
         self.is_connected = False
         self.number = ABSENT
         self.ordinal = 0
@@ -171,25 +230,54 @@ class _SlotConnector(aiohttp.TCPConnector):
         """Return the connection for a request, the open one if it is still there."""
         self.is_connected = False
         connection = await super().connect(req, traces, timeout)
-        protocol = connection.protocol
-        if protocol is not None and protocol is self.protocol and protocol.should_close:
-            # More came on the idle connection than was asked for; aiohttp would take it for
-            # the next answer.
-            connection.close()
-            connection = await super().connect(req, traces, timeout)
-        if connection.protocol is self.protocol:
+        protocol = cast("_Handler", connection.protocol)
+        if protocol is self.protocol:
+            protocol.rest()
+            if protocol.has_ended:  # aiohttp would take what came for the next answer
+                connection.close()
+                connection = await super().connect(req, traces, timeout)
+                protocol = cast("_Handler", connection.protocol)
+        if protocol is self.protocol:
             self.ordinal += 1
         else:
-            self.protocol = connection.protocol
-            self.number = self._addresses.number()
+            self.protocol = protocol
+            self.number = protocol.number = self._addresses.number()
             self.ordinal = 0
             self._left = self._lengths.of(self.number)
+            protocol.is_kept = self._left != 1
+            protocol.on_end = self._ended
         self.is_connected = True
+        protocol.is_asked = True
         self._left -= 1  # below 0 is without end
-        if self._left == 0 and self.protocol is not None:
+        if self._left == 0:
             req.headers[hdrs.CONNECTION] = "close"
-            self.protocol.force_close()
+            protocol.force_close()
         return connection
+
+    def _release(
+        self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False
+    ) -> None:
+        """Take a connection back; one that has carried its last exchange is still listened to."""
+        handler = cast("_Handler", protocol)
+        handler.rest()
+        if should_close or handler.has_ended or not (handler.is_kept and handler.should_close):
+            super()._release(key, protocol, should_close=should_close)
+        elif not self._closed:
+            self._release_acquired(key, protocol)
+            self._lingering.add(handler)
+            self._loop.call_later(HOLD_NS / NS_PER_S, handler.close)
+
+    def _ended(self, handler: _Handler) -> None:
+        self._lingering.discard(handler)
+        if handler.has_surplus:
+            self._recorder.doubt(handler.number)
+        else:
+            self._recorder.release(handler.number)
+
+    def close_lingering(self) -> None:
+        """Close the connections that have carried their last exchange."""
+        for handler in list(self._lingering):
+            handler.close()
 
     def numbers(self) -> tuple[int, int]:
         """Return connection number and ordinal of the exchange that has just ended.
@@ -328,19 +416,22 @@ class FullTransport:
             if task is not None:
                 task.cancel()
             self._finish(state, exchange, _Ending(GIVEN_UP))
+        self._wiring.recorder.let_go()
 
     async def aclose(self) -> None:
         """Close all connections; nothing may be in flight."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for state in self._slots.values():
+            state.connector.close_lingering()
             await state.session.close()
         self._slots.clear()
+        self._wiring.recorder.let_go()
         await self._addresses.aclose()
 
     def _new_slot(self) -> _SlotState:
         load = self._load
         addresses = _NumberingResolver(self._addresses, self._numbers, self._wiring.clock)
-        connector = _SlotConnector(self._lengths, addresses, self._context)
+        connector = _SlotConnector(self._lengths, addresses, self._context, self._wiring.recorder)
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -518,6 +609,10 @@ class FullTransport:
         exchange.is_recorded = True
         state.exchange = state.task = None
         connection, ordinal = state.connector.numbers()
+        handler = state.connector.protocol
+        is_over = ordinal > 0 and handler is not None and handler.has_ended
+        if ordinal and handler is not None and handler.has_surplus and ending.failure is None:
+            ending = _Ending(UNASKED)
         self._wiring.recorder.record(
             exchange.index,
             exchange.scheduled_ns,
@@ -531,6 +626,8 @@ class FullTransport:
             exchange.status,
             ending.failure,
         )
+        if is_over:  # too late for its own end
+            self._wiring.recorder.release(connection)
         if ending.failure is not None and ending.failure.outcome is Outcome.CLIENT_LIMIT:
             # Asking again at once would only spin until a port or a descriptor is free.
             loop = asyncio.get_running_loop()

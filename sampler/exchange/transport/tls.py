@@ -5,9 +5,9 @@ a socket. `TlsTransport` replaces the few methods of `FastTransport` that touch 
 connection stays CONNECTING until its handshake is done, so that the connect timeout holds for
 both; bytes are encrypted before they go out and decrypted before the reader sees them.
 
-A DRAINING connection is read without being decrypted: what comes after the answer (session
-tickets, close_notify) is of no interest, only the FIN is. Sessions are not resumed: each
-connection makes a full handshake, as the first visit of a user does.
+A DRAINING connection that carried one exchange is read without being decrypted: what comes after
+the answer (session tickets, close_notify) is of no interest, only the FIN is. Sessions are not
+resumed: each connection makes a full handshake, as the first visit of a user does.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sampler.exchange.failure import Failure, FailureCode, connect_failure
 from sampler.exchange.transport.connection import (
     AWAITING,
     CHUNK,
+    DRAINING,
     IDLE,
     SENDING,
     Connection,
@@ -30,7 +31,7 @@ from sampler.exchange.transport.connection import (
     send_failure,
 )
 from sampler.exchange.transport.fast import SPOILT, FastTransport
-from sampler.exchange.transport.poller import FAILED, PEER_CLOSED, READABLE
+from sampler.exchange.transport.poller import PEER_CLOSED, READABLE
 from sampler.exchange.transport.trust import client_context, handshake_failure, tls_reason
 
 if TYPE_CHECKING:
@@ -269,7 +270,7 @@ class TlsTransport(FastTransport):
                 self._fail(conn, read_failure(conn, error))
                 return
             layer.receive(data)
-            is_full = len(data) == CHUNK and self._has_more(conn)
+            is_full = len(data) == CHUNK and self._behind(conn) is not None
             ended = self._take_plain(conn, layer, mask | SPOILT if is_full else mask)
             if ended or (len(data) < CHUNK and not mask & PEER_CLOSED):
                 return
@@ -293,20 +294,22 @@ class TlsTransport(FastTransport):
             self._read_eof(conn)
         return layer.is_ended
 
-    def _read_surplus(self, conn: Connection, mask: int) -> None:
-        if conn.state != IDLE or mask & (PEER_CLOSED | FAILED) or not self._is_quiet(conn):
-            super()._read_surplus(conn, mask)
+    def _left_unread(self, _conn: Connection, _size: int, /) -> int:
+        return 0  # `_read` has looked behind what was encrypted
 
-    def _is_quiet(self, conn: Connection) -> bool:
-        """Whether nothing but TLS's own messages (session tickets) has come."""
+    def _unasked(self, conn: Connection) -> tuple[bytes, bool]:
+        """Return what came beside TLS's own messages (session tickets), and whether it is all."""
+        if conn.state == DRAINING and not conn.ordinal:
+            return super()._unasked(conn)
         layer = self._layers[conn.fd]
-        try:
-            for _ in range(_MOST_READS):
-                layer.receive(conn.sock.recv(CHUNK))
-                if layer.decrypt() or layer.is_ended or layer.failure is not None:
-                    return False
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return True
+        for _ in range(_MOST_READS):
+            data, has_ended = super()._unasked(conn)
+            if not data:
+                return b"", has_ended
+            layer.receive(data)
+            plain = layer.decrypt()
+            # While draining, it is the end of the socket that counts: the server closes first.
+            is_over = conn.state == IDLE and (layer.is_ended or layer.failure is not None)
+            if plain or is_over:
+                return plain, is_over
+        return b"", False

@@ -66,6 +66,17 @@ def test_what_the_transport_knows_to_be_closed_is_complete():
     assert [answers for _, answers, _ in assemble([batch])[0]] == [[2, 0, 0, 0], [0, 1, 0, 0]]
 
 
+def test_of_a_connection_that_sent_a_surplus_only_the_first_answer_counts():
+    surplus = {(0, 3): Outcome.SURPLUS, (1, 0): Outcome.SURPLUS, (1, 1): Outcome.SURPLUS}
+    batch = kept([["a", "b", "x", None], [None, None], ["b", "a"]], planned=[9, 2, 2],
+                 outcomes=surplus)  # fmt: skip
+
+    for parts in ([batch], cut(batch, [2, 3])):
+        complete, _ = assemble(parts)
+
+        assert [answers for _, answers, _ in complete] == [[1, 0, 0, 3], [0, 0, 0, 2], [1, 1, 0, 0]]
+
+
 def test_where_no_length_was_planned_the_first_answer_stands_for_the_connection():
     complete, _ = assemble([kept([["a", "b", "b"], ["b", "a"]], in_flight=2)])
 

@@ -193,12 +193,38 @@ def _row(index):
     }
 
 
+@pytest.mark.parametrize("is_doubted", [False, True])
+def test_a_kept_connection_is_held_until_it_is_known_what_it_sent(recorder, is_doubted):
+    for index in range(3):
+        recorder.record(index, 0, 0, 0, index, 7, index, 1, ABSENT, 200)
+
+    early = recorder.seal()
+    (recorder.doubt if is_doubted else recorder.release)(7)
+    late = recorder.seal()
+
+    assert (early.label.tolist(), early.outcome.tolist()) == ([1], [Outcome.OK])
+    outcome, label = (Outcome.SURPLUS, ABSENT) if is_doubted else (Outcome.OK, 1)
+    assert (late.label.tolist(), late.outcome.tolist()) == ([label] * 2, [outcome] * 2)
+    assert (late.status.tolist(), recorder.surplus) == ([200] * 2, int(is_doubted))
+
+
+def test_nobody_waits_longer_for_a_kept_connection_than_it_may_be_held(recorder):
+    for index in range(5):
+        recorder.record(index, 0, 0, 0, 10 * index, 7, index, 1, ABSENT, 200)
+
+    recorder.let_go(30)
+    assert recorder.recorded == 4
+    recorder.let_go()
+    assert recorder.recorded == 5
+
+
 def _record(recorder, index):
     row = _row(index)
     for name in ("worker", "remote", "planned", "closed"):
         row.pop(name)
     outcome = Outcome(row.pop("outcome"))
     recorder.record(index, *row.values(), _failure(outcome))
+    recorder.let_go()
 
 
 def _failure(outcome):
