@@ -101,8 +101,9 @@ def _look_at_cluster(
 
 def _look(given: Read, *, is_lint: bool) -> tuple[Expectation | None, tuple[Finding, ...]]:
     """Return the expectation, if one was asked for, and all findings."""
-    from sampler.expect.lint import lint, not_expected  # noqa: PLC0415 - heavy imports wait
+    from sampler.expect.lint import lint  # noqa: PLC0415 - heavy imports wait
     from sampler.expect.resolve import expect  # noqa: PLC0415
+    from sampler.expect.rules.findings import refusal  # noqa: PLC0415
 
     question = given.question
     expected = None
@@ -113,8 +114,11 @@ def _look(given: Read, *, is_lint: bool) -> tuple[Expectation | None, tuple[Find
         except ExpectationError as error:
             if not is_lint or not (question.service or question.route):
                 raise
-            found.append(not_expected(error, ""))
+            found.append(refusal(error, ""))
     if expected is not None:
         found += expected.findings
     found += lint(given.inventory, question, None if expected is None else expected.objects)
-    return expected, tuple(dict.fromkeys(found))
+    # A refusal of the question and of the route that it is about is one.
+    return expected, tuple({(each.code, each.message): each for each in reversed(found)}.values())[
+        ::-1
+    ]

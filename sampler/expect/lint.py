@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.resolve import ROUTES
-from sampler.expect.routes.argo import unachievable_steps
+from sampler.expect.routes.argo import services_without_router, unachievable_steps
 from sampler.expect.routes.ingress import has_main, is_canary, stray
-from sampler.expect.rules.findings import Finding, FindingCode
+from sampler.expect.rules.alike import alike, require_told_apart
+from sampler.expect.rules.findings import Finding, FindingCode, refusal
 from sampler.expect.rules.objects import selects
+from sampler.expect.rules.services import behind_service
 from sampler.expect.rules.workloads import (
     WORKLOADS,
+    autoscalers,
     counted,
     label_of,
-    require_told_apart,
     workloads,
 )
 
@@ -33,9 +35,9 @@ if TYPE_CHECKING:
 _NEUTRAL = frozenset(
     {
         "APIService", "Certificate", "ClusterIssuer", "ClusterRole", "ClusterRoleBinding",
-        "ConfigMap", "CronJob", "CustomResourceDefinition", "DaemonSet", "DestinationRule",
+        "ConfigMap", "CustomResourceDefinition", "DaemonSet", "DestinationRule",
         "EndpointSlice", "Endpoints", "Event", "Gateway", "GatewayClass", "HorizontalPodAutoscaler",
-        "IngressClass", "Issuer", "Job", "Lease", "LimitRange", "MetricTemplate", "Namespace",
+        "IngressClass", "Issuer", "Lease", "LimitRange", "MetricTemplate", "Namespace",
         "NetworkPolicy", "Node", "PersistentVolume", "PersistentVolumeClaim",
         "PodDisruptionBudget", "PodMonitor", "PriorityClass", "PrometheusRule", "ReferenceGrant",
         "ResourceQuota", "Role", "RoleBinding", "ScaledObject", "Secret", "Service",
@@ -43,6 +45,9 @@ _NEUTRAL = frozenset(
     }
 )  # fmt: skip
 """Kinds that are read elsewhere, or say nothing about a split."""
+
+_JOBS = frozenset({"CronJob", "Job"})
+"""Kinds that matter only if a Service selects their pods."""
 
 _NEAR = frozenset({"PreferClose", "PreferSameZone", "PreferSameNode"})
 _TOPOLOGY = (
@@ -83,14 +88,13 @@ def _guarded(
     try:
         return list(check(each, inventory, question))
     except ExpectationError as error:
-        return [not_expected(error, each.place)]
+        return [refusal(error, each.place)]
 
 
 def _unknown(inventory: Inventory) -> Iterator[Finding]:
     """Report which objects were not read, and which of them run pods of some Service."""
     for each in inventory.objects:
-        group_is_known = each.kind not in ROUTES or each.group in ROUTES[each.kind][0]
-        if each.kind in _NEUTRAL or (each.kind in {*WORKLOADS, *ROUTES} and group_is_known):
+        if each.kind in {*_NEUTRAL, *WORKLOADS, *ROUTES}:
             continue
         labels = _pod_labels(each)
         served = [
@@ -107,7 +111,7 @@ def _unknown(inventory: Inventory) -> Iterator[Finding]:
                 "declare the split with --expect",
                 each.place,
             )
-        if not served:
+        if not served and each.kind not in _JOBS:
             yield Finding(
                 FindingCode.UNKNOWN_KIND,
                 f"{each} of {each.group or 'the core group'} is a kind that is not supported",
@@ -119,7 +123,8 @@ def _unknown(inventory: Inventory) -> Iterator[Finding]:
 def _pod_labels(each: KubeObject) -> dict[str, str]:
     """Labels of the pod template of an object of any kind, as far as it has one."""
     here: object = each.body
-    for key in ("spec", "template", "metadata", "labels"):
+    inside = ("spec", "jobTemplate") if each.kind == "CronJob" else ()
+    for key in (*inside, "spec", "template", "metadata", "labels"):
         here = here.get(key) if isinstance(here, dict) else None
     labels = here if isinstance(here, dict) else {}
     return {str(key): value for key, value in labels.items() if isinstance(value, str)}
@@ -128,9 +133,9 @@ def _pod_labels(each: KubeObject) -> dict[str, str]:
 # Services
 
 
-def _affinity(service: KubeObject, _: Inventory, __: Question) -> Iterator[Finding]:
+def _affinity(service: KubeObject, inventory: Inventory, question: Question) -> Iterator[Finding]:
     node = service["spec"]["sessionAffinity"]
-    if node.text("None") != "None":
+    if node.text("None") != "None" and not _is_behind_a_route(service, inventory, question):
         yield Finding(
             FindingCode.SESSION_AFFINITY,
             f"{service} has sessionAffinity {node.text()}: one client stays with one pod",
@@ -200,29 +205,39 @@ def _selection(service: KubeObject, inventory: Inventory, _: Question) -> Iterat
     )
 
 
-def _alike(service: KubeObject, inventory: Inventory, question: Question) -> Iterator[Finding]:
-    pairs = service["spec"]["selector"].texts()
-    owners = [
-        each.owner
-        for each in workloads(inventory)
-        if each.owner.namespace == service.namespace and selects(pairs, each.labels)
-    ]
+def _pods(service: KubeObject, inventory: Inventory, question: Question) -> Iterator[Finding]:
+    """Ask what stands behind a Service that no route divides, and pass on what is found."""
+    if question.service or _is_behind_a_route(service, inventory, question):
+        return  # the expectation itself says it, or the route's own
     try:
-        require_told_apart(owners, inventory, question)
-    except ExpectationError as error:
-        yield Finding(FindingCode.VERSION_MISSING, str(error), error.hint or "", service.place)
+        mixture = behind_service(service, inventory, question)
+    except ExpectationError:
+        return  # other checks say so
+    yield from mixture.findings
+    require_told_apart(mixture.objects, inventory, question)
+
+
+def _is_behind_a_route(service: KubeObject, inventory: Inventory, question: Question) -> bool:
+    """Whether requests reach a Service through a route, which picks the pods itself."""
+    if question.service:
+        return False
+    return bool(question.route) or next(_routes_to(service, inventory), None) is not None
+
+
+def _routes_to(service: KubeObject, inventory: Inventory) -> Iterator[KubeObject]:
+    for route in inventory.of(*ROUTES):
+        if route.kind in {"Rollout", "Canary"} or route.namespace != service.namespace:
+            continue
+        if service.name in _mentioned(route.body.get("spec")):
+            yield route
 
 
 def _decided_elsewhere(
     service: KubeObject, inventory: Inventory, question: Question
 ) -> Iterator[Finding]:
     """Report which route divides the traffic of a Service that was asked about as such."""
-    if question.service != service.name:
-        return
-    for route in inventory.of(*ROUTES):
-        if route.kind in {"Rollout", "Canary"} or route.namespace != service.namespace:
-            continue
-        if service.name in _mentioned(route.body.get("spec")):
+    if question.service == service.name:
+        for route in _routes_to(service, inventory):
             yield Finding(
                 FindingCode.ROUTE_DECIDES,
                 f"{route} sends traffic to {service}: requests through it follow its weights, "
@@ -254,20 +269,13 @@ def _mentioned(value: object) -> set[str]:
 
 
 def _autoscaled(owner: KubeObject, inventory: Inventory, _: Question) -> Iterator[Finding]:
-    for scaler in inventory.of("HorizontalPodAutoscaler", "ScaledObject"):
-        target = scaler["spec"]["scaleTargetRef"]
-        kind = target["kind"].text("Deployment")
-        if (kind, target["name"].text(""), scaler.namespace) == (
-            owner.kind,
-            owner.name,
-            owner.namespace,
-        ):
-            yield Finding(
-                FindingCode.AUTOSCALED,
-                f"{scaler} changes the replicas of {owner}: the split changes with the load",
-                "pause it while the canary runs, or split traffic by the weights of a route",
-                target.where,
-            )
+    for scaler in autoscalers(owner, inventory):
+        yield Finding(
+            FindingCode.AUTOSCALED,
+            f"{scaler} changes the replicas of {owner}: the split changes with the load",
+            "pause it while the canary runs, or split traffic by the weights of a route",
+            scaler["spec"]["scaleTargetRef"].where,
+        )
 
 
 def _version(owner: KubeObject, inventory: Inventory, question: Question) -> Iterator[Finding]:
@@ -291,8 +299,8 @@ def _version(owner: KubeObject, inventory: Inventory, question: Question) -> Ite
 
 
 def _steps(owner: KubeObject, _: Inventory, __: Question) -> Iterator[Finding]:
-    if owner.group == "argoproj.io":
-        yield from unachievable_steps(owner)
+    yield from services_without_router(owner)
+    yield from unachievable_steps(owner)
 
 
 # Routes
@@ -305,18 +313,16 @@ def _canary_ingress(ingress: KubeObject, inventory: Inventory, _: Question) -> I
 
 def _weights(route: KubeObject, inventory: Inventory, question: Question) -> Iterator[Finding]:
     """Ask the route's own rule, and pass on what it finds."""
-    groups, rule = ROUTES[route.kind]
-    if route.group not in groups or (route.kind == "Ingress" and is_canary(route)):
+    if route.kind == "Ingress" and is_canary(route):
         return
     try:
-        yield from rule(route, inventory, question).findings
+        mixture = ROUTES[route.kind](route, inventory, question)
+        yield from mixture.findings
+        if found := alike(mixture):
+            yield found
+        require_told_apart(mixture.objects, inventory, question)
     except ExpectationError as error:
-        yield not_expected(error, route.place)
-
-
-def not_expected(error: ExpectationError, place: str) -> Finding:
-    """Turn the refusal of an expectation into a finding."""
-    return Finding(FindingCode.NOT_EXPECTED, str(error), error.hint or "", place)
+        yield refusal(error, route.place)
 
 
 _CHECKS: dict[str, tuple[Check, ...]] = {
@@ -326,7 +332,7 @@ _CHECKS: dict[str, tuple[Check, ...]] = {
         _zones,
         _headless,
         _selection,
-        _alike,
+        _pods,
         _decided_elsewhere,
     ),
     "Deployment": (_autoscaled, _version),

@@ -5,37 +5,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
-from sampler.expect.routes import argo as rollout
-from sampler.expect.routes import flagger, gateway, istio, traefik
 from sampler.expect.routes.argo import behind_rollout
 from sampler.expect.routes.flagger import behind_canary
 from sampler.expect.routes.gateway import behind_route
 from sampler.expect.routes.ingress import behind_ingress
 from sampler.expect.routes.istio import behind_virtual_service
 from sampler.expect.routes.traefik import behind_ingress_route, behind_traefik_service
-from sampler.expect.rules.model import Expectation, Question, expectation
+from sampler.expect.rules.alike import require_told_apart
+from sampler.expect.rules.conclusion import expectation
 from sampler.expect.rules.services import behind_service
-from sampler.expect.rules.workloads import require_told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sampler.expect.rules.model import Mixture
+    from sampler.expect.rules.model import Expectation, Mixture, Question
     from sampler.expect.rules.objects import Inventory, KubeObject
 
     Rule = Callable[[KubeObject, Inventory, Question], Mixture]
 
-ROUTES: dict[str, tuple[tuple[str, ...], Rule]] = {
-    "HTTPRoute": ((gateway.GROUP,), behind_route),
-    "GRPCRoute": ((gateway.GROUP,), behind_route),
-    "VirtualService": ((istio.GROUP,), behind_virtual_service),
-    "TraefikService": (traefik.GROUPS, behind_traefik_service),
-    "IngressRoute": (traefik.GROUPS, behind_ingress_route),
-    "Ingress": (("networking.k8s.io",), behind_ingress),
-    "Rollout": ((rollout.GROUP,), behind_rollout),
-    "Canary": ((flagger.GROUP,), behind_canary),
+ROUTES: dict[str, Rule] = {
+    "HTTPRoute": behind_route,
+    "GRPCRoute": behind_route,
+    "VirtualService": behind_virtual_service,
+    "TraefikService": behind_traefik_service,
+    "IngressRoute": behind_ingress_route,
+    "Ingress": behind_ingress,
+    "Rollout": behind_rollout,
+    "Canary": behind_canary,
 }
-"""Groups and rule of each kind that divides traffic by weight."""
+"""The rule of each kind that divides traffic by weight."""
 
 
 def expect(inventory: Inventory, question: Question) -> Expectation:
@@ -68,7 +66,7 @@ def expect(inventory: Inventory, question: Question) -> Expectation:
         rule: Rule = behind_service
     else:
         root = find_route(inventory, question)
-        rule = ROUTES[root.kind][1]
+        rule = ROUTES[root.kind]
     mixture = rule(root, inventory, question)
     require_told_apart(mixture.objects, inventory, question)
     return expectation(root, mixture)
@@ -80,23 +78,18 @@ def find_route(inventory: Inventory, question: Question) -> KubeObject:
     Raises
     ------
     ExpectationError
-        If there is none, more than one, or its group is not one that is read.
+        If there is none, or more than one.
     """
     kind, slash, name = question.route.rpartition("/")
     kinds: tuple[str, ...] = tuple(ROUTES)
     if slash:
-        kinds = tuple(each for each in ROUTES if each.lower() == kind.lower())
+        wanted = kind.lower()
+        kinds = tuple(
+            each for each in ROUTES if wanted in {each.lower(), each.partition(".")[0].lower()}
+        )
         if not kinds:
             raise ExpectationError(
                 f"--route {question.route}: the kind {kind!r} is not supported",
-                hint=f"kinds are {', '.join(ROUTES)}",
+                hint=f"kinds are {', '.join(ROUTES)}; declare other splits with --expect",
             )
-    route = inventory.named(kinds, name, question.namespace)
-    groups = ROUTES[route.kind][0]
-    if route.group not in groups:
-        raise ExpectationError(
-            f"{route.place}: {route} is of {route.group or 'the core group'}, "
-            f"but only {' and '.join(groups)} is supported",
-            hint="declare the split with --expect",
-        )
-    return route
+    return inventory.named(kinds, name, question.namespace)

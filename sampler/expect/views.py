@@ -10,7 +10,7 @@ from analysis.data.report import View
 from sampler.base.errors import ExpectationError
 from sampler.expect.resolve import expect
 from sampler.expect.rules.endpoints import endpoints_of, top_of
-from sampler.expect.rules.findings import Finding, FindingCode
+from sampler.expect.rules.findings import Finding, FindingCode, FoundError
 from sampler.expect.rules.model import Quantity
 from sampler.expect.rules.workloads import WORKLOADS
 
@@ -21,20 +21,8 @@ if TYPE_CHECKING:
     from sampler.expect.rules.objects import Inventory, KubeObject
 
 
-class ContradictionError(ExpectationError):
-    """Two views of one split do not agree.
-
-    Parameters
-    ----------
-    code : FindingCode
-        Which two.
-    message, hint : str
-        With both places, and what to do.
-    """
-
-    def __init__(self, code: FindingCode, message: str, hint: str) -> None:
-        super().__init__(message, hint=hint)
-        self.finding = Finding(code, message, hint, "")
+class ContradictionError(FoundError):
+    """Two views of one split do not agree; the finding has both places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +56,7 @@ class Views:
     def contradiction(self) -> ContradictionError | None:
         """Return the first contradiction between two of them, with both places."""
         if self.declared and self.configured and _differ(self.declared, self.configured):
-            return ContradictionError(
+            return _contradiction(
                 FindingCode.DECLARED_DIFFERS,
                 f"the declared split is {self.declared.split} ({self.declared.source.where}), "
                 f"and the cluster is configured for {self.configured.split} "
@@ -94,13 +82,17 @@ class Views:
                 else f"{label} is not configured ({where[0]}), and its endpoints are ready "
                 f"({where[1]})"
             )
-            return ContradictionError(
+            return _contradiction(
                 FindingCode.RUNNING_DIFFERS,
                 said,
                 "wait until the rollout is over: kubectl rollout status; for pods that do not "
                 "become ready: kubectl get pods, kubectl describe pod",
             )
         return None
+
+
+def _contradiction(code: FindingCode, message: str, remedy: str) -> ContradictionError:
+    return ContradictionError(Finding(code, message, remedy, ""))
 
 
 def compare_views(

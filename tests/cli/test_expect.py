@@ -103,7 +103,7 @@ def test_a_check_does_not_start_on_a_weight_that_pods_cannot_make(weighbridge, r
         assert service.counts().total == 0
 
     assert done.returncode == 2
-    assert "the nearest is 0 of 1 pod, 0 %" in done.stderr
+    assert "the nearest is 1 of 2 pods, 50 %" in done.stderr
 
 
 @pytest.mark.parametrize(

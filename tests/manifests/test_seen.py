@@ -27,20 +27,11 @@ from sampler.cli import main
 
 SEEN = Path(__file__).parent / "seen"
 NOT_YET = """
-argo-httproute-same-pods
-argo-istio-host-level
-argo-one-replica
-argo-services-without-router
 dr-consistent-hash
 dr-wildcard-host
-flagger-canaryAnalysis
-flagger-mirror
-flagger-step-not-multiple
-flagger-step-weights-and-step-weight
 grpc-two-rules-url
 hr-linkerd-policy
 hr-redirect-more-specific
-hr-same-version-merge
 hr-single-rule-other-path
 hr-two-routes-one-host
 ingress-affinity-cookie
@@ -84,7 +75,6 @@ tmpl-envsubst-tag
 tmpl-helm-quoted
 vs-abort-fault
 vs-delegate-first
-vs-fqdn-host-without-namespace
 vs-ignore-uri-case
 vs-match-gateways
 vs-match-method-get
@@ -93,18 +83,8 @@ vs-redirect-first
 vs-single-rule-header-only
 vs-tcp-weights
 vs-two-for-one-host
-wl-hpa-without-replicas
-wl-job-selected
-wl-knative-service
-wl-kruise-rollout
 wl-mapping
-wl-mixed-namespaces
-wl-named-port-missing
-wl-service-affinity-behind-route
-wl-sidecar-first
-wl-statefulset-partition
 wl-trafficsplit
-wl-workloadref-default-never
 yaml-date-annotation
 yaml-date-version
 yaml-deploymentlist

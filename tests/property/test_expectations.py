@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sampler.expect.resolve import expect
+from sampler.expect.rules.findings import FoundError
 from sampler.expect.rules.model import Mixture, Question, mix
 from sampler.expect.rules.objects import Inventory, KubeObject
 
@@ -118,16 +120,28 @@ def test_renaming_versions_renames_the_labels_and_nothing_else(counts):
     assert renamed == {names[version]: share for version, share in plain.items()}
 
 
-@given(replicas)
-def test_versions_that_answer_with_one_label_add_up(counts):
-    assume(any(counts))
+@given(replicas, st.integers(1, 9))
+def test_versions_that_answer_with_one_label_add_up(counts, other):
     names = dict.fromkeys((f"v{i}" for i in range(len(counts))), "same")
+    objects = [*behind_one_service(counts), deployment("other", "else", other)]
 
-    split = expect(
-        Inventory(behind_one_service(counts)), Question(service="app", renames=names)
-    ).split
+    split = expect(Inventory(objects), Question(service="app", renames=names)).split
 
-    assert (split.arms, split.weights) == (("same",), (sum(counts),))
+    assert split.weight_of == {"same": sum(counts), "else": other}
+
+
+@given(replicas, st.data())
+def test_branches_of_a_route_never_share_the_only_label_that_gets_traffic(counts, data):
+    weights = data.draw(st.lists(st.integers(0, 9), min_size=len(counts), max_size=len(counts)))
+    assume(any(weights))
+    names = dict.fromkeys((f"v{i}" for i in range(len(counts))), "same")
+    objects, question = behind_a_route(weights, counts), Question(route="app", renames=names)
+
+    if sum(map(bool, weights)) > 1:
+        with pytest.raises(FoundError, match="any split between them would pass"):
+            expect(Inventory(objects), question)
+    else:
+        assert expect(Inventory(objects), question).split.arms == ("same",)
 
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(1, 9), st.integers(1, 9)), min_size=1))

@@ -12,9 +12,10 @@ from sampler.expect.cluster.api import TIMEOUT_S, Cluster
 from sampler.expect.cluster.credentials import access
 from sampler.expect.cluster.state import changed_at, in_namespace, read, refuse_unreadable, watched
 from sampler.expect.cluster.watch import ClusterWatcher, Watch
-from sampler.expect.lint import lint, not_expected
+from sampler.expect.lint import lint
 from sampler.expect.rules.endpoints import SERVICE_NAME
-from sampler.expect.views import ContradictionError, Views, compare_views
+from sampler.expect.rules.findings import refusal
+from sampler.expect.views import Views, compare_views
 
 if TYPE_CHECKING:
     from sampler.expect.cluster.credentials import Access
@@ -178,24 +179,22 @@ async def look(
         state = await read(cluster, question)
     await asyncio.sleep(0)  # lets the connections close
     views = Views(declared=declared)
-    refusal: ExpectationError | None = None
+    refused: ExpectationError | None = None
     if question.service or question.route:
         try:
             refuse_unreadable(state)
             views = compare_views(declared, state.configured(), state.running(), question)
-            refusal = views.contradiction()
+            refused = views.contradiction()
         except ExpectationError as error:
-            refusal = error
+            refused = error
     findings = [*state.findings, *views.findings]
     if views.observed is not None:
         findings += views.observed.findings
     among = None if views.observed is None else _asked(views)
     findings += lint(state.configured(), question, among)
-    if isinstance(refusal, ContradictionError):
-        findings.append(refusal.finding)
-    elif refusal is not None:
-        findings.append(not_expected(refusal, ""))
-    return Overview(reached, state, question, views, tuple(dict.fromkeys(findings)), refusal)
+    if refused is not None:
+        findings.append(refusal(refused, ""))
+    return Overview(reached, state, question, views, tuple(dict.fromkeys(findings)), refused)
 
 
 def _asked(views: Views) -> list[KubeObject]:

@@ -10,11 +10,12 @@ in utils/replicaset/canary.go.
 from __future__ import annotations
 
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil, floor, modf
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.backends import Branch, weighted
+from sampler.expect.rules.fields import Fields
 from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.model import Mixture
 from sampler.expect.rules.workloads import label_of, template_of, workload
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
 GROUP = "argoproj.io"
 HASH = "rollouts-pod-template-hash"
 _ALL = 100
+
+STEP = Fields(
+    "the step of a canary",
+    evaluated=("setWeight", "experiment"),
+    beside=(
+        "analysis", "pause", "plugin", "setCanaryScale", "setHeaderRoute", "setMirrorRoute",
+    ),
+)  # fmt: skip
 
 
 def behind_rollout(rollout: KubeObject, inventory: Inventory, question: Question) -> Mixture:
@@ -109,6 +118,8 @@ def step_weight(canary: Node, step: int, total: int = _ALL) -> tuple[int, Node]:
         If there are fewer steps.
     """
     steps = list(canary["steps"])
+    for each in steps:
+        STEP.check(each)
     if step > len(steps):
         raise ExpectationError(
             f"{canary['steps'].where}: {canary.owner} has {len(steps)} steps, none with index "
@@ -117,6 +128,13 @@ def step_weight(canary: Node, step: int, total: int = _ALL) -> tuple[int, Node]:
         )
     if step == len(steps):
         return total, canary["steps"]
+    for template in steps[step]["experiment"]["templates"]:
+        if template["weight"].exists:
+            raise ExpectationError(
+                f"{template['weight'].where}: {canary.owner} gives pods of an experiment a weight "
+                f"in step {step}, which is not evaluated",
+                hint="declare the split with --expect",
+            )
     for each in reversed(steps[: step + 1]):
         if each["setWeight"].exists:
             return each["setWeight"].count(), each["setWeight"]
@@ -174,21 +192,35 @@ def canary_pods(
 
     Notes
     -----
-    Candidates are floor and ceil of replicas times weight over N pods, and over N + 1 with a
-    surge; for weights between 0 and all, with more than one pod, neither version may have
-    none; the closest share wins, the larger canary on ties.
+    As ``approximateWeightedCanaryStableReplicaCounts`` of Argo Rollouts: candidates are floor
+    and ceil of N times the weight, over N pods, and with a surge over N + 1 as well; unless N is
+    1 and there is no surge, a weight between 0 and all leaves neither version without a pod; the
+    closest share wins, the first one of equals, and of two counts of pods that are equally far
+    away only the larger one is a candidate.
     """
+    if not replicas:
+        return 0, 0
     wanted = Fraction(weight, total_weight)
-    is_partial = 0 < weight < total_weight
-    candidates = [
-        (canary, pods)
-        for pods in ((replicas, replicas + 1) if max_surge and is_partial else (replicas,))
-        for canary in (ceil(pods * wanted), floor(pods * wanted))
-        if not (is_partial and pods > 1 and canary in {0, pods})
-    ]
+    upper, lower = ceil(replicas * wanted), floor(replicas * wanted)
+    may_be_none = weight in {0, total_weight} or (replicas == 1 and not max_surge)
+    may_be_lower = lower != 0 or may_be_none
+
+    def is_tied(pods: int) -> bool:
+        # In floating point, as the controller computes it.
+        return modf(pods * (weight / total_weight))[0] == 0.5
+
+    candidates = []
+    if upper < replicas or may_be_none:
+        candidates.append((upper, replicas))
+    if may_be_lower and not is_tied(replicas):
+        candidates.append((lower, replicas))
+    if max_surge:
+        candidates.append((upper, replicas + 1))
+        if may_be_lower and not is_tied(replicas + 1):
+            candidates.append((lower, replicas + 1))
     if not candidates:
         return 0, replicas
-    return min(candidates, key=lambda each: abs(Fraction(each[0], max(each[1], 1)) - wanted))
+    return min(candidates, key=lambda each: abs(Fraction(each[0], each[1]) - wanted))
 
 
 def _unachievable(rollout: KubeObject, weight: int, number: Node) -> list[Finding]:
@@ -206,6 +238,27 @@ def _unachievable(rollout: KubeObject, weight: int, number: Node) -> list[Findin
             f"expect that instead ({pods - canary}:{canary}), take more replicas, "
             "or add a traffic router",
             number.where,
+        )
+    ]
+
+
+def services_without_router(rollout: KubeObject) -> list[Finding]:
+    """Find Services that Argo switches between the versions, where nothing divides traffic.
+
+    Argo adds the hash of one version to the selector of each, whether there is a router or not.
+    """
+    canary = rollout["spec"]["strategy"]["canary"]
+    named = [node for key in ("canaryService", "stableService") if (node := canary[key]).exists]
+    if not named or canary["trafficRouting"].exists:
+        return []
+    names = " and ".join(node.text() for node in named)
+    return [
+        Finding(
+            FindingCode.ROLLOUT_SERVICES,
+            f"{rollout} switches Service {names} to one version each, and has no trafficRouting "
+            "that divides traffic between them",
+            "split by pods through one Service that selects both versions, or add trafficRouting",
+            named[0].where,
         )
     ]
 

@@ -2,7 +2,8 @@
 
 The target Deployment holds the new version; what serves is its copy ``<name>-primary``.
 
-References: Flagger, CanaryAnalysis (stepWeight, stepWeights, maxWeight), CanaryStatus.
+References: Flagger, pkg/controller/scheduler.go (maxWeight, nextStepWeight, runCanary),
+CanaryAnalysis and CanaryStatus.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from sampler.base.errors import ExpectationError
 from sampler.expect.routes.istio import service_of_host
 from sampler.expect.rules.backends import Branch, weighted
+from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.model import Mixture
 from sampler.expect.rules.workloads import label_of
 
@@ -46,7 +48,23 @@ def behind_canary(canary: KubeObject, inventory: Inventory, question: Question) 
             Branch(weight, number, what, newer, _only(newer)),
         ]
     )
-    return dataclasses.replace(mixture, objects=(canary,))
+    return dataclasses.replace(
+        mixture, findings=(*mixture.findings, *_sticky(canary)), objects=(canary,)
+    )
+
+
+def _sticky(canary: KubeObject) -> list[Finding]:
+    affinity = _analysis(canary)["sessionAffinity"]
+    if not affinity.exists:
+        return []
+    return [
+        Finding(
+            FindingCode.STICKY,
+            f"{canary} has sessionAffinity: a client that the canary once answered stays with it",
+            "check without cookies, as weighbridge does; real users are assigned once each",
+            affinity.where,
+        )
+    ]
 
 
 def _only(label: str) -> Mixture:
@@ -80,27 +98,82 @@ def step_weight(canary: KubeObject, step: int) -> tuple[int, Node]:
     Raises
     ------
     ExpectationError
-        If the analysis has no such step.
+        If the analysis has no such step, or does not raise the weight step by step.
     """
-    analysis = canary["spec"]["analysis"]
-    listed = list(analysis["stepWeights"])
-    if step == 0:
-        return 0, analysis
-    if listed:
-        if step > len(listed):
-            raise ExpectationError(
-                f"{analysis['stepWeights'].where}: {canary} is raised {len(listed)} times, "
-                f"not {step} times",
-                hint=f"--step 0 to --step {len(listed)}",
-            )
-        return min(listed[step - 1].count(), _ALL), listed[step - 1]
-    by = analysis["stepWeight"].count(0)
-    if not by:
+    analysis = _analysis(canary)
+    _refuse_other_strategies(canary, analysis)
+    raises = _raises(analysis)
+    if analysis["stepWeight"].count(0):
+        step = min(step, len(raises))  # the last weight holds until the promotion
+    if step > len(raises):
         raise ExpectationError(
-            f"{analysis.where}: {canary} has neither stepWeight nor stepWeights",
+            f"{analysis.where}: {canary} is raised {len(raises)} times, not {step} times",
+            hint=f"--step 0 to --step {len(raises)}",
+        )
+    return (0, analysis) if step == 0 else raises[step - 1]
+
+
+def _analysis(canary: KubeObject) -> Node:
+    """Return the analysis; ``canaryAnalysis`` is its name up to v1alpha3, and still read."""
+    spec = canary["spec"]
+    return spec["analysis"] if spec["analysis"].exists else spec["canaryAnalysis"]
+
+
+def _raises(analysis: Node) -> list[tuple[int, Node]]:
+    """Return the weight after each raise, as Flagger's ``runCanary`` makes them.
+
+    `stepWeight` is added while the weight is below the maximum, which it may pass; it comes
+    before `stepWeights`, whose last entry is the maximum all the same. A mirrored step raises
+    nothing.
+    """
+    listed, by = list(analysis["stepWeights"]), analysis["stepWeight"].count(0)
+    if not (by or listed):
+        raise ExpectationError(
+            f"{analysis.where}: {analysis.owner} has neither stepWeight nor stepWeights",
             hint="it does not split traffic by weight: declare the split with --expect",
         )
-    return min(step * by, analysis["maxWeight"].count(_ALL) or _ALL), analysis["stepWeight"]
+    most = min(listed[-1].count(), _ALL) if listed else analysis["maxWeight"].count(0) or _ALL
+    raises: list[tuple[int, Node]] = []
+    if analysis["mirror"].value is True:
+        raises.append((0, analysis["mirror"]))
+    weight = 0
+    while weight < most and len(raises) <= _ALL:
+        number = analysis["stepWeight"]
+        if by:
+            weight = min(weight + by, _ALL)
+        else:
+            after = [
+                each
+                for before, each in zip([None, *listed], listed, strict=False)
+                if (before.count() if before is not None else 0) == weight
+            ]
+            number = after[0] if after else analysis["stepWeights"]
+            weight = min(after[0].count(), _ALL) if after else _ALL
+        raises.append((weight, number))
+    return raises
+
+
+def _refuse_other_strategies(canary: KubeObject, analysis: Node) -> None:
+    spec = canary["spec"]
+    for is_other, node, what in (
+        (spec["skipAnalysis"].value is True, spec["skipAnalysis"], "promotes without an analysis"),
+        (list(analysis["match"]), analysis["match"], "sends requests that match to its canary"),
+        (
+            analysis["iterations"].count(0),
+            analysis["iterations"],
+            "is a blue/green or A/B test, which sends all traffic to one version",
+        ),
+        (
+            spec["provider"].text("") == "kubernetes",
+            spec["provider"],
+            "is of the provider kubernetes, which has no weights and makes it a blue/green test",
+        ),
+    ):
+        if is_other:
+            raise ExpectationError(
+                f"{node.where}: {canary} {what}: it has no steps of weight",
+                hint="declare the split with --expect",
+            )
 
 
 def _label(canary: KubeObject, inventory: Inventory, question: Question, role: str) -> str:
@@ -109,10 +182,11 @@ def _label(canary: KubeObject, inventory: Inventory, question: Question, role: s
         return question.renames.get(named, named)
     target = canary["spec"]["targetRef"]["name"]
     name = f"{target.text()}-primary" if role == "primary" else target.text()
-    deployment = inventory.find("Deployment", name, canary.namespace)
+    kind = canary["spec"]["targetRef"]["kind"].text("Deployment")
+    deployment = inventory.find(kind, name, canary.namespace)
     if deployment is None:
         raise ExpectationError(
-            f"{target.where}: {canary} needs Deployment {name} to know the version of its {role}, "
+            f"{target.where}: {canary} needs {kind} {name} to know the version of its {role}, "
             "which was not found",
             hint="name it: --version-from primary=v1,canary=v2; "
             "or read the live objects: kubectl get canary,deployment -o yaml",

@@ -152,10 +152,15 @@ def service_mixture(
     if version is not None:
         return Mixture({question.renames.get(version, version): Fraction(1)})
     if is_used:
+        homeless = namespace and inventory.find("Service", name, "")
         raise ExpectationError(
-            f"{reference.where}: {reference.owner} sends traffic to Service {name}, "
-            "which was not found",
-            hint="add its manifest, or name the version that answers there: --version-from "
+            f"{reference.where}: {reference.owner} sends traffic to Service {name}"
+            + (f" of {namespace}" if namespace else "")
+            + ", which was not found",
+            hint=f"{homeless} ({homeless.place}) names no namespace: if it is applied to "
+            f"{namespace}, say so: -n {namespace}"
+            if homeless
+            else "add its manifest, or name the version that answers there: --version-from "
             f"{name}=v1",
         )
     return Mixture({}, findings=(missing_backend(name, reference),))

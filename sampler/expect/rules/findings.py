@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum, unique
 
+from sampler.base.errors import ExpectationError
+
 
 @unique
 class Severity(StrEnum):
@@ -25,15 +27,20 @@ class FindingCode(StrEnum):
     DEFAULT_WEIGHTS = "default_weights"
     DUPLICATE_OBJECT = "duplicate_object"
     FORBIDDEN = "forbidden"
+    HALF_ROLLED = "half_rolled"
     HEADLESS = "headless"
     HOST_MISMATCH = "host_mismatch"
     LOCAL_TRAFFIC_POLICY = "local_traffic_policy"
+    NAMESPACE_OPEN = "namespace_open"
     NOT_AN_OBJECT = "not_an_object"
     NOT_EXPECTED = "not_expected"
     NOT_READY = "not_ready"
     NOT_RENDERED = "not_rendered"
+    PORT_MISSING = "port_missing"
     REFERENCE_NOT_GRANTED = "reference_not_granted"
+    REPLICAS_UNKNOWN = "replicas_unknown"
     ROLLOUT_HAS_STEPS = "rollout_has_steps"
+    ROLLOUT_SERVICES = "rollout_services"
     ROUTE_DECIDES = "route_decides"
     ROUTE_NOT_ACCEPTED = "route_not_accepted"
     RUNNING_DIFFERS = "running_differs"
@@ -45,6 +52,7 @@ class FindingCode(StrEnum):
     UNKNOWN_WORKLOAD = "unknown_workload"
     UNREAD = "unread"
     VERSION_MISSING = "version_missing"
+    VERSIONS_ALIKE = "versions_alike"
     WEIGHT_CLAMPED = "weight_clamped"
     WEIGHT_SKIPPED = "weight_skipped"
     WEIGHT_TOTAL_IGNORED = "weight_total_ignored"
@@ -56,11 +64,14 @@ _SEVERITIES = {
     FindingCode.AUTOSCALED: Severity.WARNING,
     FindingCode.DEFAULT_WEIGHTS: Severity.WARNING,
     FindingCode.DUPLICATE_OBJECT: Severity.WARNING,
+    FindingCode.HALF_ROLLED: Severity.WARNING,
     FindingCode.HEADLESS: Severity.WARNING,
     FindingCode.LOCAL_TRAFFIC_POLICY: Severity.WARNING,
+    FindingCode.NAMESPACE_OPEN: Severity.WARNING,
     FindingCode.NOT_AN_OBJECT: Severity.INFO,
     FindingCode.NOT_READY: Severity.WARNING,
     FindingCode.ROLLOUT_HAS_STEPS: Severity.INFO,
+    FindingCode.ROLLOUT_SERVICES: Severity.WARNING,
     FindingCode.ROUTE_DECIDES: Severity.WARNING,
     FindingCode.STICKY: Severity.WARNING,
     FindingCode.UNKNOWN_KIND: Severity.INFO,
@@ -97,3 +108,25 @@ class Finding:
     def severity(self) -> Severity:
         """ERROR unless the code is known to be milder."""
         return _SEVERITIES.get(self.code, Severity.ERROR)
+
+
+class FoundError(ExpectationError):
+    """A finding with which there is no expectation.
+
+    Parameters
+    ----------
+    finding : Finding
+        Told as it is where findings are listed.
+    """
+
+    def __init__(self, finding: Finding) -> None:
+        where = f"{finding.where}: " if finding.where else ""
+        super().__init__(f"{where}{finding.message}", hint=finding.remedy)
+        self.finding = finding
+
+
+def refusal(error: ExpectationError, place: str) -> Finding:
+    """Turn the refusal of an expectation into a finding."""
+    if isinstance(error, FoundError):
+        return error.finding
+    return Finding(FindingCode.NOT_EXPECTED, str(error), error.hint or "", place)

@@ -5,19 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, auto, unique
 from fractions import Fraction
-from math import lcm
 from typing import TYPE_CHECKING
 
-from analysis.data.report import Source
-from analysis.data.split import Split
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.versions import VersionRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from analysis.data.report import Source
+    from analysis.data.split import Split
     from sampler.expect.rules.findings import Finding
     from sampler.expect.rules.objects import KubeObject
+
+
+OWN_HEADERS = frozenset(
+    {"host", "user-agent", "accept", "accept-encoding", "connection", "content-length"}
+)
+"""Headers that a request has although nobody gave them, by name in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,11 @@ class Question:
         Of a progressive delivery: which step is meant.
     host, path : str or None
         Of the requests, where they decide between rules.
+    query : str
+        Of the URL, without the question mark.
+    method : str, default GET
+    headers : mapping of str to str
+        Sent with each request, by name in lower case; others than `OWN_HEADERS` are not sent.
     node, zone : str
         Where requests enter the cluster, for traffic policies and hints; empty if not given.
     """
@@ -50,6 +60,9 @@ class Question:
     step: int | None = None
     host: str | None = None
     path: str | None = None
+    query: str = ""
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
     node: str = ""
     zone: str = ""
 
@@ -64,6 +77,8 @@ class Quantity(Enum):
     """Pods that a workload declares."""
     BARE_POD = auto()
     """A pod that no workload owns."""
+    AUTOSCALED = auto()
+    """Pods of which only an autoscaler knows the number: none is declared."""
     READY_ENDPOINTS = auto()
     TERMINATING_ENDPOINTS = auto()
     """Endpoints that serve while they terminate, because none is ready."""
@@ -197,29 +212,3 @@ class Expectation:
     numbers: tuple[Number, ...] = ()
     findings: tuple[Finding, ...] = ()
     objects: tuple[KubeObject, ...] = ()
-
-
-def expectation(root: KubeObject, mixture: Mixture) -> Expectation:
-    """Turn what stands behind an object into an expectation with integer weights.
-
-    Raises
-    ------
-    ExpectationError
-        If no label gets any traffic: a split of zeros says nothing.
-    """
-    places = ", ".join(dict.fromkeys(number.where for number in mixture.numbers)) or root.place
-    if not mixture.total:
-        raise ExpectationError(
-            f"{root}: every version has weight 0 ({places}), so nothing can answer",
-            hint="give at least one version replicas and weight",
-        )
-    scale = lcm(*(weight.denominator for weight in mixture.weights.values()))
-    return Expectation(
-        Split(
-            tuple(mixture.weights), tuple(int(each * scale) for each in mixture.weights.values())
-        ),
-        Source(root.kind, root.full_name, places),
-        mixture.numbers,
-        tuple(dict.fromkeys(mixture.findings)),
-        tuple(dict.fromkeys((root, *mixture.objects))),
-    )

@@ -17,6 +17,36 @@ from sampler.base.errors import ExpectationError
 Path = tuple[str | int, ...]
 Locate = Callable[[Path], str]
 
+_WORKLOADS = ("apps", "extensions")
+_TRAEFIK = ("traefik.io", "traefik.containo.us")
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Service": ("",),
+    "Pod": ("",),
+    "EndpointSlice": ("discovery.k8s.io",),
+    "Deployment": _WORKLOADS,
+    "ReplicaSet": _WORKLOADS,
+    "DaemonSet": _WORKLOADS,
+    "StatefulSet": ("apps",),
+    "Job": ("batch",),
+    "CronJob": ("batch",),
+    "HorizontalPodAutoscaler": ("autoscaling",),
+    "Ingress": ("networking.k8s.io", "extensions"),
+    "HTTPRoute": ("gateway.networking.k8s.io",),
+    "GRPCRoute": ("gateway.networking.k8s.io",),
+    "ReferenceGrant": ("gateway.networking.k8s.io",),
+    "Gateway": ("gateway.networking.k8s.io", "networking.istio.io"),
+    "VirtualService": ("networking.istio.io",),
+    "DestinationRule": ("networking.istio.io",),
+    "TraefikService": _TRAEFIK,
+    "IngressRoute": _TRAEFIK,
+    "Rollout": ("argoproj.io",),
+    "Canary": ("flagger.app",),
+    "Route": ("route.openshift.io",),
+    "TrafficSplit": ("split.smi-spec.io",),
+    "HTTPProxy": ("projectcontour.io",),
+}
+"""Groups that a bare kind means here; a kind of another group is called ``KIND.GROUP``."""
+
 
 @dataclass(frozen=True, eq=False)  # no slots: its identity is read often, and kept
 class KubeObject:
@@ -46,8 +76,15 @@ class KubeObject:
 
     @cached_property
     def kind(self) -> str:
-        """Its kind."""
-        return self["kind"].text("")
+        """Its kind; ``KIND.GROUP``, as kubectl writes it, where the bare kind means another one.
+
+        A Service of Knative and a Rollout of OpenKruise are not what their kind alone says.
+        """
+        kind, version = self["kind"].text(""), self.body.get("apiVersion")
+        if not isinstance(version, str):
+            return kind  # refused where the group matters
+        is_plain = not self.group or self.group in GROUPS.get(kind, (self.group,))
+        return kind if is_plain else f"{kind}.{self.group}"
 
     @cached_property
     def group(self) -> str:
@@ -262,6 +299,12 @@ class Inventory:
         ]
         if not found:
             known = sorted({f"{each.kind}/{each.name}" for each in self.of(*kinds)})
+            if other := self._of_another_group(kinds, name, namespace):
+                raise ExpectationError(
+                    f"{other.place}: {other.full_name} is a {other.kind}, not a {wanted}",
+                    hint=f"if that is meant: --route {other.kind}/{name}; kinds that are not "
+                    "supported need --expect",
+                )
             raise ExpectationError(
                 f"expected a {wanted} named {name!r}"
                 + (f" in namespace {namespace}" if namespace else "")
@@ -278,6 +321,17 @@ class Inventory:
                 else f"choose one: --route {first.kind}/{name} or --route {second.kind}/{name}",
             )
         return found[0]
+
+    def _of_another_group(
+        self, kinds: Sequence[str], name: str, namespace: str
+    ) -> KubeObject | None:
+        """Find an object that has the name and a kind of the same word, of another group."""
+        words = {kind.partition(".")[0] for kind in kinds}
+        for each in self.objects:
+            is_named = each.name == name and namespace in {"", each.namespace}
+            if is_named and each.kind not in kinds and each.kind.partition(".")[0] in words:
+                return each
+        return None
 
 
 def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:

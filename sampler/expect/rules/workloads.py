@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -11,21 +11,15 @@ from sampler.base.errors import ExpectationError
 from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.model import Mixture, Number, Quantity
 from sampler.expect.rules.objects import selects
-from sampler.expect.rules.versions import VersionFrom, version_label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from sampler.expect.rules.model import Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
 
 WORKLOADS = ("Deployment", "StatefulSet", "ReplicaSet", "Rollout", "Pod")
 """Kinds whose number of pods is declared."""
-
-_IMAGES = ("image",)
-"""What tells pods apart whose label says that they are one version."""
-_PODS = ("image", "command", "args", "env", "envFrom", "volumes")
-"""What tells pods apart of which an image tag alone says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +59,13 @@ def _is_scaled_by_another(owner: KubeObject, inventory: Inventory) -> bool:
     """Whether another object that was read counts these pods already."""
     if owner.kind in {"ReplicaSet", "Pod"}:
         return _is_owned(owner, inventory)
-    if owner.kind != "Deployment":
-        return False
-    borrowers = inventory.of("Rollout")
+    # Argo leaves the pods of a borrowed template alone unless it is told to scale them down.
     return any(
         each.namespace == owner.namespace
         and each["spec"]["workloadRef"]["name"].text("") == owner.name
-        for each in borrowers
+        and each["spec"]["workloadRef"]["kind"].text("Deployment") == owner.kind
+        and each["spec"]["workloadRef"]["scaleDown"].text("never") != "never"
+        for each in inventory.of("Rollout")
     )
 
 
@@ -156,47 +150,136 @@ def behind_selector(
         key=lambda each: each.owner.name,
     )
     _refuse_daemons(service, selector, inventory)
+    away = other_namespace(service, selector, inventory)
     if not found:
         wanted = ",".join(f"{key}={value}" for key, value in selector.items())
         raise ExpectationError(
             f"{service['spec']['selector'].where}: {service} selects {wanted}, "
-            f"which no pod template carries{inventory.but_unread(WORKLOADS)}",
-            hint="compare the selector with metadata.labels of the pod templates; "
+            f"which no pod template carries{inventory.but_unread(WORKLOADS)}"
+            + (f"; {away.message}" if away else ""),
+            hint=away.remedy
+            if away
+            else "compare the selector with metadata.labels of the pod templates; "
             "is the namespace the same?",
         )
-    return _count(service, found, question)
+    mixture = _count(service, found, inventory, question)
+    return mixture if away is None else replace(mixture, findings=(*mixture.findings, away))
 
 
-def _count(service: KubeObject, found: list[Workload], question: Question) -> Mixture:
+def _count(
+    service: KubeObject, found: list[Workload], inventory: Inventory, question: Question
+) -> Mixture:
     weights: dict[str, Fraction] = {}
     numbers = []
     findings = []
     for each in found:
         label = label_of(each.template, each.owner, question, also=service.name)
-        weights[label] = weights.get(label, Fraction(0)) + each.replicas
-        numbers.append(_number(each, label))
-        if each.owner.kind == "Rollout" and list(each.owner["spec"]["strategy"]["canary"]["steps"]):
-            findings.append(
-                Finding(
-                    FindingCode.ROLLOUT_HAS_STEPS,
-                    f"{each.owner} has steps; its template is what runs after the last one",
-                    f"for a step before that: --route Rollout/{each.owner.name} --step N",
-                    each.owner["spec"]["strategy"]["canary"]["steps"].where,
-                )
-            )
+        closed, is_out = _ports(service, each)
+        number = _number(each, label, inventory, is_out=is_out)
+        weights[label] = weights.get(label, Fraction(0)) + number.value
+        numbers.append(number)
+        findings += [*closed, *traits(each)]
     return Mixture(
         weights, tuple(numbers), tuple(findings), (service, *(each.owner for each in found))
     )
 
 
-def _number(each: Workload, label: str) -> Number:
+def traits(each: Workload) -> Iterator[Finding]:
+    """Find what keeps pods on another template than the one that is declared."""
+    owner, spec = each.owner, each.owner["spec"]
+    if owner.kind == "Rollout" and list(spec["strategy"]["canary"]["steps"]):
+        yield Finding(
+            FindingCode.ROLLOUT_HAS_STEPS,
+            f"{owner} has steps; its template is what runs after the last one",
+            f"for a step before that: --route Rollout/{owner.name} --step N",
+            spec["strategy"]["canary"]["steps"].where,
+        )
+    stays = _half_rolled(each)
+    if stays is not None:
+        node, reason = stays
+        yield Finding(
+            FindingCode.HALF_ROLLED,
+            f"{owner} {reason}",
+            "finish the update, or take the split from the live pods: --cluster",
+            node.where,
+        )
+
+
+def _half_rolled(each: Workload) -> tuple[Node, str] | None:
+    """Return why pods keep the template that was there before, and where that stands."""
+    spec, update = each.owner["spec"], each.owner["spec"]["updateStrategy"]
+    if each.owner.kind in {"Deployment", "Rollout"} and spec["paused"].value is True:
+        return spec["paused"], "is paused: its pods stay on the template before this one"
+    if each.owner.kind != "StatefulSet":
+        return None
+    if update["type"].text("RollingUpdate") == "OnDelete":
+        return update["type"], "updates only pods that are deleted: all others stay as they were"
+    partition = update["rollingUpdate"]["partition"]
+    kept = min(partition.count(0) - spec["ordinals"]["start"].count(0), each.replicas)
+    if kept <= 0:
+        return None
+    return partition, (
+        f"has partition {partition.count()}: {kept} of {each.replicas} pods stay on the template "
+        "before this one, whose version no manifest holds"
+    )
+
+
+def _ports(service: KubeObject, each: Workload) -> tuple[list[Finding], bool]:
+    """Find ports of a Service that pods do not have by name, and whether they have none of them.
+
+    Pods without the port that is named are no endpoints of it (Kubernetes, ``FindPort``).
+    """
+    named = [port for port in service["spec"]["ports"] if isinstance(port["targetPort"].value, str)]
+    spec = each.template["spec"]
+    helpers = [
+        node for node in spec["initContainers"] if node["restartPolicy"].text("") == "Always"
+    ]
+    known = {
+        (port["name"].text(""), port["protocol"].text("TCP"))
+        for container in [*spec["containers"], *helpers]
+        for port in container["ports"]
+    }
+    missing = [
+        port
+        for port in named
+        if (port["targetPort"].text(), port["protocol"].text("TCP")) not in known
+    ]
+    is_out = bool(missing) and len(missing) == len(list(service["spec"]["ports"]))
+    return [
+        Finding(
+            FindingCode.PORT_MISSING,
+            f"the pods of {each.owner} have no port named {port['targetPort'].text()}, to which "
+            f"{service} sends traffic: they get none of it",
+            "name that port in their containers, or write the targetPort as a number",
+            port["targetPort"].where,
+        )
+        for port in missing
+    ], is_out
+
+
+def autoscalers(owner: KubeObject, inventory: Inventory) -> list[KubeObject]:
+    """Return what scales a workload."""
+    return [
+        each
+        for each in inventory.of("HorizontalPodAutoscaler", "ScaledObject")
+        if each.namespace == owner.namespace
+        and each["spec"]["scaleTargetRef"]["name"].text("") == owner.name
+        and each["spec"]["scaleTargetRef"]["kind"].text("Deployment") == owner.kind
+    ]
+
+
+def _number(each: Workload, label: str, inventory: Inventory, *, is_out: bool) -> Number:
     quantity, what = Quantity.REPLICAS, "replicas"
     if each.owner.kind == "Pod":
         quantity, what = Quantity.BARE_POD, "pod"
     elif not each.number.exists:
         what = "replicas, by default"
+        if autoscalers(each.owner, inventory):
+            quantity = Quantity.AUTOSCALED
+    if is_out:
+        what = f"{what}, without the port"
     return Number(
-        each.replicas,
+        0 if is_out else each.replicas,
         quantity,
         what,
         each.owner.kind,
@@ -204,6 +287,25 @@ def _number(each: Workload, label: str) -> Number:
         each.number.where,
         label,
     )
+
+
+def other_namespace(
+    service: KubeObject, selector: Mapping[str, str], inventory: Inventory
+) -> Finding | None:
+    """Find pods that would be selected, if it is their namespace that is not written down."""
+    for each in workloads(inventory):
+        if each.owner.namespace == service.namespace or not selects(selector, each.labels):
+            continue
+        if each.owner.namespace and service.namespace:
+            continue
+        namespace = each.owner.namespace or service.namespace
+        return Finding(
+            FindingCode.NAMESPACE_OPEN,
+            f"only one of {service} and {each.owner} names a namespace: {each.owner} was left out",
+            f"say where the other one is applied: -n {namespace}",
+            each.owner.place,
+        )
+    return None
 
 
 def label_of(
@@ -242,66 +344,6 @@ def label_of(
             f"--version-from label:KEY or --version-from {name}=v1",
         )
     return question.renames.get(version, version)
-
-
-def require_told_apart(
-    owners: Iterable[KubeObject], inventory: Inventory, question: Question
-) -> None:
-    """Refuse workloads that run different pods under one version, unless somebody named it.
-
-    Raises
-    ------
-    ExpectationError
-        With both places, and names for their versions.
-    """
-    found: dict[str, Workload] = {}
-    for each in (workload(owner, inventory) for owner in owners if owner.kind in WORKLOADS):
-        name, versions = _name_of(each.owner), question.versions
-        is_named = name in versions.names or versions.kind is VersionFrom.LABEL
-        version = versions.of_template(each.template, name)
-        if not each.replicas or not version or is_named:
-            continue
-        if any(map(versions.of_name, _services_of(each, inventory))):
-            continue
-        first = found.setdefault(version, each)
-        keys = _IMAGES if version_label(each.template) == version else _PODS
-        if _what_runs(first.template, keys) != _what_runs(each.template, keys):
-            raise ExpectationError(
-                f"{first.owner} ({first.template.where}) and {each.owner} "
-                f"({each.template.where}) run different pods, and both have the version {version}:"
-                " they cannot be told apart",
-                hint="name the versions as they answer: --version-from "
-                f"{_name_of(first.owner)}=v1,{name}=v2; or label the pod templates (version: v1)",
-            )
-
-
-def _name_of(owner: KubeObject) -> str:
-    """Return the name that versions are given: of a pod, that of its controller."""
-    for reference in owner["metadata"]["ownerReferences"] if owner.kind == "Pod" else ():
-        if reference["controller"].value is True:
-            return reference["name"].text()
-    return owner.name
-
-
-def _services_of(each: Workload, inventory: Inventory) -> Iterator[str]:
-    for service in inventory.of("Service"):
-        if service.namespace == each.owner.namespace and selects(
-            service["spec"]["selector"].texts(), each.labels
-        ):
-            yield service.name
-
-
-def _what_runs(template: Node, keys: Iterable[str]) -> list[object]:
-    """Return what makes pods answer as they do: images, commands, environment and files."""
-    spec = template["spec"]
-    containers = [[container[key].value for key in keys] for container in spec["containers"]]
-    # Each pod of a cluster has a volume of its own for the token of its account.
-    volumes = [
-        each.value
-        for each in spec["volumes"]
-        if "volumes" in keys and not each["name"].text("").startswith("kube-api-access-")
-    ]
-    return [containers, volumes]
 
 
 def _is_owned(owner: KubeObject, inventory: Inventory) -> bool:

@@ -11,9 +11,9 @@ from sampler.expect.routes.argo import canary_pods
         (10, 10, 1, (1, 10)),
         (10, 0, 1, (0, 10)),
         (10, 100, 1, (10, 10)),
-        (1, 10, 1, (0, 1)),
+        (1, 10, 1, (1, 2)),
         (1, 50, 1, (1, 2)),
-        (1, 90, 1, (1, 1)),
+        (1, 90, 1, (1, 2)),
         (1, 10, 0, (0, 1)),
         (5, 10, 0, (1, 5)),
         (5, 10, 1, (1, 6)),
@@ -33,4 +33,6 @@ def test_neither_version_is_without_a_pod_in_between(replicas, surge):
     for weight in range(1, 100):
         canary, pods = canary_pods(replicas, weight, surge)
 
-        assert 0 < canary < pods
+        # Halfway between the last two counts the controller is left without a candidate.
+        is_left = not surge and 100 * (replicas - 1) + 50 == replicas * weight
+        assert (canary == 0) if is_left else (0 < canary < pods)
