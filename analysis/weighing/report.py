@@ -19,6 +19,7 @@ from analysis.verdict import sections
 from analysis.verdict.causes import Surroundings
 from analysis.verdict.decision import Ended, decide, decided, with_health
 from analysis.verdict.reasons import CLIENT_LIMIT_REMEDY
+from analysis.verdict.strangers import REMEDY, only_strangers
 from analysis.versions.correlation import groups_of, notes_on
 from analysis.versions.health import health_of
 from analysis.versions.least_request import pace_of
@@ -188,8 +189,12 @@ def _decision(asked: Asked, folded: Folded, account: Account) -> Decision | None
 def _outcome(decision: Decision | None, folded: Folded, account: Account) -> _Outcome:
     """Return the verdict, as far as what happened around the samples lets it stand."""
     verdict = None if decision is None else decision.verdict
-    if account.unmeasurable is not None:
-        return _undecided(verdict, account.unmeasurable)
+    unmeasurable = account.unmeasurable
+    if unmeasurable is None and folded.evidence is not None and folded.is_uniform:
+        remedy = account.remedies.get(ReasonCode.UNEXPECTED_LABEL, REMEDY)
+        unmeasurable = only_strangers(folded.evidence.split, folded.tally, remedy)
+    if unmeasurable is not None:
+        return _undecided(verdict, unmeasurable)
     if decision is None:
         return _Outcome(None, [] if account.overload is None else [account.overload], [])
     reasons, checks = list(decision.reasons), list(decision.checks)

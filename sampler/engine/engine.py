@@ -2,8 +2,8 @@
 
 A closed workload launches the next request of a slot when its last one has ended; an open
 one launches at the due times of a Poisson process and sheds what finds no idle slot. Both
-stop at the limits of the plan or when told to, and then drain: every launched request ends in
-exactly one outcome.
+send little until the first label has arrived (`sampler.engine.probing`), stop at the limits of
+the plan or when told to, and then drain: every launched request ends in exactly one outcome.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 
 from sampler.base.clock import NS_PER_MS, NS_PER_S, run_clock
 from sampler.engine.pacing import RateCap, poisson_arrivals
+from sampler.engine.probing import Probing
 from sampler.engine.saturation import Gauge
 from sampler.exchange.overload import (
     LONGEST_PAUSE_S,
@@ -67,7 +68,8 @@ class Engine:
     Notes
     -----
     `batches` runs it. Between batches the fields `launched`, `shed`, `sending_ns`,
-    `is_paused` and `overload` may be read, and `stop` and `abort` may be called at any time.
+    `is_paused`, `is_hopeless` and `overload` may be read, and `stop` and `abort` may be called
+    at any time.
 
     A cap on the rate and a schedule have launchers of their own, chosen here, once; what is
     sent as fast as answers come pays nothing for them.
@@ -89,10 +91,11 @@ class Engine:
         self.sending_ns = 0
         self.reached_max_time = False
         self._clock = clock
-        self._origin_ns = clock()
+        self._origin_ns = self._schedule_ns = clock()
         self.recorder = Recorder(reader.labels, reader.replicas)
         self.is_stopping = False
         self.is_paused = False
+        self.is_hopeless = False
         self.overload: str | None = None
         self._is_held = False  # stopping or paused: one look for each launch
         self._limits = limits
@@ -104,6 +107,10 @@ class Engine:
         self._resume_ns = 0
         self._gauge = Gauge(load, clock)
         self._most = maxsize if limits.max_samples is None else limits.max_samples
+        self._labels = reader.labels
+        self._probing: Probing | None = Probing(load.timeout_s)
+        self._quota = min(self._probing.quota, self._most)  # launches so far, at most
+        self._has_held_back = False
         self._arrivals: Iterator[int] = iter(())
         self._due_ns = 0
         self._is_sending = False
@@ -186,6 +193,7 @@ class Engine:
                 is_last = self.is_stopping and self.in_flight == 0
                 batch = self.recorder.seal()
                 self._look_for_overload()
+                self._look_for_labels()
                 self._gauge.take(batch)
                 if batch is not None:
                     yield batch
@@ -211,7 +219,7 @@ class Engine:
 
     def _start(self) -> None:
         # Resolving the name is not part of the run.
-        self._origin_ns = self.recorder.origin_ns = self._clock()
+        self._origin_ns = self.recorder.origin_ns = self._schedule_ns = self._clock()
         self._gauge.start()
         slots = range(self._load.concurrency)
         if self._load.rate is None:
@@ -257,8 +265,8 @@ class Engine:
             if not self.is_stopping:
                 self._waiting.append(slot)
             return
-        if index >= self._most:
-            self.stop()
+        if index >= self._quota and not self._may_go_on():
+            self._waiting.append(slot)
             return
         self.launched = index + 1
         self.transport.launch(slot, index)
@@ -271,15 +279,14 @@ class Engine:
         """Launch in the slots that wait, in their order, as far as the cap allows."""
         cap, now = self._cap, self._clock()
         while self._waiting and not self._is_held:
-            if self.launched >= self._most:
-                self.stop()
-            elif cap is not None and not cap.take(now):
+            if self.launched >= self._quota and not self._may_go_on():
+                return
+            if cap is not None and not cap.take(now):
                 self._wake_in(cap.wait_ns(now), self._launch_waiting)
                 return
-            else:
-                index = self.launched
-                self.launched = index + 1
-                self.transport.launch(self._waiting.popleft(), index)
+            index = self.launched
+            self.launched = index + 1
+            self.transport.launch(self._waiting.popleft(), index)
 
     # Open workload
 
@@ -290,7 +297,7 @@ class Engine:
             self._launch_arrivals(now)
 
     def _next_due(self) -> int:
-        return self._origin_ns + next(self._arrivals)
+        return self._schedule_ns + next(self._arrivals)
 
     def _launch_due(self) -> None:
         """Launch every arrival that is due, shed what has waited enough; set the next timer.
@@ -316,8 +323,8 @@ class Engine:
     def _launch_arrivals(self, now: int) -> None:
         """Launch what is due in the slots that are idle, as far as the cap allows."""
         while self._due_ns <= now:
-            if self.launched >= self._most:
-                self.stop()
+            if self.launched >= self._quota and not self._may_go_on():
+                return
             if self._is_held or not self._idle:
                 return
             if self._cap is not None and not self._cap.take(now):
@@ -330,9 +337,46 @@ class Engine:
     def _shed_what_is_due(self) -> None:
         """Count, at the end of sending, what was due by then and will not be sent."""
         now = self._clock()
-        while self._is_sending and self.launched < self._most and self._due_ns <= now:
+        while self._is_sending and self.launched < self._quota and self._due_ns <= now:
             self.shed += 1
             self._due_ns = self._next_due()
+
+    # Before the first label
+
+    def _may_go_on(self) -> bool:
+        """Whether one more may be launched where the quota is used up; stop at the last one."""
+        if self._labels.names and self._quota < self._most:
+            self._lift_quota()
+        if self.launched >= self._most:
+            self.stop()
+        self._has_held_back = self.launched >= self._quota
+        return not self._has_held_back
+
+    def _lift_quota(self) -> None:
+        if self._has_held_back:
+            # What was held back was never due: the schedule goes on from here.
+            late_ns = max(self._clock() - self._due_ns, 0)
+            self._schedule_ns += late_ns
+            self._due_ns += late_ns
+        self._quota = self._most
+
+    def _look_for_labels(self) -> None:
+        """Go on as far as a run may that has no label yet, or give it up."""
+        probing, now = self._probing, self.elapsed_ns()
+        if probing is None or self.is_stopping or self.is_paused:
+            return
+        ended = self.recorder.recorded
+        if self._labels.names:
+            self._probing = None
+            self._lift_quota()
+        elif probing.is_hopeless(now, ended=ended, in_order=ended - self.recorder.waiting):
+            self.is_hopeless = True
+            self.abort()
+            return
+        else:
+            probing.look(now, launched=self.launched, ended=ended)
+            self._quota = min(probing.quota, self._most)
+        self._launch_idle()
 
     # Overload of the target
 
@@ -367,6 +411,13 @@ class Engine:
         self.is_paused = self._is_held = False
         if self._watch is not None:
             self._watch.forget()
+        if self._probing is not None:
+            self._probing.begin(self.elapsed_ns(), self.launched)
+            self._quota = min(self._probing.quota, self._most)
+        self._launch_idle()
+
+    def _launch_idle(self) -> None:
+        """Launch in the slots that were held back."""
         if self._load.rate is not None:
             self._launch_due()
         elif self._cap is not None:

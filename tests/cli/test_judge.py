@@ -311,7 +311,7 @@ def test_an_address_in_place_of_a_label_is_told_how_to_become_one(weighbridge):
     failed = weighbridge("judge", log, *expect, "--json", "-")
     told = weighbridge("judge", log, *expect, "--map", mapped, "--json", "-")
 
-    assert failed.returncode == 1
+    assert failed.returncode == 4
     assert "--map" in report_of(failed)["reasons"][0]["remedy"]
     assert set(report_of(told)["observed"]["counts"]) == {"v1", "v2", "dead"}
     assert report_of(told)["run"]["label"] == "UPSTREAM_HOST (envoy)"

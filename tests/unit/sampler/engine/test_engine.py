@@ -64,9 +64,13 @@ class ManualClock:
 
 @pytest.fixture
 def make_engine():
-    def make(load: Load, limits: Limits) -> tuple[Engine, ManualTransport, ManualClock]:
+    def make(
+        load: Load, limits: Limits, *, is_labelled: bool = True
+    ) -> tuple[Engine, ManualTransport, ManualClock]:
         clock = ManualClock()
         reader = LabelReader(LabelRule.parse("/label"))
+        if is_labelled:  # before the first label, little is sent
+            reader.labels.code("v1")
         engine = Engine(
             Target("http://h/"),
             load,
@@ -445,3 +449,26 @@ def test_what_is_due_during_a_pause_is_shed(make_engine):
         transport.abort()
 
     asyncio.run(collect(engine, act))
+
+
+def test_an_open_workload_does_not_send_in_a_burst_what_it_held_back_before_the_first_label(
+    make_engine,
+):
+    load = Load(concurrency=100, rate=1_000, max_rate=None)
+    engine, transport, clock = make_engine(load, Limits(max_samples=200), is_labelled=False)
+
+    async def act() -> None:
+        await until(lambda: engine._timer is not None)
+        clock.now_ns = 100_000_000  # some 100 arrivals are due
+        engine._launch_due()
+        held = engine.launched
+        transport.finish(0)  # the first label
+        engine._launch_due()
+        assert held == 16
+        assert engine.launched <= held + 2
+        engine.stop()
+        transport.abort()
+
+    asyncio.run(collect(engine, act))
+
+    assert engine.shed <= 1
