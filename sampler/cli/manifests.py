@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sampler.expect.cluster.overview import Overview
     from sampler.expect.cluster.watch import Watch
     from sampler.expect.rules.findings import Finding
-    from sampler.expect.rules.model import Expectation, Question
+    from sampler.expect.rules.model import Expectation, Place, Question
     from sampler.expect.rules.objects import Inventory
 
 _OPTIONS = (
@@ -54,11 +54,12 @@ _OPTIONS = (
     ),
     click.option(
         "--node", default="", metavar="NAME",
-        help="With --cluster: node where requests enter, for traffic policy Local.",
+        help="With --cluster: node where requests enter, for traffic policies and hints. Default: "
+        "found out, where that is possible.",
     ),
     click.option(
         "--zone", default="", metavar="NAME",
-        help="With --cluster: zone where requests enter, for topology hints.",
+        help="With --cluster: zone where requests enter, for hints. Default: the zone of the node.",
     ),
     click.option(
         "--version-from", default="auto", show_default=True, metavar="RULE",
@@ -156,6 +157,7 @@ def question_of(
     from sampler.expect.rules.versions import VersionRule, parse_pairs  # noqa: PLC0415
 
     host, path = _asked(url, headers)
+    place = _addressed(url, options.get("pins", ()))
     renames = options["renames"]
     return Question(
         service=options["service"],
@@ -168,6 +170,7 @@ def question_of(
         path=path,
         node=options["node"],
         zone=options["zone"],
+        place=place,
     )
 
 
@@ -238,6 +241,21 @@ def _asked(url: str | None, headers: Sequence[str]) -> tuple[str | None, str | N
         if name.strip().lower() == "host":
             host = value.strip().partition(":")[0]
     return host or None, parts.path or "/"
+
+
+def _addressed(url: str | None, pins: Sequence[str]) -> Place:
+    """Return what a URL addresses, whatever its ``Host`` header says."""
+    from sampler.expect.rules.model import Place  # noqa: PLC0415 - as above
+    from sampler.plan.pinned_hosts import PinnedHost  # noqa: PLC0415 - as above
+
+    if url is None:
+        return Place()
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    pinned = (each for each in map(PinnedHost.parse, pins) if each.matches(host, port))
+    found = next(pinned, None)
+    return Place(addresses=frozenset({host, *(found.addresses if found else ())}), port=port)
 
 
 def expectation_for_check(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from analysis.data.report import View
 from sampler.base.errors import ExpectationError
 from sampler.expect.resolve import expect
-from sampler.expect.rules.endpoints import endpoints_of, top_of
+from sampler.expect.rules.endpoints import endpoints_of, ready_by_label, top_of
 from sampler.expect.rules.findings import Finding, FindingCode, FoundError
 from sampler.expect.rules.model import Quantity
 from sampler.expect.rules.workloads import WORKLOADS
@@ -39,12 +39,15 @@ class Views:
         The same weights over the endpoints that get traffic; what is weighed.
     findings : tuple of Finding
         What the comparison brings to light.
+    elsewhere : frozenset of str
+        Labels with ready endpoints that the client's place leaves out.
     """
 
     declared: Expectation | None = None
     configured: Expectation | None = None
     observed: Expectation | None = None
     findings: tuple[Finding, ...] = ()
+    elsewhere: frozenset[str] = frozenset()
 
     def for_report(self) -> tuple[View, ...]:
         """Return what stands in a report beside the expectation, which is what is observed here."""
@@ -72,7 +75,7 @@ class Views:
             return None
         wanted, seen = _shares(self.configured), _shares(self.observed)
         for label in dict.fromkeys([*wanted, *seen]):
-            if bool(wanted.get(label)) == bool(seen.get(label)):
+            if bool(wanted.get(label)) == bool(seen.get(label)) or label in self.elsewhere:
                 continue
             where = _places(self.configured, label), _places(self.observed, label)
             said = (
@@ -131,9 +134,13 @@ def compare_views(
                     "",
                 )
             )
+    ready = _ready(running, observed, question)
     if known is not None:
-        findings += _unready(known, observed)
-    return Views(declared, known, observed, tuple(findings))
+        findings += _unready(known, observed, ready)
+    left_out = frozenset(
+        label for label, count in ready.items() if count > _endpoints(observed)[label]
+    )
+    return Views(declared, known, observed, tuple(findings), left_out)
 
 
 def _strangers(running: Inventory, observed: Expectation) -> Iterator[Finding]:
@@ -165,13 +172,21 @@ def _strangers(running: Inventory, observed: Expectation) -> Iterator[Finding]:
             )
 
 
-def _unready(configured: Expectation, observed: Expectation) -> Iterator[Finding]:
-    """Find where fewer, or more, endpoints get traffic than pods are configured."""
+def _ready(running: Inventory, observed: Expectation, question: Question) -> Counter[str]:
+    """Count the ready endpoints of the Service that is asked, wherever the client stands."""
+    service = running.find("Service", question.service, question.namespace)
+    if service is None or service not in observed.objects:
+        return Counter()
+    return ready_by_label(service, running, question)
+
+
+def _unready(
+    configured: Expectation, observed: Expectation, ready: Counter[str]
+) -> Iterator[Finding]:
+    """Find where fewer, or more, endpoints are there than pods are configured."""
     wanted = _pods(configured)
-    seen = Counter[str]()
+    seen = _endpoints(observed) | ready
     for number in observed.numbers:
-        if number.quantity.is_of_endpoints:
-            seen[number.towards] += number.value
         if number.quantity is Quantity.TERMINATING_ENDPOINTS:
             yield Finding(
                 FindingCode.NOT_READY,

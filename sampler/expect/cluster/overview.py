@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.cluster.api import TIMEOUT_S, Cluster
 from sampler.expect.cluster.credentials import access
+from sampler.expect.cluster.position import locate
 from sampler.expect.cluster.state import changed_at, in_namespace, read, refuse_unreadable, watched
 from sampler.expect.cluster.watch import ClusterWatcher, Watch
 from sampler.expect.lint import lint
 from sampler.expect.rules.endpoints import SERVICE_NAME
 from sampler.expect.rules.findings import refusal
+from sampler.expect.rules.places import entries_of
 from sampler.expect.views import Views, compare_views
 
 if TYPE_CHECKING:
@@ -79,16 +81,12 @@ class Overview:
         )
         if service is None:
             raise ExpectationError("no Service was named", hint="give a URL")
-        outside = [
-            each["ip"].text("") or each["hostname"].text("")
-            for each in service["status"]["loadBalancer"]["ingress"]
-        ]
-        host = next(filter(None, [*outside, service["spec"]["clusterIP"].text("")]), "None")
+        host = _host_of(service)
         ports = [each["port"].integer() for each in service["spec"]["ports"]]
-        if host == "None" or len(ports) != 1:
+        if not host or len(ports) != 1:
             raise ExpectationError(
                 f"{service.place}: {service} has "
-                + ("no address" if host == "None" else f"the ports {', '.join(map(str, ports))}"),
+                + ("no address" if not host else f"the ports {', '.join(map(str, ports))}"),
                 hint="give the URL to send requests to",
             )
         shown = f"[{host}]" if ":" in host else host
@@ -144,7 +142,19 @@ class Overview:
             )
             if each is not None
         ]
+        if self.views.elsewhere:
+            parts.append(self._way())
         return f"read from the cluster at the start: {'; '.join(parts)}"
+
+    def _way(self) -> str:
+        """Describe why only some of the ready endpoints count."""
+        running, place = self.state.running(), self.question.place
+        service = running.named(("Service",), self.question.service, self.question.namespace)
+        ways = [each.in_words(service) for each in entries_of(service, running, self.question)]
+        return (
+            f"the client is {place.client}{f' on {place.node}' if place.node else ''}, and its "
+            f"requests enter by {' or '.join(ways)}: the other ready endpoints are not for it"
+        )
 
 
 async def look(
@@ -177,6 +187,7 @@ async def look(
     question = in_namespace(question, reached.namespace)
     async with Cluster(reached, timeout_s) as cluster:
         state = await read(cluster, question)
+    question = await _placed(question, state, reached.namespace)
     await asyncio.sleep(0)  # lets the connections close
     views = Views(declared=declared)
     refused: ExpectationError | None = None
@@ -195,6 +206,26 @@ async def look(
     if refused is not None:
         findings.append(refusal(refused, ""))
     return Overview(reached, state, question, views, tuple(dict.fromkeys(findings)), refused)
+
+
+async def _placed(question: Question, state: ClusterState, namespace: str) -> Question:
+    """Return the question with where the client stands, and what a check asks without a URL."""
+    running = state.running()
+    place = question.place
+    service = running.find("Service", question.service, question.namespace)
+    if service is not None and not place.addresses:
+        place = replace(place, addresses=frozenset({_host_of(service)} - {""}))
+    return replace(question, place=await locate(place, running, namespace))
+
+
+def _host_of(service: KubeObject) -> str:
+    """Return the address of a Service's load balancer, or else its cluster IP."""
+    outside = [
+        each["ip"].text("") or each["hostname"].text("")
+        for each in service["status"]["loadBalancer"]["ingress"]
+    ]
+    inside = service["spec"]["clusterIP"].text("")
+    return next(filter(None, [*outside, "" if inside == "None" else inside]), "")
 
 
 def _asked(views: Views) -> list[KubeObject]:

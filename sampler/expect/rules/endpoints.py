@@ -7,20 +7,22 @@ References: Kubernetes, EndpointConditions of discovery/v1; kube-proxy, pkg/prox
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.model import Mixture, Number, Quantity
 from sampler.expect.rules.objects import selects
+from sampler.expect.rules.places import entries_of, zone_of
 from sampler.expect.rules.workloads import label_of, workloads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sampler.expect.rules.model import Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
+    from sampler.expect.rules.places import Entry
 
 SERVICE_NAME = "kubernetes.io/service-name"
 """Label of a slice that names its Service."""
@@ -30,6 +32,7 @@ _IN_WORDS = {
     Quantity.TERMINATING_ENDPOINTS: "serving, terminating endpoints",
 }
 _MOST_OWNERS = 8
+_NOWHERE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def _endpoint(node: Node) -> Endpoint:
 
 
 def eligible(
-    endpoints: Sequence[Endpoint], *, is_local: bool, node: str, zone: str
+    endpoints: Sequence[Endpoint], *, is_local: bool = False, node: str = "", zone: str = ""
 ) -> list[Endpoint]:
     """Return the endpoints that kube-proxy on one node sends connections to.
 
@@ -215,62 +218,50 @@ def _chosen(
     """Return what kube-proxy at the client's place uses, if that is known or does not matter."""
     if question.route:
         # A gateway reads the endpoints itself; kube-proxy's policies and hints are not its own.
-        return eligible(
-            [_without_hints(each) for each in endpoints], is_local=False, node="", zone=""
-        )
-    is_local = policy_of(service, question)["value"] == "Local"
-    node, zone = question.node, question.zone
-    if is_local and not node:
-        places = sorted({each.host for each in endpoints if each.host})
-        return _alike(
-            service,
-            {
-                f"--node {place}": eligible(endpoints, is_local=True, node=place, zone="")
-                for place in places
-            },
-            inventory,
-            question,
-            f"{policy_of(service, question)['name']} is Local",
-        )
+        return eligible([replace(each, zones=_NOWHERE, nodes=_NOWHERE) for each in endpoints])
+    entries = entries_of(service, inventory, question)
+    seen = {
+        f"{entry.in_words(service)}{spot}"
+        if len(entries) > 1
+        else spot.removeprefix(" at "): chosen
+        for entry in entries
+        for spot, chosen in _spots(entry, service, endpoints, inventory, question)
+    }
+    if len(seen) == 1:
+        return next(iter(seen.values()))
+    return _alike(service, seen, inventory, question)
+
+
+def _spots(
+    entry: Entry,
+    service: KubeObject,
+    endpoints: list[Endpoint],
+    inventory: Inventory,
+    question: Question,
+) -> Iterator[tuple[str, list[Endpoint]]]:
+    """Yield what is picked from, once if the place is known, else for each that may be meant."""
+    if entry.is_local(service):
+        hosts = sorted({each.host for each in endpoints if each.host})
+        for node in [entry.node] if entry.node else hosts:
+            yield f" at --node {node}", eligible(endpoints, is_local=True, node=node)
+        return
     ready = [each for each in endpoints if each.is_ready]
-    is_hinted = bool(ready) and all(each.zones for each in ready)
-    if not is_local and is_hinted and not zone:
-        places = sorted({zone for each in ready for zone in each.zones})
-        return _alike(
-            service,
-            {
-                f"--zone {place}": eligible(endpoints, is_local=False, node=node, zone=place)
-                for place in places
-            },
-            inventory,
-            question,
-            "its endpoints have zone hints",
-        )
-    return eligible(endpoints, is_local=is_local, node=node, zone=zone)
+    zone = question.zone or zone_of(entry.node, inventory)
+    nodes = _hinted([each.nodes for each in ready])
+    zones = _hinted([each.zones for each in ready])
+    if not entry.node:
+        for node in sorted(nodes):
+            yield f" at --node {node}", eligible(endpoints, node=node)
+    if zone or not zones or entry.node in nodes:
+        yield "", eligible(endpoints, node=entry.node, zone=zone)
+        return
+    for each in sorted(zones):
+        yield f" at --zone {each}", eligible(endpoints, node=entry.node, zone=each)
 
 
-def _without_hints(each: Endpoint) -> Endpoint:
-    return Endpoint(
-        each.node, each.identity, each.is_ready, each.is_serving, each.is_terminating, each.host,
-        frozenset(), frozenset(),
-    )  # fmt: skip
-
-
-def policy_of(service: KubeObject, question: Question) -> dict[str, str]:
-    """Name and value of the traffic policy that holds for the host that is asked.
-
-    Addresses of a load balancer and external addresses are external; all else comes from
-    inside the cluster.
-    """
-    outside = [
-        each[key].text("")
-        for each in service["status"]["loadBalancer"]["ingress"]
-        for key in ("ip", "hostname")
-    ]
-    outside += [each.text() for each in service["spec"]["externalIPs"]]
-    is_external = bool(question.host) and question.host in outside
-    name = "externalTrafficPolicy" if is_external else "internalTrafficPolicy"
-    return {"name": name, "value": service["spec"][name].text("Cluster")}
+def _hinted(hints: list[frozenset[str]]) -> frozenset[str]:
+    """Return the places that hints are for; none, unless every endpoint has some."""
+    return _NOWHERE.union(*hints) if all(hints) else _NOWHERE
 
 
 def _alike(
@@ -278,7 +269,6 @@ def _alike(
     views: Mapping[str, list[Endpoint]],
     inventory: Inventory,
     question: Question,
-    why: str,
 ) -> list[Endpoint]:
     """Return all endpoints if every place sees the same split of them; else it must be named."""
     shares = {
@@ -289,12 +279,15 @@ def _alike(
     if all(share == _shares(whole, service, inventory, question) for share in shares.values()):
         return whole
     seen = "; ".join(
-        f"{place}: " + ", ".join(f"{label} {float(100 * part):.3g} %" for label, part in share)
+        f"{place or 'elsewhere'}: "
+        + (", ".join(f"{label} {float(100 * part):.3g} %" for label, part in share) or "nothing")
         for place, share in shares.items()
     )
     raise ExpectationError(
-        f"{service.place}: {why}, so the split depends on where the client is ({seen})",
-        hint="name where requests enter the cluster: --node NAME or --zone NAME",
+        f"{service.place}: the split depends on where requests enter, for its traffic policies or "
+        f"the hints of its endpoints, and the client is {question.place.client} ({seen})",
+        hint="name the place: --node NAME or --zone NAME; in a pod, give it the name of its node "
+        "(fieldRef spec.nodeName)",
     )
 
 
@@ -305,6 +298,21 @@ def _shares(
         _label(each, _pod(each, inventory), service, inventory, question) for each in chosen
     )
     return tuple((label, Fraction(count, len(chosen))) for label, count in sorted(counts.items()))
+
+
+def ready_by_label(service: KubeObject, inventory: Inventory, question: Question) -> Counter[str]:
+    """Count the ready endpoints of a Service by label, wherever the client stands.
+
+    Raises
+    ------
+    ExpectationError
+        If the version of an endpoint cannot be told.
+    """
+    return Counter(
+        _label(each, _pod(each, inventory), service, inventory, question)
+        for each in endpoints_of(service, inventory)
+        if each.is_ready
+    )
 
 
 def _pod(endpoint: Endpoint, inventory: Inventory) -> KubeObject | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum, auto, unique
+from enum import Enum, StrEnum, auto, unique
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,38 @@ OWN_HEADERS = frozenset(
     {"host", "user-agent", "accept", "accept-encoding", "connection", "content-length"}
 )
 """Headers that a request has although nobody gave them, by name in lower case."""
+
+
+@unique
+class Client(StrEnum):
+    """Where a client stands."""
+
+    UNKNOWN = "at a place that is not known"
+    OUTSIDE = "outside the cluster"
+    NODE = "on a node"
+    """On its network: also a pod with ``hostNetwork``."""
+    POD = "in a pod"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a client stands, and what it addresses.
+
+    Parameters
+    ----------
+    client : Client
+    node : str
+        The node of the client; empty if it has none, or that is not known.
+    addresses : frozenset of str
+        The host of the URL and what it stands for; empty without a URL.
+    port : int or None
+        Of the URL.
+    """
+
+    client: Client = Client.UNKNOWN
+    node: str = ""
+    addresses: frozenset[str] = frozenset()
+    port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +82,8 @@ class Question:
         Sent with each request, by name in lower case; others than `OWN_HEADERS` are not sent.
     node, zone : str
         Where requests enter the cluster, for traffic policies and hints; empty if not given.
+    place : Place
+        Where the client stands, and what it addresses.
     """
 
     service: str = ""
@@ -65,6 +99,7 @@ class Question:
     headers: Mapping[str, str] = field(default_factory=dict)
     node: str = ""
     zone: str = ""
+    place: Place = field(default_factory=Place)
 
 
 @unique

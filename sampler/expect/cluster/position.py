@@ -1,0 +1,107 @@
+"""Find out where the client stands: outside of the cluster, on one of its nodes, or in a pod.
+
+Nothing is sent: the kernel is asked which of the addresses are its own, and a pod knows its name,
+and perhaps its node from the downward API.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from sampler.expect.rules.model import Client, Place
+from sampler.expect.rules.places import nodes_by_address
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sampler.expect.rules.objects import Inventory
+
+NODE_NAMES = ("NODE_NAME", "MY_NODE_NAME", "K8S_NODE_NAME")
+"""Variables that pods are commonly given the name of their node in."""
+_IN_POD = "KUBERNETES_SERVICE_HOST"
+_LOOK_UP_S = 2.0
+
+
+async def locate(
+    place: Place,
+    inventory: Inventory,
+    namespace: str,
+    environment: Mapping[str, str] = os.environ,
+) -> Place:
+    """Complete a place by what this machine and the pods of the cluster tell.
+
+    Parameters
+    ----------
+    place : Place
+        What is addressed.
+    inventory : Inventory
+        Live objects.
+    namespace : str
+        Of this pod, if this is one.
+    environment : mapping of str to str
+        Of this process.
+    """
+    addresses = place.addresses.union(*[await _resolved(each) for each in place.addresses])
+    client, node = _stand(inventory, namespace, environment)
+    return replace(place, client=client, node=node, addresses=addresses)
+
+
+def _stand(
+    inventory: Inventory, namespace: str, environment: Mapping[str, str]
+) -> tuple[Client, str]:
+    is_in_pod = bool(environment.get(_IN_POD))
+    named = next(filter(None, map(environment.get, NODE_NAMES)), "") if is_in_pod else ""
+    own = inventory.find("Pod", socket.gethostname(), namespace) if is_in_pod else None
+    if own is not None and own["spec"]["hostNetwork"].value is not True:
+        return Client.POD, own["spec"]["nodeName"].text("") or named
+    for address, node in nodes_by_address(inventory).items():
+        if is_own(address):
+            return Client.NODE, node
+    for pod in inventory.of("Pod"):
+        if is_own(pod["status"]["podIP"].text("")):
+            return Client.POD, pod["spec"]["nodeName"].text("")
+    return (Client.POD, named) if is_in_pod else (Client.OUTSIDE, "")
+
+
+def is_own(address: str) -> bool:
+    """Whether an address is one of this machine's; nothing is sent."""
+    if not address:
+        return False
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    # The kernel talks to its own addresses from the very same one.
+    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect((address, 9))
+        return str(probe.getsockname()[0]) == address
+    return False
+
+
+async def _resolved(host: str) -> set[str]:
+    """Look a name up, within limits; an address stands for itself."""
+    with suppress(ValueError):
+        ip_address(host)
+        return set()
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[set[str]] = loop.create_future()
+
+    def tell(found: set[str]) -> None:
+        if not done.done():
+            done.set_result(found)
+
+    def look_up() -> None:
+        found: set[str] = set()
+        with suppress(OSError, UnicodeError):
+            found = {str(each[4][0]) for each in socket.getaddrinfo(host, None)}
+        with suppress(RuntimeError):  # nobody waits any more
+            loop.call_soon_threadsafe(tell, found)
+
+    # Not the loop's executor: the end of the process would wait for a silent name server.
+    threading.Thread(target=look_up, daemon=True).start()
+    await asyncio.wait([done], timeout=_LOOK_UP_S)
+    return done.result() if done.done() else set()
