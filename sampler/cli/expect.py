@@ -103,7 +103,7 @@ def _look(given: Read, *, is_lint: bool) -> tuple[Expectation | None, tuple[Find
     """Return the expectation, if one was asked for, and all findings."""
     from sampler.expect.lint import lint  # noqa: PLC0415 - heavy imports wait
     from sampler.expect.resolve import expect  # noqa: PLC0415
-    from sampler.expect.rules.findings import refusal  # noqa: PLC0415
+    from sampler.expect.rules.findings import once, refusal  # noqa: PLC0415
 
     question = given.question
     expected = None
@@ -118,7 +118,4 @@ def _look(given: Read, *, is_lint: bool) -> tuple[Expectation | None, tuple[Find
     if expected is not None:
         found += expected.findings
     found += lint(given.inventory, question, None if expected is None else expected.objects)
-    # A refusal of the question and of the route that it is about is one.
-    return expected, tuple({(each.code, each.message): each for each in reversed(found)}.values())[
-        ::-1
-    ]
+    return expected, once(found)

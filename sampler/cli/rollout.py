@@ -312,7 +312,7 @@ def _carry_out(
             f"{changed[0]} has uncommitted changes, which would be committed too",
             hint="commit or stash them (git stash), then run this again",
         )
-    files = tree.apply(step.settings)
+    files = tree.apply(step)
     say_line(f"{step.subject}{' (dry run)' if options['dry_run'] else ''}")
     say(diff(files), nl=False)
     if not files:

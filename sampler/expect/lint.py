@@ -290,12 +290,7 @@ def _version(owner: KubeObject, inventory: Inventory, question: Question) -> Ite
     try:
         label_of(each.template, owner, question)
     except ExpectationError as error:
-        yield Finding(
-            FindingCode.VERSION_MISSING,
-            f"the pods of {owner} do not name their version",
-            error.hint or "",
-            each.template.where,
-        )
+        yield refusal(error, each.template.where, FindingCode.VERSION_MISSING)
 
 
 def _steps(owner: KubeObject, _: Inventory, __: Question) -> Iterator[Finding]:

@@ -57,20 +57,30 @@ class Difference:
 def differences(one: Node, other: Node) -> Iterator[Difference]:
     """Yield what `one` says otherwise than `other`, at the places of `other`.
 
-    Items of a list that have names are compared by name; other lists as a whole.
+    Items of a list that have names are compared by name; other lists as a whole. The only
+    container that has no counterpart is compared with the only one of the other side.
     """
     if isinstance(one.value, Mapping) and isinstance(other.value, Mapping):
         for key in dict.fromkeys((*other.value, *one.value)):
             yield from differences(one[key], other[key])
     elif _is_named(one.value) and _is_named(other.value):
         named = {each["name"].value: each for each in one}
+        unmatched = [each for each in other if each["name"].value not in named]
+        extra = set(named) - {each["name"].value for each in other}
         for each in other:
-            name = each["name"].value
-            yield from _with(named.pop(name, None), each)
+            counterpart = named.pop(each["name"].value, None)
+            if each in unmatched and _is_alone(other, unmatched, extra):
+                counterpart = named.pop(extra.pop())
+            yield from _with(counterpart, each)
         for each in named.values():
-            yield Difference(Node(other.owner, other.path, None), _plain(each.value))
+            yield Difference(Node(other.owner, other.path, None), each.value)
     elif one.value != other.value:
-        yield Difference(other, _plain(one.value))
+        yield Difference(other, one.value)
+
+
+def _is_alone(place: Node, unmatched: Sequence[Node], extra: set[str]) -> bool:
+    """Whether one container of each side is left, which are the same under two names."""
+    return place.path[-1] in _CONTAINERS and len(unmatched) == len(extra) == 1
 
 
 def _with(one: Node | None, other: Node) -> Iterator[Difference]:
@@ -80,11 +90,26 @@ def _with(one: Node | None, other: Node) -> Iterator[Difference]:
         yield from differences(one, other)
 
 
+def unmatched_containers(one: Node, other: Node) -> list[str]:
+    """Return the names of the containers that `one` has, and `other` not, where that has others."""
+    found = []
+    for key in sorted(_CONTAINERS):
+        names, others = (
+            [each["name"].value for each in side["spec"][key]] for side in (one, other)
+        )
+        mine = [name for name in names if name not in others]
+        theirs = [name for name in others if name not in names]
+        if mine and theirs and (len(mine), len(theirs)) != (1, 1):
+            found += mine
+    return found
+
+
 def leaves(node: Node) -> Iterator[Node]:
-    """Yield every text, number and other single value below a node."""
+    """Yield every text, number and other single value below a node, names left out."""
     if isinstance(node.value, Mapping):
         for key in node.value:
-            yield from leaves(node[key])
+            if key != "name":
+                yield from leaves(node[key])
     elif isinstance(node.value, Sequence) and not isinstance(node.value, str):
         for each in node:
             yield from leaves(each)
@@ -98,7 +123,3 @@ def _is_named(value: Any) -> bool:
         and not isinstance(value, str)
         and all(isinstance(each, Mapping) and isinstance(each.get("name"), str) for each in value)
     )
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, str) else value

@@ -105,9 +105,14 @@ class Side:
         return self.deployment["spec"]["replicas"].where
 
     @property
-    def selector(self) -> dict[str, str]:
-        """Labels of its selector, which is immutable."""
-        return self.deployment["spec"]["selector"]["matchLabels"].texts()
+    def selected_by(self) -> set[str]:
+        """Labels whose values its selector needs; a selector is immutable."""
+        selector = self.deployment["spec"]["selector"]
+        expressions = selector["matchExpressions"]
+        return {
+            *selector["matchLabels"].texts(),
+            *(each["key"].text("") for each in expressions if each["operator"].value != "Exists"),
+        }
 
 
 @dataclass(frozen=True, slots=True)

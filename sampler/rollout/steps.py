@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 
 from sampler.base.errors import UsageError
 from sampler.expect.rules.versions import LABELS, tag_of
-from sampler.rollout.differences import Difference, differences, leaves
+from sampler.rollout.differences import (
+    Difference,
+    differences,
+    leaves,
+    unmatched_containers,
+)
 from sampler.rollout.pair import Pair, Side, State
 
 if TYPE_CHECKING:
@@ -56,12 +61,16 @@ class Step:
         First line of a commit message; at most 72 characters where the names are short.
     settings : tuple of Setting
         Empty where everything is so already.
+    stable, canary : tuple of int and str
+        Pods and version that the two are to have afterwards.
     left : tuple of Difference
         What the canary's pods have, and the promoted ones will not.
     """
 
     subject: str
     settings: tuple[Setting, ...]
+    stable: tuple[int, str]
+    canary: tuple[int, str]
     left: tuple[Difference, ...] = ()
 
 
@@ -101,10 +110,12 @@ def start(pair: Pair, replicas: int, image: str | None = None, version: str | No
             f"apart: {pair.canary.template.where}",
             hint="name what the canary runs: --image IMAGE:TAG, or --set-version VERSION",
         )
+    _require_promotable(pair, new)
     settings += _replicas(pair, pair.total - replicas, replicas)
     verb = "Start" if pair.state is State.STABLE else "Resize"
     subject = f"{verb} the canary of {pair.stable.name}: {replicas} of {pair.total} pods on {new}"
-    return Step(subject, tuple(settings))
+    stable = (pair.total - replicas, pair.stable.version)
+    return Step(subject, tuple(settings), stable, (replicas, new))
 
 
 def promote(pair: Pair) -> Step:
@@ -118,22 +129,24 @@ def promote(pair: Pair) -> Step:
         If no canary runs, or a selector would have to change.
     """
     _expect_canary(pair, "promote")
+    _require_promotable(pair, pair.canary.version)
     stable, canary = pair.stable, pair.canary
     settings: list[Setting] = []
     left: list[Difference] = []
     for each in differences(canary.template, stable.template):
-        if each.is_label and each.key in {*stable.selector, *canary.selector}:
-            if _says_version(each, pair):
-                raise _fixed_selector(stable, each)
+        if each.is_label and each.key in stable.selected_by | canary.selected_by:
             continue  # what keeps the two apart
         if each.can_be_set and (each.is_image or _says_version(each, pair)):
             settings.append(Setting(stable.deployment, each.place.path, each.wanted))
+        elif _is_version_label(each, pair):
+            settings.append(Setting(stable.deployment, each.place.path, canary.version))
         else:
             left.append(each)
     settings += _own_labels(stable, canary.version)
     settings += _replicas(pair, pair.total, 0)
     subject = f"Promote {stable.name} to {canary.version} on {_pods(pair.total)}"
-    return Step(subject, tuple(settings), tuple(left))
+    versions = (pair.total, canary.version), (0, canary.version)
+    return Step(subject, tuple(settings), *versions, tuple(left))
 
 
 def rollback(pair: Pair) -> Step:
@@ -146,7 +159,8 @@ def rollback(pair: Pair) -> Step:
     """
     _expect_canary(pair, "roll back")
     subject = f"Roll {pair.stable.name} back to {pair.stable.version} on {_pods(pair.total)}"
-    return Step(subject, tuple(_replicas(pair, pair.total, 0)))
+    versions = (pair.total, pair.stable.version), (0, pair.canary.version)
+    return Step(subject, tuple(_replicas(pair, pair.total, 0)), *versions)
 
 
 def _expect_canary(pair: Pair, what: str) -> None:
@@ -203,8 +217,8 @@ def _renewed(pair: Pair, image: str | None, version: str | None) -> Iterator[Set
             hint="give --image IMAGE:TAG",
         )
     for each in named:
-        if each.is_label and each.key in canary.selector:
-            raise _fixed_selector(canary, each)
+        if each.is_label and each.key in canary.selected_by:
+            raise _fixed_selector(canary, each.place)
         yield Setting(canary.deployment, each.place.path, new)
     yield from _own_labels(canary, new)
 
@@ -228,6 +242,16 @@ def _says_version(difference: Difference, pair: Pair) -> bool:
     return (difference.wanted, difference.place.value) == (pair.canary.version, pair.stable.version)
 
 
+def _is_version_label(difference: Difference, pair: Pair) -> bool:
+    """Whether only one of the two has a label that names its version."""
+    return (
+        difference.is_label
+        and difference.key in LABELS
+        and (difference.wanted, difference.place.value)
+        in {(pair.canary.version, None), (None, pair.stable.version)}
+    )
+
+
 def _own_labels(side: Side, version: str) -> Iterator[Setting]:
     """Keep the Deployment's own labels true, where they name the version."""
     for key in LABELS:
@@ -236,9 +260,34 @@ def _own_labels(side: Side, version: str) -> Iterator[Setting]:
             yield Setting(side.deployment, label.path, version)
 
 
-def _fixed_selector(side: Side, difference: Difference) -> UsageError:
+def _require_promotable(pair: Pair, version: str) -> None:
+    """Refuse a pair of which no promotion could make the stable one run the canary's version.
+
+    Raises
+    ------
+    UsageError
+        If a selector contains the version, or containers have no counterpart.
+    """
+    stable, canary = pair.stable, pair.canary
+    labels = stable.template["metadata"]["labels"]
+    for key in sorted(stable.selected_by | canary.selected_by):
+        if labels[key].value == stable.version and (
+            canary.template["metadata"]["labels"][key].value in {canary.version, version}
+        ):
+            raise _fixed_selector(stable, labels[key])
+    unmatched = unmatched_containers(canary.template, stable.template)
+    if unmatched:
+        raise UsageError(
+            f"{canary.template.where}: {stable.deployment} has no containers named "
+            f"{', '.join(unmatched)}, and others instead, so a promotion could not tell which is "
+            f"which: {stable.template.where}",
+            hint="give the containers of both Deployments the same names",
+        )
+
+
+def _fixed_selector(side: Side, label: Node) -> UsageError:
     return UsageError(
-        f"{difference.place.where}: the selector of {side.deployment} contains its version, and "
+        f"{label.where}: the selector of {side.deployment} contains its version, and "
         "selectors are immutable in Kubernetes",
         hint="select by another label, such as track: stable, and replace the Deployment once",
     )

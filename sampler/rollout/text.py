@@ -1,30 +1,32 @@
 """Manifests as text whose values know where they stand.
 
 An edit replaces the characters of one value and nothing else: comments, order, quotes,
-indentation and line ends stay as their author wrote them. ruamel.yaml composes the nodes;
-their marks say where each value begins and ends. After the edits the text is read again, and
-must say what was meant.
+indentation and line ends stay as their author wrote them. Values are found in the documents
+that `sampler.expect.documents` reads. After the edits the text is read again, and must say
+what was meant; JSON must still be JSON.
 """
 
 from __future__ import annotations
 
+import copy
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
-
 from sampler.base.errors import UsageError
+from sampler.expect.documents import decode, documents, is_json
+from sampler.expect.scalars import is_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from ruamel.yaml.nodes import Node
-
+    from sampler.expect.documents import Document, Marks
     from sampler.expect.rules.objects import Path as KeyPath
+
+_PROPERTIES = re.compile(r"(?:[&!]\S*[ \t]+)*")
+"""A tag and an anchor in front of a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +35,15 @@ class Change:
 
     Parameters
     ----------
-    line : int
-        Where the object begins that holds it, from 1.
+    document : int
+        Which one of the file, from 0.
     path : tuple of str or int
-        From the object's root.
+        From the document's root.
     value : str or int
         What it is to be.
     """
 
-    line: int
+    document: int
     path: KeyPath
     value: str | int
 
@@ -54,12 +56,15 @@ class ManifestFile:
     ----------
     path : Path
     before, after : str
-        Its text, with its own line ends.
+        Its text, with its own line ends, and its byte order mark if it has one.
+    encoding : str
+        Of the file.
     """
 
     path: Path
     before: str
     after: str = field(repr=False)
+    encoding: str = "utf-8"
 
 
 def change(path: Path, changes: Sequence[Change]) -> ManifestFile:
@@ -69,157 +74,122 @@ def change(path: Path, changes: Sequence[Change]) -> ManifestFile:
     ------
     UsageError
         If it cannot be read, or a value cannot be changed without touching another one.
+    ExpectationError
+        If it is not YAML.
     """
     try:
-        before = path.read_bytes().decode("utf-8")
+        before, encoding = decode(path.read_bytes())
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
-    roots = _roots(path, before)
-    shared = _shared(roots)
-    edits = []
-    for each in changes:
-        root = _object_at(path, roots, each.line)
-        edits.append(_edit(path, before, root, each, shared))
+    read = list(documents(str(path), before))
+    edits = [_edit(path, before, read, each) for each in changes]
     after = before
     for start, end, text in sorted(edits, reverse=True):
         after = after[:start] + text + after[end:]
-    _verify(path, roots, after, changes)
-    return ManifestFile(path, before, after)
+    _verify(path, read, before, after, changes)
+    return ManifestFile(path, before, after, encoding)
 
 
-def _roots(path: Path, text: str) -> list[Node]:
-    try:
-        return [node for node in YAML(typ="rt").compose_all(text) if node is not None]
-    except (YAMLError, RecursionError) as error:
-        raise UsageError(f"{path} is not YAML that can be edited: {error}") from error
-
-
-def _objects(roots: Sequence[Node]) -> Iterator[MappingNode]:
-    """Yield the objects, those inside of lists too, in their order."""
-    for root in roots:
-        items = _child(root, "items")
-        if isinstance(items, SequenceNode) and _child(root, "spec") is None:
-            yield from (item for item in items.value if isinstance(item, MappingNode))
-        elif isinstance(root, MappingNode):
-            yield root
-
-
-def _object_at(path: Path, roots: Sequence[Node], line: int) -> MappingNode:
-    for each in _objects(roots):
-        if each.start_mark.line + 1 == line:
-            return each
-    raise UsageError(
-        f"{path}:{line}: the object that was read there is gone",
-        hint="the file has changed since: run the command again",
-    )
-
-
-def _child(node: Any, key: str | int) -> Node | None:
-    if isinstance(node, MappingNode):
-        for name, value in node.value:
-            if isinstance(name, ScalarNode) and name.value == key:
-                found: Node = value
-                return found
-    if isinstance(node, SequenceNode) and isinstance(key, int) and key < len(node.value):
-        item: Node = node.value[key]
-        return item
-    return None
-
-
-def _shared(roots: Sequence[Node]) -> set[int]:
-    """Name the nodes that stand behind an alias: a change there would be seen elsewhere."""
-    seen: set[int] = set()
-    shared: set[int] = set()
-    pending: list[Node] = list(roots)
-    while pending:
-        node = pending.pop()
-        if id(node) in seen:
-            shared.add(id(node))
-            continue
-        seen.add(id(node))
-        if isinstance(node, MappingNode):
-            pending += [part for pair in node.value for part in pair]
-        elif isinstance(node, SequenceNode):
-            pending += node.value
-    return shared
-
-
-def _edit(
-    path: Path, text: str, root: MappingNode, wanted: Change, shared: set[int]
-) -> tuple[int, int, str]:
-    node: Node = root
-    for depth, key in enumerate(wanted.path):
-        below = _child(node, key)
-        if below is None and depth == len(wanted.path) - 1 and isinstance(node, MappingNode):
-            return _insertion(path, text, node, str(key), wanted.value)
-        place = f"{path}:{node.start_mark.line + 1}"
-        if below is None:
-            raise UsageError(f"{place}: there is no {_dotted(wanted.path)} to change")
-        if id(below) in shared:
-            raise UsageError(
-                f"{place}: {_dotted(wanted.path)} is an anchor that is also used elsewhere",
-                hint="write the value out in both places, then run the command again",
-            )
-        node = below
-    if not isinstance(node, ScalarNode) or node.style in {"|", ">"}:
+def _edit(path: Path, text: str, read: Sequence[Document], wanted: Change) -> tuple[int, int, str]:
+    """Return which characters are replaced by which."""
+    if wanted.document >= len(read):
         raise UsageError(
-            f"{path}:{node.start_mark.line + 1}: expected one plain value at "
-            f"{_dotted(wanted.path)}",
+            f"{path}: the object that was read there is gone",
+            hint="the file has changed since: run the command again",
+        )
+    document = read[wanted.document]
+    place, dotted = f"{path}:{document.line(wanted.path)}", _dotted(wanted.path)
+    *way, last = wanted.path
+    here, marks = document.value, document.marks.get(id(document.value))
+    for key in way:
+        marks = _unshared(marks, document, key, f"{place}: {dotted}")
+        if marks is None or key not in marks.spots:
+            raise UsageError(f"{place}: there is no {dotted} to change")
+        here = here[key]
+        marks = document.marks.get(id(here))
+    marks = _unshared(marks, document, last, f"{place}: {dotted}")
+    if marks is None or (last not in marks.spots and not isinstance(here, dict)):
+        raise UsageError(f"{place}: there is no {dotted} to change")
+    if last not in marks.spots:
+        return _insertion(place, text, marks, str(last), wanted.value)
+    spot = marks.spots[last]
+    if spot.style in {"{", "|", ">"}:
+        raise UsageError(
+            f"{place}: expected one plain value at {dotted}",
             hint="write it on one line, then run the command again",
         )
-    return node.start_mark.index, node.end_mark.index, _written(wanted.value, node.style)
+    properties = _PROPERTIES.match(text, spot.start, spot.end)
+    start = spot.start if properties is None else properties.end()
+    written = _written(wanted.value, spot.style)
+    if start == spot.end and start == spot.start:  # nothing is written there yet
+        written = f" {written}" if text[start - 1] == ":" else f": {written}"
+    return start, spot.end, written
+
+
+def _unshared(marks: Marks | None, document: Document, key: str | int, what: str) -> Marks | None:
+    """Refuse a value that an alias or a merge key brings elsewhere: it would change there, too."""
+    if marks is None:
+        return None
+    spot = marks.spots.get(key)
+    if marks.is_shared or (
+        spot is not None and (spot.style in {"*", "<"} or spot.start in document.aliased)
+    ):
+        raise UsageError(
+            f"{what} is an anchor that is also used elsewhere",
+            hint="write the value out in both places, then run the command again",
+        )
+    return marks
 
 
 def _insertion(
-    path: Path, text: str, parent: MappingNode, key: str, value: str | int
+    place: str, text: str, parent: Marks, key: str, value: str | int
 ) -> tuple[int, int, str]:
-    """Put a key that is missing in front of the first one of its mapping."""
-    if not parent.value:
-        raise UsageError(f"{path}:{parent.start_mark.line + 1}: expected a mapping with keys")
-    first = parent.value[0][0].start_mark
-    entry = f"{key}: {_written(value, None)}"
-    if parent.flow_style:
-        return first.index, first.index, f"{entry}, "
+    """Put a key that is missing in front of the first one of its mapping, quoted like that."""
+    if parent.first is None:
+        raise UsageError(f"{place}: expected a mapping with keys, where {key} is to be written")
+    start, column, quote = parent.first
+    entry = f"{quote}{key}{quote}: {_written(value, quote)}"
+    before = text[text.rfind("\n", 0, start) + 1 : start]
     newline = "\r\n" if "\r\n" in text else "\n"
-    return first.index, first.index, f"{entry}{newline}{' ' * first.column}"
+    if not parent.is_flow:
+        return start, start, f"{entry}{newline}{' ' * column}"
+    return start, start, f"{entry}, " if before.strip() else f"{entry},{newline}{before}"
 
 
-def _written(value: str | int, style: str | None) -> str:
-    """Write a value as its place is quoted; plain text that would be read otherwise is quoted."""
+def _written(value: str | int, style: str) -> str:
+    """Write a value as its place is quoted; plain text that a reader could mistake is quoted."""
     if isinstance(value, int):
         return str(value)
     if style == "'":
         return "'" + value.replace("'", "''") + "'"
-    return json.dumps(value, ensure_ascii=False) if style == '"' or not _is_plain(value) else value
+    return json.dumps(value, ensure_ascii=False) if style == '"' or not is_plain(value) else value
 
 
-def _is_plain(value: str) -> bool:
-    """Whether YAML reads the bare text as this text, and not as a number or a mapping."""
-    try:
-        return bool(YAML(typ="safe").load(f"[{value}]") == [value])
-    except YAMLError:
-        return False
-
-
-def _verify(path: Path, roots: Sequence[Node], after: str, changes: Sequence[Change]) -> None:
-    """See that the new text says what was meant.
+def _verify(
+    path: Path, read: Sequence[Document], before: str, after: str, changes: Sequence[Change]
+) -> None:
+    """See that the new text says what was meant, and nothing else.
 
     Raises
     ------
     UsageError
         If it does not: the YAML is of a kind that this module does not edit rightly.
     """
-    order = [each.start_mark.line + 1 for each in _objects(roots)]
-    objects = list(_objects(_roots(path, after)))
+    meant = [copy.deepcopy(each.value) for each in read]
     for each in changes:
-        node: Node | None = objects[order.index(each.line)] if len(objects) == len(order) else None
-        for key in each.path:
-            node = _child(node, key)
-        if not isinstance(node, ScalarNode) or node.value != str(each.value):
-            raise UsageError(
-                f"{path}:{each.line}: {_dotted(each.path)} cannot be edited in place",
-                hint="edit it by hand and commit",
-            )
+        *way, last = each.path
+        here: Any = meant[each.document]
+        for key in way:
+            here = here[key]
+        here[last] = each.value
+    said = [each.value for each in documents(str(path), after)]
+    if json.dumps(said, sort_keys=True) != json.dumps(meant, sort_keys=True) or (
+        is_json(before) and not is_json(after)
+    ):
+        places = ", ".join(_dotted(each.path) for each in changes)
+        raise UsageError(
+            f"{path}: {places} cannot be edited in place", hint="edit it by hand and commit"
+        )
 
 
 def _dotted(path: KeyPath) -> str:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
+import json
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sampler.base.errors import ExpectationError, UsageError
+from sampler.base.errors import ExpectationError, UsageError, WeighbridgeError
 from sampler.base.repository import Repository
 from sampler.expect.manifests import read_manifests
+from sampler.expect.rules.objects import selects
 from sampler.rollout.pair import find_pair
 from sampler.rollout.text import Change, ManifestFile, change
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from sampler.expect.rules.findings import Finding
-    from sampler.expect.rules.objects import KubeObject
+    from sampler.expect.rules.objects import Inventory, KubeObject, Origin
     from sampler.rollout.pair import Names, Pair
-    from sampler.rollout.steps import Setting
+    from sampler.rollout.steps import Setting, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,10 @@ class Worktree:
     ----------
     path : Path
         Folder or file that was read.
+    names : Names
+        Which Deployments were asked for.
+    inventory : Inventory
+        All that was read.
     pair : Pair
         The two Deployments.
     findings : tuple of Finding
@@ -44,6 +51,8 @@ class Worktree:
     """
 
     path: Path
+    names: Names
+    inventory: Inventory
     pair: Pair
     findings: tuple[Finding, ...]
     repository: Repository | None
@@ -62,18 +71,19 @@ class Worktree:
             raise ExpectationError(
                 "--manifests -: input from stdin cannot be edited", hint="give the folder"
             )
-        inventory, findings = read_manifests(manifests, names.namespace)
+        inventory, findings = read_manifests(manifests, names.namespace, are_rendered=False)
         path, pair = Path(manifests), find_pair(inventory, names)
+        read = (path, names, inventory, pair, findings)
         try:
-            return cls(path, pair, findings, Repository.around(path))
+            return cls(*read, Repository.around(path))
         except UsageError as error:
-            return cls(path, pair, findings, None, str(error))
+            return cls(*read, None, str(error))
 
     @property
     def files(self) -> list[Path]:
         """Files of the two Deployments, each once."""
         sides = (self.pair.stable, self.pair.canary)
-        return list(dict.fromkeys(_place(side.deployment)[0] for side in sides))
+        return list(dict.fromkeys(_origin(side.deployment).file for side in sides))
 
     @property
     def changed(self) -> list[str]:
@@ -90,21 +100,56 @@ class Worktree:
             self._require_inside(file)
         return self.repository.changed(self.files)
 
-    def apply(self, settings: Iterable[Setting]) -> list[ManifestFile]:
-        """Return the files with these settings; nothing is written.
+    def apply(self, step: Step) -> list[ManifestFile]:
+        """Return the files after a step, read again; nothing is written.
 
         Raises
         ------
         UsageError
-            If a value cannot be changed in its place, or its file is a link that leaves the
-            repository (or, outside of Git, the folder that was read).
+            If a value cannot be changed in its place, its file is a link that leaves the
+            repository (or, outside of Git, the folder that was read), or the manifests would not
+            declare what the step means.
         """
         changes: dict[Path, list[Change]] = {}
-        for each in dict.fromkeys(settings):
-            file, line = _place(each.deployment)
-            self._require_inside(file)
-            changes.setdefault(file, []).append(Change(line, each.path, each.value))
-        return [change(file, wanted) for file, wanted in changes.items()]
+        for each in dict.fromkeys(step.settings):
+            origin = _origin(each.deployment)
+            self._require_inside(origin.file)
+            path = (*origin.path, *each.path)
+            changes.setdefault(origin.file, []).append(Change(origin.document, path, each.value))
+        files = [change(file, wanted) for file, wanted in changes.items()]
+        self._verify(step, files)
+        return files
+
+    def _verify(self, step: Step, files: Sequence[ManifestFile]) -> None:
+        """Read what would be written, and compare it with what the step means.
+
+        Raises
+        ------
+        UsageError
+            If they differ.
+        """
+        instead = {each.path: each.after for each in files}
+        try:
+            inventory, _ = read_manifests(
+                str(self.path), self.names.namespace, are_rendered=False, instead=instead
+            )
+            pair = find_pair(inventory, self.names)
+        except WeighbridgeError as error:
+            raise _unmeant(f"the manifests could not be read afterwards: {error}") from error
+        for side, meant in ((pair.stable, step.stable), (pair.canary, step.canary)):
+            if (side.replicas, side.version) != meant:
+                raise _unmeant(
+                    f"{side.deployment} would have {side.replicas} pods of {side.version} "
+                    f"({side.where}), and should have {meant[0]} of {meant[1]}"
+                )
+        bodies = [_with(each, step.settings) for each in self.inventory.objects]
+        for old, new in zip(bodies, inventory.objects, strict=True):
+            if json.dumps(old, sort_keys=True) != json.dumps(new.body, sort_keys=True):
+                raise _unmeant(f"{new} ({new.place}) would change in another way, too")
+        before, after = _selected(self.inventory, self.pair), _selected(inventory, pair)
+        for service in {*before, *after}:
+            if before.get(service) != after.get(service):
+                raise _unmeant(f"{service} would select other Deployments than before")
 
     def commit(self, files: Sequence[ManifestFile], message: str) -> str:
         """Write and commit these files, or leave everything as it was; return the commit's name.
@@ -119,7 +164,7 @@ class Worktree:
         try:
             return repository.commit([each.path for each in files], message)
         except BaseException as error:
-            write([ManifestFile(each.path, each.after, each.before) for each in files])
+            write([replace(each, before=each.after, after=each.before) for each in files])
             if isinstance(error, UsageError):
                 raise UsageError(f"{error}; the files are as before", hint=error.hint) from error
             raise
@@ -167,7 +212,7 @@ def write(files: Sequence[ManifestFile]) -> None:
             draft = target.with_name(f".{target.name}.{os.getpid()}.weighbridge")
             with draft.open("xb") as file:  # new: a link of that name is not followed
                 drafts.append(draft)
-                file.write(each.after.encode("utf-8"))
+                file.write(each.after.encode(each.encoding))
             shutil.copymode(target, draft)
         for draft, each in zip(drafts, files, strict=True):
             draft.replace(each.path.resolve())
@@ -177,7 +222,7 @@ def write(files: Sequence[ManifestFile]) -> None:
             draft.unlink(missing_ok=True)
         for each in replaced:
             with suppress(OSError):
-                each.path.write_bytes(each.before.encode("utf-8"))
+                each.path.write_bytes(each.before.encode(each.encoding))
         raise UsageError(f"{error.filename} cannot be written: {error.strerror}") from error
 
 
@@ -198,6 +243,44 @@ def _diff(file: ManifestFile) -> str:
     return "".join(line if line.endswith("\n") else line + missing for line in lines)
 
 
-def _place(deployment: KubeObject) -> tuple[Path, int]:
-    name, _, line = deployment.place.rpartition(":")
-    return Path(name), int(line)
+def _origin(deployment: KubeObject) -> Origin:
+    """Return where a Deployment was read; only files are read here."""
+    if deployment.origin is None:
+        raise UsageError(f"{deployment.place}: {deployment} is in no file that can be edited")
+    return deployment.origin
+
+
+def _with(each: KubeObject, settings: Sequence[Setting]) -> Any:
+    """Return an object's body after its settings."""
+    body: Any = each.body
+    for setting in settings:
+        if setting.deployment is each:
+            body = copy.deepcopy(body) if body is each.body else body
+            *way, last = setting.path
+            here = body
+            for key in way:
+                here = here[key]
+            here[last] = setting.value
+    return body
+
+
+def _selected(inventory: Inventory, pair: Pair) -> dict[str, list[str]]:
+    """Return which of the two Deployments each Service selects."""
+    return {
+        str(service): [
+            side.name
+            for side in (pair.stable, pair.canary)
+            if side.deployment.namespace == service.namespace
+            and selects(
+                service["spec"]["selector"].texts(),
+                side.template["metadata"]["labels"].texts(),
+            )
+        ]
+        for service in inventory.of("Service")
+    }
+
+
+def _unmeant(what: str) -> UsageError:
+    return UsageError(
+        f"{what}; nothing was written", hint="edit the manifests by hand, and commit them"
+    )

@@ -16,7 +16,7 @@ RARELY_USED = {
     "kubernetes_asyncio",
     "matplotlib",
     "pandas",
-    "ruamel",
+    "yaml",
     "scipy",
     "uvloop",
 }
@@ -76,7 +76,7 @@ def test_a_check_of_three_versions_imports_scipy_after_its_verdict(tmp_path):
 
 def test_expectations_of_manifests_import_nothing_that_sends(tmp_path):
     manifests = REPOSITORY / "tests" / "manifests" / "service_replicas" / "input.yaml"
-    heavy = RARELY_USED - {"ruamel"} | {"asyncio", "pyarrow"}
+    heavy = RARELY_USED - {"yaml"} | {"asyncio", "pyarrow"}
 
     code, found = imported(
         tmp_path, heavy, "expect", "--manifests", str(manifests), "--service", "app"

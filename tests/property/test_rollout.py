@@ -82,11 +82,11 @@ def test_a_start_and_a_rollback_leave_every_byte_as_it_was(files, replicas):
         before = texts(folder)
 
         tree = read(folder)
-        write(tree.apply(start(tree.pair, replicas).settings))
+        write(tree.apply(start(tree.pair, replicas)))
         tree = read(folder)
         assert (tree.pair.stable.replicas, tree.pair.canary.replicas) == (10 - replicas, replicas)
         assert texts(folder) != before
-        write(tree.apply(rollback(tree.pair).settings))
+        write(tree.apply(rollback(tree.pair)))
 
         assert texts(folder) == before
 
@@ -99,11 +99,11 @@ def test_a_promotion_makes_the_stable_pods_those_of_the_canary(files):
         for file, text in files.items():
             (folder / file).write_bytes(text.encode())
         tree = read(folder)
-        write(tree.apply(start(tree.pair, 1).settings))
+        write(tree.apply(start(tree.pair, 1)))
 
         tree = read(folder)
         step = promote(tree.pair)
-        write(tree.apply(step.settings))
+        write(tree.apply(step))
 
         stable, canary = (pair := read(folder).pair).stable, pair.canary
         assert pair.weights == {"v2": 10}

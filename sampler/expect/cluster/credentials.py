@@ -176,7 +176,7 @@ class Kubeconfig:
         """Turn every way in which credentials cannot be had into an error with a remedy."""
         from aiohttp import ClientError  # noqa: PLC0415 - as above
         from kubernetes_asyncio import config  # noqa: PLC0415 - as above
-        from yaml import YAMLError  # type: ignore[import-untyped] # noqa: PLC0415 - comes with it
+        from yaml import YAMLError  # noqa: PLC0415 - only who asks a cluster pays
 
         try:
             async with asyncio.timeout(PLUGIN_TIMEOUT_S):

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum, unique
+from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_PLACE = re.compile(r"(.+?:\d+): (.+)", re.DOTALL)
+"""What begins with its place."""
 
 
 @unique
@@ -34,6 +42,7 @@ class FindingCode(StrEnum):
     NAMESPACE_OPEN = "namespace_open"
     NOT_AN_OBJECT = "not_an_object"
     NOT_EXPECTED = "not_expected"
+    NOT_LISTED = "not_listed"
     NOT_READY = "not_ready"
     NOT_RENDERED = "not_rendered"
     PORT_MISSING = "port_missing"
@@ -69,6 +78,7 @@ _SEVERITIES = {
     FindingCode.LOCAL_TRAFFIC_POLICY: Severity.WARNING,
     FindingCode.NAMESPACE_OPEN: Severity.WARNING,
     FindingCode.NOT_AN_OBJECT: Severity.INFO,
+    FindingCode.NOT_LISTED: Severity.INFO,
     FindingCode.NOT_READY: Severity.WARNING,
     FindingCode.ROLLOUT_HAS_STEPS: Severity.INFO,
     FindingCode.ROLLOUT_SERVICES: Severity.WARNING,
@@ -125,8 +135,25 @@ class FoundError(ExpectationError):
         self.finding = finding
 
 
-def refusal(error: ExpectationError, place: str) -> Finding:
-    """Turn the refusal of an expectation into a finding."""
+def refusal(
+    error: ExpectationError, place: str, code: FindingCode = FindingCode.NOT_EXPECTED
+) -> Finding:
+    """Turn the refusal of an expectation into a finding, at the place that it begins with."""
     if isinstance(error, FoundError):
         return error.finding
-    return Finding(FindingCode.NOT_EXPECTED, str(error), error.hint or "", place)
+    named = _PLACE.fullmatch(str(error))
+    where, message = (place, str(error)) if named is None else named.groups()
+    return Finding(code, message, error.hint or "", where)
+
+
+def once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return each finding once: a refusal only where no other one says the same, with its place."""
+    each_once = dict.fromkeys(findings)
+    refusals = [each for each in each_once if each.code is FindingCode.NOT_EXPECTED]
+    told = {each.message for each in each_once if each not in refusals}
+    placed = {each.message: each for each in sorted(refusals, key=lambda each: bool(each.where))}
+    return tuple(
+        each
+        for each in each_once
+        if each not in refusals or (each is placed[each.message] and each.message not in told)
+    )

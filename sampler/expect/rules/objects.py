@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from sampler.base.errors import ExpectationError
+from sampler.expect.rules.placeholders import rendered_by
 
 Path = tuple[str | int, ...]
 Locate = Callable[[Path], str]
@@ -48,6 +49,24 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 """Groups that a bare kind means here; a kind of another group is called ``KIND.GROUP``."""
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an object was read, for those who edit it.
+
+    Parameters
+    ----------
+    file : pathlib.Path
+    document : int
+        Which one of the file, from 0.
+    path : tuple of str or int
+        From the document's root to the object, where it is an item of a list.
+    """
+
+    file: Any
+    document: int
+    path: Path
+
+
 @dataclass(frozen=True, eq=False)  # no slots: its identity is read often, and kept
 class KubeObject:
     """One object.
@@ -60,11 +79,14 @@ class KubeObject:
         Gives the place of a path in `body`: ``deploy.yaml:9``, or ``generation 4``.
     default_namespace : str
         Of objects that name none; empty if not given.
+    origin : Origin or None
+        Its file; None if it has none.
     """
 
     body: Mapping[str, Any]
     locate: Locate = field(repr=False)
     default_namespace: str = ""
+    origin: Origin | None = None
 
     @property
     def root(self) -> Node:
@@ -170,13 +192,24 @@ class Node:
         return mapping
 
     def text(self, default: str | None = None) -> str:
-        """Return the value as text; without a default, it must be there."""
+        """Return the value as text; without a default, it must be there.
+
+        Raises
+        ------
+        ExpectationError
+            If it is something else, or a template that was not rendered; with its place.
+        """
         text: str = self._of(str, "text", default)
-        return str(text)
+        hint = rendered_by(text)
+        if hint is not None and "annotations" not in self.path:  # they may hold a proxy's variables
+            raise ExpectationError(
+                f"{self.where}: {self._owner()}: {self.dotted} is not rendered: {text!r}", hint=hint
+            )
+        return text
 
     def texts(self) -> dict[str, str]:
         """Return a mapping of text to text, such as labels."""
-        return {str(key): self[key].text() for key in self.mapping()}
+        return {key: self[key].text() for key in self.mapping()}
 
     def integer(self, default: int | None = None) -> int:
         """Return the value as an integer; without a default, it must be there.
@@ -217,7 +250,7 @@ class Node:
         got = "nothing" if self.value is None else repr(self.value)[:60]
         raise ExpectationError(
             f"{self.where}: {self._owner()}: expected {expected} at {self.dotted}, got {got}",
-            hint="kubectl explain shows what belongs there",
+            hint=rendered_by(got) or "kubectl explain shows what belongs there",
         )
 
 

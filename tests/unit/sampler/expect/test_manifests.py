@@ -5,7 +5,7 @@ import io
 import pytest
 
 from sampler.base.errors import ExpectationError
-from sampler.expect import manifests
+from sampler.expect import manifests, sources
 from sampler.expect.manifests import read_manifests
 
 SERVICE = "kind: Service\napiVersion: v1\nmetadata:\n  name: {name}\n"
@@ -51,7 +51,9 @@ def test_a_hidden_folder_above_does_not_hide_the_files(folder):
 
 
 def test_a_stream_on_stdin_is_read(monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO(SERVICE.format(name="a")))
+    monkeypatch.setattr(
+        "sys.stdin", io.TextIOWrapper(io.BytesIO(SERVICE.format(name="a").encode()))
+    )
 
     (service,) = read_manifests("-")[0].objects
 
@@ -74,7 +76,9 @@ def test_a_value_that_comes_from_an_anchor_has_the_line_of_what_holds_it(folder)
 def test_what_is_no_text_is_refused_with_its_name(folder):
     (folder / "a.yaml").write_bytes(b"kind: \xff\xfe\n")
 
-    with pytest.raises(ExpectationError, match=r"a\.yaml cannot be read: it is not UTF-8 text"):
+    with pytest.raises(
+        ExpectationError, match=r"a\.yaml cannot be read: it is not UTF-8 or UTF-16 text"
+    ):
         read_manifests(".")
 
 
@@ -87,18 +91,6 @@ def test_a_control_character_is_refused_with_its_file(folder):
     (folder / "a.yaml").write_text("kind: Service\nname: \x07\n")
 
     with pytest.raises(ExpectationError, match=r"a\.yaml"):
-        read_manifests(".")
-
-
-def test_yaml_that_is_nested_too_deeply_is_refused_with_its_file(folder, monkeypatch):
-    def give_up(*_):
-        raise RecursionError("maximum recursion depth exceeded")
-
-    (folder / "a.yaml").write_text("[" * 100)
-    # The real one takes seconds to fail.
-    monkeypatch.setattr("ruamel.yaml.YAML.load_all", give_up)
-
-    with pytest.raises(ExpectationError, match=r"a\.yaml: this YAML cannot be read"):
         read_manifests(".")
 
 
@@ -119,12 +111,12 @@ def test_aliases_count_as_what_they_stand_for(folder):
 
 
 def test_aliases_as_people_write_them_are_read(folder):
-    text = SERVICE.format(name="a") + "x: &x {app: a}\ny: [*x, *x]\nz: {<<: *x, b: c}\n"
+    text = SERVICE.format(name="a") + "x: &x {app: a}\nw: [*x, *x]\nz: {<<: *x, b: c}\n"
     (folder / "a.yaml").write_text(text)
 
     (service,) = read_manifests(".")[0].objects
 
-    assert service["y"].value == [{"app": "a"}, {"app": "a"}]
+    assert service["w"].value == [{"app": "a"}, {"app": "a"}]
     assert service["z"].value["app"] == "a"
 
 
@@ -151,13 +143,13 @@ def test_what_holds_itself_is_refused(folder, text):
 def test_a_document_that_is_nested_too_deeply_is_refused_with_its_line(folder):
     (folder / "a.yaml").write_text("kind: Service\nx: " + "[" * 300 + "]" * 300)
 
-    with pytest.raises(ExpectationError, match=r"a\.yaml:2: .*maximum depth"):
+    with pytest.raises(ExpectationError, match=r"a\.yaml:2: more than 200 levels"):
         read_manifests(".")
 
 
 def test_the_bytes_of_all_files_and_of_stdin_have_a_limit(folder, monkeypatch):
     text = SERVICE.format(name="a")
-    monkeypatch.setattr(manifests, "MOST_BYTES", 2 * len(text))
+    monkeypatch.setattr(sources, "MOST_BYTES", 2 * len(text))
     for name in "ab":
         (folder / f"{name}.yaml").write_text(SERVICE.format(name=name))
     assert names(".") == ["a", "b"]
@@ -167,6 +159,6 @@ def test_the_bytes_of_all_files_and_of_stdin_have_a_limit(folder, monkeypatch):
         ExpectationError, match=r"c\.yaml holds more than 0 MB, with those before it"
     ):
         read_manifests(".")
-    monkeypatch.setattr("sys.stdin", io.StringIO("x" * 1000))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"x" * 1000)))
     with pytest.raises(ExpectationError, match="stdin holds more than 0 MB"):
         read_manifests("-")
