@@ -31,7 +31,14 @@ if TYPE_CHECKING:
 _QUOTED = 1000  # that are looked at for it
 _SHOWN = 80  # of a body without a label, and of where a redirect leads
 _MOST_POINTERS, _LONGEST_POINTER, _DEEPEST = 4, 40, 4
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _MARK = b"\xef\xbb\xbf"  # of the order of bytes; a reader of JSON may pass it over (RFC 8259)
+LARGEST_DOCUMENT = 262_144
+"""Bytes that are turned into objects, at most: a larger document would hold up the event loop.
+
+That is needed below the index of an array, for what only Python's decoder takes, and to say what
+there is instead of a label; other members are skipped unseen.
+"""
 _MEMO_ENTRIES = 1_024
 _MEMO_BODY_BYTES = 4_096
 
@@ -104,6 +111,8 @@ class LabelReader:
         if self.label.kind is not RuleKind.POINTER or not body:
             return f"nothing at {self.label}"
         document = _decoded(body.removeprefix(_MARK))
+        if document is MISSING and len(body) > LARGEST_DOCUMENT:
+            return f"nothing at {self.label} in {len(body)} bytes"
         if document is MISSING:
             return f"nothing at {self.label} because it is not JSON"
         value = follow(document, parse_pointer(self.label.argument))
@@ -156,10 +165,7 @@ def _pointer_extractor(tokens: tuple[str, ...]) -> Callable[[bytes], str | None]
 
     def part(body: bytes) -> Any:
         """Return what the structures lead to, not decoded yet; None if it is not there."""
-        try:
-            value = decode(body.removeprefix(_MARK))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
+        value = decode(body)
         while isinstance(value, msgspec.Struct):
             value = getattr(value, "at")  # noqa: B009 - the member that `_shape` defined
         return value
@@ -172,7 +178,17 @@ def _pointer_extractor(tokens: tuple[str, ...]) -> Callable[[bytes], str | None]
         return name
 
     def point(body: bytes) -> str | None:
-        raw = part(body)
+        body = body.removeprefix(_MARK)
+        try:
+            if not body.isascii():
+                body.decode()  # what is skipped must be UTF-8, too
+            raw = part(body)
+        except (msgspec.ValidationError, UnicodeDecodeError, RecursionError):
+            return None
+        except msgspec.DecodeError:
+            # RFC 8259 allows a lone surrogate (section 8.2), and msgspec does not.
+            has_surrogate = b"\\u" in body
+            return _name_of(follow(_decoded(body), tokens)) if has_surrogate else None
         if raw is None:
             return None
         name = None if rest else text(raw)
@@ -199,6 +215,8 @@ def _decoded(raw: Any) -> object:
 
     Numbers keep their spelling, in which 1.1 is not 1.10.
     """
+    if len(raw) > LARGEST_DOCUMENT:
+        return MISSING
     try:
         return _spelling_decoder().decode(bytes(raw).decode())
     except (ValueError, RecursionError):
@@ -209,7 +227,10 @@ def _decoded(raw: Any) -> object:
 def _spelling_decoder() -> json.JSONDecoder:
     import json  # noqa: PLC0415 - for what is no string alone
 
-    return json.JSONDecoder(parse_int=str, parse_float=str)
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    return json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=refuse)
 
 
 def _pointers(value: object, tokens: tuple[str, ...] = ()) -> Iterator[str]:
@@ -229,13 +250,15 @@ def _kind_of(value: object) -> str:
         return "null"
     if isinstance(value, dict):
         return "an object"
-    return "an array" if isinstance(value, list) else "an empty string"
+    if isinstance(value, list):
+        return "an array"
+    return "half of a surrogate pair" if value else "an empty string"
 
 
 def _name_of(value: object) -> str | None:
     """Accept scalars as names: versions are often numbers."""
     if isinstance(value, str):
-        return value
+        return None if _SURROGATE.search(value) else value
     if isinstance(value, bool):
         return "true" if value else "false"
     return None

@@ -25,7 +25,18 @@ def by_length(*fields: bytes, line: bytes = OK) -> bytes:
     return line + LENGTH + b"".join(fields) + b"\r\n" + BODY
 
 
+def with_body(body: bytes, *, line: bytes = OK) -> bytes:
+    return line + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
 READ = {
+    "another answer behind it": by_length() + by_length().replace(b"v1", b"v9"),
+    "half of an answer behind it": by_length() + by_length()[:30],
+    "junk behind it": by_length() + b"junk",
+    "empty lines behind it": by_length() + b"\r\n\r\n",
+    "junk behind an answer that closes": by_length(b"Connection: close\r\n") + b"junk",
+    "junk behind chunks": OK + CHUNKED + b"\r\n" + CHUNKS + b"junk",
+    "junk behind an answer without a body": OK + b"Content-Length: 15\r\n\r\n" + BODY + b"\0\0",
     "lines that end with LF": by_length().replace(b"\r\n", b"\n"),
     "a folded field": by_length(b"X: a\r\n  b\r\n"),
     "a folded length": OK + b"Content-Length:\r\n 15\r\n\r\n" + BODY,
@@ -50,6 +61,11 @@ READ = {
     "GZIP": OK + b"Content-Encoding: GZIP\r\nContent-Length: %d\r\n\r\n" % len(PACKED) + PACKED,
     "an unknown content coding": by_length(b"Content-Encoding: br\r\n"),
     "a byte order mark": OK + b"Content-Length: 18\r\n\r\n\xef\xbb\xbf" + BODY,
+    "a length with zeros before it": OK
+    + b"Content-Length: 0000000000000000000000015\r\n\r\n"
+    + BODY,
+    "half of a surrogate pair in another member": with_body(b'{"x": "\\ud800", "label": "v1"}'),
+    "half of a surrogate pair as a name": with_body(b'{"\\udfff": 1, "label": "v1"}'),
     "a broken cookie": by_length(b"Set-Cookie: ;;;=\xff\r\n"),
     "a broken location": by_length(b"Location: http://[\r\n", line=b"HTTP/1.1 302 Found\r\n"),
     "a broken type": by_length(b"Content-Type: \xff;;;charset=\r\n"),
@@ -69,6 +85,10 @@ REFUSED = {
     "a bare CR in a field": by_length(b"X: a\rb\r\n"),
     "a space before a colon": by_length(b"X : a\r\n"),
     "a field without a name": by_length(b": a\r\n"),
+    "HTTP/0.9": by_length(line=b"HTTP/0.9 200 OK\r\n"),
+    "HTTP/2.0": by_length(line=b"HTTP/2.0 200 OK\r\n"),
+    "HTTP/2 in words": by_length(line=b"HTTP/2 200 OK\r\n"),
+    "another version of an interim answer": b"HTTP/2.0 100 Continue\r\n\r\n" + by_length(),
     "another version": by_length(line=b"HTTP/1.2 200 OK\r\n"),
     "a status of two digits": by_length(line=b"HTTP/1.1 20 OK\r\n"),
     "a status of four digits": by_length(line=b"HTTP/1.1 2000 OK\r\n"),
@@ -92,7 +112,27 @@ REFUSED = {
     "Redis": b"-ERR unknown command\r\n",
     "SMTP": b"220 mail ESMTP\r\n",
 }
+NO_LABEL = {
+    "a body of a 204": by_length(line=b"HTTP/1.1 204 No Content\r\n"),
+    "a body of a 304": by_length(line=b"HTTP/1.1 304 Not Modified\r\n"),
+    "chunks of a 204": b"HTTP/1.1 204 No Content\r\n" + CHUNKED + b"\r\n" + CHUNKS,
+    "a body of a 204 that closes": b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n" + BODY,
+    "a label that is half of a surrogate pair": with_body(b'{"label": "\\ud800"}'),
+    "bytes that are no UTF-8 in another member": with_body(b'{"x": "\xff", "label": "v1"}'),
+    "bytes that are no UTF-8 as a name": with_body(b'{"\xff": 1, "label": "v1"}'),
+    "bytes that are no UTF-8 in the label": with_body(b'{"label": "v\xff"}'),
+    "a surrogate in UTF-8": with_body(b'{"x": "\xed\xa0\x80", "label": "v1"}'),
+    "an overlong slash": with_body(b'{"x": "\xc0\xaf", "label": "v1"}'),
+    "UTF-16": with_body('{"label": "v1"}'.encode("utf-16")),
+    "what is not a number": with_body(b'{"x": NaN, "label": "v1"}'),
+    "a 204 with a length": b"HTTP/1.1 204 No Content\r\nContent-Length: 15\r\n\r\n",
+    "a 304 with a length beyond 63 bits": b"HTTP/1.1 304 Not Modified\r\n"
+    b"Content-Length: 9223372036854775808\r\n\r\n",
+}
 TOO_LARGE = {
+    "a length of 2^63 - 1": OK + b"Content-Length: 9223372036854775807\r\n\r\n" + BODY,
+    "a length of 2^63": OK + b"Content-Length: 9223372036854775808\r\n\r\n" + BODY,
+    "a length of 2^64 - 1": OK + b"Content-Length: 18446744073709551615\r\n\r\n" + BODY,
     "an announced body of 10 GB": OK + b"Content-Length: 10000000000\r\n\r\n" + BODY,
     "a bomb": OK
     + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(gzip.compress(b" " * 5_000_000))
@@ -102,6 +142,7 @@ TOO_LARGE = {
 ALL = [
     *((name, wire, None) for name, wire in READ.items()),
     *((name, wire, FailureCode.NOT_HTTP) for name, wire in REFUSED.items()),
+    *((name, wire, FailureCode.NO_LABEL) for name, wire in NO_LABEL.items()),
     *((name, wire, FailureCode.TOO_LARGE) for name, wire in TOO_LARGE.items()),
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import os
 import socket
 import ssl
 from itertools import count
@@ -35,6 +36,10 @@ def cacert(authority, tmp_path_factory):
     path = tmp_path_factory.mktemp("trust") / "ca.pem"
     authority.cert_pem.write_to_path(str(path))
     return str(path)
+
+
+class Raw(bytes):
+    """What is written below TLS."""
 
 
 @pytest.fixture
@@ -75,6 +80,9 @@ def ask(kind, loop_factory):
                         end = reader.readuntil(b"\r\n\r\n") if context else reader.read(1)
                         head = await end
                         for part in parts:
+                            if isinstance(part, Raw):
+                                os.write(writer.get_extra_info("socket").fileno(), part)
+                                continue
                             writer.write(part)
                             await writer.drain()
                             for _ in range(turns):
@@ -250,6 +258,23 @@ def test_what_comes_late_is_not_taken_for_the_next_answer(ask, authority, cacert
     known = batch.connection < batch.connection.max()
     assert {batch.labels[code] for code in batch.label[known & (batch.label >= 0)]} == {"v1"}
     assert set(failures) == {Outcome.SURPLUS}
+
+
+BROKEN_RECORD = b"\x17\x03\x03\x00\x30" + b"x" * 48
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("turns", [0, 8])
+def test_tls_that_breaks_inside_the_answer_was_a_connection(ask, authority, cacert, version, turns):
+    head, _, _ = ANSWER.partition(b"\r\n\r\n")
+
+    batch, failures = ask(
+        authority.issue_cert("127.0.0.1"), parts=(head + b"\r\n\r\n", Raw(BROKEN_RECORD)),
+        turns=turns, cacert=cacert, version=version,
+    )  # fmt: skip
+
+    assert batch.outcome.tolist() == [Outcome.PROTOCOL] * 2
+    assert only(failures).code is FailureCode.BROKEN_TLS
 
 
 @pytest.mark.parametrize("life", LIVES)

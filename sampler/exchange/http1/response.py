@@ -22,7 +22,9 @@ from httptools import (
 
 from sampler.base.redaction import without_secrets
 
-_NO_BODY_STATUSES = frozenset({204, 304})  # RFC 9112 section 6.3
+NO_BODY_STATUSES = frozenset({204, 304})  # RFC 9112 section 6.3
+VERSIONS = frozenset({"1.0", "1.1"})
+"""Of the answers that are read: what calls itself something else may be framed by other rules."""
 _SWITCHING = 101
 UPGRADED = "switching protocols, which was not requested"
 _SHOWN = 40  # bytes of what is no response that are quoted
@@ -217,6 +219,8 @@ class ResponseReader:
         self._reason_bytes = 0
         if self._is_complete:
             return
+        if (version := self._parser.get_http_version()) not in VERSIONS:
+            raise self._violation(f"HTTP/{version} is another version")
         if status == _SWITCHING:
             raise ProtocolViolation(UPGRADED)
         if status < 100:  # RFC 9110 section 15
@@ -227,7 +231,7 @@ class ResponseReader:
         self._head_bytes = min(self._head_bytes, size + len(b"HTTP/1.1 200 \r\n\r\n"))
         if self._head_bytes > self._max_header:
             return
-        bodyless = self._bodyless or status in _NO_BODY_STATUSES
+        bodyless = self._bodyless or status in NO_BODY_STATUSES
         self.head = Head(
             status,
             headers,

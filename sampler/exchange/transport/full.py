@@ -28,6 +28,7 @@ import aiohttp
 from aiohttp import hdrs
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.helpers import _EXC_SENTINEL
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from yarl import URL
 
@@ -47,18 +48,27 @@ from sampler.exchange.failure import (
     too_late,
 )
 from sampler.exchange.http1.request import header_fields
-from sampler.exchange.http1.response import UPGRADED, LimitExceeded, ProtocolViolation, decompress
+from sampler.exchange.http1.response import (
+    NO_BODY_STATUSES,
+    UPGRADED,
+    VERSIONS,
+    LimitExceeded,
+    ProtocolViolation,
+    decompress,
+)
 from sampler.exchange.overload import THROTTLED
 from sampler.exchange.record import HOLD_NS
 from sampler.exchange.transport.addresses import AddressBook
 from sampler.exchange.transport.base import CLIENT_LIMIT_PAUSE_S
-from sampler.exchange.transport.trust import client_context, handshake_failure
+from sampler.exchange.transport.trust import broken_tls, client_context, handshake_failure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from aiohttp.client_reqrep import ConnectionKey
     from aiohttp.connector import Connection
+    from aiohttp.http import HttpVersion, RawResponseMessage
+    from aiohttp.streams import StreamReader
     from aiohttp.tracing import Trace
 
     from sampler.base.clock import Clock
@@ -67,6 +77,7 @@ if TYPE_CHECKING:
 
 _NEVER_S = 1e9  # for limits of aiohttp's own that another limit replaces
 _STALL_S = 0.05
+_END_OF_HEAD = b"\r\n\r\n"
 _TOO_MANY_FIELDS = "Too many headers received"
 _BAD_STATUS_LINE = "Bad status line:"
 _AUTO_HEADERS = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE, hdrs.USER_AGENT)
@@ -155,38 +166,76 @@ class _Handler(ResponseHandler):
         Whether it may carry more than one exchange.
     is_asked : bool
         Whether an exchange is under way.
-    has_ended, has_surplus : bool
-        Whether it has ended; whether more came than was asked for, which ends it.
+    has_heard : bool
+        Whether anything has come in the last exchange.
+    has_surplus : bool
+        Whether more has come than was asked for.
+    has_ended : bool
+        Whether the connection has ended; after a surplus it is ended here.
     on_end : callable
-        Called with this when both are known.
+        Called with this when it ends.
     """
 
     number = ABSENT
     is_kept = True
-    is_asked = has_ended = has_surplus = False
+    is_asked = has_heard = has_ended = has_surplus = False
+    _answers = 0
     on_end: Callable[[_Handler], None] = staticmethod(lambda _: None)
 
+    def ask(self) -> None:
+        """Expect one answer from here on."""
+        self.is_asked, self.has_heard, self._answers = True, False, 0
+
     def rest(self) -> None:
-        """Take what has come behind the last answer, and what comes from here on, as surplus."""
+        """Expect nothing from here on."""
         self.is_asked = False
-        if (self._buffer or self._tail) and self.is_kept:
-            self._end(has_surplus=True)
+        if self.has_surplus:
+            self._end()
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        """Take an answer from the parser."""
+        super().feed_data(data, size)
+        self._answers += data[0].code >= 200
+        self.has_surplus |= self.is_kept and self._answers > 1
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the socket."""
-        if self.is_asked or not data:
+        if not self.is_asked and data and self.is_kept:
+            self.has_surplus |= not data.startswith(TIMED_OUT)
+            self._end()
+        elif isinstance(self.exception(), HttpProcessingError):
+            return  # a broken parser has another word for each further piece
+        elif self.is_asked or not data:
+            self.has_heard |= bool(data)
+            # Head by head: what stands behind an answer would spoil it, if it came with it.
+            while not self._answers and (head := data.partition(_END_OF_HEAD))[1]:
+                super().data_received(b"".join(head[:2]))
+                data = head[2]
+                if not data:
+                    return
             super().data_received(data)
-        elif self.is_kept:
-            self._end(has_surplus=not data.startswith(TIMED_OUT))
+            self._look_behind()
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException = _EXC_SENTINEL) -> None:
+        """Take what went wrong, and keep why, also where nobody waits for it yet."""
+        if exc.__cause__ is None and exc_cause is not _EXC_SENTINEL:
+            exc.__cause__ = exc_cause
+        super().set_exception(exc, exc_cause)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Take the end of the connection."""
         super().connection_lost(exc)
-        self._end(has_surplus=False)
+        self._end()
 
-    def _end(self, *, has_surplus: bool) -> None:
+    def _look_behind(self) -> None:
+        """Tell what is wrong behind a whole answer from what is wrong inside."""
+        is_whole = self._answers and (self._payload is None or self._payload.is_eof())
+        if is_whole and isinstance(self.exception(), HttpProcessingError):
+            self.has_surplus |= self.is_kept
+
+    def _end(self) -> None:
         if not self.has_ended:
-            self.has_ended, self.has_surplus = True, has_surplus
+            self.has_ended = True
             if self.transport is not None:
                 self.transport.abort()
             self.on_end(self)
@@ -247,7 +296,7 @@ class _SlotConnector(aiohttp.TCPConnector):
             protocol.is_kept = self._left != 1
             protocol.on_end = self._ended
         self.is_connected = True
-        protocol.is_asked = True
+        protocol.ask()
         self._left -= 1  # below 0 is without end
         if self._left == 0:
             req.headers[hdrs.CONNECTION] = "close"
@@ -278,6 +327,11 @@ class _SlotConnector(aiohttp.TCPConnector):
         """Close the connections that have carried their last exchange."""
         for handler in list(self._lingering):
             handler.close()
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether anything of an answer has come in the exchange that has just ended."""
+        return self.is_connected and self.protocol is not None and self.protocol.has_heard
 
     def numbers(self) -> tuple[int, int]:
         """Return connection number and ordinal of the exchange that has just ended.
@@ -474,7 +528,7 @@ class FullTransport:
             exchange.first_byte_ns = self._wiring.clock()
             exchange.status = response.status
             headers = response.raw_headers
-            self._check_head(exchange.status, headers)
+            self._check_head(exchange.status, headers, response.version)
             packed = await self._read_body(response)
             coding = next((v for k, v in headers if k.lower() == b"content-encoding"), None)
             body = decompress(coding, packed, self._load.max_body_bytes)
@@ -489,7 +543,15 @@ class FullTransport:
             raise exchange.connection_error
         return headers, body
 
-    def _check_head(self, status: int, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+    def _check_head(
+        self,
+        status: int,
+        headers: tuple[tuple[bytes, bytes], ...],
+        version: HttpVersion | None,
+    ) -> None:
+        told = "" if version is None else f"{version.major}.{version.minor}"
+        if told not in VERSIONS:
+            raise ProtocolViolation(f"not an HTTP/1 response: HTTP/{told} is another version")
         if status == 101:
             raise ProtocolViolation(UPGRADED)
         if status < 100:
@@ -503,7 +565,9 @@ class FullTransport:
         limit = self._load.max_body_bytes
         parts: list[bytes] = []
         size = 0
-        if not response.content.at_eof() and (response.content_length or 0) > limit:
+        # aiohttp takes a length of 2^64 - 1 for none.
+        has_body = response.status not in NO_BODY_STATUSES and response.method != hdrs.METH_HEAD
+        if has_body and (response.content_length or 0) > limit:
             raise LimitExceeded(f"the response body is larger than {limit} bytes")
         while part := await response.content.readany():
             size += len(part)
@@ -542,15 +606,12 @@ class FullTransport:
             case aiohttp.ClientConnectorError():
                 return self._connect_error(error)
             case aiohttp.ClientOSError() if isinstance(error.__cause__, ssl.SSLError):
-                # TLS 1.3: a server that wants a certificate says so after the handshake.
-                return handshake_failure(error.__cause__, self._host_port)
+                is_answered = connector.ordinal > 0 or connector.has_heard
+                return broken_tls(error.__cause__, self._host_port, is_answered=is_answered)
             case aiohttp.ServerDisconnectedError() | aiohttp.ClientConnectionResetError():
-                heard = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(
-                    error.message, str
-                )
-                return _broken(FailureCode.CLOSED, connector, exchange, heard=heard)
+                return _broken(FailureCode.CLOSED, connector)
             case aiohttp.ClientOSError() | ConnectionResetError():
-                return _broken(FailureCode.RESET, connector, exchange)
+                return _broken(FailureCode.RESET, connector)
             case aiohttp.ClientPayloadError() if isinstance(
                 exchange.connection_error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError
             ):
@@ -643,13 +704,10 @@ class FullTransport:
             self.failure = self.failure or error
 
 
-def _broken(
-    code: FailureCode, connector: _SlotConnector, exchange: _Exchange, *, heard: bool = False
-) -> Failure:
-    """Return the failure for the early end of a connection; `heard` if a part of a head came."""
+def _broken(code: FailureCode, connector: _SlotConnector) -> Failure:
+    """Return the failure for the early end of a connection."""
     is_kept = connector.is_connected and connector.ordinal > 0
-    is_answered = heard or exchange.first_byte_ns != ABSENT
-    return broken(code, is_kept=is_kept, is_answered=is_answered)
+    return broken(code, is_kept=is_kept, is_answered=connector.has_heard)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

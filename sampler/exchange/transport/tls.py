@@ -32,7 +32,7 @@ from sampler.exchange.transport.connection import (
 )
 from sampler.exchange.transport.fast import SPOILT, FastTransport
 from sampler.exchange.transport.poller import PEER_CLOSED, READABLE
-from sampler.exchange.transport.trust import client_context, handshake_failure, tls_reason
+from sampler.exchange.transport.trust import broken_tls, client_context, handshake_failure
 
 if TYPE_CHECKING:
     from sampler.exchange.http1.response import Response
@@ -255,9 +255,8 @@ class TlsTransport(FastTransport):
         self._fail(conn, failure)
 
     def _name_failure(self, conn: Connection, error: ssl.SSLError) -> Failure:
-        if conn.ordinal == 0 and conn.first_byte_ns == ABSENT:
-            return handshake_failure(error, self._host_port)
-        return Failure(FailureCode.BROKEN_TLS, tls_reason(error))
+        is_answered = conn.ordinal > 0 or conn.first_byte_ns != ABSENT
+        return broken_tls(error, self._host_port, is_answered=is_answered)
 
     def _read(self, conn: Connection, mask: int) -> None:
         layer = self._layers[conn.fd]

@@ -54,6 +54,17 @@ def handshake_failure(error: ssl.SSLError, host_port: str) -> Failure:
     return Failure(code, f"connect to {host_port}: {tls_reason(error)}")
 
 
+def broken_tls(error: ssl.SSLError, host_port: str, *, is_answered: bool) -> Failure:
+    """Return the failure for an error of TLS after the handshake with `host_port`.
+
+    With TLS 1.3 a server that refuses us, for want of a certificate, says so by an alert after the
+    handshake, before it has answered anything.
+    """
+    if not is_answered and "ALERT" in (error.reason or ""):
+        return handshake_failure(error, host_port)
+    return Failure(FailureCode.BROKEN_TLS, tls_reason(error))
+
+
 def tls_reason(error: ssl.SSLError) -> str:
     """Return in words why TLS failed, with the certificate's own reason where it is that."""
     if isinstance(error, ssl.SSLCertVerificationError):

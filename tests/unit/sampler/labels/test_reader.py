@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from analysis import ABSENT
 from sampler.labels.pointer import to_pointer
-from sampler.labels.reader import LabelReader
+from sampler.labels.reader import LARGEST_DOCUMENT, LabelReader
 from sampler.labels.rule import LabelRule
 
 # Few distinct names, so that pointers often lead somewhere.
@@ -102,6 +102,27 @@ def test_a_number_is_the_name_that_it_is_spelled_as(text, form):
 @pytest.mark.parametrize("pointer", ["/label", "/label/0", "/list/0"])
 def test_what_json_does_not_allow_is_no_name(body, pointer):
     assert _read(pointer, body) is None
+
+
+@pytest.mark.parametrize("size", [LARGEST_DOCUMENT - 100, 4 * LARGEST_DOCUMENT])
+def test_a_large_document_is_read_but_not_taken_apart(size, monkeypatch):
+    decoded = []
+    decode = json.JSONDecoder.decode
+    monkeypatch.setattr(
+        json.JSONDecoder,
+        "decode",
+        lambda self, text: decoded.append(len(text)) or decode(self, text),
+    )
+    items = [{"name": "v1"}, "x" * size]
+    body = json.dumps({"items": items, "label": "v1"}).encode()
+
+    assert _read("/label", body) == "v1"
+    assert not decoded
+    is_small = size < LARGEST_DOCUMENT
+    assert _read("/items/0/name", body) == ("v1" if is_small else None)
+    LabelReader(LabelRule.parse("/none")).describe_missing(200, (), body)
+    assert all(length <= LARGEST_DOCUMENT for length in decoded)
+    assert bool(decoded) == is_small
 
 
 def test_of_two_members_with_one_name_the_last_one_counts():
