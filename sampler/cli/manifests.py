@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from sampler.base.errors import ExpectationError, UsageError
+from sampler.base.errors import UsageError
 from sampler.cli.interrupts import loop_handles_them
 from sampler.cli.messages import say_warning
 from sampler.cli.values import Count
@@ -282,7 +282,7 @@ def expectation_for_check(
     """
     from sampler.expect.lint import lint  # noqa: PLC0415
     from sampler.expect.resolve import expect  # noqa: PLC0415
-    from sampler.expect.rules.findings import FindingCode  # noqa: PLC0415 - as above
+    from sampler.expect.rules.findings import FindingCode, FoundError  # noqa: PLC0415 - as above
 
     watch: Watch | None = None
     views: tuple[View, ...] = ()
@@ -301,9 +301,10 @@ def expectation_for_check(
             *expected.findings,
             *lint(given.inventory, given.question, expected.objects),
         )
-    for finding in expected.findings:
-        if finding.code is FindingCode.UNACHIEVABLE_WEIGHT:
-            raise ExpectationError(f"{finding.where}: {finding.message}", hint=finding.remedy)
+    hopeless = {FindingCode.UNACHIEVABLE_WEIGHT, FindingCode.SESSION_AFFINITY}
+    for finding in (*expected.findings, *findings):
+        if finding.code in hopeless:
+            raise FoundError(finding)
     _warn(findings)
     return ForCheck(str(url), expected, watch, views)
 

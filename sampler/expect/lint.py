@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.resolve import ROUTES
-from sampler.expect.routes.argo import services_without_router, unachievable_steps
+from sampler.expect.routes.argo import (
+    services_without_router,
+    unachievable_steps,
+    without_hash,
+)
 from sampler.expect.routes.ingress import has_main, is_canary, stray
 from sampler.expect.rules.alike import alike, require_told_apart
 from sampler.expect.rules.findings import Finding, FindingCode, refusal
 from sampler.expect.rules.objects import selects
-from sampler.expect.rules.services import behind_service
+from sampler.expect.rules.services import affinity_of, behind_service
 from sampler.expect.rules.workloads import (
     WORKLOADS,
     autoscalers,
@@ -134,14 +138,9 @@ def _pod_labels(each: KubeObject) -> dict[str, str]:
 
 
 def _affinity(service: KubeObject, inventory: Inventory, question: Question) -> Iterator[Finding]:
-    node = service["spec"]["sessionAffinity"]
-    if node.text("None") != "None" and not _is_behind_a_route(service, inventory, question):
-        yield Finding(
-            FindingCode.SESSION_AFFINITY,
-            f"{service} has sessionAffinity {node.text()}: one client stays with one pod",
-            "remove it, or check through something else: one client cannot see the split",
-            node.where,
-        )
+    found = affinity_of(service)
+    if found is not None and not _is_behind_a_route(service, inventory, question):
+        yield found
 
 
 def _local_policies(service: KubeObject, _: Inventory, __: Question) -> Iterator[Finding]:
@@ -187,7 +186,9 @@ def _selection(service: KubeObject, inventory: Inventory, _: Question) -> Iterat
     if not pairs:
         return
     for each in workloads(inventory):
-        if each.owner.namespace == service.namespace and selects(pairs, each.labels):
+        # Argo adds the hash of a version to the selector, which the template does not have.
+        kept = without_hash(pairs) if each.owner.kind == "Rollout" else pairs
+        if each.owner.namespace == service.namespace and selects(kept, each.labels):
             return
     if inventory.unread.intersection(WORKLOADS):
         return  # what may not be read is not nothing

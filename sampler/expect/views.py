@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from analysis.data.report import View
 from sampler.base.errors import ExpectationError
 from sampler.expect.resolve import expect
+from sampler.expect.routes.argo import refuse_service
 from sampler.expect.rules.endpoints import endpoints_of, ready_by_label, top_of
 from sampler.expect.rules.findings import Finding, FindingCode, FoundError
 from sampler.expect.rules.model import Quantity
+from sampler.expect.rules.services import affinity_of
 from sampler.expect.rules.workloads import WORKLOADS
 
 if TYPE_CHECKING:
@@ -116,6 +118,11 @@ def compare_views(
     ExpectationError
         If what runs cannot be told.
     """
+    service = running.find("Service", question.service, question.namespace)
+    if service is not None:
+        refuse_service(service, running)
+        if (affinity := affinity_of(service)) is not None:
+            raise FoundError(affinity)
     observed = expect(running, question)
     findings: list[Finding] = []
     known: Expectation | None = None

@@ -18,9 +18,12 @@ from sampler.expect.rules.backends import Branch, weighted
 from sampler.expect.rules.fields import Fields
 from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.model import Mixture
+from sampler.expect.rules.objects import selects
 from sampler.expect.rules.workloads import label_of, template_of, workload
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sampler.expect.rules.model import Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
 
@@ -240,6 +243,47 @@ def _unachievable(rollout: KubeObject, weight: int, number: Node) -> list[Findin
             number.where,
         )
     ]
+
+
+def without_hash(selector: Mapping[str, str]) -> dict[str, str]:
+    """Return a selector without the hash that Argo adds."""
+    return {key: value for key, value in selector.items() if key != HASH}
+
+
+def refuse_service(service: KubeObject, inventory: Inventory) -> None:
+    """Refuse a live Service whose pods a Rollout moves between versions.
+
+    Raises
+    ------
+    ExpectationError
+        If it is one of those that a Rollout switches to one version, or has the pods of one
+        that is on its way through its steps.
+    """
+    for rollout in inventory.of("Rollout"):
+        canary, status = rollout["spec"]["strategy"]["canary"], rollout["status"]
+        if not canary.exists or rollout.namespace != service.namespace:
+            continue
+        remedy = f"to check its split: --route Rollout/{rollout.name}"
+        for key in ("canaryService", "stableService"):
+            if canary[key].text("") == service.name:
+                raise ExpectationError(
+                    f"{service.place}: {service} is the {key} of {rollout}, which keeps it to one "
+                    "version",
+                    hint=f"{remedy}; for that version alone: --expect LABEL=1",
+                )
+        labels = template_of(rollout, inventory)["metadata"]["labels"].texts()
+        stable = status["stableRS"].text("")
+        is_settled = bool(stable) and stable == status["currentPodHash"].text("")
+        if (
+            list(canary["steps"])
+            and not is_settled
+            and selects(service["spec"]["selector"].texts(), labels)
+        ):
+            raise ExpectationError(
+                f"{service.place}: {service} selects the pods of {rollout}, whose steps divide "
+                f"them, and which is not done ({status.where})",
+                hint=remedy,
+            )
 
 
 def services_without_router(rollout: KubeObject) -> list[Finding]:

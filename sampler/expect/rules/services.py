@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules import endpoints, workloads
+from sampler.expect.rules.findings import Finding, FindingCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,20 @@ def behind_service(service: KubeObject, inventory: Inventory, question: Question
         As `workloads.behind_service` and `endpoints.behind_endpoints`.
     """
     return behind_subset(service, {}, inventory, question)
+
+
+def affinity_of(service: KubeObject) -> Finding | None:
+    """Return the finding that kube-proxy keeps a client with one pod, if it does."""
+    node = service["spec"]["sessionAffinity"]
+    if node.text("None") == "None":
+        return None
+    return Finding(
+        FindingCode.SESSION_AFFINITY,
+        f"{service} has sessionAffinity {node.text()}: one client stays with one pod, and cannot "
+        "see the split",
+        "remove it while the canary runs, or check a second Service with the same selector",
+        node.where,
+    )
 
 
 def behind_subset(
