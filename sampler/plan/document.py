@@ -76,7 +76,12 @@ class StoredPlan:
             asked, replica = document["target"], document["replica"]
             return cls(
                 started_at=str(document["started_at"]),
-                target=Target(asked["url"], method=asked["method"], allow_unsafe=True),
+                target=Target(
+                    asked["url"],
+                    method=asked["method"],
+                    allow_unsafe=True,
+                    insecure=asked.get("insecure", False) is True,
+                ),
                 label=LabelRule.parse(msgspec.convert(document["label"], str)),
                 replica=None if replica is None else LabelRule.parse(msgspec.convert(replica, str)),
                 **{
@@ -117,6 +122,7 @@ def to_document(plan: RunPlan, started_at: str) -> dict[str, Any]:
             "url": target.shown,
             "headers": [name for name, _ in target.headers],
             "has_body": bool(target.body),
+            "insecure": target.insecure,
         },
         "label": str(plan.label),
         "replica": None if plan.replica is None else str(plan.replica),

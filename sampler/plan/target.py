@@ -93,6 +93,13 @@ class Target:
 
         self._check_trust()
 
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What a reader of any verdict on this target should know."""
+        if not self.insecure:
+            return ()
+        return ("--insecure: no certificate was verified; the server may be any",)
+
     def _require_types(self) -> None:
         for name, kind in (("url", str), ("method", str), ("cacert", str), ("body", bytes)):
             value = getattr(self, name)

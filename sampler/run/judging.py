@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis import ABSENT, Policy, Split
-from analysis.data.report import Performance, ReasonCode, Run, Source
+from analysis.data.report import Performance, Reason, ReasonCode, Run, Source
 from analysis.versions.health import HealthEvidence, HealthPolicy
 from analysis.weighing.expectation import Fixed, Retold
 from analysis.weighing.fold import Fold
@@ -118,7 +118,9 @@ def judge(record: Record, judging: Judging) -> Report:
     own = Asked(is_fresh=record.quality.repeated == 0) if plan is None else asked_of(plan)
     views = _views(original, judging)
     asked = replace(own, policy=policy, source=judging.source, views=views)
-    return assemble(asked, folded, _account(record.quality, judging, folded, original))
+    account = _account(record.quality, judging, folded, original)
+    caveats = () if plan is None else plan.target.caveats
+    return assemble(asked, folded, replace(account, notes=(*caveats, *account.notes)))
 
 
 def asked_of(plan: StoredPlan) -> Asked:
@@ -295,8 +297,17 @@ def _account(
         performance=performance,
         run=replace(run, command=judging.command),
         remedies=_remedies(folded, is_log=judging.run is None),
+        doubt=None if original is None else lambda _: _doubt(original),
         notes=(*((bad,) if quality.bad else ()), *quality.notes),
     )
+
+
+def _doubt(original: Report) -> Reason | None:
+    """Return what the run's own client could have done to its verdict: its samples do not say."""
+    saturated = (
+        reason for reason in original.reasons if reason.code is ReasonCode.CLIENT_SATURATED
+    )
+    return next(saturated, None)
 
 
 def _remedies(folded: Folded, *, is_log: bool) -> dict[ReasonCode, str]:

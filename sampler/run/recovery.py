@@ -86,7 +86,7 @@ def _account(run: RunFolder, plan: StoredPlan, folded: Folded) -> Account:
             command=plan.command,
         ),
         ended=Ended.INTERRUPTED,
-        notes=(_what_is_missing(launched),),
+        notes=(*plan.target.caveats, _what_is_missing(launched)),
     )
 
 

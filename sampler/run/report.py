@@ -171,9 +171,7 @@ def _strain_notes(engine: Engine) -> list[str]:
 
 
 def _notes(plan: RunPlan, engine: Engine, tally: Tally, course: Course) -> list[str]:
-    notes = [*course.warnings, *_strain_notes(engine)]
-    if plan.target.insecure:
-        notes.insert(0, "--insecure: no certificate was verified; the server may be any")
+    notes = [*plan.target.caveats, *course.warnings, *_strain_notes(engine)]
     remotes = engine.recorder.remotes
     if remotes is not None and remotes.failed_lookups:
         notes.append(

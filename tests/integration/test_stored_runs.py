@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,12 +21,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis import Split, Tally
+from analysis import Split, Tally, Verdict
 from analysis.data.batch import COLUMNS, Outcome
+from analysis.data.report import Reason, ReasonCode
 from sampler import read
 from sampler.base.errors import UsageError
 from sampler.logs import open_record
-from sampler.run.judging import Judging, judge
+from sampler.plan.document import to_document
+from sampler.plan.run import RunPlan
+from sampler.plan.target import Target
+from sampler.run.judging import Judging, judge, rejudge
 from sampler.store.arrow import FORMAT, sample_schema
 from sampler.store.layout import SAMPLES
 from sampler.store.writer import RunWriter
@@ -164,6 +169,24 @@ def test_an_old_run_is_judged_again(name):
 
     assert report.samples.launched == run.table.num_rows
     assert report.samples.labelled == run.table["label"].drop_null().length()
+
+
+@pytest.mark.parametrize("is_saturated", [False, True])
+def test_what_the_samples_do_not_say_is_kept_when_a_run_is_judged_again(tmp_path, is_saturated):
+    plan = RunPlan(Target("https://shop/", insecure=True), split=Split.parse("v1=9,v2=1"))
+    batch, report = recorded(["v1", "v2"], [9, 1], n=3000)
+    late = Reason(ReasonCode.CLIENT_SATURATED, "Nothing is claimed: the client was late.")
+    if is_saturated:
+        report = replace(report, verdict=Verdict.INCONCLUSIVE, reasons=[late])
+    writer = RunWriter(tmp_path, "made", datetime.now(UTC))
+    writer.begin(to_document(plan, report.run.started_at), None)
+    writer.write(batch)
+    writer.finish(report, Tally.of(batch))
+
+    again = rejudge(read(writer.path))
+
+    assert any(note.startswith("--insecure: ") for note in again.notes)
+    assert again.verdict is (Verdict.INCONCLUSIVE if is_saturated else Verdict.PASS)
 
 
 def test_a_cut_off_run_shows_what_is_missing_instead_of_a_figure():
