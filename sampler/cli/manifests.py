@@ -44,8 +44,8 @@ _OPTIONS = (
     ),
     click.option(
         "--route", default="", metavar="[KIND/]NAME",
-        help="An HTTPRoute, VirtualService, TraefikService, IngressRoute, Ingress, Rollout or "
-        "Canary; its weights give the shares.",
+        help="A route, such as an HTTPRoute, VirtualService, Ingress, Rollout or Canary; its "
+        "weights give the shares.",
     ),
     click.option(
         "--namespace", "-n", default="", metavar="NAMESPACE",
@@ -156,7 +156,7 @@ def question_of(
     from sampler.expect.rules.model import Question  # noqa: PLC0415 - only who reads them pays
     from sampler.expect.rules.versions import VersionRule, parse_pairs  # noqa: PLC0415
 
-    host, path = _asked(url, headers)
+    host, path, query = _asked(url, headers)
     place = _addressed(url, options.get("pins", ()))
     renames = options["renames"]
     return Question(
@@ -168,6 +168,9 @@ def question_of(
         step=options["step"],
         host=host,
         path=path,
+        query=query,
+        method=options.get("method", "GET"),
+        headers=_by_name(headers),
         node=options["node"],
         zone=options["zone"],
         place=place,
@@ -228,9 +231,14 @@ def refuse_cluster_options(options: dict[str, Any]) -> None:
             )
 
 
-def _asked(url: str | None, headers: Sequence[str]) -> tuple[str | None, str | None]:
+def _by_name(headers: Sequence[str]) -> dict[str, str]:
+    pairs = (header.partition(":") for header in headers)
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
+def _asked(url: str | None, headers: Sequence[str]) -> tuple[str | None, str | None, str]:
     if url is None:
-        return None, None
+        return None, None, ""
     try:
         parts = urlsplit(url)
         host = parts.hostname
@@ -240,7 +248,7 @@ def _asked(url: str | None, headers: Sequence[str]) -> tuple[str | None, str | N
         name, _, value = header.partition(":")
         if name.strip().lower() == "host":
             host = value.strip().partition(":")[0]
-    return host or None, parts.path or "/"
+    return host or None, parts.path or "/", parts.query
 
 
 def _addressed(url: str | None, pins: Sequence[str]) -> Place:

@@ -6,6 +6,7 @@ never raises for what another check, or the expectation itself, says better.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
@@ -15,8 +16,11 @@ from sampler.expect.routes.argo import (
     unachievable_steps,
     without_hash,
 )
-from sampler.expect.routes.ingress import has_main, is_canary, stray
+from sampler.expect.routes.ingress import stray
+from sampler.expect.routes.ingress_annotations import dividing, is_canary
+from sampler.expect.routes.istio import bound_to_pods
 from sampler.expect.rules.alike import alike, require_told_apart
+from sampler.expect.rules.dividers import divides_traffic
 from sampler.expect.rules.findings import Finding, FindingCode, refusal
 from sampler.expect.rules.objects import selects
 from sampler.expect.rules.services import affinity_of, behind_service
@@ -115,7 +119,17 @@ def _unknown(inventory: Inventory) -> Iterator[Finding]:
                 "declare the split with --expect",
                 each.place,
             )
-        if not served and each.kind not in _JOBS:
+        if served or each.kind in _JOBS:
+            continue
+        if divides_traffic(each, inventory):
+            yield Finding(
+                FindingCode.TRAFFIC_UNREAD,
+                f"{each} divides or routes traffic, and is of a kind that is not evaluated: "
+                "weights of its own may decide instead",
+                "declare the split with --expect",
+                each.place,
+            )
+        else:
             yield Finding(
                 FindingCode.UNKNOWN_KIND,
                 f"{each} of {each.group or 'the core group'} is a kind that is not supported",
@@ -141,6 +155,15 @@ def _affinity(service: KubeObject, inventory: Inventory, question: Question) -> 
     found = affinity_of(service)
     if found is not None and not _is_behind_a_route(service, inventory, question):
         yield found
+
+
+def _bound_to_pods(
+    service: KubeObject, inventory: Inventory, question: Question
+) -> Iterator[Finding]:
+    """Warn only: a client without a sidecar never meets a DestinationRule."""
+    if not _is_behind_a_route(service, inventory, question):
+        for each in bound_to_pods(service, inventory):
+            yield replace(each, code=FindingCode.STICKY)
 
 
 def _local_policies(service: KubeObject, _: Inventory, __: Question) -> Iterator[Finding]:
@@ -237,19 +260,30 @@ def _decided_elsewhere(
     service: KubeObject, inventory: Inventory, question: Question
 ) -> Iterator[Finding]:
     """Report which route divides the traffic of a Service that was asked about as such."""
-    if question.service == service.name:
-        for route in _routes_to(service, inventory):
-            yield Finding(
-                FindingCode.ROUTE_DECIDES,
-                f"{route} sends traffic to {service}: requests through it follow its weights, "
-                "not the number of pods",
-                f"to check the route: --route {route.kind}/{route.name}",
-                route.place,
-            )
+    if question.service != service.name:
+        return
+    for route in _routes_to(service, inventory):
+        yield Finding(
+            FindingCode.ROUTE_DECIDES,
+            f"{route} sends traffic to {service}: requests through it follow its weights, "
+            "not the number of pods",
+            f"to check the route: --route {route.kind}/{route.name}",
+            route.place,
+        )
+    for ingress in inventory.of("Ingress"):
+        for node in dividing(ingress, "*"):
+            if service.name in node.text() or service.name in _mentioned(ingress.body.get("spec")):
+                yield Finding(
+                    FindingCode.TRAFFIC_UNREAD,
+                    f"{ingress} divides or diverts the traffic of {service} by the annotation "
+                    f"{node.path[-1]}, which is not evaluated",
+                    "declare the split with --expect",
+                    node.where,
+                )
 
 
 def _mentioned(value: object) -> set[str]:
-    """Names of Services that a route's spec holds: at ``name``, or as a ``host``."""
+    """Names of Services that a route's spec holds, by the fields that name one."""
     found: set[str] = set()
     pending = [value]
     while pending:
@@ -257,7 +291,7 @@ def _mentioned(value: object) -> set[str]:
         if isinstance(here, dict):
             found |= {
                 text.partition(".")[0]
-                for key in ("name", "host")
+                for key in ("name", "host", "service", "serviceName")
                 if isinstance(text := here.get(key), str)
             }
             pending += here.values()
@@ -303,8 +337,8 @@ def _steps(owner: KubeObject, _: Inventory, __: Question) -> Iterator[Finding]:
 
 
 def _canary_ingress(ingress: KubeObject, inventory: Inventory, _: Question) -> Iterator[Finding]:
-    if is_canary(ingress) and not has_main(ingress, inventory):
-        yield stray(ingress)
+    if is_canary(ingress):
+        yield from stray(ingress, inventory)
 
 
 def _weights(route: KubeObject, inventory: Inventory, question: Question) -> Iterator[Finding]:
@@ -324,6 +358,7 @@ def _weights(route: KubeObject, inventory: Inventory, question: Question) -> Ite
 _CHECKS: dict[str, tuple[Check, ...]] = {
     "Service": (
         _affinity,
+        _bound_to_pods,
         _local_policies,
         _zones,
         _headless,
@@ -336,10 +371,6 @@ _CHECKS: dict[str, tuple[Check, ...]] = {
     "ReplicaSet": (_autoscaled, _version),
     "Pod": (_version,),
     "Rollout": (_autoscaled, _version, _steps),
+    **dict.fromkeys(set(ROUTES) - {"Canary", "Rollout"}, (_weights,)),
     "Ingress": (_canary_ingress, _weights),
-    "HTTPRoute": (_weights,),
-    "GRPCRoute": (_weights,),
-    "VirtualService": (_weights,),
-    "TraefikService": (_weights,),
-    "IngressRoute": (_weights,),
 }

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.routes.argo import behind_rollout
+from sampler.expect.routes.contour import behind_http_proxy
 from sampler.expect.routes.flagger import behind_canary
 from sampler.expect.routes.gateway import behind_route
 from sampler.expect.routes.ingress import behind_ingress
 from sampler.expect.routes.istio import behind_virtual_service
+from sampler.expect.routes.knative import behind_knative_service
+from sampler.expect.routes.openshift import behind_openshift_route
+from sampler.expect.routes.smi import behind_traffic_split
 from sampler.expect.routes.traefik import behind_ingress_route, behind_traefik_service
 from sampler.expect.rules.alike import require_told_apart
 from sampler.expect.rules.conclusion import expectation
@@ -32,6 +36,11 @@ ROUTES: dict[str, Rule] = {
     "Ingress": behind_ingress,
     "Rollout": behind_rollout,
     "Canary": behind_canary,
+    "HTTPRoute.policy.linkerd.io": behind_route,
+    "Route": behind_openshift_route,
+    "TrafficSplit": behind_traffic_split,
+    "HTTPProxy": behind_http_proxy,
+    "Service.serving.knative.dev": behind_knative_service,
 }
 """The rule of each kind that divides traffic by weight."""
 
@@ -83,10 +92,9 @@ def find_route(inventory: Inventory, question: Question) -> KubeObject:
     kind, slash, name = question.route.rpartition("/")
     kinds: tuple[str, ...] = tuple(ROUTES)
     if slash:
-        wanted = kind.lower()
-        kinds = tuple(
-            each for each in ROUTES if wanted in {each.lower(), each.partition(".")[0].lower()}
-        )
+        # A short name means its kind, and those of other groups that are read like it.
+        short = {each.lower(): each for each in ROUTES}.get(kind.lower(), "")
+        kinds = tuple(each for each in ROUTES if short and f"{each}.".startswith(f"{short}."))
         if not kinds:
             raise ExpectationError(
                 f"--route {question.route}: the kind {kind!r} is not supported",

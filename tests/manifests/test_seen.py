@@ -26,42 +26,6 @@ from tests.processes import WEIGHBRIDGE, completed
 
 SEEN = Path(__file__).parent / "seen"
 NOT_YET = """
-dr-consistent-hash
-dr-wildcard-host
-grpc-two-rules-url
-hr-linkerd-policy
-hr-redirect-more-specific
-hr-single-rule-other-path
-hr-two-routes-one-host
-ingress-affinity-cookie
-ingress-alb-weighted
-ingress-canary-True
-ingress-canary-not-enabled
-ingress-canary-of-canary-same-service
-ingress-class-differs
-ingress-haproxy-blue-green
-ingress-other-namespace
-ingress-pathtype-differs
-ingress-skipper-backend-weights
-ingress-total-on-main
-ingress-two-paths-one-strays
-ingress-v1beta1
-ir-not
-ir-or
-ir-single-headers
-ir-single-other-path
-vs-abort-fault
-vs-delegate-first
-vs-ignore-uri-case
-vs-match-gateways
-vs-match-method-get
-vs-match-port
-vs-redirect-first
-vs-single-rule-header-only
-vs-tcp-weights
-vs-two-for-one-host
-wl-mapping
-wl-trafficsplit
 """
 """Cases that are known to be wrong, one a line; one that has become right must leave."""
 

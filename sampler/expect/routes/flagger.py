@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from sampler.base.errors import ExpectationError
 from sampler.expect.routes.istio import service_of_host
 from sampler.expect.rules.backends import Branch, weighted
+from sampler.expect.rules.fields import Fields
 from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.model import Mixture
 from sampler.expect.rules.workloads import label_of
@@ -27,6 +28,19 @@ if TYPE_CHECKING:
 
 GROUP = "flagger.app"
 _ALL = 100
+
+ANALYSIS = Fields(
+    "an analysis",
+    ("stepWeight", "stepWeights", "maxWeight", "mirror", "sessionAffinity"),
+    beside=(
+        "alerts", "canaryReadyThreshold", "interval", "metrics", "mirrorWeight",
+        "primaryReadyThreshold", "stepWeightPromotion", "threshold", "webhooks",
+    ),
+    refused={
+        "iterations": "it makes a blue/green or A/B test, which sends all traffic to one version",
+        "match": "it sends only requests that match to the canary",
+    },
+)  # fmt: skip
 
 
 def behind_canary(canary: KubeObject, inventory: Inventory, question: Question) -> Mixture:
@@ -155,23 +169,18 @@ def _raises(analysis: Node) -> list[tuple[int, Node]]:
 
 def _refuse_other_strategies(canary: KubeObject, analysis: Node) -> None:
     spec = canary["spec"]
-    for is_other, node, what in (
-        (spec["skipAnalysis"].value is True, spec["skipAnalysis"], "promotes without an analysis"),
-        (list(analysis["match"]), analysis["match"], "sends requests that match to its canary"),
-        (
-            analysis["iterations"].count(0),
-            analysis["iterations"],
-            "is a blue/green or A/B test, which sends all traffic to one version",
-        ),
+    ANALYSIS.check(analysis)
+    for is_other, key, what in (
+        (spec["skipAnalysis"].value is True, "skipAnalysis", "promotes without an analysis"),
         (
             spec["provider"].text("") == "kubernetes",
-            spec["provider"],
+            "provider",
             "is of the provider kubernetes, which has no weights and makes it a blue/green test",
         ),
     ):
         if is_other:
             raise ExpectationError(
-                f"{node.where}: {canary} {what}: it has no steps of weight",
+                f"{spec[key].where}: {canary} {what}: it has no steps of weight",
                 hint="declare the split with --expect",
             )
 

@@ -1,9 +1,10 @@
-"""Gateway API: HTTPRoute and GRPCRoute.
+"""Gateway API: HTTPRoute and GRPCRoute, and the HTTPRoute of Linkerd.
 
 A backend's share is its weight (default 1) over the sum of all; a backend that cannot be
 resolved keeps its share and answers 500 in it. The most specific rule wins.
 
-References: Gateway API, HTTPBackendRef.weight, HTTPRouteRule.matches, ReferenceGrant.
+References: Gateway API, HTTPBackendRef.weight, HTTPRouteRule.matches (precedence), GRPCMethodMatch,
+ReferenceGrant; Linkerd, policy.linkerd.io HTTPRoute.
 """
 
 from __future__ import annotations
@@ -12,23 +13,61 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
-from sampler.expect.rules.backends import Branch, require_positive, service_mixture, weighted
+from sampler.expect.rules.backends import (
+    Branch,
+    overlap,
+    require_positive,
+    service_mixture,
+    sticky,
+    weighted,
+)
+from sampler.expect.rules.fields import Fields
 from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.matching import (
+    MET,
+    Match,
+    Meets,
+    Rule,
+    choose,
+    every,
+    fields_of,
+    header_is,
     host_matches,
-    no_rule,
-    only_rule,
+    no,
+    path_is,
+    query_is,
+    refuse_action,
+    some,
     under_prefix,
+    unevaluated,
+    when,
     wrong_host,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sampler.expect.rules.model import Mixture, Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
 
-GROUP = "gateway.networking.k8s.io"
 _MOST_WEIGHT = 1_000_000
-_Rank = tuple[int, int, int]
+_Rank = tuple[int, int, int, int, int]
+
+MATCH = Fields("a match", ("path", "method", "headers", "queryParams"))
+GRPC_MATCH = Fields("a match", ("method", "headers"))
+RULE = Fields(
+    "a rule",
+    ("matches", "filters", "backendRefs", "sessionPersistence"),
+    beside=("name", "retry", "timeouts"),
+)
+_HARMLESS = frozenset(
+    {"RequestHeaderModifier", "ResponseHeaderModifier", "RequestMirror", "URLRewrite", "CORS"}
+)
+"""Filters that change a request or its answer, and not who answers."""
+_ACTIONS = {
+    "RequestRedirect": "redirects the request",
+    "ExtensionRef": "has a filter of the gateway's own, whose effect is not evaluated",
+}
 
 
 def behind_route(route: KubeObject, inventory: Inventory, question: Question) -> Mixture:
@@ -41,7 +80,12 @@ def behind_route(route: KubeObject, inventory: Inventory, question: Question) ->
         are 0; or as `service_mixture`.
     """
     rule = _rule(route, question)
-    findings: list[Finding] = [*_host(route, question), *_status(route)]
+    findings: list[Finding] = [
+        *_host(route, question),
+        *_status(route),
+        *_overlaps(route, inventory, question),
+        *_sticky(route, rule["sessionPersistence"]),
+    ]
     branches = []
     for reference in rule["backendRefs"]:
         weight = _weight(reference)
@@ -57,6 +101,12 @@ def behind_route(route: KubeObject, inventory: Inventory, question: Question) ->
     return dataclasses.replace(whole, findings=(*findings, *whole.findings))
 
 
+def _sticky(route: KubeObject, node: Node) -> list[Finding]:
+    if not node.exists:
+        return []
+    return [sticky(route, node)]
+
+
 def _weight(reference: Node) -> int:
     weight = reference["weight"].count(1)
     if weight > _MOST_WEIGHT:
@@ -70,56 +120,174 @@ def _weight(reference: Node) -> int:
 
 def _service_name(reference: Node) -> str:
     kind, group = reference["kind"].text("Service"), reference["group"].text("")
-    if (kind, group) != ("Service", ""):
+    if kind != "Service" or group not in {"", "core"}:
         raise ExpectationError(
             f"{reference.where}: {reference.owner} sends traffic to a {kind} of {group or 'core'}; "
             "only Services are supported",
             hint="declare the split with --expect",
         )
+    for node in reference["filters"]:
+        if (filter_kind := node["type"].text("")) not in _HARMLESS:
+            raise refuse_action(node, _ACTIONS.get(filter_kind, f"has a filter {filter_kind}"))
     return reference["name"].text()
 
 
 def _rule(route: KubeObject, question: Question) -> Node:
-    rules = [rule for rule in route["spec"]["rules"] if list(rule["backendRefs"])]
-    if question.path is None or len(rules) < 2:
-        return only_rule(route, rules)
-    ranked = [
-        (rank, -position, rule)
-        for position, rule in enumerate(rules)
-        if (rank := _rank(rule, question.path)) is not None
-    ]
-    if not ranked:
-        raise no_rule(route, question.path)
-    # Of equals, the first one holds.
-    return max(ranked, key=lambda each: each[:2])[2]
+    rule = choose(route, _rules(route, question), question)
+    RULE.check(rule)
+    for node in rule["filters"]:
+        kind = node["type"].text("")
+        if kind not in _HARMLESS:
+            raise refuse_action(node, _ACTIONS.get(kind, f"has a filter {kind}, not evaluated"))
+    if not list(rule["backendRefs"]):
+        raise refuse_action(rule, "has no backend in this rule: it is answered with 500")
+    return rule
 
 
-def _rank(rule: Node, path: str) -> _Rank | None:
-    """How specific a rule is for a bare GET of a path; None if it does not match."""
-    matches = list(rule["matches"])
-    if not matches:
-        return (0, 1, 0)
-    ranks = [rank for match in matches if (rank := _rank_of_match(match, path)) is not None]
-    return max(ranks, default=None)
+def _rules(route: KubeObject, question: Question) -> list[Rule]:
+    """Return the rules with how specific they are for a request."""
+    test = _grpc_match if route.kind == "GRPCRoute" else _http_match
+    found = []
+    for node in route["spec"]["rules"]:
+        ranked = [test(each, question) for each in node["matches"]] or [(MET, (0, 1, 0, 0, 0))]
+        match = some(match for match, _ in ranked)
+        rank = max(rank for each, rank in ranked if each.meets is match.meets)
+        found.append(Rule(node, match, rank))
+    return found
 
 
-def _rank_of_match(match: Node, path: str) -> _Rank | None:
-    if list(match["headers"]) or list(match["queryParams"]):
-        return None
-    method = match["method"].value
-    if method not in {None, "GET"}:
-        return None
-    has_method = int(method is not None)
-    kind, value = match["path"]["type"].text("PathPrefix"), match["path"]["value"].text("/")
+def _http_match(match: Node, question: Question) -> tuple[Match, _Rank]:
+    path, method = match["path"], match["method"].text("")
+    kind, value = path["type"].text("PathPrefix"), path["value"].text("/")
+    why = f"the path {value} ({path.where})"
     if kind == "Exact":
-        return (1, len(value), has_method) if value == path else None
-    if kind == "PathPrefix":
-        return (0, len(value), has_method) if under_prefix(value, path) else None
-    raise ExpectationError(
-        f"{match.where}: {match.owner} matches paths by {kind}, whose precedence is up to the "
-        "gateway",
-        hint="name a rule with an exact path or a prefix, or declare the split with --expect",
+        on_path = path_is(question, lambda asked: asked == value, why)
+    elif kind == "PathPrefix":
+        on_path = MET if value == "/" else path_is(question, lambda a: under_prefix(value, a), why)
+    else:
+        on_path = unevaluated(f"paths by {kind}, whose precedence is up to the gateway")
+    parts = [
+        on_path,
+        when(method in {"", question.method}, f"the method {method} ({match['method'].where})"),
+        *(header_is(question, *_named(each)) for each in match["headers"]),
+        *(query_is(question, *_named(each)) for each in match["queryParams"]),
+        *fields_of(MATCH, match),
+    ]
+    rank = (
+        int(kind == "Exact"),
+        len(value),
+        int(bool(method)),
+        len(list(match["headers"])),
+        len(list(match["queryParams"])),
     )
+    return every(parts), rank
+
+
+def _grpc_match(match: Node, question: Question) -> tuple[Match, _Rank]:
+    """Match a method; what `weighbridge` sends is no call of gRPC, so a match stays open."""
+    method = match["method"]
+    service, name = method["service"].text(""), method["method"].text("")
+    parts = [
+        *(header_is(question, *_named(each)) for each in match["headers"]),
+        *fields_of(GRPC_MATCH, match),
+    ]
+    if method.exists:
+        wanted = f"/{service or '*'}/{name or '*'}"
+        parts.append(_grpc_method(method, question, wanted))
+    return every(parts), (0, len(service), len(name), len(list(match["headers"])), 0)
+
+
+def _grpc_method(method: Node, question: Question, wanted: str) -> Match:
+    is_exact = method["type"].text("Exact") == "Exact"
+    asked = "" if question.path is None else question.path
+    parts = zip(wanted.split("/"), asked.split("/"), strict=False)
+    is_other = asked.count("/") != 2 or any(one not in {"*", other} for one, other in parts)
+    if question.path is not None and is_exact and is_other:
+        return no(f"the method {wanted} ({method.where})")
+    return unevaluated(f"the gRPC method {wanted}, and no request of a check is a gRPC call")
+
+
+def _named(node: Node) -> tuple[str, Callable[[str], bool | None], str]:
+    """Return name, test and place of the match of a header or a query parameter."""
+    wanted, kind = node["value"].text(""), node["type"].text("Exact")
+
+    def test(value: str) -> bool | None:
+        return value == wanted if kind == "Exact" else None
+
+    return node["name"].text(), test, node.where
+
+
+def _overlaps(route: KubeObject, inventory: Inventory, question: Question) -> list[Finding]:
+    """Find rules of other routes on the same host and gateway that take requests away."""
+    own = _best(route, question)
+    findings = []
+    for other in inventory.of(route.kind):
+        if other is route or not _share_a_parent(route, other) or not _share_a_host(route, other):
+            continue
+        where = other["spec"]["rules"].where
+        taken = _best(other, question)
+        if question.path is not None:
+            if taken is not None and (own is None or taken > own):
+                findings.append(
+                    Finding(
+                        FindingCode.ROUTE_TAKEN,
+                        f"{other} has a more specific rule for {question.path} on the same host "
+                        f"than {route}: it answers instead",
+                        f"check that one: --route {other.kind}/{other.name}",
+                        where,
+                    )
+                )
+            elif taken is not None and taken == own:
+                findings.append(overlap(route, other, "the older one of the two answers", where))
+        elif _has_more_specific(route, other):
+            findings.append(
+                overlap(route, other, "for some paths it has the more specific rule", where)
+            )
+    return findings
+
+
+def _best(route: KubeObject, question: Question) -> tuple[int, int, _Rank] | None:
+    """Return how specific the rule is that a route has for a request; None if it has none."""
+    hosts = [each.text() for each in route["spec"]["hostnames"]] or [""]
+    fitting = [each for each in hosts if question.host is None or host_matches(each, question.host)]
+    ranks = [each.rank for each in _rules(route, question) if each.match.meets is not Meets.NO]
+    if not fitting or not ranks:
+        return None
+    host = max(fitting, key=lambda each: (not each.startswith("*"), len(each)))
+    return int(bool(host) and not host.startswith("*")), len(host), max(ranks)
+
+
+def _share_a_parent(route: KubeObject, other: KubeObject) -> bool:
+    def parents(each: KubeObject) -> set[tuple[str, ...]]:
+        return {
+            (
+                node["kind"].text("Gateway"),
+                node["namespace"].text("") or each.namespace,
+                node["name"].text(""),
+            )
+            for node in each["spec"]["parentRefs"]
+        }
+
+    return bool(parents(route) & parents(other))
+
+
+def _share_a_host(route: KubeObject, other: KubeObject) -> bool:
+    one, two = (
+        [each.text() for each in both["spec"]["hostnames"]] or ["*"] for both in (route, other)
+    )
+    return any(host_matches(a, b) or host_matches(b, a) for a in one for b in two)
+
+
+def _has_more_specific(route: KubeObject, other: KubeObject) -> bool:
+    def prefixes(each: KubeObject) -> list[str]:
+        return [
+            match["path"]["value"].text("/")
+            for rule in each["spec"]["rules"]
+            for match in rule["matches"]
+            if not list(match["headers"])
+        ] or ["/"]
+
+    return any(under_prefix(own, path) for own in prefixes(route) for path in prefixes(other))
 
 
 def _host(route: KubeObject, question: Question) -> list[Finding]:
@@ -165,7 +333,8 @@ def _grant(
         if grant.namespace != namespace:
             continue
         is_from = any(
-            each["kind"].text("") == route.kind and each["namespace"].text("") == route.namespace
+            each["kind"].text("") == route.kind.partition(".")[0]
+            and each["namespace"].text("") == route.namespace
             for each in grant["spec"]["from"]
         )
         is_to = any(

@@ -1,10 +1,13 @@
 """ingress-nginx: a main Ingress and its canary, told apart by annotations.
 
 The weight is compared with a random draw from the total, for each request that no header or
-cookie rule decides. Only one canary counts for a host and path, and without a pod it gets
-nothing. Of a total that is not above 100, nothing is heard: it is 100.
+cookie rule decides. A canary belongs to an upstream, that is to a Service and port of a main
+Ingress: to every path with that Service, whatever its namespace. One path of a canary that no
+main Ingress has takes its whole upstream away. Only one canary counts for an upstream, and
+without a pod it gets nothing. A total that is not above 100 is ignored: it is 100.
 
-References: ingress-nginx, annotations canary*, and its balancer (rootfs/etc/nginx/lua).
+References: ingress-nginx, annotations canary*, mergeAlternativeBackends of
+internal/ingress/controller/controller.go, and its balancer (rootfs/etc/nginx/lua).
 """
 
 from __future__ import annotations
@@ -13,34 +16,79 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
-from sampler.expect.rules.backends import Branch, service_mixture, weighted
+from sampler.expect.routes.ingress_annotations import (
+    is_canary,
+    is_regex,
+    is_same_class,
+    refuse_others,
+    remarks,
+    weight_of,
+)
+from sampler.expect.rules.backends import Branch, overlap, service_mixture, weighted
 from sampler.expect.rules.findings import Finding, FindingCode
-from sampler.expect.rules.matching import host_matches, no_rule, only_rule, under_prefix, wrong_host
+from sampler.expect.rules.matching import (
+    MET,
+    NO_URL,
+    Match,
+    Rule,
+    choose,
+    host_matches,
+    no,
+    path_is,
+    under_prefix,
+    unevaluated,
+    wrong_host,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sampler.expect.rules.model import Mixture, Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
 
-_SWITCH = "/canary"
-_DEFAULT_TOTAL = 100
+_REGEX = frozenset("()[]*+?$^|\\{}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Place:
-    """One path of one host in an Ingress."""
+    """One path of one host in an Ingress, or what gets everything else (without a path).
+
+    Parameters
+    ----------
+    host, path, kind : str
+        What a main Ingress and its canary must share; `kind` is the ``pathType``.
+    node : Node
+        Where it stands.
+    backend : Node
+    """
 
     host: str
-    path: Node
+    path: str
+    kind: str
+    node: Node
+    backend: Node
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> tuple[str, str, str]:
         """What a main Ingress and its canary must share."""
-        return self.host, self.path["path"].text("/")
+        return self.host, self.path, self.kind
 
+    @property
+    def service(self) -> Node:
+        """The name of the Service; up to v1beta1 it stands beside the port."""
+        plain = self.backend["serviceName"]
+        return plain if plain.exists else self.backend["service"]["name"]
 
-def is_canary(ingress: KubeObject) -> bool:
-    """Whether an Ingress is a canary; the prefix of the annotations can be configured."""
-    return _prefix(ingress) is not None
+    @property
+    def upstream(self) -> tuple[str, str, str]:
+        """What ingress-nginx makes one upstream of: namespace, Service and port."""
+        port, plain = self.backend["service"]["port"], self.backend["servicePort"]
+        number = next((each.value for each in (plain, port["number"], port["name"])
+                       if each.exists), "")  # fmt: skip
+        return self.node.owner.namespace, self.service.text(""), str(number)
+
+    def __str__(self) -> str:
+        return f"{self.host or '*'}{self.path}"
 
 
 def behind_ingress(ingress: KubeObject, inventory: Inventory, question: Question) -> Mixture:
@@ -50,36 +98,35 @@ def behind_ingress(ingress: KubeObject, inventory: Inventory, question: Question
     ------
     ExpectationError
         If no path, or more than one, can be meant; if two canaries claim it; if an
-        annotation is no number; or as `service_mixture`.
+        annotation is no number or divides traffic in a way that is not evaluated; or as
+        `service_mixture`.
     """
     main = _main_of(ingress, inventory) if is_canary(ingress) else ingress
+    refuse_others(main)
     place = _place(main, question)
-    findings = list(_host(main, question))
-    canaries = [
-        (each, other)
-        for each in inventory.of("Ingress")
-        if each.namespace == main.namespace and is_canary(each)
-        for other in _places(each)
-        if other.key == place.key
-    ]
+    refuse_others(main, place.service.text(""))
+    findings = [*_host(main, question), *remarks(main), *_overlaps(place, inventory, question)]
+    stable_name, stable = _backend(place, inventory, question, is_used=True)
+    findings += _strays(main, inventory)
+    canaries = _canaries(place, inventory)
+    if not canaries:
+        everything = Branch(
+            1, place.node, "all, without a canary", stable_name, stable, is_derived=True
+        )
+        mixture = weighted([everything])
+        return dataclasses.replace(mixture, findings=(*findings, *mixture.findings))
     if len(canaries) > 1:
-        first, second = canaries[0][0], canaries[1][0]
+        first, second = (each.node.owner for each in canaries[:2])
         raise ExpectationError(
             f"{first} ({first.place}) and {second} ({second.place}) are both canaries of {main}: "
             "ingress-nginx uses only one of them",
             hint="keep one canary per host and path",
         )
-    stable_name, stable = _backend(place, inventory, question, is_used=True)
-    if not canaries:
-        findings += _strays(main, inventory)
-        everything = Branch(
-            1, place.path, "all, without a canary", stable_name, stable, is_derived=True
-        )
-        mixture = weighted([everything])
-        return dataclasses.replace(mixture, findings=(*findings, *mixture.findings))
-    canary, at = canaries[0]
-    weight, total, number, more = _weight(canary)
-    findings += more
+    at = canaries[0]
+    canary = at.node.owner
+    refuse_others(canary)
+    weight, total, number, more = weight_of(canary, question)
+    findings += [*more, *remarks(canary), *_shared(place, at, inventory)]
     name, behind = _backend(at, inventory, question, is_used=weight > 0)
     if weight and behind.weights and not behind.total:
         findings.append(_unready(canary, weight, number))
@@ -99,56 +146,132 @@ def behind_ingress(ingress: KubeObject, inventory: Inventory, question: Question
     )
 
 
-def _prefix(ingress: KubeObject) -> str | None:
-    for key, value in ingress["metadata"]["annotations"].texts().items():
-        if key.endswith(_SWITCH) and value == "true":
-            return key.removesuffix(_SWITCH)
-    return None
+def _places(ingress: KubeObject) -> list[_Place]:
+    spec = ingress["spec"]
+    places = [
+        _Place(
+            rule["host"].text(""),
+            path["path"].text("") or "/",
+            path["pathType"].text("ImplementationSpecific"),
+            path,
+            path["backend"],
+        )
+        for rule in spec["rules"]
+        for path in rule["http"]["paths"]
+    ]
+    rest = [spec[key] for key in ("defaultBackend", "backend") if spec[key].exists]
+    return [*places, *(_Place("", "", "", each, each) for each in rest)]
 
 
-def _weight(canary: KubeObject) -> tuple[int, int, Node, list[Finding]]:
-    """Return weight and total in force, where the weight stands, and what is odd about them."""
-    prefix = _prefix(canary)
-    annotations = canary["metadata"]["annotations"]
-    findings = []
-    total_node = annotations[f"{prefix}/canary-weight-total"]
-    total = _number(total_node, _DEFAULT_TOTAL)
-    if total_node.exists and total <= _DEFAULT_TOTAL:
-        if total < _DEFAULT_TOTAL:
-            findings.append(
-                Finding(
-                    FindingCode.WEIGHT_TOTAL_IGNORED,
-                    f"{canary}: canary-weight-total {total} is not above 100 and is ignored",
-                    "write the weight out of 100, or set a total above 100",
-                    total_node.where,
-                )
+def _mains(inventory: Inventory, of: KubeObject) -> list[_Place]:
+    """Return the paths of all main Ingresses that the controller of one has."""
+    return [
+        place
+        for each in inventory.of("Ingress")
+        if not is_canary(each) and is_same_class(each, of)
+        for place in _places(each)
+    ]
+
+
+def _canaries(place: _Place, inventory: Inventory) -> list[_Place]:
+    """Return the canaries of the upstream of a path, each upstream of theirs once."""
+    main = place.node.owner
+    mains = _mains(inventory, main)
+    of_upstream = {each.key for each in mains if each.upstream == place.upstream}
+    found: dict[tuple[str, ...], _Place] = {}
+    for canary in inventory.of("Ingress"):
+        if not is_canary(canary) or not is_same_class(canary, main):
+            continue
+        lost = {each.upstream for each in _stray_places(canary, inventory)}
+        for each in _places(canary):
+            is_own = each.upstream in {one.upstream for one in mains if one.host == each.host}
+            if each.key in of_upstream and each.upstream not in lost and not is_own:
+                found.setdefault((canary.full_name, *each.upstream), each)
+    return list(found.values())
+
+
+def _stray_places(canary: KubeObject, inventory: Inventory) -> list[_Place]:
+    """Return the paths of a canary that no main Ingress has: their upstreams are dropped."""
+    keys = {each.key for each in _mains(inventory, canary)}
+    return [each for each in _places(canary) if each.key not in keys]
+
+
+def stray(canary: KubeObject, inventory: Inventory) -> list[Finding]:
+    """Return the findings that a canary Ingress, or one of its paths, has no effect."""
+    strays = _stray_places(canary, inventory)
+    if not strays:
+        return []
+    elsewhere = [
+        each.node.owner
+        for each in (
+            place
+            for other in inventory.of("Ingress")
+            if not is_canary(other) and not is_same_class(other, canary)
+            for place in _places(other)
+        )
+        if each.key in {stray.key for stray in strays}
+    ]
+    if elsewhere:
+        return [
+            Finding(
+                FindingCode.CANARY_INEFFECTIVE,
+                f"{canary} has another ingress class than {elsewhere[0]}: another controller owns "
+                "it, so it has no effect",
+                "give both the same ingressClassName",
+                canary.place,
             )
-        total = _DEFAULT_TOTAL
-    number = annotations[f"{prefix}/canary-weight"]
-    weight = _number(number, 0)
-    if weight > total:
+        ]
+    paths = ", ".join(f"{each} ({each.kind})" for each in strays)
+    return [
+        Finding(
+            FindingCode.HOST_MISMATCH,
+            f"{canary} has no main Ingress with the same host, path and pathType for {paths}: "
+            "ingress-nginx drops its backend, so it has no effect",
+            "give it exactly the hosts, the paths and the path types of the main Ingress",
+            canary["spec"]["rules"].where,
+        )
+    ]
+
+
+def _strays(main: KubeObject, inventory: Inventory) -> list[Finding]:
+    """Find canaries without effect that share a host or a path with `main`."""
+    hosts = {place.host for place in _places(main)}
+    paths = {place.path for place in _places(main)}
+    return [
+        finding
+        for canary in inventory.of("Ingress")
+        if is_canary(canary)
+        and any(place.host in hosts or place.path in paths for place in _places(canary))
+        for finding in stray(canary, inventory)
+    ]
+
+
+def _shared(place: _Place, at: _Place, inventory: Inventory) -> list[Finding]:
+    """Find what shares an upstream with a canary, or with what it is the canary of."""
+    main, canary = place.node.owner, at.node.owner
+    findings = [
+        Finding(
+            FindingCode.CANARY_SHARED,
+            f"Service {at.service.text()} of {canary} is also the main backend of "
+            f"{each.node.owner} for {each}: they are one upstream, and if the other Ingress is "
+            "older, the canary gets nothing",
+            "give the canary a Service of its own",
+            each.node.where,
+        )
+        for each in _mains(inventory, main)
+        if each.upstream == at.upstream
+    ]
+    if at.key != place.key:
         findings.append(
             Finding(
-                FindingCode.WEIGHT_CLAMPED,
-                f"{canary}: canary-weight {weight} exceeds its total {total}: "
-                "the canary gets everything",
-                "raise canary-weight-total, or lower the weight",
-                number.where,
+                FindingCode.CANARY_SHARED,
+                f"{canary} is a canary of {at}, and counts for {place} too: both have the Service "
+                f"{place.service.text()}, which is one upstream",
+                "give paths with different canaries Services of their own",
+                at.node.where,
             )
         )
-    return min(weight, total), total, number, findings
-
-
-def _number(node: Node, default: int) -> int:
-    text = node.text("")
-    if not text:
-        return default
-    if not (text.isascii() and text.isdigit()):
-        raise ExpectationError(
-            f"{node.where}: {node.owner}: expected a whole number >= 0 in quotes, got {text!r}",
-            hint="annotations are strings: canary-weight: '10'",
-        )
-    return int(text)
+    return findings
 
 
 def _unready(canary: KubeObject, weight: int, number: Node) -> Finding:
@@ -161,53 +284,96 @@ def _unready(canary: KubeObject, weight: int, number: Node) -> Finding:
     )
 
 
-def _places(ingress: KubeObject) -> list[_Place]:
-    return [
-        _Place(rule["host"].text(""), path)
-        for rule in ingress["spec"]["rules"]
-        for path in rule["http"]["paths"]
-    ]
-
-
 def _place(main: KubeObject, question: Question) -> _Place:
     places = _places(main)
-    if question.path is None or len(places) < 2:
-        only_rule(main, [place.path for place in places])
+    if len(places) == 1 and question.path is None:
         return places[0]
-    fitting = [
-        place
-        for place in places
-        if (
-            question.host is None
-            or not place.host
-            or host_matches(place.host, question.host, is_one_label=True)
+    hosts = [place.host for place in places]
+    if question.host is not None and not any(_is_host(host, question.host) for host in hosts):
+        question = dataclasses.replace(question, host=None)  # `_host` says that it is another
+    node = choose(main, _rules(main, places, question), question)
+    return next(place for place in places if place.node.path == node.path)
+
+
+def _is_host(pattern: str, host: str) -> bool:
+    return not pattern or host_matches(pattern, host, is_one_label=True)
+
+
+def _rules(main: KubeObject, places: Sequence[_Place], question: Question) -> list[Rule]:
+    return [
+        # A server is chosen by the host first: its own name, a wildcard, any; an exact path
+        # comes first, then the longest one.
+        Rule(
+            place.node,
+            _match(main, place, question),
+            (
+                bool(place.host) and not place.host.startswith("*"),
+                len(place.host),
+                place.kind == "Exact",
+                len(place.path),
+            ),
         )
-        and _path_fits(place, question.path)
+        for place in places
     ]
-    if not fitting:
-        raise no_rule(main, question.path)
-    # An exact path comes first, then the longest one.
-    return max(
-        fitting,
-        key=lambda place: (place.path["pathType"].text("") == "Exact", len(place.key[1])),
-    )
 
 
-def _path_fits(place: _Place, path: str) -> bool:
-    wanted = place.key[1]
-    if place.path["pathType"].text("") == "Exact":
-        return path == wanted
-    return under_prefix(wanted, path)
+def _match(main: KubeObject, place: _Place, question: Question) -> Match:
+    if not place.path:
+        return MET
+    why = f"the path {place.path} ({place.node.where})"
+    if question.host is not None and not _is_host(place.host, question.host):
+        return no(f"the host {place.host}")
+    if is_regex(main):
+        if not _REGEX.isdisjoint(place.path):
+            return NO_URL if question.path is None else unevaluated(f"{why}, a regular expression")
+        return path_is(question, lambda path: path.lower().startswith(place.path.lower()), why)
+    if place.kind == "Exact":
+        return path_is(question, lambda path: path == place.path, why)
+    if place.kind == "Prefix":
+        return path_is(question, lambda path: under_prefix(place.path, path), why)
+    # Of nginx itself: a plain prefix of the text.
+    return path_is(question, lambda path: path.startswith(place.path), why)
+
+
+def _overlaps(place: _Place, inventory: Inventory, question: Question) -> list[Finding]:
+    """Find main Ingresses with the same path, or with a more specific one for the request."""
+    main = place.node.owner
+    findings = []
+    mine = _rules(main, [place], question)[0].rank
+    for other in _mains(inventory, main):
+        owner = other.node.owner
+        if owner is main:
+            continue
+        if other.key == place.key:
+            findings += [
+                overlap(main, owner, f"the older one answers for {place}", other.node.where),
+                *remarks(owner),
+            ]
+        elif question.path is not None and _takes(owner, other, question, mine):
+            findings.append(
+                Finding(
+                    FindingCode.ROUTE_TAKEN,
+                    f"{owner} has a more specific rule for {question.path} on the same host than "
+                    f"{main}: it answers instead",
+                    f"check that one: --route Ingress/{owner.name}",
+                    other.node.where,
+                )
+            )
+    return findings
+
+
+def _takes(owner: KubeObject, other: _Place, question: Question, mine: tuple[object, ...]) -> bool:
+    rule = _rules(owner, [other], question)[0]
+    return rule.match is MET and bool(rule.rank > mine)
 
 
 def _backend(
     place: _Place, inventory: Inventory, question: Question, *, is_used: bool
 ) -> tuple[str, Mixture]:
-    owner = place.path.owner
-    node = place.path["backend"]["service"]["name"]
+    owner, node = place.node.owner, place.service
     if not node.exists:
         raise ExpectationError(
-            f"{place.path.where}: {owner}: expected a Service as the backend",
+            f"{place.node.where}: {owner}: expected a Service as the backend",
             hint="resource backends are not supported: declare the split with --expect",
         )
     name = node.text()
@@ -217,61 +383,21 @@ def _backend(
 
 def _main_of(canary: KubeObject, inventory: Inventory) -> KubeObject:
     keys = {place.key for place in _places(canary)}
-    mains = [
-        each
-        for each in inventory.of("Ingress")
-        if each.namespace == canary.namespace
-        and not is_canary(each)
-        and keys & {place.key for place in _places(each)}
-    ]
+    mains = dict.fromkeys(
+        place.node.owner for place in _mains(inventory, canary) if place.key in keys
+    )
     if len(mains) != 1:
         places = ", ".join(f"{each} ({each.place})" for each in mains) or "none"
         raise ExpectationError(
-            f"{canary.place}: expected one main Ingress with the host and path of {canary}, "
-            f"found {places}",
-            hint="a canary needs the same host and the same path as its main Ingress",
+            f"{canary.place}: expected one main Ingress with the host, path and pathType of "
+            f"{canary}, found {places}",
+            hint="a canary needs the same host, path, pathType and class as its main Ingress",
         )
-    return mains[0]
-
-
-def _strays(main: KubeObject, inventory: Inventory) -> list[Finding]:
-    """Find canaries that share a host or a path with `main`, but not both."""
-    hosts = {place.key[0] for place in _places(main)}
-    paths = {place.key[1] for place in _places(main)}
-    return [
-        stray(canary)
-        for canary in inventory.of("Ingress")
-        if canary.namespace == main.namespace
-        and is_canary(canary)
-        and not has_main(canary, inventory)
-        and any(place.key[0] in hosts or place.key[1] in paths for place in _places(canary))
-    ]
-
-
-def stray(canary: KubeObject) -> Finding:
-    """Return the finding that a canary Ingress belongs to no main one, and has no effect."""
-    return Finding(
-        FindingCode.HOST_MISMATCH,
-        f"{canary} has no main Ingress with the same host and path: it has no effect",
-        "give it exactly the host and the path of the main Ingress",
-        canary["spec"]["rules"].where,
-    )
-
-
-def has_main(canary: KubeObject, inventory: Inventory) -> bool:
-    """Whether some main Ingress shares a host and path with a canary."""
-    keys = {place.key for place in _places(canary)}
-    return any(
-        keys & {place.key for place in _places(each)}
-        for each in inventory.of("Ingress")
-        if each.namespace == canary.namespace and not is_canary(each)
-    )
+    return next(iter(mains))
 
 
 def _host(main: KubeObject, question: Question) -> list[Finding]:
-    hosts = [each["host"].text("") for each in main["spec"]["rules"]]
-    if question.host is None or any(
-        not host or host_matches(host, question.host, is_one_label=True) for host in hosts
-    ):
+    hosts = [place.host for place in _places(main)]
+    if question.host is None or any(_is_host(host, question.host) for host in hosts):
         return []
     return [wrong_host(main, main["spec"]["rules"], hosts, question.host)]

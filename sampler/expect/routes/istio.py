@@ -3,7 +3,7 @@
 The first ``http`` entry that matches holds. Weights are relative; a single destination gets
 everything whatever its weight, and one that has none, among several, gets nothing.
 
-References: Istio, HTTPRouteDestination.weight, DestinationRule.subsets.
+References: Istio, HTTPMatchRequest, HTTPRouteDestination.weight, Delegate, DestinationRule.
 """
 
 from __future__ import annotations
@@ -12,21 +12,72 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
-from sampler.expect.rules.backends import Branch, require_positive, service_mixture, weighted
+from sampler.expect.rules.backends import (
+    Branch,
+    overlap,
+    require_positive,
+    service_mixture,
+    weighted,
+)
+from sampler.expect.rules.fields import Fields
+from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.matching import (
+    MET,
+    NO_URL,
+    Match,
+    Rule,
+    choose,
+    every,
+    fields_of,
+    header_is,
     host_matches,
-    no_rule,
-    only_rule,
+    query_is,
+    refuse_action,
+    some,
+    unevaluated,
+    when,
     wrong_host,
 )
 from sampler.expect.rules.services import behind_subset
 
 if TYPE_CHECKING:
-    from sampler.expect.rules.findings import Finding
+    from collections.abc import Callable, Iterator
+
     from sampler.expect.rules.model import Mixture, Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
 
-GROUP = "networking.istio.io"
+MATCH = Fields(
+    "a match",
+    ("uri", "ignoreUriCase", "method", "authority", "headers", "withoutHeaders", "queryParams",
+     "gateways"),
+    beside=("name", "statPrefix"),
+    refused={
+        "port": "it is a port of the gateway, which a URL need not show",
+        "scheme": "a proxy in front may change it",
+        "sourceLabels": "it depends on the pod that asks",
+        "sourceNamespace": "it depends on the pod that asks",
+    },
+)  # fmt: skip
+RULE = Fields(
+    "a rule",
+    ("match", "route", "redirect", "directResponse", "delegate", "fault"),
+    beside=(
+        "name", "rewrite", "timeout", "retries", "mirror", "mirrors", "mirrorPercent",
+        "mirrorPercentage", "mirror_percent", "corsPolicy", "headers",
+    ),
+)  # fmt: skip
+DESTINATION = Fields(
+    "a destination", ("destination", "weight"),
+    beside=("headers",),
+)  # fmt: skip
+_CLUSTER = "svc.cluster.local"
+_HASHED = {
+    "useSourceIp": "one client",
+    "httpCookie": "a client that keeps the cookie",
+    "httpHeaderName": "every client with one value of the header",
+    "httpQueryParameterName": "every URL with one value of the parameter",
+}
+_ELSEWHERE = {"redirect": "redirects the request", "directResponse": "answers itself"}
 
 
 def behind_virtual_service(route: KubeObject, inventory: Inventory, question: Question) -> Mixture:
@@ -35,13 +86,14 @@ def behind_virtual_service(route: KubeObject, inventory: Inventory, question: Qu
     Raises
     ------
     ExpectationError
-        If no rule, or more than one, can be meant; a subset is missing; all weights are 0;
-        or as `service_mixture`.
+        If no rule, or more than one, can be meant, or one that sends requests to no
+        destination; a subset is missing; all weights are 0; or as `service_mixture`.
     """
-    rule = _rule(route, question)
+    rule = _rule(route, inventory, question)
     destinations = list(rule["route"])
     branches = []
     for each in destinations:
+        DESTINATION.check(each)
         is_alone = len(destinations) == 1
         weight = 1 if is_alone else each["weight"].count(0)
         towards, mixture = _destination(
@@ -51,75 +103,252 @@ def behind_virtual_service(route: KubeObject, inventory: Inventory, question: Qu
         branches.append(Branch(weight, each["weight"], what, towards, mixture, is_derived=is_alone))
     require_positive(route, branches, "Istio refuses such a route")
     whole = weighted(branches)
-    return dataclasses.replace(whole, findings=(*_host(route, question), *whole.findings))
+    findings = [*_host(route, question), *_overlaps(route, inventory), *_aborted(rule)]
+    return dataclasses.replace(whole, findings=(*findings, *whole.findings))
 
 
-def _rule(route: KubeObject, question: Question) -> Node:
-    rules = [rule for rule in route["spec"]["http"] if list(rule["route"])]
-    if question.path is None or len(rules) < 2:
-        return only_rule(route, rules)
-    for rule in rules:
-        matches = list(rule["match"])
-        if not matches or any(_matches(match, question.path) for match in matches):
-            return rule
-    raise no_rule(route, question.path)
+def _rule(route: KubeObject, inventory: Inventory, question: Question) -> Node:
+    spec = route["spec"]
+    if not list(spec["http"]):
+        for key in ("tcp", "tls"):
+            if spec[key].exists:
+                raise ExpectationError(
+                    f"{spec[key].where}: {route} divides connections by {key}, which is not "
+                    "evaluated: its rules are not those of HTTP requests",
+                    hint="declare the split with --expect",
+                )
+    gateways = {each.text() for each in spec["gateways"]} or {"mesh"}
+    rules = [Rule(node, _rule_match(node, question, gateways)) for node in spec["http"]]
+    rule = choose(route, rules, question)
+    RULE.check(rule)
+    for key, what in _ELSEWHERE.items():
+        if rule[key].exists:
+            raise refuse_action(rule[key], what)
+    if rule["delegate"].exists:
+        return _delegated(rule["delegate"], inventory, question)
+    if not list(rule["route"]):
+        raise refuse_action(rule, "has a rule without a destination")
+    return rule
 
 
-def _matches(match: Node, path: str) -> bool:
-    """Whether a bare request for a path matches; other conditions are not met."""
-    if set(match.mapping()) - {"uri", "name", "ignoreUriCase"}:
-        return False
-    uri = match["uri"]
-    if not uri.exists:
-        return True
-    if uri["exact"].exists:
-        return uri["exact"].text() == path
-    if uri["prefix"].exists:
-        return path.startswith(uri["prefix"].text())
-    raise ExpectationError(
-        f"{uri.where}: {match.owner} matches paths by regex, which is not supported",
-        hint="declare the split with --expect",
-    )
+def _delegated(node: Node, inventory: Inventory, question: Question) -> Node:
+    """Return the rule of the VirtualService that another one leaves its requests to."""
+    name, namespace = node["name"].text(), node["namespace"].text("") or node.owner.namespace
+    other = inventory.find("VirtualService", name, namespace)
+    if other is None or list(other["spec"]["hosts"]):
+        raise ExpectationError(
+            f"{node.where}: {node.owner} leaves the request to the delegate {name}, "
+            + ("which was not found" if other is None else "which has hosts, so Istio ignores it"),
+            hint="add its manifest; a delegate has no hosts and no delegates",
+        )
+    return _rule(other, inventory, question)
+
+
+def _rule_match(rule: Node, question: Question, gateways: set[str]) -> Match:
+    matches = list(rule["match"])
+    return some(_match(each, question, gateways) for each in matches) if matches else MET
+
+
+def _match(match: Node, question: Question, gateways: set[str]) -> Match:
+    is_any_case = match["ignoreUriCase"].value is True
+    entered = {each.text() for each in match["gateways"]}
+    parts = [
+        _text_is(match["uri"], question.path, "the path", is_any_case=is_any_case),
+        _text_is(match["method"], question.method, "the method"),
+        _text_is(match["authority"], question.host, "the host", is_any_case=True),
+        *(
+            header_is(question, name, _test_of(match["headers"][name]), match["headers"].where)
+            for name in match["headers"].mapping()
+        ),
+        *(
+            ~header_is(question, name, _test_of(match["withoutHeaders"][name]), match.where)
+            for name in match["withoutHeaders"].mapping()
+        ),
+        *(
+            query_is(question, name, _test_of(match["queryParams"][name]), match.where)
+            for name in match["queryParams"].mapping()
+        ),
+        *fields_of(MATCH, match),
+    ]
+    if entered and not gateways <= entered:
+        parts.append(
+            unevaluated(
+                f"gateways {', '.join(sorted(entered))} ({match['gateways'].where}), and where "
+                f"requests enter is not known: {', '.join(sorted(gateways))}"
+            )
+        )
+    return every(parts)
+
+
+def _text_is(node: Node, value: str | None, what: str, *, is_any_case: bool = False) -> Match:
+    """Return whether a text of the request meets an ``exact``, ``prefix`` or ``regex``."""
+    if not node.exists:
+        return MET
+    wanted = next((node[key].text() for key in ("exact", "prefix") if node[key].exists), "")
+    why = f"{what} {wanted} ({node.where})"
+    answer = None if value is None else _test_of(node, is_any_case=is_any_case)(value)
+    if value is None and not node["regex"].exists:
+        return NO_URL
+    if answer is None:
+        return NO_URL if value is None else unevaluated(f"{what} by regex ({node.where})")
+    return when(answer, why)
+
+
+def _test_of(node: Node, *, is_any_case: bool = False) -> Callable[[str], bool | None]:
+    def test(value: str) -> bool | None:
+        def folded(text: str) -> str:
+            return text.lower() if is_any_case else text
+
+        if node["regex"].exists:
+            return None
+        if node["exact"].exists:
+            return folded(value) == folded(node["exact"].text())
+        return folded(value).startswith(folded(node["prefix"].text("")))
+
+    return test
+
+
+def _aborted(rule: Node) -> list[Finding]:
+    abort = rule["fault"]["abort"]
+    share = abort["percentage"]["value"].value if abort["percentage"].exists else None
+    share = abort["percent"].value if share is None else share
+    if not abort.exists or not isinstance(share, int | float) or not share:
+        return []
+    return [
+        Finding(
+            FindingCode.ABORTED,
+            f"{rule.owner} aborts {share} % of the requests (fault.abort): no version answers them",
+            "remove the fault while the split is checked",
+            abort.where,
+        )
+    ]
+
+
+def _overlaps(route: KubeObject, inventory: Inventory) -> list[Finding]:
+    """Find other VirtualServices of the same host and gateway, whose order is not defined."""
+
+    def hosts(each: KubeObject) -> set[str]:
+        return {_full(node.text(), each.namespace) for node in each["spec"]["hosts"]}
+
+    def gateways(each: KubeObject) -> set[str]:
+        names = [node.text() for node in each["spec"]["gateways"]] or ["mesh"]
+        return {
+            name if name == "mesh" or "/" in name else f"{each.namespace}/{name}" for name in names
+        }
+
+    return [
+        overlap(
+            route, other, "which one answers depends on the order of creation",
+            other["spec"]["hosts"].where,
+        )
+        for other in inventory.of("VirtualService")
+        if other is not route
+        and hosts(route) & hosts(other)
+        and gateways(route) & gateways(other)
+    ]  # fmt: skip
+
+
+def _full(host: str, namespace: str) -> str:
+    """Return a host as Istio completes it: a short name is a Service of the namespace."""
+    return host if "." in host or host == "*" else f"{host}.{namespace}.{_CLUSTER}"
 
 
 def _destination(
     node: Node, inventory: Inventory, question: Question, *, is_used: bool
 ) -> tuple[str, Mixture]:
     name, namespace = service_of_host(node["host"].text(), node.owner.namespace)
-    subset = node["subset"].text("")
-    if not subset:
-        mixture = service_mixture(
-            name, namespace, node["host"], inventory, question, is_used=is_used
-        )
-        return f"Service {name}", mixture
-    towards = f"Service {name}, subset {subset}"
-    labels = _subset(node, name, namespace, inventory)
+    subset, towards = node["subset"].text(""), f"Service {name}"
     service = inventory.find("Service", name, namespace)
-    if service is None or not labels:
+    labels = {}
+    if subset:
+        towards = f"{towards}, subset {subset}"
+        labels = _subset(node, name, namespace, inventory)
+    if service is not None and labels:
+        mixture = behind_subset(service, labels, inventory, question)
+    else:
         mixture = service_mixture(
             name, namespace, node["host"], inventory, question, is_used=is_used
         )
-        return towards, mixture
-    return towards, behind_subset(service, labels, inventory, question)
+    if service is not None and sum(map(bool, mixture.weights.values())) > 1:
+        bound = tuple(bound_to_pods(service, inventory))
+        mixture = dataclasses.replace(mixture, findings=(*mixture.findings, *bound))
+    return towards, mixture
 
 
 def _subset(node: Node, name: str, namespace: str, inventory: Inventory) -> dict[str, str]:
     wanted = node["subset"].text()
-    rules = [
-        each
-        for each in inventory.of("DestinationRule")
-        if service_of_host(each["spec"]["host"].text(), each.namespace) == (name, namespace)
+    rules = destination_rules(name, namespace, inventory)
+    found = [
+        (rule, subset)
+        for rule in rules
+        for subset in rule["spec"]["subsets"]
+        if subset["name"].text() == wanted
     ]
-    for rule in rules:
-        for subset in rule["spec"]["subsets"]:
-            if subset["name"].text() == wanted:
-                return subset["labels"].texts()
-    known = ", ".join(f"{each} ({each.place})" for each in rules) or "there is none"
-    raise ExpectationError(
-        f"{node['subset'].where}: {node.owner} sends traffic to the subset {wanted} of {name}, "
-        f"which no DestinationRule has: {known}",
-        hint="add the subset to the DestinationRule of that host: without it, requests fail",
-    )
+    if not found:
+        known = ", ".join(f"{each} ({each.place})" for each in rules) or "there is none"
+        raise ExpectationError(
+            f"{node['subset'].where}: {node.owner} sends traffic to the subset {wanted} of {name}, "
+            f"which no DestinationRule has: {known}",
+            hint="add the subset to the DestinationRule of that host: without it, requests fail",
+        )
+    labels = [subset["labels"].texts() for _, subset in found]
+    if any(each != labels[0] for each in labels):
+        raise ExpectationError(
+            f"the subset {wanted} of {name} is declared in two ways: "
+            + ", ".join(subset.where for _, subset in found),
+            hint="keep one of them",
+        )
+    for rule, _ in found:
+        if rule["spec"]["workloadSelector"].exists:
+            raise ExpectationError(
+                f"{rule['spec']['workloadSelector'].where}: {rule} holds for some clients only",
+                hint="declare the split with --expect",
+            )
+    return labels[0]
+
+
+def destination_rules(name: str, namespace: str, inventory: Inventory) -> list[KubeObject]:
+    """Return the DestinationRules of a Service: those whose host says most of it.
+
+    A host may be a wildcard; a more specific one takes the place of all others.
+    """
+    host = f"{name}.{namespace}.{_CLUSTER}"
+    found = [
+        (pattern, rule)
+        for rule in inventory.of("DestinationRule")
+        if _is_for(pattern := rule["spec"]["host"].text(), rule, name, namespace, host)
+    ]
+    best = max(((not each.startswith("*"), len(each)) for each, _ in found), default=None)
+    if best is not None and best[0]:
+        return [rule for pattern, rule in found if not pattern.startswith("*")]
+    return [rule for pattern, rule in found if len(pattern) == (best or (0, 0))[1]]
+
+
+def _is_for(pattern: str, rule: KubeObject, name: str, namespace: str, host: str) -> bool:
+    if pattern.startswith("*"):
+        return host_matches(pattern, host)
+    return service_of_host(pattern, rule.namespace) == (name, namespace)
+
+
+def bound_to_pods(service: KubeObject, inventory: Inventory) -> Iterator[Finding]:
+    """Find DestinationRules with which a client stays with the pod that it first got."""
+    for rule in destination_rules(service.name, service.namespace, inventory):
+        spec = rule["spec"]
+        policies = [spec["trafficPolicy"], *(each["trafficPolicy"] for each in spec["subsets"])]
+        policies += [each for policy in policies for each in policy["portLevelSettings"]]
+        for policy in policies:
+            node = policy["loadBalancer"]["consistentHash"]
+            for key in node.mapping():
+                if key in _HASHED:
+                    yield Finding(
+                        FindingCode.SESSION_AFFINITY
+                        if key == "useSourceIp"
+                        else FindingCode.STICKY,
+                        f"{rule} picks the pods of {service} by consistentHash of {key}: "
+                        f"{_HASHED[key]} stays with one pod",
+                        "remove it while the split is checked, or split by subsets",
+                        node.where,
+                    )
 
 
 def service_of_host(host: str, namespace: str) -> tuple[str, str]:

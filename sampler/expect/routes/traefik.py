@@ -17,10 +17,28 @@ from sampler.expect.rules.backends import (
     missing_backend,
     require_positive,
     service_mixture,
+    sticky,
     weighted,
 )
+from sampler.expect.rules.fields import Fields
 from sampler.expect.rules.findings import Finding, FindingCode
-from sampler.expect.rules.matching import no_rule, only_rule, wrong_host
+from sampler.expect.rules.matching import (
+    MET,
+    NO_URL,
+    Match,
+    Meets,
+    Rule,
+    choose,
+    every,
+    header_is,
+    path_is,
+    query_is,
+    refuse_action,
+    some,
+    unevaluated,
+    when,
+    wrong_host,
+)
 from sampler.expect.rules.model import Mixture
 
 if TYPE_CHECKING:
@@ -29,8 +47,15 @@ if TYPE_CHECKING:
     from sampler.expect.rules.model import Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
 
-GROUPS = ("traefik.io", "traefik.containo.us")
-_FUNCTION = re.compile(r"(Host|PathPrefix|Path)\(`([^`]*)`\)")
+_CALL = re.compile(r"(\w+)\(((?:[^()`\"]|`[^`]*`|\"[^\"]*\")*)\)")
+_MOST_TOKENS = 200
+_QUOTED = re.compile(r"`([^`]*)`|\"([^\"]*)\"")
+_TOKEN = re.compile(rf"{_CALL.pattern}|&&|\|\||!|\(|\)|\s+")
+RULE = Fields(
+    "a rule",
+    ("match", "priority", "services"),
+    beside=("kind", "middlewares", "observability", "syntax"),
+)
 _Trail = tuple["KubeObject", ...]
 
 
@@ -80,14 +105,9 @@ def behind_ingress_route(route: KubeObject, inventory: Inventory, question: Ques
     ExpectationError
         If no rule, or more than one, can be meant, or as `behind_traefik_service`.
     """
-    rule = _rule(route, question)
+    rule, findings = _rule(route, question)
     mixture = _weighted(route, list(rule["services"]), (), inventory, question)
-    findings = list(mixture.findings)
-    conditions = _conditions(rule) if _is_conjunction(rule) else []
-    hosts = [value for name, value in conditions if name == "Host"]
-    if question.host is not None and hosts and question.host not in hosts:
-        findings.insert(0, wrong_host(route, rule["match"], hosts, question.host))
-    return dataclasses.replace(mixture, findings=tuple(findings))
+    return dataclasses.replace(mixture, findings=(*findings, *mixture.findings))
 
 
 def _weighted(
@@ -134,45 +154,125 @@ def _target(
     return towards, Mixture({}, findings=(missing_backend(towards, node),))
 
 
-def _rule(route: KubeObject, question: Question) -> Node:
-    rules = [rule for rule in route["spec"]["routes"] if list(rule["services"])]
-    if question.path is None or len(rules) < 2:
-        return only_rule(route, rules)
-    matching = [rule for rule in rules if _matches(rule, question)]
-    if not matching:
-        raise no_rule(route, question.path)
-
-    # Without a priority, the longer rule is asked first.
-    def priority(rule: Node) -> int:
-        return rule["priority"].integer(0) or len(rule["match"].text())
-
-    return max(matching, key=priority)
-
-
-def _matches(rule: Node, question: Question) -> bool:
-    for name, value in _conditions(rule):
-        if name == "Host" and question.host not in {None, value}:
-            return False
-        if name == "Path" and value != question.path:
-            return False
-        # A plain prefix of the text, other than in the Gateway API.
-        if name == "PathPrefix" and not (question.path or "/").startswith(value):
-            return False
-    return True
-
-
-def _conditions(rule: Node) -> list[tuple[str, str]]:
-    if not _is_conjunction(rule):
-        raise ExpectationError(
-            f"{rule['match'].where}: {rule.owner}: only Host, Path and PathPrefix joined by && "
-            f"are supported: {rule['match'].text('')}",
-            hint="declare the split with --expect",
-        )
-    return [(match[1], match[2]) for match in _FUNCTION.finditer(rule["match"].text(""))]
+def _rule(route: KubeObject, question: Question) -> tuple[Node, list[Finding]]:
+    """Return the rule for a request; one for another host only if there is no other."""
+    findings = []
+    rules = _rules(route, question)
+    if question.host is not None and all(each.match.meets is Meets.NO for each in rules):
+        without = _rules(route, dataclasses.replace(question, host=None))
+        if any(each.match.meets is not Meets.NO for each in without):
+            hosts = [
+                host
+                for each in without
+                for name, values in _CALL.findall(each.node["match"].text(""))
+                if name.lower() == "host"
+                for host in _QUOTED.findall(values)
+            ]
+            named = ["".join(pair) for pair in hosts]
+            findings = [wrong_host(route, route["spec"]["routes"], named, question.host)]
+            # Without the host the rules are met, not open for want of it.
+            rules = [
+                dataclasses.replace(each, match=MET)
+                if each.match.meets is Meets.NO_URL and question.path is not None
+                else each
+                for each in without
+            ]
+    rule = choose(route, rules, question)
+    RULE.check(rule)
+    if not list(rule["services"]):
+        raise refuse_action(rule, "has a rule without services")
+    return rule, findings
 
 
-def _is_conjunction(rule: Node) -> bool:
-    return not _FUNCTION.sub("", rule["match"].text("")).replace("&&", "").strip(" ()\n")
+def _rules(route: KubeObject, question: Question) -> list[Rule]:
+    found = []
+    for node in route["spec"]["routes"]:
+        text = node["match"].text("")
+        # Without a priority, the longer rule is asked first.
+        rank = (node["priority"].integer(0) or len(text),)
+        found.append(Rule(node, matches(text, question, node["match"]), rank))
+    return found
+
+
+def matches(text: str, question: Question, node: Node) -> Match:
+    """Return whether a request meets a rule of Traefik's language.
+
+    Functions joined by ``&&``, ``||``, ``!`` and parentheses; those of `_FUNCTIONS` are
+    evaluated, all others leave their condition open.
+    """
+    unread = unevaluated(f"the rule {text} ({node.where})")
+    tokens: list[str] = []
+    at = 0
+    while at < len(text):
+        token = _TOKEN.match(text, at)
+        if token is None or len(tokens) > _MOST_TOKENS:
+            return unread
+        tokens += [token[0]] if token[0].strip() else []
+        at = token.end()
+    try:
+        found, rest = _either(tokens, question, node)
+    except IndexError:
+        return unread
+    return unread if rest else found
+
+
+_Parsed = tuple[Match, list[str]]
+
+
+def _either(tokens: list[str], question: Question, node: Node) -> _Parsed:
+    found, rest = _both(tokens, question, node)
+    while rest[:1] == ["||"]:
+        other, rest = _both(rest[1:], question, node)
+        found = some([found, other])
+    return found, rest
+
+
+def _both(tokens: list[str], question: Question, node: Node) -> _Parsed:
+    found, rest = _single(tokens, question, node)
+    while rest[:1] == ["&&"]:
+        other, rest = _single(rest[1:], question, node)
+        found = every([found, other])
+    return found, rest
+
+
+def _single(tokens: list[str], question: Question, node: Node) -> _Parsed:
+    first, rest = tokens[0], tokens[1:]
+    if first == "!":
+        found, rest = _single(rest, question, node)
+        return ~found, rest
+    if first == "(":
+        found, rest = _either(rest, question, node)
+        if rest[0] != ")":
+            raise IndexError(first)
+        return found, rest[1:]
+    call = _CALL.fullmatch(first)
+    if call is None:
+        raise IndexError(first)
+    values = ["".join(pair) for pair in _QUOTED.findall(call[2])]
+    return _function(call[1], values, question, f"{first} ({node.where})"), rest
+
+
+def _function(name: str, values: list[str], question: Question, why: str) -> Match:
+    """Evaluate one function; several values of v2 are alternatives, but for headers."""
+    match name.lower():
+        case "host":
+            if question.host is None:
+                return NO_URL
+            return when(question.host.lower() in {each.lower() for each in values}, why)
+        case "path":
+            return path_is(question, lambda path: path in values, why)
+        case "pathprefix":
+            # A plain prefix of the text, other than in the Gateway API.
+            return path_is(question, lambda path: path.startswith(tuple(values)), why)
+        case "method":
+            return when(question.method in {each.upper() for each in values}, why)
+        case "header" | "headers" if len(values) == 2:
+            return header_is(question, values[0], lambda value: value == values[1], why)
+        case "headerregexp" | "headersregexp" if len(values) == 2:
+            return header_is(question, values[0], lambda _: None, why)
+        case "query" if len(values) == 2:
+            return query_is(question, values[0], lambda value: value == values[1], why)
+    return unevaluated(f"{why} is not evaluated")
 
 
 def _skipped(service: Node, declared: int) -> Finding:
@@ -184,14 +284,5 @@ def _skipped(service: Node, declared: int) -> Finding:
     )
 
 
-def _sticky(owner: KubeObject, sticky: Node) -> list[Finding]:
-    if not sticky.exists:
-        return []
-    return [
-        Finding(
-            FindingCode.STICKY,
-            f"{owner} is sticky: a client that keeps its cookie stays with one backend",
-            "check without cookies, as weighbridge does; real users are assigned once each",
-            sticky.where,
-        )
-    ]
+def _sticky(owner: KubeObject, node: Node) -> list[Finding]:
+    return [sticky(owner, node)] if node.exists else []

@@ -191,3 +191,24 @@ def require_positive(route: KubeObject, branches: Sequence[Branch], consequence:
         f"{route}: all weights are 0 ({places}), and {consequence}",
         hint="give at least one backend a weight above 0",
     )
+
+
+def sticky(owner: KubeObject, node: Node) -> Finding:
+    """Return the finding that cookies bind a client to a backend."""
+    return Finding(
+        FindingCode.STICKY,
+        f"{owner} is sticky: a client that keeps its cookie stays with one backend",
+        "check without cookies, as weighbridge does; real users are assigned once each",
+        node.where,
+    )
+
+
+def overlap(route: KubeObject, other: KubeObject, which: str, where: str) -> Finding:
+    """Return the finding that two routes are for the same host, and `which` one answers."""
+    return Finding(
+        FindingCode.ROUTE_OVERLAPS,
+        f"{route} and {other} are routes of the same host: {which}",
+        f"put their rules into one {route.kind}, or check the other one, too: "
+        f"--route {other.kind}/{other.name}",
+        where,
+    )

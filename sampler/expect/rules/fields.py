@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from sampler.expect.rules.objects import Node
 
 
+_UNSET: tuple[object, ...] = (None, 0, "", [], {})
+"""What a controller takes for a field that is not there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fields:
     """The fields of one mapping of an API; every other one refuses.
@@ -43,7 +47,7 @@ class Fields:
         return [
             key
             for key, value in node.mapping().items()
-            if key not in self.evaluated and key not in self.beside and value is not None
+            if key not in (*self.evaluated, *self.beside) and value not in _UNSET
         ]
 
     def why(self, key: str) -> str:

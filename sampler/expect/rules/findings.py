@@ -29,8 +29,13 @@ class Severity(StrEnum):
 class FindingCode(StrEnum):
     """Stable codes of findings, documented in ``docs/expectations.md``."""
 
+    ABORTED = "aborted"
+    ANNOTATION_REJECTED = "annotation_rejected"
+    API_REMOVED = "api_removed"
     AUTOSCALED = "autoscaled"
     BACKEND_MISSING = "backend_missing"
+    CANARY_INEFFECTIVE = "canary_ineffective"
+    CANARY_SHARED = "canary_shared"
     DECLARED_DIFFERS = "declared_differs"
     DEFAULT_WEIGHTS = "default_weights"
     DUPLICATE_OBJECT = "duplicate_object"
@@ -52,10 +57,13 @@ class FindingCode(StrEnum):
     ROLLOUT_SERVICES = "rollout_services"
     ROUTE_DECIDES = "route_decides"
     ROUTE_NOT_ACCEPTED = "route_not_accepted"
+    ROUTE_OVERLAPS = "route_overlaps"
+    ROUTE_TAKEN = "route_taken"
     RUNNING_DIFFERS = "running_differs"
     SELECTS_NOTHING = "selects_nothing"
     SESSION_AFFINITY = "session_affinity"
     STICKY = "sticky"
+    TRAFFIC_UNREAD = "traffic_unread"
     UNACHIEVABLE_WEIGHT = "unachievable_weight"
     UNKNOWN_KIND = "unknown_kind"
     UNKNOWN_WORKLOAD = "unknown_workload"
@@ -71,6 +79,7 @@ class FindingCode(StrEnum):
 
 _SEVERITIES = {
     FindingCode.AUTOSCALED: Severity.WARNING,
+    FindingCode.CANARY_SHARED: Severity.WARNING,
     FindingCode.DEFAULT_WEIGHTS: Severity.WARNING,
     FindingCode.DUPLICATE_OBJECT: Severity.WARNING,
     FindingCode.HALF_ROLLED: Severity.WARNING,
@@ -83,6 +92,8 @@ _SEVERITIES = {
     FindingCode.ROLLOUT_HAS_STEPS: Severity.INFO,
     FindingCode.ROLLOUT_SERVICES: Severity.WARNING,
     FindingCode.ROUTE_DECIDES: Severity.WARNING,
+    FindingCode.API_REMOVED: Severity.WARNING,
+    FindingCode.ROUTE_OVERLAPS: Severity.WARNING,
     FindingCode.STICKY: Severity.WARNING,
     FindingCode.UNKNOWN_KIND: Severity.INFO,
     FindingCode.UNREAD: Severity.WARNING,

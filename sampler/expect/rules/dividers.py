@@ -1,0 +1,65 @@
+"""Kinds that divide traffic and are not evaluated: they must not pass unnoticed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sampler.expect.rules.objects import Inventory, KubeObject
+
+DIVIDERS = frozenset(
+    {
+        "AIGatewayRoute", "ApisixRoute", "ApisixUpstream", "GatewayRoute", "HTTPScaledObject",
+        "IngressRouteTCP", "IngressRouteUDP", "KongIngress", "Mapping", "MeshHTTPRoute",
+        "MeshTCPRoute", "Rollout.rollouts.kruise.io", "RouteGroup", "RouteTable", "ServiceProfile",
+        "ServiceResolver", "ServiceRouter", "ServiceSplitter", "TCPMapping", "TCPRoute",
+        "TLSRoute", "TrafficRoute", "TrafficRouting", "TransportServer", "UDPRoute",
+        "UpstreamGroup", "VirtualNode", "VirtualRouter", "VirtualServer", "VirtualServerRoute",
+        "VirtualService.gateway.solo.io", "VirtualService.appmesh.k8s.aws",
+    }
+)  # fmt: skip
+"""Kinds that are known to divide traffic: Emissary, NGINX, Skipper, HAProxy, APISIX, Kong, Consul,
+Kuma, App Mesh, Gloo, Linkerd's ServiceProfile, OpenKruise, and routes of connections."""
+
+_WEIGHTS = frozenset(
+    {
+        "canary", "percent", "percentage", "ratio", "split", "splits", "traffic", "trafficPercent",
+        "weight", "weights", "weightedBackendServices", "weightedTargets",
+    }
+)  # fmt: skip
+"""Fields with which traffic is divided, of any kind."""
+
+
+def divides_traffic(each: KubeObject, inventory: Inventory) -> bool:
+    """Whether an object of a kind that is not evaluated may divide traffic.
+
+    One of `DIVIDERS` does if it has weights or names a Service that was read; one of any other
+    kind, if it does both.
+    """
+    has_weights = names_service = False
+    services = {service.name for service in inventory.of("Service")}
+    for key, value in _leaves(each.body.get("spec")):
+        has_weights = has_weights or key in _WEIGHTS
+        if isinstance(value, str):
+            name = value.rpartition("//")[2].partition(":")[0].partition(".")[0].partition("/")[0]
+            names_service = names_service or name in services
+    if each.kind in DIVIDERS:
+        return has_weights or names_service
+    return has_weights and names_service
+
+
+def _leaves(spec: object) -> Iterator[tuple[str, object]]:
+    """Yield every key of a spec with its value, and every item of a list with the list's key."""
+    pending: list[tuple[str, object]] = [("", spec)]
+    while pending:
+        key, here = pending.pop()
+        if isinstance(here, dict):
+            yield key, None
+            pending += [(str(name), value) for name, value in here.items()]
+        elif isinstance(here, list):
+            yield key, None
+            pending += [(key, value) for value in here]
+        else:
+            yield key, here

@@ -1,0 +1,102 @@
+"""A canary Ingress belongs to the upstream of a main one, as ingress-nginx merges them."""
+
+from __future__ import annotations
+
+import pytest
+
+from sampler.base.errors import ExpectationError
+
+MAIN = """
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: main, annotations: {%s}}
+spec:
+  rules:
+  - host: shop.example
+    http:
+      paths:
+      - {path: /, pathType: Prefix, backend: {service: {name: v1, port: {number: 80}}}}
+      - {path: /api, pathType: Prefix, backend: {service: {name: %s, port: {number: 80}}}}
+---
+"""
+CANARY = """
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: canary
+  annotations: {nginx.ingress.kubernetes.io/canary: "%s", %s}
+spec:
+  rules:
+  - host: shop.example
+    http:
+      paths:
+      - {path: /, pathType: Prefix, backend: {service: {name: v2, port: {number: 80}}}}
+---
+"""
+WEIGHT = 'nginx.ingress.kubernetes.io/canary-weight: "20"'
+BY_HEADER = f"{WEIGHT}, nginx.ingress.kubernetes.io/canary-by-header: X-Canary"
+
+
+def test_a_canary_counts_for_every_path_with_the_service_of_its_own(split):
+    weights, codes = split(MAIN % ("", "v1") + CANARY % ("true", WEIGHT), "main", path="/api/x")
+
+    assert weights == {"v1": 80, "v2": 20}
+    assert codes == ["canary_shared"]
+    weights, _ = split(MAIN % ("", "v3") + CANARY % ("true", WEIGHT), "main", path="/api/x")
+    assert weights == {"v3": 3}
+
+
+@pytest.mark.parametrize("value", ["1", "t", "T", "TRUE", "true", "True"])
+def test_a_switch_is_read_as_go_reads_it(split, value):
+    assert split(MAIN % ("", "v3") + CANARY % (value, WEIGHT), "main")[0] == {"v1": 80, "v2": 20}
+
+
+@pytest.mark.parametrize("value", ["yes", "on", "tRuE", ""])
+def test_a_switch_that_go_does_not_read_makes_a_second_main_ingress(split, value):
+    weights, codes = split(MAIN % ("", "v3") + CANARY % (value, WEIGHT), "main")
+
+    assert weights == {"v1": 3}
+    assert codes == ["route_overlaps", "annotation_rejected"]
+
+
+def test_one_path_without_a_main_ingress_takes_the_canary_away(split):
+    stray = CANARY.replace(
+        "---", "      - {path: /x, pathType: Exact, backend: {service: {name: v2, port: {number: "
+        "80}}}}\n---"
+    )  # fmt: skip
+    weights, codes = split(MAIN % ("", "v3") + stray % ("true", WEIGHT), "main")
+
+    assert weights == {"v1": 3}
+    assert codes == ["host_mismatch"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "weights"),
+    [
+        ({}, {"v1": 80, "v2": 20}),
+        ({"x-canary": "always"}, {"v2": 100}),
+        ({"x-canary": "never"}, {"v1": 100}),
+        ({"x-canary": "perhaps"}, {"v1": 80, "v2": 20}),
+    ],
+)
+def test_a_header_of_the_check_comes_before_the_weight(split, headers, weights):
+    text = MAIN % ("", "v3") + CANARY % ("true", BY_HEADER)
+
+    assert split(text, "main", headers=headers)[0] == weights
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        'zalando.org/backend-weights: "{}"',
+        "haproxy-ingress.github.io/blue-green-deploy: version=v1=1",
+        'traefik.ingress.kubernetes.io/service-weights: "v1: 1"',
+        'nginx.ingress.kubernetes.io/service-weight: "v1: 1"',
+        "alb.ingress.kubernetes.io/actions.v1: '{}'",
+        "nginx.ingress.kubernetes.io/permanent-redirect: http://elsewhere",
+        'nginx.ingress.kubernetes.io/configuration-snippet: "return 301 /x;"',
+    ],
+)
+def test_what_other_annotations_divide_or_divert_is_refused_with_their_name(split, annotation):
+    with pytest.raises(ExpectationError, match=r"by the annotation [a-z.-]+/[a-z.1-]+, which is"):
+        split(MAIN % (annotation, "v3"), "main")

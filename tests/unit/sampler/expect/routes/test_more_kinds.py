@@ -1,0 +1,108 @@
+"""Kinds with weights of their own: OpenShift, SMI, Contour and Knative."""
+
+from __future__ import annotations
+
+import pytest
+
+from sampler.base.errors import ExpectationError
+from sampler.expect.rules.versions import VersionRule
+
+OPENSHIFT = """
+apiVersion: route.openshift.io/v1
+kind: Route
+metadata: {name: shop}
+spec:
+  host: shop.example
+  path: /api
+  to: {kind: Service, name: v1, weight: 9}
+  alternateBackends: [{kind: Service, name: v2, weight: 1}]
+"""
+SMI = """
+apiVersion: split.smi-spec.io/%s
+kind: TrafficSplit
+metadata: {name: shop}
+spec: {service: shop, backends: [{service: v1, weight: %s}, {service: v2, weight: %s}]}
+"""
+CONTOUR = """
+apiVersion: projectcontour.io/v1
+kind: HTTPProxy
+metadata: {name: shop}
+spec:
+  virtualhost: {fqdn: shop.example}
+  routes:
+  - conditions: [{prefix: /}]
+    services: [{name: v3, port: 80}]
+  - conditions: [%s]
+    services: [{name: v1, port: 80, weight: 9}, {name: v2, port: 80, weight: 1},
+               {name: v3, port: 80, mirror: true}]
+"""
+KNATIVE = """
+apiVersion: serving.knative.dev/v1
+kind: Service
+metadata: {name: shop}
+spec:
+  template: {metadata: {name: shop-2}, spec: {containers: [{image: "shop:v2"}]}}
+  traffic: [{revisionName: shop-1, percent: 90}, {%s, percent: 10, tag: new}]
+"""
+ROUTE = "Service.serving.knative.dev/shop"
+NAMED = "shop-1=v1"
+
+
+def test_a_route_of_openshift_has_weights_of_100_by_default(split):
+    assert split(OPENSHIFT, "shop", path="/api/x") == ({"v1": 9, "v2": 1}, ["sticky"])
+    assert split(OPENSHIFT.replace(", weight: 1}", "}"), "shop", path="/api")[0] == {
+        "v1": 9, "v2": 100,
+    }  # fmt: skip
+    assert "host_mismatch" in split(OPENSHIFT, "shop", host="other.example", path="/api")[1]
+    with pytest.raises(ExpectationError, match="the path /api"):
+        split(OPENSHIFT, "shop", path="/apis")
+    with pytest.raises(ExpectationError, match="fieldOfTomorrow"):
+        split(OPENSHIFT + "  fieldOfTomorrow: 1\n", "shop", path="/api")
+
+
+@pytest.mark.parametrize(
+    ("version", "one", "two"), [("v1alpha2", 90, 10), ("v1alpha1", "900m", "100m"),
+                                ("v1alpha1", 9, 1), ("v1alpha1", "0", "1000m")]
+)  # fmt: skip
+def test_a_traffic_split_has_integers_or_quantities(split, version, one, two):
+    weights, _ = split(SMI % (version, one, two), "shop")
+
+    assert weights.get("v1", 0) * 10 == 9 * sum(weights.values()) or weights.keys() == {"v2"}
+
+
+def test_a_traffic_split_for_some_requests_is_refused(split):
+    text = (SMI % ("v1alpha4", 9, 1)).replace("service: shop,", "service: shop, matches: [{}],")
+
+    with pytest.raises(ExpectationError, match="HTTPRouteGroup"):
+        split(text, "shop")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "weights"),
+    [
+        ("{prefix: /api}", {"v1": 9, "v2": 1}),
+        ("{exact: /api}", {"v3": 3}),
+        ("{prefix: /api}, {header: {name: x-beta, present: true}}", {"v1": 9, "v2": 1}),
+        ("{prefix: /api}, {header: {name: x-beta, notexact: 'yes'}}", {"v3": 3}),
+        ("{prefix: /api}, {header: {name: x-old, notpresent: true}}", {"v1": 9, "v2": 1}),
+        ("{prefix: /api}, {queryParameter: {name: page, contains: '2'}}", {"v1": 9, "v2": 1}),
+    ],
+)
+def test_all_conditions_of_a_route_of_contour_must_be_met(split, conditions, weights):
+    asked = {"path": "/api/x", "headers": {"x-beta": "yes"}, "query": "page=12"}
+
+    assert split(CONTOUR % conditions, "shop", **asked)[0] == weights
+
+
+@pytest.mark.parametrize("condition", ["regex: /api.*", "header: {name: x-beta, regex: y}"])
+def test_a_condition_of_contour_that_is_not_evaluated_refuses(split, condition):
+    with pytest.raises(ExpectationError, match="whether this rule of HTTPProxy shop applies"):
+        split(CONTOUR % f"{{prefix: /api}}, {{{condition}}}", "shop", path="/api/x")
+
+
+def test_revisions_of_knative_are_known_by_template_or_by_name(split):
+    named = {"versions": VersionRule.parse(NAMED)}
+    for latest in ("revisionName: shop-2", "latestRevision: true"):
+        assert split(KNATIVE % latest, ROUTE, **named)[0] == {"v1": 90, "v2": 10}
+    with pytest.raises(ExpectationError, match="the revision shop-1, whose version no manifest"):
+        split(KNATIVE % "latestRevision: true", ROUTE)

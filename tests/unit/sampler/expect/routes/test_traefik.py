@@ -1,0 +1,62 @@
+"""Traefik's language of rules: met, not met, or open."""
+
+from __future__ import annotations
+
+import pytest
+
+from sampler.expect.routes.traefik import matches
+from sampler.expect.rules.matching import Meets
+from sampler.expect.rules.model import Question
+from sampler.expect.rules.objects import KubeObject
+
+ASKED = Question(
+    route="shop", host="shop.example", path="/api/x", query="beta=1", headers={"x-beta": "yes"}
+)
+NODE = KubeObject({}, lambda _: "route.yaml:1").root
+
+
+@pytest.mark.parametrize(
+    ("rule", "meets"),
+    [
+        ("Host(`shop.example`)", Meets.YES),
+        ("Host(`SHOP.example`) && PathPrefix(`/api`)", Meets.YES),
+        ('Host("shop.example")', Meets.YES),
+        ("Host(`www.example`, `shop.example`)", Meets.YES),
+        ("Host(`www.example`) || Host(`shop.example`)", Meets.YES),
+        ("Host(`www.example`) || Path(`/api`)", Meets.NO),
+        ("!PathPrefix(`/api`)", Meets.NO),
+        ("!(Path(`/a`) || Path(`/b`)) && Method(`get`)", Meets.YES),
+        ("Path(`/a`) || Path(`/b`) && Host(`shop.example`)", Meets.NO),
+        ("Host(`shop.example`) || Path(`/a`) && Path(`/b`)", Meets.YES),
+        ("Header(`X-Beta`, `yes`)", Meets.YES),
+        ("Headers(`X-Beta`, `no`)", Meets.NO),
+        ("HeaderRegexp(`X-Beta`, `y.*`)", Meets.OPEN),
+        ("HeaderRegexp(`X-Alpha`, `y.*`)", Meets.NO),
+        ("Header(`User-Agent`, `curl`)", Meets.OPEN),
+        ("Query(`beta`, `1`)", Meets.YES),
+        ("Query(`beta`, `2`)", Meets.NO),
+        ("ClientIP(`10.0.0.0/8`)", Meets.OPEN),
+        ("ClientIP(`10.0.0.0/8`) && Path(`/a`)", Meets.NO),
+        ("ClientIP(`10.0.0.0/8`) || PathPrefix(`/api`)", Meets.YES),
+        ("PathRegexp(`^/api`)", Meets.OPEN),
+        ("", Meets.OPEN),
+        ("Host(`shop.example`", Meets.OPEN),
+        ("(Host(`shop.example`)", Meets.OPEN),
+        ("Host(`shop.example`) Path(`/a`)", Meets.OPEN),
+        ("(" * 10_000, Meets.OPEN),
+    ],
+)
+def test_a_rule_is_met_not_met_or_open(rule, meets):
+    assert matches(rule, ASKED, NODE).meets is meets
+
+
+@pytest.mark.parametrize(
+    ("rule", "meets"),
+    [
+        ("Host(`shop.example`) && PathPrefix(`/api`)", Meets.NO_URL),
+        ("PathPrefix(`/api`) && Header(`x-beta`, `yes`)", Meets.NO),
+        ("Method(`POST`) && Path(`/a`)", Meets.NO),
+    ],
+)
+def test_without_a_url_only_other_conditions_can_fail(rule, meets):
+    assert matches(rule, Question(route="shop"), NODE).meets is meets
