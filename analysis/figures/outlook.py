@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from analysis.figures.style import FONT, LIGHT, SMALL, Sheet, Theme, finish, percent, styled
-from analysis.planning.outlook import Method, characteristic
+from analysis.planning.outlook import characteristic
 from analysis.render.printable import name_of
 from analysis.text import rounding
 from analysis.text.wording import decimals
@@ -80,7 +80,7 @@ def characteristic_in_words(outlook: Outlook) -> str:
 
 def _heading(outlook: Outlook, shown: int) -> str:
     budget = f"within {rounding.counted(outlook.budget, 'connection')}"
-    how = "exact" if outlook.method is Method.EXACT else "closed form"
+    how = outlook.method.value
     hidden = len(outlook.distinctions) - shown
     return f"{budget}, {how}" + (f"; {hidden} more versions" if hidden else "")
 

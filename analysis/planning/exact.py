@@ -38,7 +38,7 @@ _TRIM_EVERY = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Boundaries:
-    """Counts that decide after each of ``1 .. budget`` connections.
+    """Counts that decide after each of ``1 .. budget`` connections, or after some of them.
 
     Parameters
     ----------
@@ -102,9 +102,16 @@ def boundaries(band: Band, policy: Policy, budget: int) -> Boundaries:
     ValueError
         If the expected share is 0 or 1: one label decides there, and no recursion is needed.
     """
+    return decisive_counts(band, policy, np.arange(1, budget + 1, dtype=np.int64))
+
+
+def decisive_counts(band: Band, policy: Policy, n: NDArray[np.int64]) -> Boundaries:
+    """Find the counts that decide after some numbers (m,) of connections, each >= 1.
+
+    Parameters and errors are those of `boundaries`, which looks after each connection.
+    """
     if is_certain(band):
         raise ValueError(f"the share of {band.arm} is expected to be {band.expected:g}")
-    n = np.arange(1, budget + 1, dtype=np.int64)
     too_low, too_high = pass_nulls(band)
     up, down = fail_nulls(band, policy.inner)
     refuted = -log(policy.beta)

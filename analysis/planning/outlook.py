@@ -3,46 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum, unique
-from math import ceil
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.bets.bisection import turning_point
 from analysis.bets.hypotheses import is_certain
-from analysis.bets.sizing import UNDECIDED, Sizing, required_samples
+from analysis.bets.sizing import Sizing, required_samples
 from analysis.data.split import tested_arms
 from analysis.evidence.state import Evidence
-from analysis.planning.closed_form import Passage
-from analysis.planning.exact import characteristics
+from analysis.planning.fates import FOUND, LONGEST_EXACT, Method, forecast_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from analysis.data.policy import Policy
     from analysis.data.split import Band, Split
+    from analysis.planning.fates import Forecast
 
-FOUND = 0.95
-"""Chance of FAIL with which a departure counts as told apart."""
-LONGEST_EXACT = 50_000
-"""Connections that the exact recursion follows, at most."""
 _MOST_PODS = 100
 """Sum of weights up to which they may be counts of pods."""
-_HALVINGS = 40
 _MARGIN = 1.25
-_SECTIONS = 8
-_REFINEMENTS = 2
-_UNBOUNDED = 4
-"""Times the 99 % quantile of the closed form within which every right run has ended."""
-
-
-@unique
-class Method(StrEnum):
-    """How the figures were computed."""
-
-    CLOSED_FORM = "closed form"
-    EXACT = "exact"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +82,8 @@ class Outlook:
         Connections until a split that is exactly right passes.
     method : Method
         How the figures were computed.
+    margin : float
+        By how much a chance may be off, at most.
     distinctions : tuple of Distinction
         For each tested arm.
     prospects : tuple of Prospect
@@ -114,6 +96,7 @@ class Outlook:
     budget: int
     samples: Sizing
     method: Method
+    margin: float
     distinctions: tuple[Distinction, ...]
     prospects: tuple[Prospect, ...]
 
@@ -128,8 +111,9 @@ def foresee(split: Split, policy: Policy, *, exact: bool = False) -> Outlook:
     policy : Policy
         Tolerance, error rates and budget.
     exact : bool, default False
-        Follow all paths of the counts (`analysis.planning.exact`) instead of the closed form
-        (`analysis.planning.closed_form`), which is within 0.1 of its chances and 15 % of its means.
+        Two versions: follow all paths of the counts (`analysis.planning.exact`) instead of the
+        closed form (`analysis.planning.closed_form`), which is within 0.1 of its chances and 15 %
+        of its means. More are simulated (`analysis.planning.simulated`).
 
     Raises
     ------
@@ -143,16 +127,18 @@ def foresee(split: Split, policy: Policy, *, exact: bool = False) -> Outlook:
     tested = [bands[arm] for arm in tested_arms(split)]
     if exact and not (len(split.arms) <= 2 and is_certain(tested[0])):
         _require_feasible(split, max(budget, sizing.q99))
-    forecast = _forecast(split, policy, budget, exact=exact)
-    if isinstance(forecast, _Recursion):
-        sizing = forecast.sizing(_UNBOUNDED * sizing.q99)
+    forecast = forecast_of(split, policy, budget, exact=exact)
+    sizing = forecast.sizing(sizing)
     distinctions = tuple(_distinction(forecast, band, policy.inner) for band in tested)
     prospects = tuple(
         prospect
         for band, distinction in zip(tested, distinctions, strict=True)
         for prospect in _prospects(split, forecast, band, distinction)
     )
-    return Outlook(split, policy, bands, budget, sizing, forecast.method, distinctions, prospects)
+    return Outlook(
+        split, policy, bands, budget, sizing, forecast.method, forecast.margin, distinctions,
+        prospects,
+    )  # fmt: skip
 
 
 def characteristic(outlook: Outlook, arm: str, points: int = 61) -> tuple[Prospect, ...]:
@@ -181,7 +167,7 @@ def characteristic(outlook: Outlook, arm: str, points: int = 61) -> tuple[Prospe
         | set(np.linspace(low, high, points).tolist())
     )
     exact = outlook.method is Method.EXACT
-    forecast = _forecast(outlook.split, outlook.policy, outlook.budget, exact=exact)
+    forecast = forecast_of(outlook.split, outlook.policy, outlook.budget, exact=exact, curve=True)
     return tuple(
         Prospect(
             arm, share, "", fate.passed, fate.failed,
@@ -189,15 +175,6 @@ def characteristic(outlook: Outlook, arm: str, points: int = 61) -> tuple[Prospe
         )
         for share, fate in zip(shares, forecast.fates(band, shares), strict=True)
     )  # fmt: skip
-
-
-def _forecast(split: Split, policy: Policy, budget: int, *, exact: bool) -> _Forecast:
-    bands = policy.tolerance.bands(split)
-    tested = [bands[arm] for arm in tested_arms(split)]
-    if len(split.arms) <= 2 and is_certain(tested[0]):
-        return _OneLabel(tested[0], required_samples(split, policy).q99, budget)
-    closed = _ClosedForm(split, policy, budget)
-    return _Recursion(tested[0], policy, budget, closed) if exact else closed
 
 
 def _require_feasible(split: Split, connections: int) -> None:
@@ -212,133 +189,7 @@ def _require_feasible(split: Split, connections: int) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Fate:
-    passed: float
-    failed: float
-    mean: float
-
-
-class _Forecast(Protocol):
-    """Computes what becomes of runs whose share of one arm is known."""
-
-    @property
-    def method(self) -> Method: ...
-
-    def fates(self, band: Band, shares: Sequence[float]) -> list[_Fate]: ...
-
-    def found_from(self, band: Band, start: float, end: float) -> float | None:
-        """Return the first share from `start` towards `end` that is failed often enough."""
-
-
-@dataclass(frozen=True, slots=True)
-class _OneLabel:
-    """Two versions, one of which must not answer: a clean run from the start, or none."""
-
-    band: Band
-    clean: int
-    budget: int
-    method: Method = Method.EXACT
-
-    def fates(self, band: Band, shares: Sequence[float]) -> list[_Fate]:
-        return [self._fate(share if band.expected == 0 else 1 - share) for share in shares]
-
-    def _fate(self, contradicting: float) -> _Fate:
-        looks = min(self.clean, self.budget)
-        survives = (1 - contradicting) ** looks
-        mean = (1 - survives) / contradicting if contradicting else float(looks)
-        return _Fate(survives if self.budget >= self.clean else 0.0, 1 - survives, mean)
-
-    def found_from(self, band: Band, start: float, end: float) -> float | None:
-        del start, end
-        rarest: float = 1 - (1 - FOUND) ** (1 / min(self.clean, self.budget))
-        return rarest if band.expected == 0 else 1 - rarest
-
-
-class _ClosedForm:
-    """Any split: see `analysis.planning.closed_form`."""
-
-    method = Method.CLOSED_FORM
-
-    def __init__(self, split: Split, policy: Policy, budget: int) -> None:
-        self._split = split
-        self._budget = budget
-        self._passage = Passage(split, policy)
-
-    def fates(self, band: Band, shares: Sequence[float]) -> list[_Fate]:
-        return [self._fate(true_shares(self._split, band.arm, share)) for share in shares]
-
-    def _fate(self, shares: tuple[float, ...]) -> _Fate:
-        passed, failed = self._passage.chances(shares, self._budget)
-        return _Fate(passed, failed, self._passage.mean(shares, self._budget))
-
-    def found_from(self, band: Band, start: float, end: float) -> float | None:
-        def is_found(share: float) -> bool:
-            shares = true_shares(self._split, band.arm, share)
-            return self._passage.chances(shares, self._budget)[1] >= FOUND
-
-        return turning_point(start, end, is_found, _HALVINGS) if is_found(end) else None
-
-
-class _Recursion:
-    """Two versions with shares between 0 and 1: see `analysis.planning.exact`."""
-
-    method = Method.EXACT
-
-    def __init__(self, band: Band, policy: Policy, budget: int, guide: _ClosedForm) -> None:
-        self._band = band
-        self._policy = policy
-        self._budget = budget
-        self._guide = guide
-
-    def sizing(self, horizon: int) -> Sizing:
-        right = characteristics(self._band, self._policy, [self._band.expected], horizon)
-        q95, q99 = (int(right.quantile(level)[0]) for level in (0.95, 1 - UNDECIDED))
-        return Sizing(ceil(right.mean[0]), q95, q99)
-
-    def fates(self, band: Band, shares: Sequence[float]) -> list[_Fate]:
-        found = characteristics(band, self._policy, shares, self._budget)
-        columns = (found.passed, found.failed, found.mean)
-        rows = zip(*(column.tolist() for column in columns), strict=True)
-        return [_Fate(*row) for row in rows]
-
-    def found_from(self, band: Band, start: float, end: float) -> float | None:
-        guess = self._guide.found_from(band, start, end)
-        reached = [share for share in (guess, end) if share is not None]
-        fates = self.fates(band, reached)
-        sure = [share for share, fate in zip(reached, fates, strict=True) if fate.failed >= FOUND]
-        if not sure:
-            return None
-        near, far = start, sure[0]
-        for _ in range(_REFINEMENTS):
-            candidates = np.linspace(near, far, _SECTIONS + 1)[1:].tolist()
-            fates = self.fates(band, candidates)
-            first = next(i for i, fate in enumerate(fates) if fate.failed >= FOUND)
-            near, far = ([near, *candidates][first], candidates[first])
-        return far
-
-
-def true_shares(split: Split, arm: str, share: float) -> tuple[float, ...]:
-    """Return all shares if one is known and the others keep their proportions.
-
-    Parameters
-    ----------
-    split : Split
-        The expectation.
-    arm : str
-        The arm whose share is known.
-    share : float
-        That share, in [0, 1].
-    """
-    others = split.total - split.weights[split.arms.index(arm)]
-    alike = len(split.arms) - 1
-    return tuple(
-        share if other == arm else (1 - share) * (weight / others if others else 1 / alike)
-        for other, weight in zip(split.arms, split.weights, strict=True)
-    )
-
-
-def _distinction(forecast: _Forecast, band: Band, inner: float) -> Distinction:
+def _distinction(forecast: Forecast, band: Band, inner: float) -> Distinction:
     below = above = None
     # Shares of 0 and 1 are failed by one label, whatever the tolerance.
     part = 0.0 if is_certain(band) else inner
@@ -350,7 +201,7 @@ def _distinction(forecast: _Forecast, band: Band, inner: float) -> Distinction:
 
 
 def _prospects(
-    split: Split, forecast: _Forecast, band: Band, distinction: Distinction
+    split: Split, forecast: Forecast, band: Band, distinction: Distinction
 ) -> Iterator[Prospect]:
     meanings: dict[float, str] = {}
     for share, meaning in _shares_of_interest(split, band, distinction):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from analysis.planning.outlook import FOUND, Method
+from analysis.planning.fates import FOUND, Method
 from analysis.render.grid import Grid
 from analysis.render.printable import in_json, name_of
 from analysis.text import rounding
@@ -168,12 +169,12 @@ def _cells(prospect: Prospect, band: Band) -> tuple[str, ...]:
 
 
 def _how(outlook: Outlook) -> str:
-    if outlook.method is not Method.CLOSED_FORM:
+    if outlook.method is Method.EXACT:
         return "Exact, if connections are independent and all carry a label."
-    if len(outlook.split.arms) > 2:
+    if outlook.method is Method.SIMULATION:
         return (
-            "Closed form: with more than two versions, PASS is up to 34 points more likely than "
-            "this, and means are off by up to 22 %. The budget is not concerned."
+            f"Simulated from a fixed seed: chances within {ceil(100 * outlook.margin)} points, "
+            "means within 5 %."
         )
     return "Closed form: chances within 10 points, means within 15 %; --exact computes them."
 

@@ -37,7 +37,7 @@ _FIGURES = (".svg", ".png")
 )  # fmt: skip
 @click.option(
     "--exact", is_flag=True,
-    help="Compute exact chances (takes seconds) instead of a closed form (instant).",
+    help="Compute exact chances (takes seconds) instead of a closed form (instant); two versions.",
 )  # fmt: skip
 @click.option(
     "--json", "json_file", default=None, metavar="FILE",
@@ -74,7 +74,7 @@ def command(ctx: click.Context, /, expect: str, **options: Any) -> None:
         outlook = foresee(split, policy, exact=options["exact"])
     except ValueError as error:
         raise UsageError(
-            f"--exact: {error}", hint="leave --exact out: the closed form has no such limit"
+            f"--exact: {error}", hint="leave --exact out: the other figures have no such limit"
         ) from error
     show(lambda **_: plan_parts(outlook, rate), err=file == "-")
     for problem, hint in doubts(split, policy):

@@ -12,7 +12,7 @@ import numpy as np
 from analysis.bets.hypotheses import is_certain
 from analysis.data.split import Split, Tolerance
 from analysis.data.split import tested_arms as arms_under_test
-from analysis.planning.outlook import true_shares
+from analysis.planning.fates import true_shares
 from analysis.simulate import (
     Affinity,
     Drifting,

@@ -21,7 +21,7 @@ from analysis.data.split import Split, tested_arms
 from analysis.evidence.fold import weigh
 from analysis.evidence.state import Evidence
 from analysis.planning.exact import characteristics
-from analysis.planning.outlook import LONGEST_EXACT
+from analysis.planning.fates import LONGEST_EXACT
 from tests.calibration.conftest import batch_of
 
 if TYPE_CHECKING:

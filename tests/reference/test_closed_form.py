@@ -9,7 +9,8 @@ from analysis.data.policy import Policy
 from analysis.data.split import Split, Tolerance
 from analysis.planning.closed_form import Passage
 from analysis.planning.exact import characteristics
-from analysis.planning.outlook import Method, foresee
+from analysis.planning.fates import Method
+from analysis.planning.outlook import foresee
 
 
 @pytest.mark.parametrize(

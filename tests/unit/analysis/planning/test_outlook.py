@@ -7,7 +7,8 @@ import pytest
 from analysis.bets.sizing import required_samples
 from analysis.data.policy import Policy
 from analysis.data.split import Split, Tolerance
-from analysis.planning.outlook import FOUND, Method, foresee, true_shares
+from analysis.planning.fates import FOUND, Method, true_shares
+from analysis.planning.outlook import foresee
 
 NINE_ONE = Split.parse("v1=9,v2=1")
 
@@ -24,7 +25,10 @@ def test_a_share_of_zero_among_others_is_failed_by_one_label():
     of_c = next(found for found in outlook.distinctions if found.arm == "c")
     assert of_c.below is None
     assert of_c.above is not None
-    assert 1 - (1 - of_c.above) ** outlook.budget == pytest.approx(0.95, abs=1e-6)
+    # Most runs pass long before the budget: one label within all of it would not suffice.
+    (fate,) = (each for each in outlook.prospects if (each.arm, each.share) == ("c", of_c.above))
+    assert FOUND <= fate.failed < FOUND + 0.04
+    assert 1 - (1 - of_c.above) ** outlook.budget > 0.99
 
 
 def test_an_exact_outlook_is_refused_for_three_versions():
