@@ -402,11 +402,21 @@ def _even_band(tolerance: Tolerance, arm: str, weight: int, total: int) -> Band:
         return Band(arm, share, CERTAIN_SHARE_TOLERANCE, CERTAIN_SHARE_TOLERANCE)
     if tolerance.kind is ToleranceKind.RELATIVE:
         return Band(arm, share, amount * share, amount * share)
+    floor = floor_of(share)
+    below, above = half_pod(weight, total)
+    return Band(arm, share, max(below, floor), max(above, floor))
+
+
+def half_pod(weight: int, total: int) -> tuple[float, float]:
+    """Return how much half a pod fewer and half a pod more change the share of one version."""
+    share = weight / total
+    return (share - (weight - 1) / (total - 1)) / 2, ((weight + 1) / (total + 1) - share) / 2
+
+
+def floor_of(share: float) -> float:
+    """Return the least automatic tolerance of a share, for weights that are no replica counts."""
     smaller = min(share, 1 - share)
-    floor = min(0.05, 0.095 * sqrt(smaller), smaller / 2)
-    half_pod_above = ((weight + 1) / (total + 1) - share) / 2
-    half_pod_below = (share - (weight - 1) / (total - 1)) / 2
-    return Band(arm, share, max(half_pod_below, floor), max(half_pod_above, floor))
+    return min(0.05, 0.095 * sqrt(smaller), smaller / 2)
 
 
 def tested_arms(split: Split) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from analysis.planning.fates import FOUND, Method
 from analysis.render.grid import Grid
 from analysis.render.printable import in_json, name_of
 from analysis.text import rounding
-from analysis.text.wording import accepted, decimals
+from analysis.text.wording import accepted, automatic, decimals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,6 +122,8 @@ def _need(outlook: Outlook, rate: float | None) -> Iterator[str]:
 
 
 def _apart(outlook: Outlook) -> Iterator[str]:
+    if str(outlook.policy.tolerance) == "auto" and (read := automatic(outlook.split.weight_of)):
+        yield f"{read[0].upper()}{read[1:]}."
     for found in outlook.distinctions:
         band = next(band for band in outlook.bands if band.arm == found.arm)
         yield _told_apart(found, band)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from math import exp, floor, log
 from typing import TYPE_CHECKING
 
+from analysis.data.split import floor_of, half_pod
 from analysis.text import rounding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from analysis.data.split import Band
 
@@ -37,6 +38,30 @@ def accepted(band: Band) -> str:
     """Return an expected share with its band: ``10 % [5.0, 14.1]``."""
     ends = rounding.bracketed(band.clipped, decimals(band))
     return f"{rounding.exact_percent(band.expected)} % {ends}"
+
+
+def automatic(weights: Mapping[str, int]) -> str:
+    """Return what the automatic tolerance takes weights for; empty where it has no choice.
+
+    Replica counts and weights can state one split, 1:1 and 50:50, and get different bands.
+
+    Examples
+    --------
+    >>> automatic({"v1": 1, "v2": 1})
+    'auto tolerance: half a pod of 2, the weights taken as pods'
+    >>> automatic({"v1": 50, "v2": 50})
+    'auto tolerance: percentage points, as half a pod of 100 would be less'
+    """
+    total = sum(weights.values())
+    uncertain = [weight for weight in weights.values() if 0 < weight < total]
+    if not uncertain:
+        return ""
+    if any(max(half_pod(weight, total)) > floor_of(weight / total) for weight in uncertain):
+        return f"auto tolerance: half a pod of {rounding.amount(total)}, the weights taken as pods"
+    return (
+        f"auto tolerance: percentage points, as half a pod of {rounding.amount(total)} would be "
+        "less"
+    )
 
 
 def listed(names: Sequence[str]) -> str:
