@@ -23,7 +23,7 @@ been staked may not add up to more than 1, or a false FAIL would not be as rare 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf, nan
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,22 @@ MAX_EXPONENT = 300.0
 """Sum of log factors that keeps products and their inverses inside the range of floats."""
 CEILING = 1e150
 """Evidence is not followed beyond this; any verdict has fallen long before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """What evidence is multiplied by, so that its levels are spent whole.
+
+    Parameters
+    ----------
+    passing : tuple of float
+        Against "too low" and "too high", >= 1.
+    failing : tuple of float
+        Against "not above the inner band" and "not below it"; each direction stands alone.
+    """
+
+    passing: tuple[float, float]
+    failing: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,6 +159,12 @@ class Mixture:
             logs=np.moveaxis(table[:, :, 3:], 2, 0).copy(),
             lost=np.array([null.lost for null in nulls], dtype=np.float64),
         )
+
+    def times(self, factors: tuple[float, ...] | None) -> Mixture:
+        """Multiply the stakes of each row; None leaves them as they are."""
+        if factors is None:
+            return self
+        return replace(self, weight=self.weight * np.array(factors)[:, None])
 
     def log_ratios(self, n: NDArray[Any], x: NDArray[Any], missing: NDArray[Any]) -> Floats:
         """Return the log of each bet (2A, g, m) after some connections, from counts alone.
@@ -285,6 +307,9 @@ class Bets:
         Bets against too many contradictions of shares of 0 and 1.
     horizon : int
         Connections over which the stakes of the restarted part are spread.
+    factors : Factors or None
+        What the stakes were multiplied by, so that the error rates are spent whole; then each
+        direction of FAIL, and the restarted part, stands alone.
     """
 
     arms: tuple[int, ...]
@@ -294,6 +319,7 @@ class Bets:
     log_extremes: Floats
     certain: Mixture | None
     horizon: int
+    factors: Factors | None = None
 
     @classmethod
     def of(
@@ -305,6 +331,7 @@ class Bets:
         missing_ratio: float = inf,
         per_connection: int = 1,
         clean: Null | None = None,
+        factors: Factors | None = None,
     ) -> Bets:
         """Compile the hypotheses about some arms.
 
@@ -324,17 +351,21 @@ class Bets:
             Answers of a connection, at most.
         clean : Null or None, default None
             The hypothesis about contradictions, if some share is 0 or 1.
+        factors : Factors or None, default None
+            Of calibrated thresholds, for one arm (`analysis.bets.calibrated`).
         """
+        more, away = (None, None) if factors is None else (factors.passing, factors.failing)
         passing = [pass_nulls(band, missing_ratio, per_connection) for band in bands]
         failing = _rows([fail_nulls(band, inner, missing_ratio) for band in bands])
         return cls(
             arms=tuple(arms),
-            passing=Mixture.of(_rows(passing)),
-            failing=Mixture.of(failing, inside=True),
-            extremes=Mixture.of(failing, inside=False),
+            passing=Mixture.of(_rows(passing)).times(more),
+            failing=Mixture.of(failing, inside=True).times(away),
+            extremes=Mixture.of(failing, inside=False).times(away),
             log_extremes=np.array([_log_extreme(null) for null in failing], dtype=np.float64),
             certain=None if clean is None else Mixture.of([clean]),
             horizon=budget,
+            factors=factors,
         )
 
     @cached_property
@@ -363,7 +394,15 @@ class Bets:
             return 1.0
         by_row = self.failing.mixed(carry.failing[:, :, None])
         by_row += self.extremes.mixed(carry.extremes[:, :, None])
-        return float((1 - RESTART_WEIGHT) * by_row.mean() + RESTART_WEIGHT)
+        by_arm = self.by_arm((1 - RESTART_WEIGHT) * by_row)
+        return float(by_arm.mean() + (RESTART_WEIGHT if self.factors is None else 0.0))
+
+    def by_arm(self, plain: Floats) -> Floats:
+        """Take both directions (2A, m) of the plain FAIL evidence together: (A, m)."""
+        half = len(self.arms)
+        if self.factors is not None:
+            return np.maximum(plain[:half], plain[half:])
+        return (plain[:half] + plain[half:]) / 2
 
     def weigh(self, results: Results, carry: Carry) -> Weighed:
         """Weigh connections, given what those before them left."""
@@ -371,14 +410,21 @@ class Bets:
         failing = _grown(self.failing, results, carry.failing)
         plain, restarts = followed(failing, carry.failing, carry.restarts, self.horizon)
         extremes, again = self._extremes(results, carry)
-        by_row = (1 - RESTART_WEIGHT) * self.failing.pooled(plain)
-        by_row += RESTART_WEIGHT * self.failing.pooled(restarts)
-        mixed = (1 - RESTART_WEIGHT) * np.exp(np.minimum(extremes, MAX_EXPONENT))
-        mixed += RESTART_WEIGHT * again
-        by_row += self.extremes.weight * mixed[:, 0]
-        half = len(self.arms)
-        by_arm = (by_row[:half] + by_row[half:]) / 2
-        by_arm += RESTART_WEIGHT / self.horizon * np.maximum(self.horizon - results.n, 0)
+        unspent = RESTART_WEIGHT / self.horizon * np.maximum(self.horizon - results.n, 0)
+        if self.factors is None:
+            by_row = (1 - RESTART_WEIGHT) * self.failing.pooled(plain)
+            by_row += RESTART_WEIGHT * self.failing.pooled(restarts)
+            mixed = (1 - RESTART_WEIGHT) * np.exp(np.minimum(extremes, MAX_EXPONENT))
+            mixed += RESTART_WEIGHT * again
+            by_row += self.extremes.weight * mixed[:, 0]
+            by_arm = self.by_arm(by_row) + unspent
+        else:
+            once = self.failing.pooled(plain)
+            once += self.extremes.weight * np.exp(np.minimum(extremes, MAX_EXPONENT))[:, 0]
+            anew = self.failing.pooled(restarts) + self.extremes.weight * again[:, 0]
+            anew /= np.array(self.factors.failing)[:, None]
+            alone = RESTART_WEIGHT * anew.mean(axis=0) + unspent
+            by_arm = np.maximum(self.by_arm((1 - RESTART_WEIGHT) * once), alone)
         certain, against_dirty = self._certain(results, carry)
         return Weighed(
             against_band=self.passing.mixed(passing),

@@ -59,6 +59,10 @@ class Policy:
         Answers of a connection, at most, in [1, 1000000]; it has to be known before the first
         one. With 1, each connection is judged by its first answer, else by the mean of its
         answers (`analysis.bets.mixture`).
+    calibrated : bool, default False
+        Spend alpha and beta whole (`analysis.bets.calibrated`): the same bets decide sooner. It
+        needs independent draws of one share, and a budget that was fixed beforehand; two
+        versions, and one answer of each connection.
     max_samples : int or None
         Connections after which the run is ended undecided; None derives the 99 % quantile
         of what a right split needs (`analysis.bets.sizing`).
@@ -77,6 +81,7 @@ class Policy:
     missing_ratio: float = inf
     max_samples: int | None = None
     per_connection: int = 1
+    calibrated: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.tolerance, Tolerance):
@@ -106,5 +111,22 @@ class Policy:
                 "per_connection",
                 f"must lie in [1, {MOST_PER_CONNECTION}], got {self.per_connection!r}",
             )
+        self._require_what_calibration_needs()
         if self.max_samples is not None and not self.max_samples >= 1:
             raise OutOfRangeError("max_samples", f"must be at least 1, got {self.max_samples!r}")
+
+    def _require_what_calibration_needs(self) -> None:
+        if not isinstance(self.calibrated, bool):
+            raise OutOfRangeError("calibrated", f"must be True or False, got {self.calibrated!r}")
+        if self.calibrated and self.per_connection > 1:
+            raise OutOfRangeError(
+                "calibrated",
+                f"needs a fresh connection for each request, got up to {self.per_connection} "
+                "answers of each",
+            )
+        if self.calibrated and self.missing_ratio < inf:
+            raise OutOfRangeError(
+                "calibrated",
+                "needs each missing label to count as the worst case, got a bound of "
+                f"{self.missing_ratio:g} on their ratio",
+            )

@@ -269,6 +269,8 @@ class Decided:
         Share of connections that may stay without a label.
     per_connection : int
         Answers of a connection, at most; 1 where its first answer was judged.
+    calibrated : int or None
+        Budget that the thresholds were calibrated for; None where they were not.
     """
 
     alpha: float
@@ -280,6 +282,7 @@ class Decided:
     missing_ratio: float | None = None
     max_unlabelled: float = 0.05
     per_connection: int = 1
+    calibrated: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

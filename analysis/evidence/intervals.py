@@ -158,6 +158,11 @@ def _bounds(evidence: Evidence, band: Band) -> tuple[float, float]:
         for at in (now, above)
         if at.n
     )
+    if evidence.policy.calibrated:
+        # What refutes an edge of the band sooner says nothing about shares further inside.
+        enough = -log(beta)
+        low = max(low, band.low) if below.log_evidence >= enough else low
+        high = min(high, band.high) if above.log_evidence >= enough else high
     # A PASS also asks that the share itself is inside when it falls.
     least, most = evidence.least_and_most(band.arm)
     return min(low, least), max(high, most)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from math import inf, log
 from typing import TYPE_CHECKING
 
+from analysis.bets.calibrated import factors_of
 from analysis.bets.hypotheses import certain_tolerance, clean_connections, clean_null, is_certain
 from analysis.bets.mixture import Bets
 from analysis.bets.sizing import required_samples
@@ -138,7 +139,7 @@ class Evidence:
         Raises
         ------
         ValueError
-            If the tolerance does not fit the split.
+            If the tolerance does not fit the split, or no thresholds can be calibrated for it.
         """
         bands = policy.tolerance.bands(split)
         tested = tested_arms(split)
@@ -159,6 +160,7 @@ class Evidence:
             policy.missing_ratio,
             policy.per_connection,
             clean,
+            factors_of(split, policy, budget),
         )
         return cls(
             split=split,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.bets.calibrated import factors
 from analysis.bets.hypotheses import fail_nulls, is_certain, log_with, log_without, pass_nulls
 from analysis.bets.mixture import RESTART_WEIGHT
 
@@ -95,7 +96,7 @@ def boundaries(band: Band, policy: Policy, budget: int) -> Boundaries:
     policy : Policy
         Error rates and `inner`.
     budget : int
-        Connections, >= 1.
+        Connections, >= 1; calibrated thresholds are those of a run that ends there.
 
     Raises
     ------
@@ -115,18 +116,26 @@ def decisive_counts(band: Band, policy: Policy, n: NDArray[np.int64]) -> Boundar
     too_low, too_high = pass_nulls(band)
     up, down = fail_nulls(band, policy.inner)
     refuted = -log(policy.beta)
-    # Both directions share the evidence, and the restarted part has its own weight.
-    failed = log(2) - log(policy.alpha) - log(1 - RESTART_WEIGHT)
+    failed = -log(policy.alpha) - log(1 - RESTART_WEIGHT)
+    if policy.calibrated:
+        found = factors(band, policy.alpha, policy.beta, policy.inner, int(n[-1]))
+        (low, high), directions = np.log(found.passing), np.log(found.failing)
+    else:
+        # Both directions share the evidence, and the restarted part has its own weight.
+        low = high = 0.0
+        directions = np.log([0.5, 0.5])
+    together = np.maximum if policy.calibrated else np.logaddexp
     middle = n * band.expected
 
     def is_not_too_high(x: NDArray[np.int64]) -> NDArray[np.bool_]:
-        return _log_evidence(too_high, n, x) >= refuted
+        return np.asarray(_log_evidence(too_high, n, x) + high >= refuted)
 
     def is_not_too_low(x: NDArray[np.int64]) -> NDArray[np.bool_]:
-        return _log_evidence(too_low, n, x) >= refuted
+        return np.asarray(_log_evidence(too_low, n, x) + low >= refuted)
 
     def fails(x: NDArray[np.int64]) -> NDArray[np.bool_]:
-        both = np.logaddexp(_log_evidence(up, n, x), _log_evidence(down, n, x))
+        upwards = _log_evidence(up, n, x) + directions[0]
+        both = together(upwards, _log_evidence(down, n, x) + directions[1])
         return np.asarray(both >= failed)
 
     # The FAIL evidence is convex in x and below 1 in the middle: one search on each side.

@@ -113,7 +113,8 @@ def forecast_of(
     if len(split.arms) > 2:
         drawn = (_DRAWN_CURVE if curve else _DRAWN) // len(split.arms)
         return _Simulated(split, policy, budget, closed, max(drawn, _FEWEST))
-    return _Recursion(tested[0], policy, budget, closed) if exact else closed
+    is_exact = exact or policy.calibrated
+    return _Recursion(tested[0], policy, budget, closed) if is_exact else closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,8 @@ class _Recursion:
         self._guide = guide
 
     def sizing(self, planned: Sizing) -> Sizing:
-        horizon = _UNBOUNDED * planned.q99
+        # Calibrated thresholds belong to the budget: nothing is known beyond it.
+        horizon = self._budget if self._policy.calibrated else _UNBOUNDED * planned.q99
         right = characteristics(self._band, self._policy, [self._band.expected], horizon)
         q95, q99 = (int(right.quantile(level)[0]) for level in (0.95, 1 - UNDECIDED))
         return Sizing(ceil(right.mean[0]), q95, q99)

@@ -107,11 +107,14 @@ def _forecast(evidence: Evidence, band: Band) -> int | None:
     too_low, too_high = pass_nulls(band, evidence.policy.missing_ratio)
     threshold = -log(evidence.policy.beta)
     peak_low, peak_high = evidence.peaks_of(band.arm)
+    factors = evidence.bets.factors
+    low, high = factors.passing if factors is not None else (1.0, 1.0)
     reached = n
-    for null, peak in ((too_low, peak_low), (too_high, peak_high)):
+    for null, peak, factor in ((too_low, peak_low, low), (too_high, peak_high, high)):
         if peak.log_evidence >= threshold:
             continue
-        crossing = _crossing(null, (n, x, missing), (rate, missing_rate), threshold)
+        needed = threshold - log(factor)
+        crossing = _crossing(null, (n, x, missing), (rate, missing_rate), needed)
         if crossing is None or crossing - n > IN_SIGHT * planned:
             return None
         reached = max(reached, crossing)

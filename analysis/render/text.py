@@ -10,6 +10,7 @@ from analysis.render import grid, health, table
 from analysis.render.grid import Grid, Tone
 from analysis.render.printable import HOLD, cells, name_of, pad, sentence, visible, wrap
 from analysis.text import rounding
+from analysis.text.wording import automatic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -180,6 +181,7 @@ def decision_in_words(report: Report) -> str:
         f"{verb} after {rounding.counted(decision.decided_after, 'connection')}"
         f"{f' ({draws})' if draws else ''}, {took}; "
         f"alpha = {decision.alpha:.4g}, beta = {decision.beta:.4g}, valid at every look"
+        f"{'' if decision.calibrated is None else ' within the budget'}"
     )
 
 
@@ -190,7 +192,7 @@ def draws_in_words(report: Report) -> str:
 
 
 def terms_in_words(report: Report) -> str:
-    """Return what was stated or asked beyond the defaults; empty if nothing was."""
+    """Return what was stated or asked beyond the defaults, and what `auto` made of the weights."""
     decision = report.decision
     if decision is None:
         return ""
@@ -205,7 +207,14 @@ def terms_in_words(report: Report) -> str:
         )
     if decision.inner < 1:
         terms.append(f"FAIL begins at {decision.inner * 100:.4g} % of the tolerance")
-    return "; ".join(terms)
+    if decision.calibrated is not None:
+        terms.append(
+            "calibrated: the error rates hold for independent draws of one share and the budget of "
+            f"{rounding.counted(decision.calibrated, 'connection')}, fixed beforehand"
+        )
+    if report.expected is not None and decision.tolerance == "auto":
+        terms.append(automatic(report.expected.weights))
+    return "; ".join(filter(None, terms))
 
 
 def load_in_words(report: Report) -> str:

@@ -18,7 +18,7 @@ _NEVER = 1e-12
 def told_policy(report: Report) -> Policy | None:
     """Return the policy that a report tells; None where nothing was judged.
 
-    The budget is the derived one: a report does not tell it.
+    The budget is the derived one: a report does not tell it, unless thresholds depend on it.
     """
     decision = report.decision
     if decision is None:
@@ -31,6 +31,8 @@ def told_policy(report: Report) -> Policy | None:
             inner=decision.inner,
             max_unlabelled=decision.max_unlabelled,
             missing_ratio=inf if decision.missing_ratio is None else decision.missing_ratio,
+            max_samples=decision.calibrated,
+            calibrated=decision.calibrated is not None,
         )
     except ValueError:
         return None  # of another version, which knew other tolerances
@@ -43,12 +45,13 @@ def passing_policy(expected: Expected, decision: Decided) -> Policy:
     )
     return Policy(
         # The other ways in which a run ends did not end this one.
-        alpha=_NEVER,
+        alpha=_NEVER if decision.calibrated is None else decision.alpha,
         beta=decision.beta,
         tolerance=Tolerance(by_arm=bands),
         missing_ratio=inf if decision.missing_ratio is None else decision.missing_ratio,
-        max_samples=max(decision.decided_after, 1),
+        max_samples=decision.calibrated or max(decision.decided_after, 1),
         per_connection=decision.per_connection,
+        calibrated=decision.calibrated is not None,
     )
 
 

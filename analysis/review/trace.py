@@ -268,7 +268,8 @@ def _continued(
         more = np.log(bets.passing.mixed(bets.passing.log_ratios(n, x, missing)))
     joined = np.maximum.accumulate(np.concatenate([passing, more], axis=1), axis=1)
     ratios = np.minimum(bets.failing.log_ratios(n, x, missing), _MOST_NATS)
-    plain = (1 - RESTART_WEIGHT) * bets.failing.pooled(np.exp(ratios)).mean(axis=0)
+    by_row = (1 - RESTART_WEIGHT) * bets.failing.pooled(np.exp(ratios))
+    plain = bets.by_arm(by_row).mean(axis=0)
     with np.errstate(divide="ignore"):
         more_failing = np.log(plain)
     return (

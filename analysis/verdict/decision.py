@@ -137,7 +137,9 @@ def decide(
     )
 
 
-def decided(policy: Policy, after: int, checks: Sequence[Check]) -> Decided:
+def decided(
+    policy: Policy, after: int, checks: Sequence[Check], calibrated: int | None = None
+) -> Decided:
     """Write a decision down, with what was asked of it.
 
     Parameters
@@ -148,6 +150,8 @@ def decided(policy: Policy, after: int, checks: Sequence[Check]) -> Decided:
         Judged connections.
     checks : sequence of Check
         The parts.
+    calibrated : int or None
+        Budget that the thresholds were calibrated for.
     """
     return Decided(
         alpha=policy.alpha,
@@ -159,6 +163,7 @@ def decided(policy: Policy, after: int, checks: Sequence[Check]) -> Decided:
         missing_ratio=policy.missing_ratio if isfinite(policy.missing_ratio) else None,
         max_unlabelled=policy.max_unlabelled,
         per_connection=policy.per_connection,
+        calibrated=calibrated,
     )
 
 

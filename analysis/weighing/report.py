@@ -150,7 +150,12 @@ def assemble(asked: Asked, folded: Folded, account: Account) -> Report:
         samples=sections.samples_of(folded.tally, folded.evidence, correlation, shed=account.shed),
         decision=None
         if decision is None
-        else decided(asked.policy, decision.decided_after, outcome.checks),
+        else decided(
+            asked.policy,
+            decision.decided_after,
+            outcome.checks,
+            folded.evidence.budget if folded.evidence and asked.policy.calibrated else None,
+        ),
         performance=account.performance,
         run=account.run,
         health=None

@@ -123,6 +123,11 @@ def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
 
     expectation = _expectation(url, options)
     url, split = expectation.url, expectation.split
+    if options["calibrated"] and expectation.watch is not None:
+        raise UsageError(
+            "--calibrated needs one expectation and one budget, and --cluster follows its changes",
+            hint="leave --calibrated out, or give --expect or --manifests",
+        )
     label, replica = make_rules(options)
     plan = RunPlan(
         target=make_target(url, options),

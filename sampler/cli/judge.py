@@ -78,16 +78,23 @@ def command(ctx: click.Context, /, file: str, **options: Any) -> None:
     split, source = _expectation(options["expect"], run)
     is_own = options["expect"] is None
     plan = None if run is None else run.readable_plan
+    policy = _policy(ctx, split, None if plan is None else plan.policy)
+    history = run.history if is_own and run is not None else None
+    if policy.calibrated and history is not None:
+        raise UsageError(
+            "--calibrated needs one expectation and one budget, and this run watched its changes",
+            hint="leave --calibrated out, or declare one split: --expect v1=9,v2=1",
+        )
     judging = Judging(
         split,
-        _policy(ctx, split, None if plan is None else plan.policy),
+        policy,
         source,
         name="stdin" if file == "-" else Path(file).name,
         max_bad=options["max_bad_lines"],
         run=run,
         command=command_line(sys.argv[1:]),
         health=plan.health if is_own and plan is not None else None,
-        history=run.history if is_own and run is not None else None,
+        history=history,
     )
 
     documents = documents_of(options)

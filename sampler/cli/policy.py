@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 _JUDGING_OPTIONS = (
     click.option(
         "--tolerance", default="auto", show_default=True, metavar="auto|4pp|10%",
-        help="Accepted deviation from a share: auto is half a pod, 4pp percentage points, 10% a "
-        "part of the share; -2pp+4pp sets below and above, v2=2pp,v3=1pp,4pp sets it by label, and "
-        "for all others.",
+        help="Accepted deviation from a share: auto is half a pod, or percentage points where half "
+        "of one is less, so that 1:1 and 50:50 differ; 4pp is percentage points, 10% a part of the "
+        "share; -2pp+4pp sets below and above, v2=2pp,v3=1pp,4pp sets it by label, and for all "
+        "others.",
     ),
     click.option(
         "--alpha", type=Chance(), default=0.01, show_default=True, metavar="CHANCE",
@@ -34,6 +35,12 @@ _JUDGING_OPTIONS = (
         "--inner", type=Share(), default="100%", show_default=True, metavar="SHARE",
         help="FAIL begins at this part of the tolerance; below 100% it comes sooner, but a share "
         "just within the tolerance may fail.",
+    ),
+    click.option(
+        "--calibrated", is_flag=True,
+        help="Spend alpha and beta whole: PASS some 7 % and FAIL some 20 % sooner. Assumes that "
+        "connections are independent draws of one share; two versions, a fresh connection for each "
+        "request, and a budget that is fixed beforehand.",
     ),
 )  # fmt: skip
 
@@ -85,6 +92,8 @@ def make_policy(
 ) -> Policy:
     """Make the policy from the options added here, and others by name."""
     from analysis import Policy  # noqa: PLC0415 - as above
+    from analysis.bets.calibrated import require_calibratable  # noqa: PLC0415
+    from analysis.data.errors import InputError  # noqa: PLC0415
     from analysis.data.policy import OutOfRangeError  # noqa: PLC0415
 
     if tolerance is None:
@@ -98,13 +107,20 @@ def make_policy(
             "and use labels of --expect",
         ) from error
     try:
-        return Policy(
+        policy = Policy(
             alpha=options["alpha"],
             beta=options["beta"],
             tolerance=tolerance,
             inner=options["inner"],
             max_samples=options["max_samples"],
+            calibrated=options["calibrated"],
             **more,
         )
+        require_calibratable(split, policy)
     except OutOfRangeError as error:  # a field has the name of its option
         raise UsageError(f"--{error.field.replace('_', '-')} {error.problem}") from error
+    except InputError as error:
+        raise UsageError(
+            f"--calibrated: {error}", hint="leave it out: the default has no such limit"
+        ) from error
+    return policy

@@ -15,7 +15,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "zone", "version_from", "renames", "step", "previous",
     ),
     "What counts as correct": (
-        "tolerance", "alpha", "beta", "inner", "max_unlabelled", "missing_ratio",
+        "tolerance", "alpha", "beta", "inner", "max_unlabelled", "missing_ratio", "calibrated",
     ),
     "When to stop": ("max_samples", "max_time", "settle"),
     "Canary compared with stable": (

@@ -109,6 +109,13 @@ class RunPlan:
                 hint="read it with --label header:NAME or status, or ask with GET",
             )
 
+        if self.policy.calibrated and not self.load.connection.is_fresh:
+            raise UsageError(
+                "--calibrated needs a fresh connection for each request, got --connection "
+                f"{self.load.connection}",
+                hint="leave one of both out",
+            )
+
     @property
     def deciding_policy(self) -> Policy:
         """The policy, with the number of answers of a connection, where that has an end.

@@ -262,7 +262,7 @@ def _as_planned(batch: Batch, policy: Policy) -> Batch:
 
 def _matching(policy: Policy, plan: StoredPlan | None) -> Policy:
     """Return the policy, with the answers of a connection that the run was judged with."""
-    if policy.per_connection > 1 or plan is None:
+    if policy.per_connection > 1 or plan is None or plan.policy.per_connection == 1:
         return policy
     return replace(policy, per_connection=plan.policy.per_connection)
 

@@ -256,6 +256,17 @@ def test_bounds_outside_their_range_are_refused(weighbridge, wrong, range_):
     assert range_ in done.stderr
 
 
+@pytest.mark.parametrize("life", ["reuse", "2:5"])
+def test_calibrated_thresholds_need_a_fresh_connection_for_each_request(weighbridge, life):
+    done = weighbridge(
+        "check", "http://127.0.0.1:1/", "--expect", "v1=9,v2=1", "--calibrated",
+        "--connection", life,
+    )  # fmt: skip
+
+    assert done.returncode == 2
+    assert "--calibrated needs a fresh connection for each request" in done.stderr
+
+
 def test_the_report_says_what_was_asked_of_the_decision(weighbridge, nine_to_one, tmp_path):
     done = weighbridge(
         "check", nine_to_one.url, "--expect", "v1=9,v2=1", "--tolerance", "v2=-5pp+6pp",

@@ -216,6 +216,49 @@ def test_a_run_that_was_written_is_judged_as_it_was_live(weighbridge, tmp_path):
     assert killed["expected"]["weights"] == before["expected"]["weights"]
 
 
+def test_a_calibrated_run_ends_where_it_ended_live_and_says_what_it_assumes(weighbridge, tmp_path):
+    with EmbeddedService({"v1": 9, "v2": 1}, seed=5) as service:
+        live = weighbridge(
+            "check", service.url, "--expect", "v1=9,v2=1", "--calibrated", "--out", str(tmp_path),
+            "--max-samples", "1500", "--json", "-",
+        )  # fmt: skip
+    (folder,) = tmp_path.glob("*-check")
+
+    again = weighbridge("judge", str(folder), "--json", "-", "--html", str(tmp_path / "j.html"))
+    default = report_of(
+        weighbridge(
+            "judge", str(folder / "samples.parquet"), "--expect", "v1=9,v2=1", "--json", "-"
+        )
+    )
+
+    before, after = json.loads(live.stdout), report_of(again)
+    for part in ("verdict", "observed", "decision", "samples", "expected"):
+        assert after[part] == before[part]
+    assert before["decision"]["calibrated"] == 1500
+    assert before["decision"]["decided_after"] <= default["decision"]["decided_after"]
+    assert default["decision"]["calibrated"] in {None, 1500}
+    words = " ".join(again.stderr.split())
+    assert "calibrated: the error rates hold for independent draws of one share" in words
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--expect", "a=8,b=1,c=1"), "two versions, and 3 are expected"),
+        (("--expect", "a=9999,b=1"), "up to 50000 connections"),
+        (("--expect", "a=9,b=1", "--missing-ratio", "2"), "worst case, got a bound of 2"),
+        (("--expect", "a=9,b=1", "--per-connection", "3"), "fresh connection"),
+    ],
+)
+def test_thresholds_that_cannot_be_calibrated_are_refused(weighbridge, tmp_path, options, words):
+    log = write_csv(tmp_path / "log.csv", ["a", "b"])
+
+    done = weighbridge("judge", log, "--calibrated", *options)
+
+    assert done.returncode == 2
+    assert words in " ".join(done.stderr.split())
+
+
 def test_a_run_is_judged_by_its_own_tolerance_and_limits_where_no_others_are_given(
     weighbridge, tmp_path
 ):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from math import exp, inf
 from random import Random
@@ -38,6 +39,17 @@ policies = st.builds(
     missing_ratio=st.sampled_from([inf, inf, 1.0, 2.0, 5.0]),
     max_samples=st.sampled_from([None, 50, 400]),
 )
+
+
+@st.composite
+def asked(draw, of=None):
+    """Draw a split and a policy, which is a calibrated one where that exists."""
+    split, policy = draw(splits if of is None else st.just(of)), draw(policies)
+    if len(split.arms) < 3 and draw(st.booleans()):
+        policy = replace(policy, calibrated=True, missing_ratio=inf)
+    return split, policy
+
+
 splits = st.sampled_from(
     [
         Split(("v1", "v2"), (9, 1)),
@@ -94,7 +106,7 @@ def test_the_fold_agrees_with_its_plain_twin_at_every_stop(plain_fold, data):
 @given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_cutting_a_run_into_other_batches_changes_nothing(data):
-    split, policy = data.draw(splits), data.draw(policies)
+    split, policy = data.draw(asked())
     labels = data.draw(streams(split))
     cuts = data.draw(st.lists(st.integers(1, 700), max_size=30))
 
@@ -111,7 +123,7 @@ def test_cutting_a_run_into_other_batches_changes_nothing(data):
 @given(st.data())
 @settings(max_examples=120, deadline=None)
 def test_the_verdict_is_pass_exactly_when_each_decision_interval_lies_inside_its_band(data):
-    split, policy = data.draw(splits), data.draw(policies)
+    split, policy = data.draw(asked())
     evidence = judged(split, policy, data.draw(streams(split, most=1500)))
 
     def inside(position):
@@ -144,7 +156,7 @@ def all_inside(evidence):
 @given(st.data())
 @settings(max_examples=120, deadline=None)
 def test_all_shown_intervals_lie_inside_their_bands_exactly_when_the_verdict_is_pass(data):
-    split, policy = data.draw(splits), data.draw(policies)
+    split, policy = data.draw(asked())
     evidence = judged(split, policy, data.draw(streams(split, most=1500)))
 
     assert (evidence.settled is ReasonCode.WITHIN_TOLERANCE) == all_inside(evidence)
@@ -169,7 +181,7 @@ def test_so_they_do_in_right_splits_near_the_end_of_the_run(weights, alpha, beta
 @given(st.data())
 @settings(max_examples=80, deadline=None)
 def test_every_shown_interval_contains_its_share(data):
-    split, policy = data.draw(splits), data.draw(policies)
+    split, policy = data.draw(asked())
     evidence = judged(split, policy, data.draw(streams(split)))
 
     shown = shares_with_intervals(evidence)
@@ -184,8 +196,8 @@ def test_every_shown_interval_contains_its_share(data):
 @settings(max_examples=40, deadline=None)
 def test_swapping_the_two_labels_swaps_the_shares_and_nothing_else(data):
     weights = data.draw(st.sampled_from([(9, 1), (3, 2), (10, 0)]))
-    policy = data.draw(policies)
     split, mirror = Split(("v1", "v2"), weights), Split(("v1", "v2"), weights[::-1])
+    _, policy = data.draw(asked(split))
     labels = data.draw(streams(split))
     swap = {"v1": "v2", "v2": "v1", "x": "x", None: None}
 

@@ -55,9 +55,10 @@ def test_bands_and_what_is_tested_do_not_depend_on_it(weights, tolerance):
     seed=st.integers(0, 2**32),
     per_connection=st.sampled_from([1, 3]),
     missing=st.sampled_from([0.0, 0.02]),
+    calibrated=st.booleans(),
 )
 def test_verdict_stop_and_intervals_do_not_depend_on_it(
-    weights, tolerance, tilt, seed, per_connection, missing
+    weights, tolerance, tilt, seed, per_connection, missing, calibrated
 ):
     rng = np.random.default_rng(seed)
     shares = np.array(weights) / sum(weights)
@@ -73,7 +74,10 @@ def test_verdict_stop_and_intervals_do_not_depend_on_it(
             planned=np.full(900, per_connection, dtype=np.int32),
         )
     policy = Policy(
-        tolerance=Tolerance.parse(tolerance), max_samples=700, per_connection=per_connection
+        tolerance=Tolerance.parse(tolerance),
+        max_samples=700,
+        per_connection=per_connection,
+        calibrated=calibrated and per_connection == 1 and len(weights) == 2,
     )
     seen = []
     for order in (orders(weights)[0], orders(weights)[-1]):

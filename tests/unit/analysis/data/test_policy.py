@@ -19,6 +19,7 @@ from analysis.data.policy import OutOfRangeError, Policy
         ("max_unlabelled", 0.0),
         ("max_unlabelled", 1.5),
         ("max_samples", 0),
+        ("calibrated", 1),
     ],
 )
 def test_numbers_outside_their_range_are_refused(field, value):
