@@ -123,9 +123,12 @@ def sentences(report: Report) -> list[str]:
 def _judged(evidence: float, limit: float | None, beyond: float | None, threshold: float) -> str:
     parts = []
     if evidence >= threshold:
-        parts.append(f"evidence {odds(evidence)} against chance")
+        # The highest of the run, which holds whatever the counts are at its end.
+        parts.append(f"the evidence against chance reached {odds(evidence)}")
     if limit is not None:
-        parts.append(f"not proven to exceed {limit:g} times (evidence {odds(beyond or 0.0)})")
+        parts.append(
+            f"not proven to exceed {limit:g} times (evidence reached {odds(beyond or 0.0)})"
+        )
     return ", ".join(parts)
 
 

@@ -270,7 +270,10 @@ def _replicas(report: Report) -> str:
 def _whose(report: Report, known: Mapping[str, Mapping[str, int]]) -> str:
     """Return what the replicas are of, if more answers came in than were judged."""
     answers = sum(sum(pods.values()) for pods in known.values())
-    if report.decision is None or answers <= report.decision.decided_after:
+    if report.decision is None:
+        return ""
+    # In a cluster, what came while things moved is not judged.
+    if answers <= min(report.decision.decided_after, report.samples.independent):
         return ""
     return f"all {rounding.amount(answers)} answers: "
 

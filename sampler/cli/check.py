@@ -23,6 +23,7 @@ from sampler.cli.options import (
     make_rules,
     make_target,
     run_options,
+    runs_folder,
     target_options,
 )
 from sampler.cli.policy import judging_options, make_policy, make_split
@@ -149,7 +150,7 @@ def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
         previous=None
         if options["previous"] is None
         else make_split(options["previous"], "--previous", "v1=10,v2=0"),
-        out=options["out"],
+        out=runs_folder(ctx),
         keep=options["keep"],
         name=options["name"] or "check",
         command=command_line(sys.argv[1:]),

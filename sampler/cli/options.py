@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from contextlib import contextmanager
 from math import inf
@@ -12,7 +13,8 @@ import click
 
 from sampler.base.errors import UsageError
 from sampler.cli.configuration import load_config
-from sampler.cli.values import Count, Duration, Life, Rate, RateCap
+from sampler.cli.messages import say_warning
+from sampler.cli.values import Count, Duration, Life, Rate, RateCap, RunsFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -105,8 +107,8 @@ _RUN_OPTIONS = (
         help="Seed of every random choice, to repeat a run.",
     ),
     click.option(
-        "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"),
-        show_default=True, metavar="DIR", help="Folder for runs; each gets its own folder.",
+        "--out", type=RunsFolder(), default="reports", show_default=True, metavar="DIR",
+        help="Folder for runs; each gets its own folder. none keeps nothing.",
     ),
     click.option(
         "--name", default=None, metavar="NAME", help="Last part of the name of the run's folder."
@@ -126,6 +128,22 @@ _RUN_OPTIONS = (
         "command.",
     ),
 )  # fmt: skip
+
+
+def runs_folder(ctx: click.Context) -> Path | None:
+    """Return the folder for the run; none if nobody named one and files cannot be written here."""
+    folder: Path | None = ctx.params["out"]
+    is_named = ctx.get_parameter_source("out") is not click.core.ParameterSource.DEFAULT
+    if folder is None or is_named or not hasattr(os, "statvfs"):
+        return folder
+    place = folder if folder.is_dir() else folder.parent
+    if not os.statvfs(place).f_flag & os.ST_RDONLY:
+        return folder
+    say_warning(
+        f"the run is not kept: {folder} is on a read-only file system",
+        "mount a volume and name it with --out DIR; --out none says that nothing is to be kept",
+    )
+    return None
 
 
 def target_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,6 +15,7 @@ from sampler.cli.options import (
     make_rules,
     make_target,
     run_options,
+    runs_folder,
     target_options,
 )
 from sampler.cli.sections import SectionedCommand
@@ -53,7 +54,7 @@ def command(ctx: click.Context, /, url: str, **options: Any) -> None:
         limits=Limits(options["max_samples"], options["max_time"]),
         label=label,
         replica=replica,
-        out=options["out"],
+        out=runs_folder(ctx),
         keep=options["keep"],
         name=options["name"] or "sample",
         command=command_line(sys.argv[1:]),

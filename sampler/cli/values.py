@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from math import inf
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -169,6 +170,17 @@ class RateCap(Rate):
     def read(self, text: str) -> float | None:
         """Return the cap [1/s]; infinity if it is lifted."""
         return inf if text in {"none", "0", "0/s"} else super().read(text)
+
+
+class RunsFolder(click.Path):
+    """A folder, or ``none``, which a path such as ``./none`` is not."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, file_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the folder, or None."""
+        return None if value == "none" else super().convert(value, param, ctx)
 
 
 class Life(click.ParamType):  # type: ignore[type-arg]  # as above

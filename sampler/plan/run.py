@@ -103,6 +103,8 @@ class RunPlan:
     commit: str = ""
 
     def __post_init__(self) -> None:
+        if self.keep is not None and self.out is None:
+            raise UsageError("--keep counts runs in a folder, and --out none names none")
         if self.target.method == "HEAD" and self.label.reads_body:
             raise UsageError(
                 f"the label is read from the body ({self.label}), and an answer to HEAD has none",

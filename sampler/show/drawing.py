@@ -7,21 +7,31 @@ both colour schemes; the same file is therefore light, dark and printable. Text 
 
 from __future__ import annotations
 
+import atexit
+import os
 import re
+import shutil
+import sys
+import tempfile
 import warnings
+from contextlib import suppress
 from functools import partial
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from analysis.figures import DARK, LIGHT
 from analysis.figures.style import styled
+from sampler.base.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from matplotlib.figure import Figure
 
+_USUAL = (("XDG_CONFIG_HOME", ".config"), ("XDG_CACHE_HOME", ".cache"))
+"""Where matplotlib keeps its settings and its list of fonts."""
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 _PNG_DPI = 200
@@ -50,6 +60,7 @@ def to_svg(draw: Callable[[], Figure], name: str, title: str, description: str) 
         An ``<svg>`` element without declaration, dates or references to anything outside
         of it. Drawing the same figure again returns the same text.
     """
+    _give_room()
     from matplotlib import rc_context  # noqa: PLC0415 - heavy
 
     buffer = BytesIO()
@@ -65,11 +76,43 @@ def to_svg(draw: Callable[[], Figure], name: str, title: str, description: str) 
 
 def to_png(draw: Callable[[], Figure], dpi: float = _PNG_DPI) -> bytes:
     """Draw a figure as PNG, 960 pixels wide by default; the same figure gives the same bytes."""
+    _give_room()
     buffer = BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         draw().savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def _give_room() -> None:
+    """Give matplotlib a folder that it can write to, before it complains on stderr.
+
+    Raises
+    ------
+    StorageError
+        If there is none, as in a container whose file system is read-only.
+    """
+    if "matplotlib" in sys.modules or "MPLCONFIGDIR" in os.environ or all(map(_is_open, _USUAL)):
+        return
+    try:
+        room = tempfile.mkdtemp(prefix="weighbridge-")
+    except OSError as error:
+        raise StorageError(
+            f"a figure takes a folder for temporary files, and none can be written to: {error}",
+            hint="mount one at /tmp, or set TMPDIR; other documents need none",
+        ) from error
+    os.environ["MPLCONFIGDIR"] = room
+    atexit.register(shutil.rmtree, room, ignore_errors=True)
+
+
+def _is_open(usual: tuple[str, str]) -> bool:
+    """Whether matplotlib can write to one of its usual folders, which it makes if need be."""
+    variable, default = usual
+    folder = Path(os.environ.get(variable) or f"~/{default}").expanduser() / "matplotlib"
+    with suppress(OSError, RuntimeError):
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.access(folder, os.W_OK)
+    return False
 
 
 def showing(figure: Figure) -> Figure:

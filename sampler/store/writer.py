@@ -101,7 +101,7 @@ class RunWriter:
         except OSError as error:
             raise UsageError(
                 f"the run cannot be written to {self.path}: {error.strerror}",
-                hint="choose another folder with --out DIR",
+                hint="choose another folder with --out DIR, or keep nothing: --out none",
             ) from error
         self._pending: list[Batch] = []
         self._flushed_ns = 0

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import pyarrow.parquet as pq
 import pytest
 
+from sampler.cli import main
 from sampler.demo.pods import Faults
 from sampler.demo.process import EmbeddedService
 from tests.processes import only_run
@@ -141,6 +144,42 @@ def test_bad_input_is_a_usage_error_without_a_traceback(weighbridge, tmp_path, a
     assert "Traceback" not in done.stderr
     assert done.stderr.strip()
     assert not (tmp_path / "reports").exists()
+
+
+def test_without_a_folder_nothing_is_written(weighbridge, nine_to_one, tmp_path):
+    arguments = (nine_to_one.url, "--expect", "v1=9,v2=1", "--seed", "1", "--out", "none")
+    done = weighbridge("check", *arguments, "--json", "-")
+    refused = weighbridge("check", *arguments, "--keep", "3")
+
+    assert (done.returncode, refused.returncode) == (0, 2), done.stderr
+    assert json.loads(done.stdout)["run"]["path"] is None
+    assert "--keep counts runs in a folder" in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_on_a_read_only_file_system_a_run_is_not_kept_unless_a_folder_is_named(
+    nine_to_one, monkeypatch, capsys, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
+    arguments = ["check", nine_to_one.url, "--expect", "v1=9,v2=1", "--seed", "1"]
+
+    assert main(arguments) == 0
+    assert "the run is not kept: reports is on a read-only" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert main([*arguments, "--out", "named"]) == 0
+    assert len(list(tmp_path.joinpath("named").iterdir())) == 1
+
+
+def test_a_home_that_cannot_be_written_to_makes_no_noise(weighbridge, nine_to_one, monkeypatch):
+    monkeypatch.setenv("HOME", "/dev/null/home")
+    monkeypatch.delenv("MPLCONFIGDIR", raising=False)
+    done = weighbridge(
+        "check", nine_to_one.url, "--expect", "v1=9,v2=1", "--seed", "1", "--html", "page.html"
+    )
+
+    assert done.returncode == 0
+    assert "atplotlib" not in done.stderr, done.stderr
 
 
 def test_a_run_is_written_whole(weighbridge, nine_to_one, tmp_path):

@@ -40,21 +40,21 @@ def test_a_healthy_canary_is_not_worth_a_line(reports):
 def test_proven_errors_are_said_with_their_odds(reports):
     assert block(replace(reports["passed"], health=health(errors=5.0))) == (
         "health 12 of 640 answers of v2 (1.9 %) returned status 500 or above, 3 of 5 000 answers "
-        "of v1 (0.06 %); evidence 148:1 against chance"
+        "of v1 (0.06 %); the evidence against chance reached 148:1"
     )
 
 
 def test_proven_slowness_is_said_with_medians_difference_and_pairs(reports):
     assert block(replace(reports["passed"], health=health(times=30.0))) == (
         "health v2 took 52.4 ms at the median, v1 20.1 ms (difference [+31.0, +33.4] ms): slower "
-        "in 60 of 64 pairs; evidence more than a million to one against chance"
+        "in 60 of 64 pairs; the evidence against chance reached more than a million to one"
     )
 
 
 def test_a_limit_is_reported_on_even_where_nothing_is_proven(reports):
     text = block(replace(reports["passed"], health=health(max_slowdown=1.5, times_beyond=0.7)))
 
-    assert text.endswith("60 of 64 pairs; not proven to exceed 1.5 times (evidence 2.0:1)")
+    assert text.endswith("60 of 64 pairs; not proven to exceed 1.5 times (evidence reached 2.0:1)")
 
 
 def test_what_a_reason_says_already_is_not_repeated(reports):

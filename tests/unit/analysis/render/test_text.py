@@ -446,5 +446,8 @@ def test_answers_beyond_the_judged_ones_are_told_from_them(reports):
     as_many = {"v1": {"a": 146}, "v2": {"b": 145}}
     same = replace(report, observed=replace(report.observed, replicas=as_many))
 
+    moved = replace(same, samples=replace(report.samples, independent=100))
+
     assert "\n      all 332 answers: v1 from 1 replica (170), v2 from 1 " in to_text(more)
+    assert "\n      all 291 answers: v1 from 1 replica (146), v2 from 1 " in to_text(moved)
     assert "\n      v1 from 1 replica (146), v2 from 1 replica (145)\n" in to_text(same)
