@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -145,7 +146,13 @@ def read(options: dict[str, Any], url: str | None = None, headers: Sequence[str]
     from sampler.expect.manifests import read_manifests  # noqa: PLC0415 - only who reads them pays
 
     question = question_of(options, url, headers)
-    inventory, findings = read_manifests(options["manifests"], options["namespace"])
+    # All that is read stays to the end: the collector of cycles would look at it again and again.
+    gc.disable()
+    try:
+        inventory, findings = read_manifests(options["manifests"], options["namespace"])
+        gc.freeze()
+    finally:
+        gc.enable()
     return Read(inventory, question, findings)
 
 

@@ -188,6 +188,7 @@ def _after_space(text: str, at: int) -> int:
 
 _NO_KEY, _MERGE = object(), object()
 _TAG = "tag:yaml.org,2002:"
+_MERGE_TAG = f"{_TAG}merge"
 _TYPES: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
     "float": (int, float),
@@ -233,7 +234,10 @@ class _Reader:
 
     def _documents(self, text: str) -> Iterator[Document]:
         self._begin()
-        for event in yaml.parse(text, Loader=_LOADER):
+        loader = _LOADER(text)
+        kind: type = yaml.StreamStartEvent
+        while kind is not yaml.StreamEndEvent:
+            event = loader.get_event()
             kind = type(event)
             if kind is yaml.ScalarEvent:
                 self._scalar(event)
@@ -263,30 +267,27 @@ class _Reader:
         return ExpectationError(f"{self._at(event.start_mark)}: {what}", hint=hint)
 
     def _scalar(self, event: Any) -> None:
-        tag, style = event.tag, event.style or ""
-        value: Scalar = event.value
-        if tag is None:
-            if style == "":
-                value = resolve(event.value)
-        elif tag.startswith(_TAG):
-            value = self._tagged(event, tag.removeprefix(_TAG))
-        if isinstance(value, float) and not isfinite(value):
+        value, style = event.value, event.style or ""
+        if event.tag is not None:
+            value = self._tagged(event, event.tag)
+        elif not style:
+            value = resolve(value)
+        if type(value) is float and not isfinite(value):
             raise self._refused(event, f"JSON has no {event.value}", "quote it, if it is a text")
-        start = event.start_mark.index + self.start
         if event.anchor is not None:
-            self.anchors[event.anchor] = (value, 1, start)
-        is_merge = event.value == "<<" and style == "" and tag in {None, _TAG + "merge"}
-        self._put(event, value, 1, style, is_merge=is_merge)
+            self.anchors[event.anchor] = (value, 1, event.start_mark.index + self.start)
+        self._put(event, value, 1, style)
 
     def _tagged(self, event: Any, tag: str) -> Scalar:
-        if tag == "binary":
+        if tag == f"{_TAG}binary":
             return b64decode(event.value).decode("utf-8", "replace")
-        if tag not in _TYPES:
+        wanted = _TYPES.get(tag.removeprefix(_TAG)) if tag.startswith(_TAG) else None
+        if wanted is None:
             return str(event.value)
         value = resolve(event.value)
-        if not isinstance(value, _TYPES[tag]) or (tag in {"int", "float"} and value is True):
+        if type(value) not in wanted:
             raise self._refused(
-                event, f"{event.value!r} is no !!{tag}", "leave the tag out, or correct the value"
+                event, f"{event.value!r} is no {tag}", "leave the tag out, or correct the value"
             )
         return value
 
@@ -319,9 +320,7 @@ class _Reader:
             self.marks[id(value)].is_shared = True
         self._put(event, value, size, "*")
 
-    def _put(
-        self, event: Any, value: Any, size: int, style: str, *, is_merge: bool = False
-    ) -> None:
+    def _put(self, event: Any, value: Any, size: int, style: str) -> None:
         """Put a value, or a key, where it belongs."""
         if not self.stack:
             self.root, self.size = value, size
@@ -335,6 +334,7 @@ class _Reader:
             frame.marks.spots[len(frame.value)] = self._spot(event, begin.line, style)
             frame.value.append(value)
         elif frame.key is _NO_KEY:
+            is_merge = value == "<<" and style == "" and event.tag in {None, _MERGE_TAG}
             frame.key = _MERGE if is_merge else self._key(event, value)
             frame.line = begin.line
             if not frame.marks.spots and frame.marks.first is None:
@@ -358,7 +358,7 @@ class _Reader:
     def _key(self, event: Any, value: Any) -> str:
         """Return a key as JSON has it."""
         if isinstance(value, str):
-            return str(value)
+            return value
         if isinstance(value, bool):
             return "true" if value else "false"
         if isinstance(value, int | float):

@@ -141,7 +141,7 @@ def _unique(objects: Sequence[KubeObject], findings: list[Finding]) -> list[Kube
         first = seen.setdefault(identity, each)
         if first is each:
             continue
-        path = _difference(first.body, each.body)
+        path = None if first.body == each.body else _difference(first.body, each.body)
         if path is not None:
             what = ".".join(map(str, path))
             raise ExpectationError(

@@ -46,6 +46,8 @@ def resolve(text: str) -> Scalar:
     """
     if text in _WORDS:
         return _WORDS[text]
+    if text[0] in "123456789" and len(text) < 18 and text.isascii() and text.isdigit():
+        return int(text)  # nearly all numbers
     if text[0] not in "+-.0123456789" or len(text) > _MOST_DIGITS:
         return text
     digits = text.replace("_", "")

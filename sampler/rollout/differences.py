@@ -65,22 +65,16 @@ def differences(one: Node, other: Node) -> Iterator[Difference]:
             yield from differences(one[key], other[key])
     elif _is_named(one.value) and _is_named(other.value):
         named = {each["name"].value: each for each in one}
-        unmatched = [each for each in other if each["name"].value not in named]
-        extra = set(named) - {each["name"].value for each in other}
-        for each in other:
-            counterpart = named.pop(each["name"].value, None)
-            if each in unmatched and _is_alone(other, unmatched, extra):
-                counterpart = named.pop(extra.pop())
-            yield from _with(counterpart, each)
+        items = {each["name"].value: each for each in other}
+        alone = [*(set(named) - set(items)), *(set(items) - set(named))]
+        if other.path[-1] in _CONTAINERS and [each in named for each in alone] == [True, False]:
+            named[alone[1]] = named.pop(alone[0])  # one container of two names
+        for name, each in items.items():
+            yield from _with(named.pop(name, None), each)
         for each in named.values():
             yield Difference(Node(other.owner, other.path, None), each.value)
     elif one.value != other.value:
         yield Difference(other, one.value)
-
-
-def _is_alone(place: Node, unmatched: Sequence[Node], extra: set[str]) -> bool:
-    """Whether one container of each side is left, which are the same under two names."""
-    return place.path[-1] in _CONTAINERS and len(unmatched) == len(extra) == 1
 
 
 def _with(one: Node | None, other: Node) -> Iterator[Difference]:

@@ -211,10 +211,10 @@ def _renewed(pair: Pair, image: str | None, version: str | None) -> Iterator[Set
     named = [
         Difference(leaf, new) for leaf in leaves(canary.template) if leaf.value == canary.version
     ]
-    if not named and image is None:
+    if not named and (image is None or tag_of(image) != new):
         raise UsageError(
             f"{canary.template.where}: the version of {canary.deployment} is the tag of its image",
-            hint="give --image IMAGE:TAG",
+            hint="give --image IMAGE:TAG, and no --set-version",
         )
     for each in named:
         if each.is_label and each.key in canary.selected_by:

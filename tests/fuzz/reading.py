@@ -49,15 +49,15 @@ def seeds() -> list[bytes]:
     return [path.read_bytes() for path in sorted(CORPUS.iterdir())]
 
 
-def mutate(random: Random, corpus: Sequence[bytes]) -> bytes:
+def mutate(random: Random, corpus: Sequence[bytes], tokens: Sequence[bytes] = _TOKENS) -> bytes:
     """Make an input out of the corpus by one to five changes."""
     data = random.choice(corpus)
     for _ in range(random.randint(1, 5)):
-        data = _change(random, data, corpus)[:LONGEST_INPUT]
+        data = _change(random, data, corpus, tokens)[:LONGEST_INPUT]
     return data
 
 
-def _change(random: Random, data: bytes, corpus: Sequence[bytes]) -> bytes:
+def _change(random: Random, data: bytes, corpus: Sequence[bytes], tokens: Sequence[bytes]) -> bytes:
     a, b = sorted((random.randint(0, len(data)), random.randint(0, len(data))))
     match random.randrange(8):
         case 0:
@@ -67,7 +67,7 @@ def _change(random: Random, data: bytes, corpus: Sequence[bytes]) -> bytes:
         case 2:
             return data[:b] + data[a:]
         case 3 | 4:
-            return data[:a] + random.choice(_TOKENS) + data[a:]
+            return data[:a] + random.choice(tokens) + data[a:]
         case 5:
             return data[:a] + data[a:b] * random.choice((2, 10, 100)) + data[b:]
         case 6:
@@ -79,6 +79,11 @@ def _change(random: Random, data: bytes, corpus: Sequence[bytes]) -> bytes:
                 return data[:a]
             number = random.choice(numbers)
             return data[: number.start()] + b"%d" % random.randrange(2_000) + data[number.end() :]
+
+
+def check_drawn(data: bytes, random: Random) -> str:
+    """Check an input in a number of pieces that is drawn."""
+    return check(data, random.randint(1, 64), bodyless=random.random() < 0.1)
 
 
 def check(data: bytes, pieces: int, *, bodyless: bool) -> str:

@@ -8,16 +8,32 @@ import pytest
 
 from sampler.exchange.http1.response import LimitExceeded, ResponseReader
 from tests.fuzz.reading import CORPUS, PIECE, Broken, check, read
-from tests.fuzz.run import fuzz
+from tests.fuzz.run import READERS, fuzz
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def test_no_input_breaks_the_reader():
-    counts, broken = fuzz(20_000, seed=20_261_123)
+    counts, broken = fuzz(READERS["responses"], 20_000, seed=20_261_123)
 
     assert broken is None
     assert set(counts) == {"response", "protocol", "limit", "incomplete"}
+
+
+def test_no_input_breaks_the_reader_of_manifests():
+    counts, broken = fuzz(READERS["manifests"], 1_000, seed=20_261_130)
+
+    assert broken is None
+    assert set(counts) == {"answered", "not expected", "refused"}
+
+
+def test_the_fuzzer_notices_a_reader_of_manifests_that_fails(monkeypatch):
+    monkeypatch.setattr("sampler.expect.documents.resolve", lambda text: 1 // len(text))
+
+    _, broken = fuzz(READERS["manifests"], 500, seed=1)
+
+    assert broken is not None
+    assert "ZeroDivisionError" in broken[1]
 
 
 @pytest.mark.parametrize("size", [1, PIECE])
@@ -47,7 +63,7 @@ def test_the_fuzzer_notices_a_reader_that_fails_in_another_way(monkeypatch):
 
     monkeypatch.setattr(ResponseReader, "on_status", fail)
 
-    _, broken = fuzz(20, seed=1)
+    _, broken = fuzz(READERS["responses"], 20, seed=1)
 
     assert broken is not None
 

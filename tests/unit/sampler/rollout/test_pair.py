@@ -155,9 +155,55 @@ def test_a_version_that_only_the_image_tells_needs_an_image():
 
     with pytest.raises(UsageError) as refused:
         start(pair(*bodies), 1, version="v3")
-    assert refused.value.hint == "give --image IMAGE:TAG"
+    assert refused.value.hint == "give --image IMAGE:TAG, and no --set-version"
+    with pytest.raises(UsageError, match="is the tag of its image"):
+        start(pair(*bodies), 1, image="shop:v3", version="v4")
     step = start(pair(*bodies), 1, image="shop:v3")
     assert settings(step)["shop-canary", "spec.template.spec.containers.0.image"] == "shop:v3"
+
+
+def test_the_only_container_without_a_counterpart_is_the_other_ones():
+    stable, canary = deployment("shop", "v1", 9), deployment("shop-canary", "v2", 1)
+    canary["spec"]["template"]["spec"]["containers"][0]["name"] = "app-canary"
+
+    step = promote(pair(stable, canary))
+
+    assert settings(step)["shop", "spec.template.spec.containers.0.image"] == "shop:v2"
+    assert [each.key for each in step.left] == ["name"]
+
+
+def test_containers_that_cannot_be_matched_are_refused_at_the_start():
+    stable, canary = deployment("shop", "v1", 9), deployment("shop-canary", "v2", 0)
+    for each, names in ((stable, ("a", "b")), (canary, ("c", "d"))):
+        each["spec"]["template"]["spec"]["containers"] = [
+            {"name": name, "image": "shop:v1"} for name in names
+        ]
+
+    with pytest.raises(UsageError, match="no containers named c, d, and others instead"):
+        start(pair(stable, canary), 1)
+
+
+@pytest.mark.parametrize(("stable_has", "canary_has"), [(False, True), (True, False)])
+def test_a_label_that_only_one_has_names_the_version_afterwards(stable_has, canary_has):
+    stable, canary = deployment("shop", "v1", 9), deployment("shop-canary", "v2", 1)
+    for each, has_label in ((stable, stable_has), (canary, canary_has)):
+        if not has_label:
+            del each["spec"]["template"]["metadata"]["labels"]["version"]
+
+    step = promote(pair(stable, canary))
+
+    assert settings(step)["shop", "spec.template.metadata.labels.version"] == "v2"
+
+
+def test_a_selector_of_expressions_holds_the_version_too():
+    stable, canary = deployment("shop", "v1", 9), deployment("shop-canary", "v2", 0)
+    for each, version in ((stable, "v1"), (canary, "v2")):
+        each["spec"]["selector"] = {
+            "matchExpressions": [{"key": "version", "operator": "In", "values": [version]}]
+        }
+
+    with pytest.raises(UsageError, match="selector of Deployment shop contains its version"):
+        start(pair(stable, canary), 1)
 
 
 def test_templates_that_are_alike_do_not_differ():
