@@ -36,6 +36,14 @@ _TARGET_OPTIONS = (
         help="For https: PEM file of the CAs to trust instead of the system's.",
     ),
     click.option(
+        "--cert", default=None, metavar="FILE",
+        help="For https: PEM file of the client's certificate, for a server that wants one.",
+    ),
+    click.option(
+        "--key", default=None, metavar="FILE",
+        help="PEM file of its key, if that is not in the file of --cert.",
+    ),
+    click.option(
         "--insecure", is_flag=True,
         help="For https: do not verify certificates.",
     ),
@@ -45,7 +53,8 @@ _TARGET_OPTIONS = (
     ),
     click.option(
         "--label", default="/label", show_default=True, metavar="RULE",
-        help="Where the response has its version: JSON pointer, header:NAME, regex:EXPR or status.",
+        help="Where the response has its version: JSON pointer, header:NAME, cookie:NAME, "
+        "regex:EXPR or status.",
     ),
     click.option(
         "--replica", default="/host", show_default=True, metavar="RULE",
@@ -191,6 +200,8 @@ def make_target(url: str, options: dict[str, Any]) -> Target:
         allow_unsafe=options["allow_unsafe"],
         cacert=options["cacert"],
         insecure=options["insecure"],
+        cert=options["cert"],
+        key=options["key"],
     )
 
 

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, unique
 from typing import TYPE_CHECKING
 
 from analysis import Outcome
+from sampler.labels.missing import describe_missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sampler.labels.reader import LabelReader
+    from sampler.labels.rule import LabelRule
     from sampler.plan.load import Load
 
 
@@ -80,12 +81,21 @@ class Failure:
         Of the system call that failed.
     status : int
         Of the answer; 0 without one.
+    headers : sequence of (bytes, bytes)
+        Of the answer, for a remedy.
+    body : bytes
+        Of the answer, for a remedy.
+    reason : str
+        OpenSSL's name for what failed in TLS, or its number for what is wrong with a certificate.
     """
 
     code: FailureCode
     text: str
     errno: int | None = None
     status: int = 0
+    headers: Sequence[tuple[bytes, bytes]] = field(default=(), repr=False, compare=False)
+    body: bytes = field(default=b"", repr=False, compare=False)
+    reason: str = ""
 
     @property
     def outcome(self) -> Outcome:
@@ -160,12 +170,14 @@ def broken(code: FailureCode, *, is_kept: bool, is_answered: bool) -> Failure:
 
 
 def no_label(
-    reader: LabelReader, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
+    rule: LabelRule, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
 ) -> Failure:
-    """Return the failure for an answer in which the reader found no label."""
+    """Return the failure for an answer in which no label was found by a rule."""
     wants_tls = status == 400 and b"HTTPS" in body[:_MOST_OF_A_REFUSAL]
     return Failure(
         FailureCode.HTTPS_EXPECTED if wants_tls else FailureCode.NO_LABEL,
-        reader.describe_missing(status, headers, body),
+        describe_missing(rule, status, headers, body),
         status=status,
+        headers=headers,
+        body=body,
     )

@@ -10,7 +10,10 @@ from enum import Enum, unique
 from sampler.base.errors import UsageError, is_a
 from sampler.labels.pointer import parse_pointer
 
-_WRITE_RULE = "write LabelRule.parse('/label'), 'header:NAME', 'regex:EXPR' or 'status'"
+_WRITE_RULE = (
+    "write LabelRule.parse('/label'), 'header:NAME', 'cookie:NAME', 'regex:EXPR' or 'status'"
+)
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 
 
 @unique
@@ -19,6 +22,7 @@ class RuleKind(Enum):
 
     POINTER = "pointer"
     HEADER = "header"
+    COOKIE = "cookie"
     REGEX = "regex"
     STATUS = "status"
 
@@ -32,7 +36,8 @@ class LabelRule:
     kind : RuleKind
         Part of the response.
     argument : str
-        JSON pointer (RFC 6901), header name, or regular expression; empty for the status.
+        JSON pointer (RFC 6901), regular expression, name of a cookie, name of a header field or
+        that, a colon and an expression for its value; empty for the status.
 
     Raises
     ------
@@ -47,9 +52,11 @@ class LabelRule:
         match self.kind:
             case RuleKind.POINTER:
                 parse_pointer(self.argument)
-            case RuleKind.HEADER:
-                if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", self.argument):
-                    raise UsageError(f"expected header:NAME, got header:{self.argument}")
+            case RuleKind.HEADER | RuleKind.COOKIE:
+                if not _TOKEN.fullmatch(self.name):
+                    raise UsageError(f"expected {self.kind.value}:NAME, got {self}")
+                if self.expression is not None:
+                    compile_expression(self.expression)
             case RuleKind.REGEX:
                 compile_expression(self.argument)
             case RuleKind.STATUS:
@@ -59,7 +66,13 @@ class LabelRule:
 
     @classmethod
     def parse(cls, text: str) -> LabelRule:
-        """Read ``/pointer``, ``header:NAME``, ``regex:EXPR`` or ``status``.
+        """Read a rule as ``--label`` takes it.
+
+        Parameters
+        ----------
+        text : str
+            ``/pointer``, ``header:NAME``, ``header:NAME:EXPR``, ``cookie:NAME``, ``regex:EXPR``
+            or ``status``.
 
         Raises
         ------
@@ -73,12 +86,23 @@ class LabelRule:
         if text.startswith("/"):
             return cls(RuleKind.POINTER, text)
         kind, colon, argument = text.partition(":")
-        if colon and kind in {"header", "regex"}:
+        if colon and kind in {"header", "cookie", "regex"}:
             return cls(RuleKind(kind), argument)
         raise UsageError(
-            f"expected a JSON pointer such as /label, header:NAME, regex:EXPR or status, "
-            f"got {text!r}"
+            f"expected a JSON pointer such as /label, header:NAME, cookie:NAME, regex:EXPR or "
+            f"status, got {text!r}"
         )
+
+    @property
+    def name(self) -> str:
+        """Name of the header field or of the cookie."""
+        return self.argument.partition(":")[0] if self.kind is RuleKind.HEADER else self.argument
+
+    @property
+    def expression(self) -> str | None:
+        """What picks one of several header fields, and the name in it; None takes the field."""
+        name, colon, expression = self.argument.partition(":")
+        return expression if self.kind is RuleKind.HEADER and name and colon else None
 
     @property
     def reads_body(self) -> bool:
@@ -91,7 +115,7 @@ class LabelRule:
                 return self.argument
             case RuleKind.STATUS:
                 return "status"
-            case RuleKind.HEADER | RuleKind.REGEX:
+            case RuleKind.HEADER | RuleKind.COOKIE | RuleKind.REGEX:
                 return f"{self.kind.value}:{self.argument}"
 
 

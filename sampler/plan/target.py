@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from sampler.base.errors import UsageError, is_a
 from sampler.base.redaction import without_secrets
@@ -15,8 +15,12 @@ USER_AGENT = f"weighbridge/{__version__}"
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 section 5.5
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
+_KEPT = "/:@!$&'()*+,;=~%-._"
+"""What a path may hold as it is (RFC 3986 section 3.3), and what is encoded already."""
 _HINT = "give it as http://HOST[:PORT][/PATH]"
 _HINT_OF = {"url": _HINT, "body": 'write text as bytes: body=b"…"'}
+_FILES = ("cacert", "cert", "key")
 _LONGEST_SHOWN = 300
 _ONE_SLASH = re.compile(r"https?:/(?!/)", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")  # RFC 3986 section 3.1
@@ -46,6 +50,9 @@ class Target:
         For https: PEM file of the authorities to trust instead of the system's.
     insecure : bool, default False
         For https: accept any certificate of anybody.
+    cert, key : str or None
+        For https: PEM files of the client's certificate, with those that lead to the authority,
+        and of its key; without `key` it is in the first one. The key may not be encrypted.
 
     Raises
     ------
@@ -60,12 +67,14 @@ class Target:
     allow_unsafe: bool = False
     cacert: str | None = None
     insecure: bool = False
+    cert: str | None = None
+    key: str | None = None
 
     def __post_init__(self) -> None:
         self._require_types()
         if _ONE_SLASH.match(self.url):
             raise UsageError(f"expected two slashes in {self.shown!r}", hint=_HINT)
-        if not _SCHEME.match(self.url):
+        if not _SCHEME.match(self.url.lstrip()):
             object.__setattr__(self, "url", f"http://{self.url}")
         _check_url(self.url)
         if not _TOKEN.fullmatch(self.method):
@@ -101,9 +110,10 @@ class Target:
         return ("--insecure: no certificate was verified; the server may be any",)
 
     def _require_types(self) -> None:
-        for name, kind in (("url", str), ("method", str), ("cacert", str), ("body", bytes)):
+        kinds = dict.fromkeys(("url", "method", "cacert", "cert", "key"), str) | {"body": bytes}
+        for name, kind in kinds.items():
             value = getattr(self, name)
-            if not is_a(value, kind) and not (name == "cacert" and value is None):
+            if not is_a(value, kind) and not (name in _FILES and value is None):
                 got = type(value).__name__ if name == "body" else repr(value)
                 raise UsageError(
                     f"{name} must be {kind.__name__}, got {got}", hint=_HINT_OF.get(name)
@@ -115,11 +125,16 @@ class Target:
             )
 
     def _check_trust(self) -> None:
-        given = "--cacert" if self.cacert is not None else "--insecure" if self.insecure else None
-        if given is not None and not self.is_tls:
+        given = [name for name in (*_FILES, "insecure") if getattr(self, name) not in {None, False}]
+        if given and not self.is_tls:
             raise UsageError(
-                f"{given} says what certificate to accept, and {self.shown} shows none",
+                f"--{given[0]} is about certificates, and {self.shown} has none",
                 hint="ask for https://…, or leave the option out",
+            )
+        if self.key is not None and self.cert is None:
+            raise UsageError(
+                "--key is the key of a client certificate, and there is none",
+                hint="give the certificate with --cert FILE",
             )
         if self.cacert is not None and self.insecure:
             raise UsageError(
@@ -200,18 +215,25 @@ def _check_url(url: str) -> None:
             "credentials in a URL end up in logs and reports",
             hint="send them as a header: --header 'Authorization: …'",
         )
-    if not url.isascii() or re.search(r"[\x00-\x20\x7f]", url):
+    if not url.isascii() or _UNPRINTABLE.search(url):
         raise UsageError(
             f"expected a URL of printable ASCII, got {shown!r}",
-            hint=f"percent-encode the path and query{_ascii_host(parts)}",
+            hint=_in_ascii(url, parts),
         )
 
 
-def _ascii_host(parts: SplitResult) -> str:
-    """Return how to write a host that is not ASCII (IDNA); empty for others."""
-    host = parts.hostname or ""
-    if host.isascii():
-        return ""
-    with suppress(UnicodeError):
-        return f", and write the host as {host.encode('idna').decode('ascii')}"
-    return ", and write the host in punycode"
+def _in_ascii(url: str, parts: SplitResult) -> str:
+    """Return how to write a URL that is not of printable ASCII: each part in its own way."""
+    told, host, path = [], parts.hostname or "", parts.path.rstrip()
+    if url.strip() != url:
+        told.append("leave out the blank at its start or end")
+    if not path.isascii() or _UNPRINTABLE.search(path):
+        told.append(f"percent-encode the path: {quote(path, safe=_KEPT)[:_LONGEST_SHOWN]}")
+    query = parts.query.rstrip()
+    if not query.isascii() or _UNPRINTABLE.search(query):
+        told.append("percent-encode the query")  # whose values may be secrets
+    if not host.isascii():
+        with suppress(UnicodeError):
+            host = host.encode("idna").decode("ascii")
+        told.append(f"write the host as {host}" if host.isascii() else "write the host in punycode")
+    return "; ".join(told) or "leave out blanks, tabs and line ends"

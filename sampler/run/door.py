@@ -82,7 +82,7 @@ def check_plan(
         When sending ends at the latest; None takes a minute, and the policy's budget.
     label, replica : LabelRule or str
         Where the version and the pod are read, as ``--label`` and ``--replica`` say it: a JSON
-        pointer, ``header:NAME``, ``regex:EXPR`` or ``status``; no replica if None.
+        pointer, ``header:NAME``, ``cookie:NAME``, ``regex:EXPR`` or ``status``; no replica if None.
     seed : int or None
         Of every random choice of the run, >= 0; None draws one.
     out : Path or str or None

@@ -117,7 +117,10 @@ class Weighing:
             else HealthEvidence.start(plan.split, plan.health, plan.seed),
             has_connections=not plan.load.connection.is_fresh,
         )
-        limits, reader = self._limits(), LabelReader(plan.label, plan.replica)
+        expected = () if plan.split is None or watch is not None else plan.split.arms
+        limits = self._limits()
+        reader = LabelReader(plan.label, plan.replica, expected=expected)
+        self._reader = reader
         self._engine = Engine(
             plan.target, plan.load, limits, reader, transport=make_transport, seed=plan.seed
         )
@@ -259,5 +262,6 @@ class Weighing:
             warnings=self.warnings,
             unmeasurable=self._stopping.unmeasurable,
             interruptions=self._interruptions,
+            example=self._reader.example,
         )
         return account_of(self.plan, self._engine, tally, course)

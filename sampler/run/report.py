@@ -16,6 +16,8 @@ from sampler.base.version import __version__
 from sampler.engine.saturation import cpu_s
 from sampler.exchange.record import HOLD_NS
 from sampler.exchange.transport.base import Closing
+from sampler.labels.missing import place_of
+from sampler.run.remedies import explain_place
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from analysis import Tally
     from sampler.engine.engine import Engine
     from sampler.exchange.failure import Failure
+    from sampler.labels.parts import Headers
     from sampler.plan.run import RunPlan
 
 
@@ -45,6 +48,8 @@ class Course:
         Why nothing could be measured, if so.
     interruptions : int
         How often the run was told to stop from outside.
+    example : (int, sequence of (bytes, bytes), bytes) or None
+        Status, header and body of the first response.
     """
 
     started_at: datetime
@@ -53,6 +58,7 @@ class Course:
     warnings: list[str]
     unmeasurable: Reason | None
     interruptions: int
+    example: tuple[int, Headers, bytes] | None = None
 
 
 def asked_of(plan: RunPlan) -> Asked:
@@ -77,9 +83,21 @@ def account_of(plan: RunPlan, engine: Engine, tally: Tally, course: Course) -> A
         shed=engine.shed,
         unmeasurable=course.unmeasurable,
         overload=None if engine.overload is None else _explain_overload(engine, tally),
+        remedies=_remedies(plan, tally, course),
         doubt=lambda reason: _doubt(plan, engine, tally, reason),
         notes=tuple(_notes(plan, engine, tally, course)),
     )
+
+
+def _remedies(plan: RunPlan, tally: Tally, course: Course) -> dict[ReasonCode, str]:
+    """Return where the version is, if no expected label came and another place has one."""
+    arms = () if plan.split is None else plan.split.arms
+    if course.example is None or any(tally.labels[arm] for arm in arms):
+        return {}
+    place = place_of(*course.example, arms)
+    if place is None or place[1] not in arms:
+        return {}
+    return {ReasonCode.UNEXPECTED_LABEL: explain_place(*place)}
 
 
 def _ended(engine: Engine, tally: Tally, course: Course) -> Ended:

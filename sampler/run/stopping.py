@@ -57,7 +57,7 @@ class Stopping:
             self.unmeasurable = explain_nothing_sent(plan.load, plan.limits)
         elif not tally.labelled:
             failures = self._engine.recorder.failures
-            self.unmeasurable = explain_unlabelled(tally, plan.target, failures)
+            self.unmeasurable = explain_unlabelled(tally, plan, failures)
 
     def _is_explained(self, tally: Tally, decision: Decision) -> bool:
         """Whether enough was sent to say what the split is, where it is not the expected one.

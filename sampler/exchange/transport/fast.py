@@ -516,7 +516,7 @@ class FastTransport:
             self._remember(whole, response, label, replica)
         failure = None
         if label == ABSENT:
-            failure = no_label(self._wiring.reader, head.status, head.headers, response.body)
+            failure = no_label(self._wiring.reader.label, head.status, head.headers, response.body)
         self._record(
             conn.index, conn.scheduled_ns, conn.sent_ns, conn.first_byte_ns, self._clock(),
             conn.number, conn.ordinal, label, replica, head.status, failure,

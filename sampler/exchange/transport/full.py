@@ -330,7 +330,7 @@ class FullTransport:
             self._wiring.recorder.throttled = headers
         reader = self._wiring.reader
         label, replica = reader.codes(status, headers, body)
-        failure = no_label(reader, status, headers, body) if label == ABSENT else None
+        failure = no_label(reader.label, status, headers, body) if label == ABSENT else None
         return _Ending(failure, label, replica)
 
     def _translate(

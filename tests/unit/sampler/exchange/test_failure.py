@@ -10,7 +10,6 @@ import pytest
 
 from analysis import Outcome
 from sampler.exchange.failure import FailureCode, broken, connect_failure, no_label, too_late
-from sampler.labels.reader import LabelReader
 from sampler.labels.rule import LabelRule
 from sampler.plan.load import Load
 
@@ -76,7 +75,7 @@ def test_the_deadline_that_was_met_is_the_shorter_one_before_there_is_a_connecti
     ],
 )
 def test_an_answer_without_a_label_has_its_status(status, body, code):
-    failure = no_label(LabelReader(LabelRule.parse("/label")), status, (), body)
+    failure = no_label(LabelRule.parse("/label"), status, (), body)
 
     assert (failure.code, failure.status) == (code, status)
 

@@ -15,7 +15,19 @@ def test_rules_are_read_from_their_text_and_written_back():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "label", "/a~b", "/a~2", "header:", "header:a b", "header:a:b", "regex:(", "pointer:/a"],
+    [
+        "",
+        "label",
+        "/a~b",
+        "/a~2",
+        "header:",
+        "header:a b",
+        "header:a:(",
+        "cookie:",
+        "cookie:a b",
+        "regex:(",
+        "pointer:/a",
+    ],
 )
 def test_a_rule_of_another_form_is_refused(text):
     with pytest.raises(UsageError):
@@ -24,6 +36,7 @@ def test_a_rule_of_another_form_is_refused(text):
 
 @pytest.mark.parametrize("kind", RuleKind)
 def test_a_rule_knows_whether_it_needs_the_body(kind):
-    rule = LabelRule(kind, {"pointer": "/a", "header": "a", "regex": "a"}.get(kind.value, ""))
+    arguments = {RuleKind.POINTER: "/a", RuleKind.STATUS: ""}
+    rule = LabelRule(kind, arguments.get(kind, "a"))
 
     assert rule.reads_body is (kind in {RuleKind.POINTER, RuleKind.REGEX})

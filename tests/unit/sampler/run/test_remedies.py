@@ -9,24 +9,28 @@ from dataclasses import replace
 import pytest
 
 from analysis.data.report import ReasonCode
+from analysis.data.split import Split
 from analysis.data.tally import Tally
 from sampler.exchange.failure import Failure, FailureCode, no_label
-from sampler.labels.reader import LabelReader
 from sampler.labels.rule import LabelRule
 from sampler.plan.load import Limits, Load
+from sampler.plan.run import RunPlan
 from sampler.plan.target import Target
 from sampler.run.door import sample
 from sampler.run.remedies import explain_unlabelled
 
 
-def explain(failure):
+def explain(failure, label="/label", url="http://shop/x?a=1&b=2", **target):
     tally = Tally(outcomes=Counter({failure.outcome: 16}))
-    target = Target("http://shop/x?a=1&b=2")
-    return explain_unlabelled(tally, target, {failure.outcome: [failure]})
+    plan = RunPlan(
+        Target(url, **target), label=LabelRule.parse(label), split=Split.parse("v1=9,v2=1")
+    )
+    return explain_unlabelled(tally, plan, {failure.outcome: [failure]})
 
 
-def missing(status, body=b"", headers=()):
-    return no_label(LabelReader(LabelRule.parse("/label")), status, headers, body)
+def missing(status, body=b"", headers=(), label="/label"):
+    fields = tuple((name.encode(), value.encode()) for name, value in headers)
+    return no_label(LabelRule.parse(label), status, fields, body)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +84,89 @@ def test_each_failure_has_a_remedy_of_its_own(code, remedy):
 @pytest.mark.parametrize("code", FailureCode)
 def test_no_failure_is_left_without_a_remedy(code):
     assert explain(Failure(code, "")).remedy
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "remedy"),
+    [
+        (301, (("Location", "https://shop/new"),), "lead to: https://shop/new"),
+        (405, (("Allow", "HEAD"),), "(allowed: HEAD): --method"),
+        (407, (), "proxy"),
+        (421, (), "--resolve NAME"),
+        (426, (("Upgrade", "h2c"),), "the target wants h2c"),
+        (429, (("Retry-After", "1"),), "--max-rate"),
+        (431, (), "shorter --header"),
+        (496, (), "--cert FILE"),
+        (200, (("Content-Encoding", "br"),), "turn off the compression"),
+        (200, (("X-App-Version", "v1"),), "--label header:X-App-Version"),
+        (404, (("X-App-Version", "v1"),), "--label header:X-App-Version"),
+        (404, (("X-App-Version", "7"),), "check the path"),
+        (200, (("Set-Cookie", "version=v2"),), "--label cookie:version"),
+    ],
+)
+def test_the_head_of_an_answer_says_what_to_do(status, headers, remedy):
+    assert remedy in explain(missing(status, b"no", headers)).remedy
+
+
+def test_a_400_about_a_certificate_wants_one():
+    page = b"<center>No required SSL certificate was sent</center>"
+
+    assert "--cert FILE" in explain(missing(400, page)).remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("Set-Cookie", "--label cookie:NAME"), ("X-Version", "--label header:X-Version:EXPR")],
+)
+def test_several_fields_with_different_values_are_told_how_to_read_one(name, remedy):
+    label, fields = f"header:{name}", ((name, "a=1"), (name, "b=2"))
+
+    reason = explain(missing(200, b"no", fields, label), label)
+
+    assert f"2 fields {name} with different values" in reason.message
+    assert remedy in reason.remedy
+
+
+def test_a_label_in_the_head_takes_no_body():
+    large = Failure(FailureCode.TOO_LARGE, "the response body is larger than 9 bytes")
+
+    assert "--method HEAD" in explain(large, "header:X-Version").remedy
+    assert "--method HEAD" not in explain(large).remedy
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("TLSV1_UNRECOGNIZED_NAME", "https://NAME:8443/ with --resolve NAME:8443:10.0.0.7"),
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "--cert FILE"),
+        ("TLSV1_ALERT_UNKNOWN_CA", "--cert FILE"),
+        ("TLSV1_ALERT_PROTOCOL_VERSION", "no version of TLS in common"),
+        ("TLSV1_ALERT_NO_APPLICATION_PROTOCOL", "HTTP/1.1"),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "s_client -connect 10.0.0.7:8443"),
+        ("EE_KEY_TOO_SMALL", "stronger"),
+        ("", "curl -v"),
+    ],
+)
+def test_an_alert_has_a_remedy_of_its_own(reason, remedy):
+    failure = Failure(FailureCode.HANDSHAKE, "", reason=reason)
+
+    assert remedy in explain(failure, url="https://10.0.0.7:8443/").remedy
+
+
+def test_a_client_certificate_that_was_shown_is_not_asked_for():
+    failure = Failure(FailureCode.HANDSHAKE, "", reason="TLSV1_ALERT_UNKNOWN_CA")
+
+    told = explain(failure, url="https://shop/", cert="me.pem").remedy
+
+    assert "does not accept the client certificate me.pem" in told
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [("10", "expired"), ("9", "clocks"), ("62", "--resolve"), ("18", "--cacert")],
+)
+def test_a_certificate_is_told_what_is_wrong_with_it(number, remedy):
+    assert remedy in explain(Failure(FailureCode.CERTIFICATE, "", reason=number)).remedy
 
 
 def test_words_of_another_failure_decide_nothing():
