@@ -95,16 +95,18 @@ def _heading(traced: Trace, report: Report) -> str:
 
 def _title(where: str, verdict: str, boundary: float) -> str:
     what = "every share is inside" if where == "inside" else "a share is outside"
-    return f"{what}: {verdict} at {odds(boundary)}"
+    return f"evidence that {what}; {verdict} needs {odds(boundary)}"
 
 
 def _passing(axes: Axes, traced: Trace, labels: tuple[str, ...], theme: Theme) -> None:
     axes.set_gid("passing")
     half = len(traced.arms)
+    is_many = half > _MOST_NAMED  # colours would not tell them apart: one crowd, and the weakest
     for row, values in enumerate(traced.passing):
         position = labels.index(traced.arms[row % half])
         axes.plot(
-            traced.judged, values / _DECADE, color=theme.colour(position), lw=1.0,
+            traced.judged, values / _DECADE, lw=0.6 if is_many else 1.0,
+            color=theme.unlabelled if is_many else theme.colour(position),
             ls=LINE_STYLES[row // half], gid=f"{'low' if row < half else 'high'}-{position}",
         )  # fmt: skip
     axes.plot(
@@ -165,7 +167,7 @@ def _keys(traced: Trace, report: Report, labels: tuple[str, ...], theme: Theme) 
     ]
     named = [(theme.colour(labels.index(arm)), name_of(arm, _NAME_ROOM)) for arm in traced.arms]
     if len(named) > _MOST_NAMED:
-        named = [(theme.quiet, "a label")]
+        named = [(theme.unlabelled, "a label")]
     for colour, name in named:
         keys += [
             Line2D([], [], color=colour, lw=1.0, ls="-", label=f"{name} not too low"),

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from analysis.figures.style import Theme
 
 MOST_LINES = 12
-"""Labels with a line; the others are counted in the heading."""
+"""Labels that are drawn; the others are counted in the heading."""
+MOST_CROSSING = 4
+"""Labels whose lines can be followed where they cross; more get a row each."""
 LEVELS = (0.5, 0.9, 0.99)
 """Quantiles that are marked."""
 
@@ -32,6 +34,8 @@ _NAME_ROOM = 18
 _ROW = 0.175
 _NS_PER_MS = 1e6
 _ROOM = 1.15
+_SHAPES = "osD"
+_ROWS_LEFT = 1.55
 
 
 def response_times(batch: Batch, report: Report, theme: Theme = LIGHT) -> Figure:
@@ -51,7 +55,8 @@ def response_times(batch: Batch, report: Report, theme: Theme = LIGHT) -> Figure
     Figure
         For each of at most `MOST_LINES` labels, the share of its labelled answers that had
         come within a time: done minus scheduled, waiting in this client included. Circle,
-        square and diamond mark the quantiles of `LEVELS`. Resolution is a 400th of the axis.
+        square and diamond mark the quantiles of `LEVELS`. Of more than `MOST_CROSSING` labels,
+        each has a row with these marks in place of a curve. Resolution is a 400th of the axis.
         Requests that were never answered are not in it.
     """
     labels, rows = ordered_labels(batch, report)
@@ -62,6 +67,10 @@ def response_times(batch: Batch, report: Report, theme: Theme = LIGHT) -> Figure
     shown = seen[:MOST_LINES]
     hidden = len(seen) - len(shown)
     more = f" (and {rounding.counted(hidden, 'more label')})" if hidden else ""
+    if len(shown) > MOST_CROSSING:
+        return _rows(
+            [(place, labels[place], took_ns[row == place]) for place in shown], more, theme
+        )
     with styled(theme):
         sheet = Sheet(3.25 + max(len(shown), 1) * _ROW)
         sheet.text(0.08, 0.06, f"Response time{more}", fontsize=FONT, weight="bold")
@@ -69,9 +78,44 @@ def response_times(batch: Batch, report: Report, theme: Theme = LIGHT) -> Figure
         axes.set_gid("responses")
         keys = [_line(axes, place, labels[place], took_ns[row == place], theme) for place in shown]
         _scale(axes, took_ns)
+        axes.set_ylim(0.0, 1.04)
+        axes.set_yticks([0.0, *LEVELS], list(map(percent, [0.0, *LEVELS])))
         if not shown:
             axes.text(0.5, 0.5, "no labelled answer", transform=axes.transAxes, ha="center")
         sheet.legend(3.12, keys, columns=1)
+        return finish(sheet.figure)
+
+
+def _rows(told: list[tuple[int, str, NDArray[np.int64]]], more: str, theme: Theme) -> Figure:
+    """Draw a row for each label: its quantiles, on one axis."""
+    from matplotlib.lines import Line2D  # noqa: PLC0415 - heavy
+
+    height = 0.22 * len(told)
+    with styled(theme):
+        sheet = Sheet(height + 1.25)
+        sheet.text(0.08, 0.06, f"Response time{more}", fontsize=FONT, weight="bold")
+        axes = sheet.axes(0.42, height, left=_ROWS_LEFT)
+        axes.set_gid("responses")
+        for y, (place, _, took_ns) in enumerate(told):
+            upper_ns, share = log_histogram(took_ns, _BINS)
+            marks = quantiles(upper_ns / _NS_PER_MS, share, LEVELS)
+            colour = theme.colour(place)
+            axes.plot([marks[0], marks[-1]], [y, y], color=colour, lw=1.2, gid=f"times-{place}")
+            for mark, level, shape in zip(marks, LEVELS, _SHAPES, strict=True):
+                axes.plot(
+                    [mark], [y], marker=shape, ms=4.5, mew=0.8, mec=theme.paper, color=colour,
+                    gid=f"p{100 * level:.0f}-{place}",
+                )  # fmt: skip
+        _scale(axes, np.concatenate([took_ns for _, _, took_ns in told]))
+        axes.set_ylim(len(told) - 0.4, -0.6)
+        axes.set_yticks(range(len(told)), [name_of(label, _NAME_ROOM) for _, label, _ in told])
+        axes.grid(axis="y", visible=False)
+        keys = [
+            Line2D([], [], ls="none", marker=shape, ms=4.5, color=theme.ink,
+                   label=f"{100 * level:.0f} % within")
+            for level, shape in zip(LEVELS, _SHAPES, strict=True)
+        ]  # fmt: skip
+        sheet.legend(height + 1.02, keys, columns=3)
         return finish(sheet.figure)
 
 
@@ -94,7 +138,7 @@ def _line(axes: Axes, place: int, label: str, took_ns: NDArray[np.int64], theme:
         gid=f"times-{place}",
         label=f"{name_of(label, _NAME_ROOM)}: {spoken} ms",
     )
-    for mark, level, shape in zip(marks, LEVELS, "osD", strict=True):
+    for mark, level, shape in zip(marks, LEVELS, _SHAPES, strict=True):
         axes.plot(
             [mark], [level], marker=shape, ms=4.5, mew=0.8, mec=theme.paper,
             color=theme.colour(place), gid=f"p{100 * level:.0f}-{place}",
@@ -126,8 +170,5 @@ def _scale(axes: Axes, took_ns: NDArray[np.int64]) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
     axes.set_xlabel("ms, from when a request was due to its last byte")
-    axes.set_ylim(0.0, 1.04)
-    axes.set_yticks([0.0, *LEVELS])
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
     axes.grid(axis="both")
     axes.tick_params(axis="both", labelsize=SMALL)

@@ -13,6 +13,7 @@ from analysis.render.html import render_page
 from analysis.render.markdown import LARGEST, in_markdown
 from analysis.render.printable import as_markdown as escape
 from analysis.render.printable import in_json, name_of, pad, sentence, visible, wrap
+from analysis.render.summary import moment
 from analysis.review.comparison import QUANTILES
 from analysis.text import rounding
 
@@ -133,7 +134,7 @@ def to_comparison_html(
             ("why", lambda run: sentence(run.why)),
             ("run", lambda run: visible(run.id)),
             ("target", lambda run: sentence(run.target)),
-            ("started", lambda run: visible(run.started_at)),
+            ("started", lambda run: moment(run.started_at)),
             ("judged", lambda run: rounding.counted(run.independent, "connection")),
             ("weighbridge", lambda run: visible(run.version)),
         )

@@ -46,6 +46,15 @@ class Span:
     band: tuple[float, float] | None = None
 
 
+def largest_share(spans: Sequence[Span]) -> float:
+    """Return the share at the right end of bars that share a scale: the largest, rounded up."""
+    ends = [
+        end for span in spans for end in (span.share, *(span.interval or ()), *(span.band or ()))
+    ]
+    most = max(ends, default=1.0)
+    return next((step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if step >= most), 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Grid:
     """A table in words, ready to show, but not escaped for any markup.

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.data.report import Verdict
 from analysis.render import health, summary, table
+from analysis.render.grid import Tone, largest_share
 from analysis.render.printable import hold, name_of, sentence, visible
 from analysis.review.classical import classical_test
 from analysis.text import rounding
@@ -100,12 +101,69 @@ class Drawing:
         An ``<svg>`` element with title and description, passed through as it is.
     reading : Reading or None
         Its values, for a reader whose browser runs scripts.
+    is_detail : bool
+        Whether it is folded away with the statistics.
     """
 
     name: str
     caption: str
     svg: str
     reading: Reading | None = None
+    is_detail: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A row of the chart of shares; places are percentages of the chart's width.
+
+    Parameters
+    ----------
+    label, told : str
+        The label, and its share and interval in words.
+    kind : str
+        Class of its colour.
+    share : float
+    interval, accepted : (float, float) or None
+        Left end and width.
+    expected : float or None
+    """
+
+    label: str
+    told: str
+    kind: str
+    share: float
+    interval: tuple[float, float] | None
+    accepted: tuple[float, float] | None
+    expected: float | None
+
+
+_KINDS = {Tone.GOOD: "pass", Tone.BAD: "fail", Tone.OPEN: "open", Tone.PLAIN: "plain"}
+
+
+def _bands(report: Report) -> tuple[list[Band], str]:
+    """Return the rows of the chart of shares, and the share at its right end."""
+    spans = table.spans_of(report)
+    scale = largest_share(list(spans.values()))
+
+    def between(ends: tuple[float, float] | None) -> tuple[float, float] | None:
+        if ends is None:
+            return None
+        low, high = (100 * min(max(end, 0.0), scale) / scale for end in ends)
+        return round(low, 2), round(max(high - low, 0.4), 2)
+
+    expected = {} if report.expected is None else report.expected.shares
+    return [
+        Band(
+            label=row.label,
+            told=f"{row.share} {row.interval}".strip(),
+            kind=_KINDS[table.TONES[row.mark]],
+            share=round(100 * span.share / scale, 2),
+            interval=between(span.interval),
+            accepted=between(span.band),
+            expected=round(100 * expected[label] / scale, 2) if label in expected else None,
+        )
+        for row, (label, span) in zip(summary.rows(report), spans.items(), strict=True)
+    ], f"{100 * scale:.3g} %"
 
 
 def to_html(report: Report, drawings: Sequence[Drawing] = ()) -> str:
@@ -125,6 +183,7 @@ def to_html(report: Report, drawings: Sequence[Drawing] = ()) -> str:
     rows, every = summary.rows(report), table.labels_of(report)
     positions = [every.index(label) for label in table.shown_labels(report)]
     names = [name_of(row.label, _LABEL_ROOM) for row in rows]
+    bands, scale = _bands(report)
     return render_page(
         "report.html.jinja",
         drawings,
@@ -140,7 +199,10 @@ def to_html(report: Report, drawings: Sequence[Drawing] = ()) -> str:
         others=summary.other_reasons(report),
         remedies=summary.remedies(report),
         notes=[sentence(note) for note in report.notes],
+        bands=bands,
+        scale=scale,
         rows=rows,
+        counted=table.count_heading(report),
         views=table.view_names(report),
         positions=positions,
         hidden=summary.hidden_rows(report),
@@ -190,7 +252,8 @@ def render_page(
         script=Markup(script),  # noqa: S704
         digest=Markup(digest),  # noqa: S704
         readings=Markup(_readings(drawings, versions)),  # noqa: S704
-        drawings=[(each, Markup(each.svg)) for each in drawings],  # noqa: S704
+        drawings=[(each, Markup(each.svg)) for each in drawings if not each.is_detail],  # noqa: S704
+        details=[(each, Markup(each.svg)) for each in drawings if each.is_detail],  # noqa: S704
         **values,
     )
 

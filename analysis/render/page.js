@@ -33,6 +33,7 @@
       const place = Number(slider.value);
       const box = frame.getBoundingClientRect();
       const whole = svg.getBoundingClientRect();
+      if (!whole.width) return; // folded away
       const scale = svg.viewBox.baseVal.width / whole.width;
       const x = (box.left - whole.left + reading.at[place] * box.width) * scale;
       line.setAttribute("x1", x);
@@ -64,6 +65,11 @@
     });
     again.push(show);
     show();
+  }
+
+  // What was folded away had no width to read values at.
+  for (const fold of document.querySelectorAll("details")) {
+    fold.addEventListener("toggle", () => again.forEach((show) => show()));
   }
 
   const figures = document.querySelector(".figures");

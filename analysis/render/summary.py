@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 MOST_REPLICAS = 400
 """Replicas in a table; the others are counted."""
 LABEL_ROOM = 48
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
 INSECURE = "--insecure: "
 """What the note begins with of a run that verified no certificate."""
 
@@ -65,7 +67,16 @@ def why(report: Report) -> str:
 
 def subject(report: Report) -> str:
     """Return what was asked, and when: of many reports, this one."""
-    return f"{sentence(report.run.target)}, {visible(report.run.started_at)}"
+    return f"{sentence(report.run.target)}, {moment(report.run.started_at)}"
+
+
+def moment(started_at: str) -> str:
+    """Return a time stamp as people write it, to the second; as it is, if it is none."""
+    found = _STAMP.fullmatch(started_at)
+    if found is None:
+        return visible(started_at)
+    day, time, zone = found.groups()
+    return f"{day} {time} {'UTC' if zone in {'Z', '+00:00'} else zone}"
 
 
 def rows(report: Report) -> list[Row]:
@@ -84,7 +95,16 @@ def grid(report: Report) -> Grid | None:
     if not every:
         return None
     views = table.view_names(report)
-    head = ("label", *views, "count", "share", "interval", "expected", "accepted", "")
+    head = (
+        "label",
+        *views,
+        table.count_heading(report),
+        "share",
+        "interval",
+        "expected",
+        "accepted",
+        "",
+    )
     shown = [
         (row.label, *row.views, row.count, row.share, row.interval, row.expected, row.accepted)
         for row in every
@@ -172,7 +192,7 @@ def provenance(report: Report) -> list[tuple[str, str]]:
         ("target", sentence(run.target)),
         ("label", sentence(run.label)),
         *source,
-        ("started", visible(run.started_at)),
+        ("started", moment(run.started_at)),
         ("seed", str(run.seed)),
         ("weighbridge", visible(run.version)),
     ]

@@ -119,7 +119,7 @@ def shares(report: Report, room: int) -> Grid:
         head,
         right=frozenset(range(1, len(view_names(report)) + 2)),
         tones=[TONES[marks[label]] for label in shown],
-        spans=[_span(report, label) for label in shown],
+        spans=list(spans_of(report).values()),
         more=_left_out(report, every, shown),
     )
 
@@ -135,6 +135,11 @@ def _span(report: Report, label: str) -> Span:
     expected = report.expected
     band = None if expected is None else expected.tolerance.get(label)
     return Span(share_of(report, label), report.observed.intervals.get(label), band)
+
+
+def spans_of(report: Report) -> dict[str, Span]:
+    """Return what a bar shows of each label that a table shows."""
+    return {label: _span(report, label) for label in shown_labels(report)}
 
 
 def labels_of(report: Report) -> list[str]:
@@ -214,7 +219,12 @@ def _views(report: Report, shown: Sequence[str]) -> list[list[str]]:
 
 def _counts(report: Report, shown: Sequence[str]) -> list[str]:
     counts = [rounding.amount(report.observed.counts.get(label, 0)) for label in shown]
-    return ["count", *counts]
+    return [count_heading(report), *counts]
+
+
+def count_heading(report: Report) -> str:
+    """Return what the counts of a table are of: of a check, the judged connections only."""
+    return "count" if report.decision is None else "judged"
 
 
 def _shares(report: Report, shown: Sequence[str]) -> list[str]:

@@ -178,11 +178,20 @@ def decision_in_words(report: Report) -> str:
     is_one_each = effective is not None and round(effective) == decision.decided_after
     draws = "" if is_one_each else draws_in_words(report)
     return (
-        f"{verb} after {rounding.counted(decision.decided_after, 'connection')}"
+        f"{verb} after {judged_in_words(report)}"
         f"{f' ({draws})' if draws else ''}, {took}; "
         f"alpha = {decision.alpha:.4g}, beta = {decision.beta:.4g}, valid at every look"
         f"{'' if decision.calibrated is None else ' within the budget'}"
     )
+
+
+def judged_in_words(report: Report) -> str:
+    """Return how many connections were judged, of how many: those in flight come later."""
+    judged = 0 if report.decision is None else report.decision.decided_after
+    every = report.samples.connections
+    if every <= judged:
+        return rounding.counted(judged, "connection")
+    return f"{rounding.amount(judged)} of {rounding.counted(every, 'connection')}"
 
 
 def draws_in_words(report: Report) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sampler.cli.streams import say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from rich.table import Table
     from rich.text import Text
@@ -79,7 +79,9 @@ def show(
 
 def bars(spans: Mapping[str, Span], room: int = _BAR) -> list[Text]:
     """Draw a bar for each share, on one scale, of `room` cells each."""
-    scale = _scale(list(spans.values()))
+    from analysis.render.grid import largest_share  # noqa: PLC0415 - as in `show`
+
+    scale = largest_share(list(spans.values()))
     return [_bar(span, scale, "cyan", room) for span in spans.values()]
 
 
@@ -143,7 +145,7 @@ def _table(grid: Grid, columns: int) -> tuple[Table, int]:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    from analysis.render.grid import lines  # noqa: PLC0415
+    from analysis.render.grid import largest_share, lines  # noqa: PLC0415
     from analysis.render.printable import cells  # noqa: PLC0415
 
     needed = max(map(cells, lines(grid))) + 3 * len(grid.rows[0])
@@ -155,7 +157,7 @@ def _table(grid: Grid, columns: int) -> tuple[Table, int]:
     for place, head in enumerate(grid.head or grid.rows[0]):
         side: Literal["right", "left"] = "right" if place in grid.right else "left"
         table.add_column(Text(head), justify=side, no_wrap=True)
-    scale = _scale(grid.spans)
+    scale = largest_share(grid.spans)
     if has_bars:
         table.add_column(f"0 to {100 * scale:.3g} %", no_wrap=True)
     for number, row in enumerate(grid.rows):
@@ -164,15 +166,6 @@ def _table(grid: Grid, columns: int) -> tuple[Table, int]:
         extra = [_bar(grid.spans[number], scale, style)] if has_bars else []
         table.add_row(*drawn, *extra)
     return table, needed
-
-
-def _scale(spans: Sequence[Span]) -> float:
-    """Return the share at the right end of the bars: the largest one, rounded up."""
-    ends = [
-        end for span in spans for end in (span.share, *(span.interval or ()), *(span.band or ()))
-    ]
-    most = max(ends, default=1.0)
-    return next((step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if step >= most), 1.0)
 
 
 def _bar(span: Span, scale: float, style: str, room: int = _BAR) -> Text:

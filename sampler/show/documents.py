@@ -117,6 +117,7 @@ def draw_all(
             each.caption,
             to_svg(each.draw, f"figure-{each.name}", each.caption, each.spoken),
             each.reading,
+            is_detail=each.name == "evidence",
         )
         for each in _figures(report, batch, policy, history)
     ]

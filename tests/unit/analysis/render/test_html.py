@@ -20,6 +20,7 @@ KNOWN = {
     "html", "head", "meta", "title", "link", "style", "body", "header", "main", "footer", "section",
     "div", "p", "span", "h1", "h2", "ul", "li", "table", "caption", "thead", "tbody", "tr", "th",
     "td", "bdi", "figure", "figcaption", "svg", "desc", "dl", "dt", "dd", "pre", "code", "script",
+    "h3", "details", "summary", "rect", "line", "circle",
 }  # fmt: skip
 VOID = {"meta", "link"}
 
