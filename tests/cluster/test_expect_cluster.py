@@ -287,7 +287,7 @@ def test_an_api_server_that_cannot_be_reached_is_code_4(monkeypatch, tmp_path, a
     code, out, err = asks("--service", "app")
 
     assert (code, out) == (4, "")
-    assert f"the API server {url} cannot be reached" in err
+    assert f"the API server {url} cannot be reached: connection refused" in err
     assert "kubectl cluster-info" in err
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import ssl
 from contextlib import AsyncExitStack
@@ -328,7 +329,7 @@ class Cluster:
             ) from error
         except aiohttp.ClientError as error:
             raise ClusterError(
-                f"the API server {server} cannot be reached: {error}",
+                f"the API server {server} cannot be reached: {_in_words(error)}",
                 hint="see kubectl cluster-info, the VPN, and --context",
             ) from error
         except ValueError as error:
@@ -336,6 +337,27 @@ class Cluster:
                 f"the API server {server} did not return JSON for {path}: {error}",
                 hint="is it the API server, or the page of a proxy? kubectl get --raw " + path,
             ) from error
+
+
+def _in_words(error: Exception) -> str:
+    """Say why there is no connection; the client's own texts are about its classes."""
+    import aiohttp  # noqa: PLC0415 - as above
+
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            why = getattr(error.certificate_error, "verify_message", "")
+            return f"its certificate is not accepted{f': {why}' if why else ''}"
+        case aiohttp.ClientConnectorSSLError():
+            return "it does not speak TLS as expected"
+        case aiohttp.ClientConnectorDNSError():
+            return "its name cannot be resolved"
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
+            return "it broke the connection off"
+        case OSError(errno=int()):
+            return os.strerror(error.errno or 0).lower()
+        case OSError():
+            return "none of its addresses takes a connection"
+    return "it does not speak HTTP as expected"
 
 
 def _event(line: bytes, resource: Resource) -> tuple[str, dict[str, Any]]:
