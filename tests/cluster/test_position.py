@@ -84,8 +84,9 @@ def test_a_pod_knows_its_node_from_the_downward_api(monkeypatch, sees, spec, nod
 
 def test_a_pod_finds_itself_among_the_pods_of_its_namespace(monkeypatch, sees):
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    monkeypatch.setattr(socket, "gethostname", lambda: "weigh-x7k2p")
-    own = pod("weigh-x7k2p", "v0", "weigh", app="weigh")
+    name = f"weigh-{'the-split-' * 6}x7k2p"
+    monkeypatch.setattr(socket, "gethostname", lambda: name[:63])
+    own = pod(name, "v0", "weigh", app="weigh")
     own["spec"]["nodeName"] = "n2"
 
     document = sees([*two_nodes(internalTrafficPolicy="Local"), own])

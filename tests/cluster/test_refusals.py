@@ -102,6 +102,20 @@ def test_services_of_a_rollout_point_to_the_rollout(reach, capsys, name, status,
     assert "kubectl rollout status" not in told
 
 
+def test_a_rollout_that_is_done_is_no_reason_to_refuse_its_service(reach, capsys):
+    pods = [body for body in canary(0, 5, "web") if body["kind"] not in {"Service", "Deployment"}]
+    for body in pods:
+        if body["kind"] == "ReplicaSet":
+            body["metadata"]["ownerReferences"][0] |= {"kind": "Rollout", "name": "web"}
+    done = argo(stableRS="aaa", currentPodHash="aaa")
+    with FakeCluster([*done, *pods]) as cluster:
+        reach(cluster)
+        code = main(["expect", "--cluster", "--service", "web"])
+
+    assert code == 0
+    assert capsys.readouterr().out.startswith("v2=5 ")
+
+
 def test_a_selector_with_the_hash_of_argo_does_not_select_nothing(reach, capsys):
     with FakeCluster(argo()) as cluster:
         reach(cluster)

@@ -21,7 +21,7 @@ from sampler.expect.rules.places import nodes_by_address
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sampler.expect.rules.objects import Inventory
+    from sampler.expect.rules.objects import Inventory, KubeObject
 
 NODE_NAMES = ("NODE_NAME", "MY_NODE_NAME", "K8S_NODE_NAME")
 """Variables that pods are commonly given the name of their node in."""
@@ -58,7 +58,7 @@ def _stand(
 ) -> tuple[Client, str]:
     is_in_pod = bool(environment.get(_IN_POD))
     named = next(filter(None, map(environment.get, NODE_NAMES)), "") if is_in_pod else ""
-    own = inventory.find("Pod", socket.gethostname(), namespace) if is_in_pod else None
+    own = _own_pod(inventory, namespace) if is_in_pod else None
     if own is not None and own["spec"]["hostNetwork"].value is not True:
         return Client.POD, own["spec"]["nodeName"].text("") or named
     for address, node in nodes_by_address(inventory).items():
@@ -68,6 +68,16 @@ def _stand(
         if is_own(pod["status"]["podIP"].text("")):
             return Client.POD, pod["spec"]["nodeName"].text("")
     return (Client.POD, named) if is_in_pod else (Client.OUTSIDE, "")
+
+
+def _own_pod(inventory: Inventory, namespace: str) -> KubeObject | None:
+    """Find the pod that this is, by its host name: the first 63 characters of its own."""
+    name = socket.gethostname()
+    for pod in inventory.of("Pod"):
+        given = pod["spec"]["hostname"].text("") or pod.name[:63].rstrip("-.")
+        if given == name and pod.namespace == namespace:
+            return pod
+    return None
 
 
 def is_own(address: str) -> bool:
