@@ -74,11 +74,16 @@ class Kustomization:
         except (OSError, UnicodeDecodeError) as error:
             raise ExpectationError(f"{file} cannot be read: {error}") from error
         document = next(documents(str(file), text), None)
-        if document is None or not isinstance(document.value, dict):
+        body: Any = None if document is None else document.value
+        lists = [] if not isinstance(body, dict) else [body.get(key) for key in _LISTS]
+        if document is None or not lists or not all(_is_list_of_text(each) for each in lists):
             raise ExpectationError(
-                f"{file}: expected a kustomization", hint="kubectl kustomize says what is wrong"
+                f"{file}: expected a kustomization, with a list of texts under resources",
+                hint=f"kubectl kustomize {folder} says what is wrong",
             )
-        return cls(folder, file, document)
+        group = body.get("apiVersion")
+        is_other = isinstance(group, str) and not group.startswith("kustomize.config.k8s.io/")
+        return None if is_other else cls(folder, file, document)  # Flux has a kind of that name
 
     @cached_property
     def changes(self) -> list[str]:
@@ -95,7 +100,7 @@ class Kustomization:
     def entries(self) -> list[tuple[str, Path]]:
         """What it lists: each entry as it is written, and where that would be."""
         listed = [each for key in _LISTS for each in self.document.value.get(key) or ()]
-        return [(each, self.folder / each) for each in listed if isinstance(each, str)]
+        return [(each, self.folder / each) for each in listed]
 
     def mentions(self, file: Path) -> bool:
         """Whether any field names a file."""
@@ -182,6 +187,12 @@ class Kustomization:
             f"changes {', '.join(self.changes)} of what it lists, and kubectl, which would render "
             "it, is not on the PATH"
         )
+
+
+def _is_list_of_text(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, list) and all(isinstance(each, str) for each in value)
+    )
 
 
 def changes(body: dict[str, Any]) -> list[str]:

@@ -94,10 +94,9 @@ def _objects(
                     locate(()),
                 )
             )
-        elif body["kind"].endswith("List") and isinstance(body.get("items"), list):
-            pending += [
-                (_typed(item, body), (*base, "items", i)) for i, item in enumerate(body["items"])
-            ]
+        elif body["kind"].endswith("List") and isinstance(body.get("items", ""), list | None):
+            items = enumerate(body["items"] or ())
+            pending += [(_typed(item, body), (*base, "items", i)) for i, item in items]
         elif body["kind"] in {"Kustomization", "Component"} and _is_kustomize(body):
             if changed := changes(body):
                 findings.append(not_rendered(changed, locate((changed[0].partition(" ")[0],))))

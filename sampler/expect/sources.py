@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,8 +147,8 @@ def _kustomized(
             continue
         findings += [not_rendered(every.changes, every.where) for every in changing]
         read |= dict.fromkeys(each.files())
-    for file in read:
-        yield _shown(file), file, None
+    for file in map(_relative, read):
+        yield str(file), file, None
     findings += _not_listed(kustomizations, files)
 
 
@@ -217,7 +218,10 @@ def _files(root: Path) -> list[Path]:
 
 
 def _relative(file: Path) -> Path:
-    """Return a path as it can be copied: relative where it lies below."""
+    """Return a path as it can be copied: relative where it lies below, without ``x/..``."""
+    short = Path(os.path.normpath(file))
+    if ".." in file.parts and file.exists() and short.exists() and short.samefile(file):
+        file = short
     try:
         return file.relative_to(Path.cwd())
     except ValueError:

@@ -67,8 +67,15 @@ class ManifestFile:
     encoding: str = "utf-8"
 
 
-def change(path: Path, changes: Sequence[Change]) -> ManifestFile:
+def change(path: Path, changes: Sequence[Change], text: str | None = None) -> ManifestFile:
     """Return a file with some of its values changed; nothing is written.
+
+    Parameters
+    ----------
+    path : Path
+    changes : sequence of Change
+    text : str or None
+        What is changed, if that is not what the file holds now.
 
     Raises
     ------
@@ -81,11 +88,12 @@ def change(path: Path, changes: Sequence[Change]) -> ManifestFile:
         before, encoding = decode(path.read_bytes())
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
+    before = before if text is None else text
     read = list(documents(str(path), before))
     edits = [_edit(path, before, read, each) for each in changes]
     after = before
-    for start, end, text in sorted(edits, reverse=True):
-        after = after[:start] + text + after[end:]
+    for start, end, written in sorted(edits, reverse=True):
+        after = after[:start] + written + after[end:]
     _verify(path, read, before, after, changes)
     return ManifestFile(path, before, after, encoding)
 

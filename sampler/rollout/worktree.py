@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,12 @@ from sampler.base.errors import ExpectationError, UsageError, WeighbridgeError
 from sampler.base.repository import Repository
 from sampler.expect.manifests import read_manifests
 from sampler.expect.rules.objects import selects
-from sampler.rollout.pair import find_pair
+from sampler.rollout.pair import State, find_pair
+from sampler.rollout.steps import promote
 from sampler.rollout.text import Change, ManifestFile, change
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sampler.expect.rules.findings import Finding
     from sampler.expect.rules.objects import Inventory, KubeObject, Origin
@@ -48,6 +49,8 @@ class Worktree:
         That the files lie in.
     trouble : str
         Why git does not read the repository, if there is one.
+    texts : mapping of Path to str
+        What is read instead of what the disk has: what a step would write.
     """
 
     path: Path
@@ -57,6 +60,7 @@ class Worktree:
     findings: tuple[Finding, ...]
     repository: Repository | None
     trouble: str = ""
+    texts: Mapping[Path, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, manifests: str, names: Names) -> Worktree:
@@ -67,15 +71,16 @@ class Worktree:
         ExpectationError
             If they cannot be read, or hold no such pair.
         """
-        if manifests == "-":
+        here = Path(manifests)
+        if manifests == "-" or (here.exists() and not here.is_file() and not here.is_dir()):
             raise ExpectationError(
-                "--manifests -: input from stdin cannot be edited", hint="give the folder"
+                f"--manifests {manifests}: a stream cannot be edited", hint="give the folder"
             )
         inventory, findings = read_manifests(manifests, names.namespace, are_rendered=False)
-        path, pair = Path(manifests), find_pair(inventory, names)
-        read = (path, names, inventory, pair, findings)
+        pair = find_pair(inventory, names)
+        read = (here, names, inventory, pair, findings)
         try:
-            return cls(*read, Repository.around(path))
+            return cls(*read, Repository.around(here))
         except UsageError as error:
             return cls(*read, None, str(error))
 
@@ -107,20 +112,31 @@ class Worktree:
         ------
         UsageError
             If a value cannot be changed in its place, its file is a link that leaves the
-            repository (or, outside of Git, the folder that was read), or the manifests would not
-            declare what the step means.
+            repository (or, outside of Git, the folder that was read), the manifests would not
+            declare what the step means, or the canary that it starts could not be promoted.
         """
+        files = self._changed(step)
+        after = self._after(step, files)
+        if after.pair.state is State.CANARY:
+            try:
+                promotion = promote(after.pair)
+                after._after(promotion, after._changed(promotion))  # noqa: SLF001 - one of its kind
+            except UsageError as error:
+                raise UsageError(
+                    f"this canary could not be promoted: {error}", hint=error.hint
+                ) from error
+        return files
+
+    def _changed(self, step: Step) -> list[ManifestFile]:
         changes: dict[Path, list[Change]] = {}
         for each in dict.fromkeys(step.settings):
             origin = _origin(each.deployment)
             self._require_inside(origin.file)
             path = (*origin.path, *each.path)
             changes.setdefault(origin.file, []).append(Change(origin.document, path, each.value))
-        files = [change(file, wanted) for file, wanted in changes.items()]
-        self._verify(step, files)
-        return files
+        return [change(file, wanted, self.texts.get(file)) for file, wanted in changes.items()]
 
-    def _verify(self, step: Step, files: Sequence[ManifestFile]) -> None:
+    def _after(self, step: Step, files: Sequence[ManifestFile]) -> Worktree:
         """Read what would be written, and compare it with what the step means.
 
         Raises
@@ -128,10 +144,10 @@ class Worktree:
         UsageError
             If they differ.
         """
-        instead = {each.path: each.after for each in files}
+        texts = {**self.texts, **{each.path: each.after for each in files}}
         try:
             inventory, _ = read_manifests(
-                str(self.path), self.names.namespace, are_rendered=False, instead=instead
+                str(self.path), self.names.namespace, are_rendered=False, instead=texts
             )
             pair = find_pair(inventory, self.names)
         except WeighbridgeError as error:
@@ -149,7 +165,11 @@ class Worktree:
         before, after = _selected(self.inventory, self.pair), _selected(inventory, pair)
         for service in {*before, *after}:
             if before.get(service) != after.get(service):
-                raise _unmeant(f"{service} would select other Deployments than before")
+                raise _unmeant(
+                    f"{service} would select other Deployments than before, because its selector "
+                    "contains the version"
+                )
+        return replace(self, inventory=inventory, pair=pair, texts=texts)
 
     def commit(self, files: Sequence[ManifestFile], message: str) -> str:
         """Write and commit these files, or leave everything as it was; return the commit's name.
@@ -176,7 +196,7 @@ class Worktree:
         root = (folder if self.repository is None else self.repository.root).resolve()
         if not target.is_relative_to(root) or ".git" in target.relative_to(root).parts:
             raise UsageError(
-                f"{file} is a link to {target}, which is outside of {root}",
+                f"{file} leads to {target}, which is outside of {root}",
                 hint="change that file where it belongs, or put a copy here",
             )
 

@@ -113,6 +113,25 @@ def test_a_canary_goes_from_ten_and_none_over_nine_and_one_to_ten_of_the_new(
     assert git("status", "--porcelain") == "?? reports/"
 
 
+def test_a_canary_that_could_not_be_promoted_is_not_started(repository, capsys):
+    service = repository / "i" / "k8s" / "service.yaml"
+    service.write_text(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: only-v1}\n"
+        "spec: {selector: {app: app, version: v1}}\n"
+    )
+    before = texts(repository)
+
+    assert main([*START]) == 2
+
+    said = capsys.readouterr().err
+    assert "this canary could not be promoted: Service only-v1 would select other" in said
+    assert texts(repository) == before
+
+
+def texts(folder):
+    return {path: path.read_bytes() for path in (folder / "i").rglob("*.yaml")}
+
+
 def test_a_rollback_undoes_a_start_to_the_byte(canary):
     assert main([*ROLLBACK, "--commit"]) == 0
 
@@ -378,7 +397,7 @@ def test_a_link_out_of_the_repository_is_refused_with_its_place(
 
     assert main([*START, *options]) == 2
 
-    assert f"i/k8s/deploy.yaml is a link to {outside}" in capsys.readouterr().err
+    assert f"i/k8s/deploy.yaml leads to {outside}" in capsys.readouterr().err
     assert outside.read_text() == before
 
 

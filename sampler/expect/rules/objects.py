@@ -250,7 +250,12 @@ class Node:
         got = "nothing" if self.value is None else repr(self.value)[:60]
         raise ExpectationError(
             f"{self.where}: {self._owner()}: expected {expected} at {self.dotted}, got {got}",
-            hint=rendered_by(got) or "kubectl explain shows what belongs there",
+            hint=rendered_by(got)
+            or (
+                f"quote it: {str(got).lower()} without quotes is no text"
+                if expected == "text" and isinstance(self.value, bool | int | float)
+                else "kubectl explain shows what belongs there"
+            ),
         )
 
 

@@ -18,6 +18,7 @@ LABELS = ("version", "app.kubernetes.io/version")
 """Labels of a pod that name its version, the first one that is there holds."""
 
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+_VERSION = re.compile(r"(?!__)\w[\w.-]*", re.ASCII)
 _GRAMMAR = "write label:KEY, image-tag, or NAME=VERSION,NAME=VERSION for workloads or Services"
 
 
@@ -82,7 +83,8 @@ class VersionRule:
         labels = template["metadata"]["labels"].texts()
         match self.kind:
             case VersionFrom.LABEL:
-                return labels.get(self.key)
+                label = template["metadata"]["labels"][self.key]
+                return _rendered(label, labels.get(self.key))
             case VersionFrom.IMAGE_TAG:
                 return image_tag(template)
             case VersionFrom.NAMES:
@@ -100,7 +102,8 @@ class VersionRule:
 def version_label(template: Node) -> str | None:
     """Return the version that the labels of `LABELS` name."""
     labels = template["metadata"]["labels"].texts()
-    return next(filter(None, map(labels.get, LABELS)), None)
+    key = next((key for key in LABELS if labels.get(key)), None)
+    return None if key is None else _rendered(template["metadata"]["labels"][key], labels[key])
 
 
 def image_tag(template: Node) -> str | None:
@@ -109,8 +112,19 @@ def image_tag(template: Node) -> str | None:
     wanted = template["metadata"]["annotations"].texts().get(_DEFAULT_CONTAINER)
     for container in containers:
         if wanted is None or container["name"].text("") == wanted:
-            return tag_of(container["image"].text(""))
+            return _rendered(container["image"], tag_of(container["image"].text("")))
     return None
+
+
+def _rendered(place: Node, version: str | None) -> str | None:
+    """Refuse what can be no version, such as a placeholder that nobody has replaced."""
+    if version and not _VERSION.fullmatch(version):
+        raise ExpectationError(
+            f"{place.where}: {place.owner}: {place.dotted} is not rendered: {version!r} is no "
+            "value of a label, nor the tag of an image",
+            hint="replace its placeholders first, then: … | weighbridge expect --manifests - …",
+        )
+    return version
 
 
 def tag_of(image: str) -> str | None:

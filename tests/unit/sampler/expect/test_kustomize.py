@@ -146,6 +146,21 @@ def test_why_kubectl_does_not_render_it_is_told(folder):
         read_manifests(".")
 
 
+def test_a_kustomization_of_flux_is_an_object_like_others(folder):
+    flux = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: f}\n"
+    put(folder, kustomization=flux, shop=DEPLOYMENT.format(name="shop", replicas=9))
+
+    assert found() == ({"f": None, "shop": 9}, [])
+
+
+@pytest.mark.parametrize("text", ["", "- x\n", "resources: a.yaml\n", "resources: [1]\n"])
+def test_what_is_no_kustomization_is_refused_with_its_file(folder, text):
+    put(folder, kustomization=text, shop=DEPLOYMENT.format(name="shop", replicas=9))
+
+    with pytest.raises(ExpectationError, match=r"kustomization\.yaml: expected a kustomization"):
+        read_manifests(".")
+
+
 @pytest.mark.parametrize("path", [".", "charts/shop", "charts/shop/templates"])
 def test_a_chart_is_refused_with_the_command_that_renders_it(folder, path):
     chart = folder / "charts" / "shop"

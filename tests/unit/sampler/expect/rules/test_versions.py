@@ -52,6 +52,30 @@ def test_a_label_that_was_asked_for_has_no_substitute():
     assert VersionRule.parse("label:track").of_template(pod, "app") is None
 
 
+@pytest.mark.parametrize(
+    "placeholder",
+    [
+        "${TAG}",
+        "$TAG",
+        "$(TAG)",
+        "{{ .Values.tag }}",
+        "<TAG>",
+        "%TAG%",
+        "#{TAG}#",
+        "__TAG__",
+    ],
+)
+@pytest.mark.parametrize("rule", ["auto", "image-tag", "label:version"])
+def test_a_placeholder_is_no_version(placeholder, rule):
+    label, image = (
+        ({"version": placeholder}, "app:v1") if rule != "image-tag" else ({}, placeholder)
+    )
+    pod = template([{"image": image if rule != "image-tag" else f"app:{image}"}], labels=label)
+
+    with pytest.raises(ExpectationError, match="is not rendered: '"):
+        VersionRule.parse(rule).of_template(pod, "app")
+
+
 @pytest.mark.parametrize("text", ["", "label:", "track", "app=", "=v1", "app=v1,app=v2"])
 def test_a_rule_of_another_form_is_refused_with_the_forms_there_are(text):
     with pytest.raises(ExpectationError, match="--version-from") as refused:
