@@ -22,14 +22,14 @@ from sampler.expect.routes.istio import bound_to_pods
 from sampler.expect.rules.alike import alike, require_told_apart
 from sampler.expect.rules.dividers import divides_traffic
 from sampler.expect.rules.findings import Finding, FindingCode, refusal
-from sampler.expect.rules.objects import selects
+from sampler.expect.rules.objects import selects, services_of
 from sampler.expect.rules.services import affinity_of, behind_service
 from sampler.expect.rules.workloads import (
     WORKLOADS,
     autoscalers,
     counted,
     label_of,
-    workloads,
+    selected,
 )
 
 if TYPE_CHECKING:
@@ -105,12 +105,7 @@ def _unknown(inventory: Inventory) -> Iterator[Finding]:
         if each.kind in {*_NEUTRAL, *WORKLOADS, *ROUTES}:
             continue
         labels = _pod_labels(each)
-        served = [
-            service
-            for service in inventory.of("Service")
-            if service.namespace == each.namespace
-            and selects(service["spec"]["selector"].texts(), labels)
-        ]
+        served = list(services_of(labels, each.namespace, inventory))
         for service in served:
             yield Finding(
                 FindingCode.UNKNOWN_WORKLOAD,
@@ -146,6 +141,10 @@ def _pod_labels(each: KubeObject) -> dict[str, str]:
         here = here.get(key) if isinstance(here, dict) else None
     labels = here if isinstance(here, dict) else {}
     return {str(key): value for key, value in labels.items() if isinstance(value, str)}
+
+
+def _pod_pairs(each: KubeObject) -> Iterable[tuple[str, str]]:
+    return _pod_labels(each).items()
 
 
 # Services
@@ -208,14 +207,18 @@ def _selection(service: KubeObject, inventory: Inventory, _: Question) -> Iterat
     pairs = selector.texts()
     if not pairs:
         return
-    for each in workloads(inventory):
+    for each in selected(without_hash(pairs), inventory):
         # Argo adds the hash of a version to the selector, which the template does not have.
-        kept = without_hash(pairs) if each.owner.kind == "Rollout" else pairs
-        if each.owner.namespace == service.namespace and selects(kept, each.labels):
+        is_own = each.owner.kind == "Rollout" or selects(pairs, each.labels)
+        if each.owner.namespace == service.namespace and is_own:
             return
     if inventory.unread.intersection(WORKLOADS):
         return  # what may not be read is not nothing
-    others = [(each, _pod_labels(each)) for each in inventory.objects if each.kind not in WORKLOADS]
+    others = [
+        (each, _pod_labels(each))
+        for each in inventory.by(_pod_pairs, next(iter(pairs.items())))
+        if each.kind not in WORKLOADS
+    ]
     others += [(each, each.labels) for each in inventory.pods]
     for other, labels in others:
         if other.namespace == service.namespace and selects(pairs, labels):
@@ -249,11 +252,14 @@ def _is_behind_a_route(service: KubeObject, inventory: Inventory, question: Ques
 
 
 def _routes_to(service: KubeObject, inventory: Inventory) -> Iterator[KubeObject]:
-    for route in inventory.of(*ROUTES):
-        if route.kind in {"Rollout", "Canary"} or route.namespace != service.namespace:
-            continue
-        if service.name in _mentioned(route.body.get("spec")):
+    for route in inventory.by(_services_named, (service.namespace, service.name), *ROUTES):
+        if route.kind not in {"Rollout", "Canary"}:
             yield route
+
+
+def _services_named(route: KubeObject) -> Iterator[tuple[str, str]]:
+    for name in _mentioned(route.body.get("spec")):
+        yield route.namespace, name
 
 
 def _decided_elsewhere(
@@ -315,12 +321,7 @@ def _autoscaled(owner: KubeObject, inventory: Inventory, _: Question) -> Iterato
 
 def _version(owner: KubeObject, inventory: Inventory, question: Question) -> Iterator[Finding]:
     each = counted(owner, inventory)
-    is_served = each is not None and any(
-        service.namespace == owner.namespace
-        and selects(service["spec"]["selector"].texts(), each.labels)
-        for service in inventory.of("Service")
-    )
-    if each is None or not is_served:
+    if each is None or not any(services_of(each.labels, owner.namespace, inventory)):
         return
     try:
         label_of(each.template, owner, question)

@@ -10,6 +10,7 @@ ReferenceGrant; Linkerd, policy.linkerd.io HTTPRoute.
 from __future__ import annotations
 
 import dataclasses
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
@@ -45,12 +46,14 @@ from sampler.expect.rules.matching import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sampler.expect.rules.model import Mixture, Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
 
 _MOST_WEIGHT = 1_000_000
+_MOST_COMPARED = 20
+"""Routes of a gateway that each is compared with, where none was asked for: all take minutes."""
 _Rank = tuple[int, int, int, int, int]
 
 MATCH = Fields("a match", ("path", "method", "headers", "queryParams"))
@@ -219,14 +222,20 @@ def _named(node: Node) -> tuple[str, Callable[[str], bool | None], str]:
 
 def _overlaps(route: KubeObject, inventory: Inventory, question: Question) -> list[Finding]:
     """Find rules of other routes on the same host and gateway that take requests away."""
-    own = _best(route, question)
+    own = None if question.path is None else _best(route, question)
     findings = []
-    for other in inventory.of(route.kind):
-        if other is route or not _share_a_parent(route, other) or not _share_a_host(route, other):
+    most = None if question.route else _MOST_COMPARED
+    others = dict.fromkeys(
+        other
+        for parent in _parents(route)
+        for other in inventory.by(_parents, parent, route.kind)[:most]
+    )
+    for other in others:
+        if other is route or not _share_a_host(route, other):
             continue
         where = other["spec"]["rules"].where
-        taken = _best(other, question)
         if question.path is not None:
+            taken = _best(other, question)
             if taken is not None and (own is None or taken > own):
                 findings.append(
                     Finding(
@@ -257,37 +266,39 @@ def _best(route: KubeObject, question: Question) -> tuple[int, int, _Rank] | Non
     return int(bool(host) and not host.startswith("*")), len(host), max(ranks)
 
 
-def _share_a_parent(route: KubeObject, other: KubeObject) -> bool:
-    def parents(each: KubeObject) -> set[tuple[str, ...]]:
-        return {
-            (
-                node["kind"].text("Gateway"),
-                node["namespace"].text("") or each.namespace,
-                node["name"].text(""),
-            )
-            for node in each["spec"]["parentRefs"]
-        }
-
-    return bool(parents(route) & parents(other))
+def _parents(route: KubeObject) -> Iterator[tuple[str, str, str]]:
+    """Yield the gateways, or the Services, that a route is attached to."""
+    for node in route["spec"]["parentRefs"]:
+        namespace = node["namespace"].text("") or route.namespace
+        yield node["kind"].text("Gateway"), namespace, node["name"].text("")
 
 
 def _share_a_host(route: KubeObject, other: KubeObject) -> bool:
-    one, two = (
-        [each.text() for each in both["spec"]["hostnames"]] or ["*"] for both in (route, other)
+    return any(
+        host_matches(a, b) or host_matches(b, a)
+        for a in _hostnames(route)
+        for b in _hostnames(other)
     )
-    return any(host_matches(a, b) or host_matches(b, a) for a in one for b in two)
+
+
+@lru_cache(maxsize=1024)
+def _hostnames(route: KubeObject) -> tuple[str, ...]:
+    return tuple(each.text() for each in route["spec"]["hostnames"]) or ("*",)
 
 
 def _has_more_specific(route: KubeObject, other: KubeObject) -> bool:
-    def prefixes(each: KubeObject) -> list[str]:
-        return [
-            match["path"]["value"].text("/")
-            for rule in each["spec"]["rules"]
-            for match in rule["matches"]
-            if not list(match["headers"])
-        ] or ["/"]
+    return any(under_prefix(own, path) for own in _prefixes(route) for path in _prefixes(other))
 
-    return any(under_prefix(own, path) for own in prefixes(route) for path in prefixes(other))
+
+@lru_cache(maxsize=1024)
+def _prefixes(route: KubeObject) -> tuple[str, ...]:
+    """Return the paths of a route's rules that a request without headers can meet."""
+    return tuple(
+        match["path"]["value"].text("/")
+        for rule in route["spec"]["rules"]
+        for match in list(rule["matches"]) or [rule]
+        if not list(match["headers"])
+    )
 
 
 def _host(route: KubeObject, question: Question) -> list[Finding]:

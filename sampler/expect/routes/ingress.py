@@ -41,10 +41,10 @@ from sampler.expect.rules.matching import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Iterator, Sequence
 
     from sampler.expect.rules.model import Mixture, Question
-    from sampler.expect.rules.objects import Inventory, KubeObject, Node
+    from sampler.expect.rules.objects import Inventory, Keys, KubeObject, Node
 
 _REGEX = frozenset("()[]*+?$^|\\{}")
 
@@ -107,7 +107,8 @@ def behind_ingress(ingress: KubeObject, inventory: Inventory, question: Question
     refuse_others(main, place.service.text(""))
     findings = [*_host(main, question), *remarks(main), *_overlaps(place, inventory, question)]
     stable_name, stable = _backend(place, inventory, question, is_used=True)
-    findings += _strays(main, inventory)
+    if question.route:  # else each canary is looked at by itself
+        findings += _strays(main, inventory)
     canaries = _canaries(place, inventory)
     if not canaries:
         everything = Branch(
@@ -163,37 +164,51 @@ def _places(ingress: KubeObject) -> list[_Place]:
     return [*places, *(_Place("", "", "", each, each) for each in rest)]
 
 
-def _mains(inventory: Inventory, of: KubeObject) -> list[_Place]:
-    """Return the paths of all main Ingresses that the controller of one has."""
+def _found(keys: Keys, key: Hashable, inventory: Inventory, of: KubeObject) -> list[_Place]:
+    """Return the paths under a key, of Ingresses that the controller of one has too."""
     return [
         place
-        for each in inventory.of("Ingress")
-        if not is_canary(each) and is_same_class(each, of)
+        for each in inventory.by(keys, key, "Ingress")
+        if is_same_class(each, of)
         for place in _places(each)
+        if key in {place.key, place.upstream, place.host}
     ]
+
+
+def _main_keys(ingress: KubeObject) -> Iterator[tuple[str, str, str]]:
+    return iter(()) if is_canary(ingress) else (place.key for place in _places(ingress))
+
+
+def _main_upstreams(ingress: KubeObject) -> Iterator[tuple[str, str, str]]:
+    return iter(()) if is_canary(ingress) else (place.upstream for place in _places(ingress))
+
+
+def _main_hosts(ingress: KubeObject) -> Iterator[str]:
+    return iter(()) if is_canary(ingress) else (place.host for place in _places(ingress))
+
+
+def _canary_keys(ingress: KubeObject) -> Iterator[tuple[str, str, str]]:
+    return (place.key for place in _places(ingress)) if is_canary(ingress) else iter(())
 
 
 def _canaries(place: _Place, inventory: Inventory) -> list[_Place]:
     """Return the canaries of the upstream of a path, each upstream of theirs once."""
     main = place.node.owner
-    mains = _mains(inventory, main)
-    of_upstream = {each.key for each in mains if each.upstream == place.upstream}
+    alike = [place, *_found(_main_upstreams, place.upstream, inventory, main)]
     found: dict[tuple[str, ...], _Place] = {}
-    for canary in inventory.of("Ingress"):
-        if not is_canary(canary) or not is_same_class(canary, main):
-            continue
-        lost = {each.upstream for each in _stray_places(canary, inventory)}
-        for each in _places(canary):
-            is_own = each.upstream in {one.upstream for one in mains if one.host == each.host}
-            if each.key in of_upstream and each.upstream not in lost and not is_own:
-                found.setdefault((canary.full_name, *each.upstream), each)
+    for key in dict.fromkeys(each.key for each in alike):
+        for each in _found(_canary_keys, key, inventory, main):
+            lost = {one.upstream for one in _stray_places(each.node.owner, inventory)}
+            mains = _found(_main_upstreams, each.upstream, inventory, main)
+            is_own = any(one.host == each.host for one in mains)
+            if each.upstream not in lost and not is_own:
+                found.setdefault((each.node.owner.full_name, *each.upstream), each)
     return list(found.values())
 
 
 def _stray_places(canary: KubeObject, inventory: Inventory) -> list[_Place]:
     """Return the paths of a canary that no main Ingress has: their upstreams are dropped."""
-    keys = {each.key for each in _mains(inventory, canary)}
-    return [each for each in _places(canary) if each.key not in keys]
+    return [each for each in _places(canary) if not _found(_main_keys, each.key, inventory, canary)]
 
 
 def stray(canary: KubeObject, inventory: Inventory) -> list[Finding]:
@@ -202,14 +217,7 @@ def stray(canary: KubeObject, inventory: Inventory) -> list[Finding]:
     if not strays:
         return []
     elsewhere = [
-        each.node.owner
-        for each in (
-            place
-            for other in inventory.of("Ingress")
-            if not is_canary(other) and not is_same_class(other, canary)
-            for place in _places(other)
-        )
-        if each.key in {stray.key for stray in strays}
+        owner for each in strays for owner in inventory.by(_main_keys, each.key, "Ingress")
     ]
     if elsewhere:
         return [
@@ -258,8 +266,7 @@ def _shared(place: _Place, at: _Place, inventory: Inventory) -> list[Finding]:
             "give the canary a Service of its own",
             each.node.where,
         )
-        for each in _mains(inventory, main)
-        if each.upstream == at.upstream
+        for each in _found(_main_upstreams, at.upstream, inventory, main)
     ]
     if at.key != place.key:
         findings.append(
@@ -339,17 +346,19 @@ def _overlaps(place: _Place, inventory: Inventory, question: Question) -> list[F
     """Find main Ingresses with the same path, or with a more specific one for the request."""
     main = place.node.owner
     findings = []
-    mine = _rules(main, [place], question)[0].rank
-    for other in _mains(inventory, main):
-        owner = other.node.owner
-        if owner is main:
-            continue
-        if other.key == place.key:
+    for other in _found(_main_keys, place.key, inventory, main):
+        if other.node.owner is not main:
+            which = f"the older one answers for {place}"
             findings += [
-                overlap(main, owner, f"the older one answers for {place}", other.node.where),
-                *remarks(owner),
+                overlap(main, other.node.owner, which, other.node.where),
+                *remarks(other.node.owner),
             ]
-        elif question.path is not None and _takes(owner, other, question, mine):
+    if question.path is None or not question.route:
+        return findings
+    mine = _rules(main, [place], question)[0].rank
+    for other in _found(_main_hosts, place.host, inventory, main):
+        owner = other.node.owner
+        if owner is not main and other.key != place.key and _takes(owner, other, question, mine):
             findings.append(
                 Finding(
                     FindingCode.ROUTE_TAKEN,
@@ -382,9 +391,10 @@ def _backend(
 
 
 def _main_of(canary: KubeObject, inventory: Inventory) -> KubeObject:
-    keys = {place.key for place in _places(canary)}
     mains = dict.fromkeys(
-        place.node.owner for place in _mains(inventory, canary) if place.key in keys
+        main.node.owner
+        for place in _places(canary)
+        for main in _found(_main_keys, place.key, inventory, canary)
     )
     if len(mains) != 1:
         places = ", ".join(f"{each} ({each.place})" for each in mains) or "none"

@@ -226,26 +226,26 @@ def _aborted(rule: Node) -> list[Finding]:
 
 def _overlaps(route: KubeObject, inventory: Inventory) -> list[Finding]:
     """Find other VirtualServices of the same host and gateway, whose order is not defined."""
-
-    def hosts(each: KubeObject) -> set[str]:
-        return {_full(node.text(), each.namespace) for node in each["spec"]["hosts"]}
-
-    def gateways(each: KubeObject) -> set[str]:
-        names = [node.text() for node in each["spec"]["gateways"]] or ["mesh"]
-        return {
-            name if name == "mesh" or "/" in name else f"{each.namespace}/{name}" for name in names
-        }
-
-    return [
-        overlap(
-            route, other, "which one answers depends on the order of creation",
-            other["spec"]["hosts"].where,
-        )
-        for other in inventory.of("VirtualService")
+    others = dict.fromkeys(
+        other
+        for place in _hosts_at(route)
+        for other in inventory.by(_hosts_at, place, "VirtualService")
         if other is not route
-        and hosts(route) & hosts(other)
-        and gateways(route) & gateways(other)
-    ]  # fmt: skip
+    )
+    which = "which one answers depends on the order of creation"
+    return [overlap(route, other, which, other["spec"]["hosts"].where) for other in others]
+
+
+def _hosts_at(route: KubeObject) -> Iterator[tuple[str, str]]:
+    """Yield each host of a VirtualService at each of its gateways, both with their namespace."""
+    names = [node.text() for node in route["spec"]["gateways"]] or ["mesh"]
+    for host in route["spec"]["hosts"]:
+        for name in names:
+            is_full = name == "mesh" or "/" in name
+            yield (
+                _full(host.text(), route.namespace),
+                name if is_full else f"{route.namespace}/{name}",
+            )
 
 
 def _full(host: str, namespace: str) -> str:
@@ -313,21 +313,22 @@ def destination_rules(name: str, namespace: str, inventory: Inventory) -> list[K
     A host may be a wildcard; a more specific one takes the place of all others.
     """
     host = f"{name}.{namespace}.{_CLUSTER}"
-    found = [
-        (pattern, rule)
-        for rule in inventory.of("DestinationRule")
-        if _is_for(pattern := rule["spec"]["host"].text(), rule, name, namespace, host)
+    found = inventory.by(_ruled, (name, namespace), "DestinationRule")
+    if found:
+        return found
+    wide = [
+        rule
+        for rule in inventory.by(_ruled, "*", "DestinationRule")
+        if host_matches(rule["spec"]["host"].text(), host)
     ]
-    best = max(((not each.startswith("*"), len(each)) for each, _ in found), default=None)
-    if best is not None and best[0]:
-        return [rule for pattern, rule in found if not pattern.startswith("*")]
-    return [rule for pattern, rule in found if len(pattern) == (best or (0, 0))[1]]
+    longest = max((len(rule["spec"]["host"].text()) for rule in wide), default=0)
+    return [rule for rule in wide if len(rule["spec"]["host"].text()) == longest]
 
 
-def _is_for(pattern: str, rule: KubeObject, name: str, namespace: str, host: str) -> bool:
-    if pattern.startswith("*"):
-        return host_matches(pattern, host)
-    return service_of_host(pattern, rule.namespace) == (name, namespace)
+def _ruled(rule: KubeObject) -> Iterator[tuple[str, str] | str]:
+    """Yield name and namespace of the Service that a DestinationRule is for; wildcards together."""
+    host = rule["spec"]["host"].text()
+    yield "*" if host.startswith("*") else service_of_host(host, rule.namespace)
 
 
 def bound_to_pods(service: KubeObject, inventory: Inventory) -> Iterator[Finding]:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from sampler.expect.rules.findings import Finding, FindingCode, FoundError
 from sampler.expect.rules.model import Quantity
-from sampler.expect.rules.objects import selects
+from sampler.expect.rules.objects import services_of
 from sampler.expect.rules.versions import VersionFrom, image_tag, version_label
 from sampler.expect.rules.workloads import WORKLOADS, workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from sampler.expect.rules.model import Mixture, Number, Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
@@ -94,7 +94,10 @@ def require_told_apart(
         version = versions.of_template(each.template, name)
         if not each.replicas or not version or is_named:
             continue
-        if any(map(versions.of_name, _services_of(each, inventory))):
+        if any(
+            versions.of_name(one.name)
+            for one in services_of(each.labels, each.owner.namespace, inventory)
+        ):
             continue
         first = found.setdefault(version, each)
         keys = _IMAGES if version_label(each.template) == version else _PODS
@@ -119,14 +122,6 @@ def _name_of(owner: KubeObject) -> str:
         if reference["controller"].value is True:
             return reference["name"].text()
     return owner.name
-
-
-def _services_of(each: Workload, inventory: Inventory) -> Iterator[str]:
-    for service in inventory.of("Service"):
-        if service.namespace == each.owner.namespace and selects(
-            service["spec"]["selector"].texts(), each.labels
-        ):
-            yield service.name
 
 
 def _what_runs(template: Node, keys: Iterable[str]) -> list[object]:

@@ -39,15 +39,18 @@ def divides_traffic(each: KubeObject, inventory: Inventory) -> bool:
     kind, if it does both.
     """
     has_weights = names_service = False
-    services = {service.name for service in inventory.of("Service")}
     for key, value in _leaves(each.body.get("spec")):
         has_weights = has_weights or key in _WEIGHTS
         if isinstance(value, str):
             name = value.rpartition("//")[2].partition(":")[0].partition(".")[0].partition("/")[0]
-            names_service = names_service or name in services
+            names_service = names_service or bool(inventory.by(_name, name, "Service"))
     if each.kind in DIVIDERS:
         return has_weights or names_service
     return has_weights and names_service
+
+
+def _name(service: KubeObject) -> Iterator[str]:
+    yield service.name
 
 
 def _leaves(spec: object) -> Iterator[tuple[str, object]]:

@@ -15,7 +15,7 @@ from sampler.base.errors import ExpectationError
 from sampler.expect.rules.model import Mixture, Number, Quantity
 from sampler.expect.rules.objects import selects
 from sampler.expect.rules.places import entries_of, zone_of
-from sampler.expect.rules.workloads import label_of, workloads
+from sampler.expect.rules.workloads import label_of, selected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -201,10 +201,7 @@ def _declared(
 ) -> list[str]:
     """Labels that workloads behind the Service declare: without endpoints they stay silent."""
     selector = service["spec"]["selector"].texts() | dict(labels or {})
-    found = sorted(
-        (each for each in workloads(inventory) if selects(selector, each.labels)),
-        key=lambda each: each.owner.name,
-    )
+    found = sorted(selected(selector, inventory), key=lambda each: each.owner.name)
     return [
         label_of(each.template, each.owner, question, also=service.name)
         for each in found

@@ -7,7 +7,7 @@ wrote, and ``replicas: "nine"`` must be refused with its line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from sampler.expect.rules.placeholders import rendered_by
 
 Path = tuple[str | int, ...]
 Locate = Callable[[Path], str]
+Keys = Callable[["KubeObject"], Iterable[Hashable]]
 
 _WORKLOADS = ("apps", "extensions")
 _TRAEFIK = ("traefik.io", "traefik.containo.us")
@@ -291,6 +292,27 @@ class Inventory:
         for each in self.objects:
             self._by_kind.setdefault(each.kind, []).append(each)
         self._by_name: dict[str, dict[tuple[str, str], KubeObject]] = {}
+        self._indexes: dict[tuple[Keys, tuple[str, ...]], dict[Hashable, list[KubeObject]]] = {}
+
+    def by(self, keys: Keys, key: Hashable, *kinds: str) -> list[KubeObject]:
+        """All objects of some kinds, or of every kind, that have a key; found without a search.
+
+        Parameters
+        ----------
+        keys : callable
+            The keys of one object. A function of a module: its index is kept.
+        key : hashable
+            The one that is wanted.
+        kinds : str
+            None is every kind.
+        """
+        index = self._indexes.get((keys, kinds))
+        if index is None:
+            index = self._indexes[keys, kinds] = {}
+            for each in self.of(*kinds) if kinds else self.objects:
+                for one in dict.fromkeys(keys(each)):
+                    index.setdefault(one, []).append(each)
+        return index.get(key, [])
 
     def but_unread(self, kinds: Iterable[str]) -> str:
         """Return the end of a sentence about what was not found: of kinds that may not be read."""
@@ -375,3 +397,20 @@ class Inventory:
 def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
     """Whether every pair of the selector is among the labels; an empty one selects nothing."""
     return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
+
+
+def selector_keys(service: KubeObject) -> Iterator[Hashable]:
+    """Yield namespace and first pair of a Service's selector, under which it is found."""
+    pairs = sorted(service["spec"]["selector"].texts().items())
+    if pairs:
+        yield (service.namespace, *pairs[0])
+
+
+def services_of(
+    labels: Mapping[str, str], namespace: str, inventory: Inventory
+) -> Iterator[KubeObject]:
+    """Yield the Services of a namespace that select pods with these labels."""
+    for pair in labels.items():
+        for service in inventory.by(selector_keys, (namespace, *pair), "Service"):
+            if selects(service["spec"]["selector"].texts(), labels):
+                yield service

@@ -13,7 +13,7 @@ from sampler.expect.rules.model import Mixture, Number, Quantity
 from sampler.expect.rules.objects import selects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from sampler.expect.rules.model import Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
@@ -55,18 +55,46 @@ def workloads(inventory: Inventory) -> tuple[Workload, ...]:
     )
 
 
+@lru_cache(maxsize=1)
+def _by_pair(inventory: Inventory) -> dict[tuple[str, str], list[Workload]]:
+    found: dict[tuple[str, str], list[Workload]] = {}
+    for each in workloads(inventory):
+        for pair in each.labels.items():
+            found.setdefault(pair, []).append(each)
+    return found
+
+
+def selected(selector: Mapping[str, str], inventory: Inventory) -> list[Workload]:
+    """Return what declares pods that a selector selects, in any namespace."""
+    index = _by_pair(inventory)
+    candidates = min((index.get(pair, []) for pair in selector.items()), key=len, default=[])
+    return [each for each in candidates if selects(selector, each.labels)]
+
+
 def _is_scaled_by_another(owner: KubeObject, inventory: Inventory) -> bool:
     """Whether another object that was read counts these pods already."""
     if owner.kind in {"ReplicaSet", "Pod"}:
         return _is_owned(owner, inventory)
     # Argo leaves the pods of a borrowed template alone unless it is told to scale them down.
     return any(
-        each.namespace == owner.namespace
-        and each["spec"]["workloadRef"]["name"].text("") == owner.name
-        and each["spec"]["workloadRef"]["kind"].text("Deployment") == owner.kind
-        and each["spec"]["workloadRef"]["scaleDown"].text("never") != "never"
-        for each in inventory.of("Rollout")
+        each["spec"]["workloadRef"]["scaleDown"].text("never") != "never"
+        for each in inventory.by(_borrowed, _identity(owner), "Rollout")
     )
+
+
+def _identity(owner: KubeObject) -> tuple[str, str, str]:
+    return owner.kind, owner.name, owner.namespace
+
+
+def _borrowed(rollout: KubeObject) -> Iterator[tuple[str, str, str]]:
+    reference = rollout["spec"]["workloadRef"]
+    if reference.exists:
+        yield reference["kind"].text("Deployment"), reference["name"].text(""), rollout.namespace
+
+
+def _scaled(scaler: KubeObject) -> Iterator[tuple[str, str, str]]:
+    target = scaler["spec"]["scaleTargetRef"]
+    yield target["kind"].text("Deployment"), target["name"].text(""), scaler.namespace
 
 
 def counted(owner: KubeObject, inventory: Inventory) -> Workload | None:
@@ -144,8 +172,8 @@ def behind_selector(
     found = sorted(
         (
             each
-            for each in workloads(inventory)
-            if each.owner.namespace == service.namespace and selects(selector, each.labels)
+            for each in selected(selector, inventory)
+            if each.owner.namespace == service.namespace
         ),
         key=lambda each: each.owner.name,
     )
@@ -259,13 +287,7 @@ def _ports(service: KubeObject, each: Workload) -> tuple[list[Finding], bool]:
 
 def autoscalers(owner: KubeObject, inventory: Inventory) -> list[KubeObject]:
     """Return what scales a workload."""
-    return [
-        each
-        for each in inventory.of("HorizontalPodAutoscaler", "ScaledObject")
-        if each.namespace == owner.namespace
-        and each["spec"]["scaleTargetRef"]["name"].text("") == owner.name
-        and each["spec"]["scaleTargetRef"]["kind"].text("Deployment") == owner.kind
-    ]
+    return inventory.by(_scaled, _identity(owner), "HorizontalPodAutoscaler", "ScaledObject")
 
 
 def _number(each: Workload, label: str, inventory: Inventory, *, is_out: bool) -> Number:
@@ -293,8 +315,8 @@ def other_namespace(
     service: KubeObject, selector: Mapping[str, str], inventory: Inventory
 ) -> Finding | None:
     """Find pods that would be selected, if it is their namespace that is not written down."""
-    for each in workloads(inventory):
-        if each.owner.namespace == service.namespace or not selects(selector, each.labels):
+    for each in selected(selector, inventory):
+        if each.owner.namespace == service.namespace:
             continue
         if each.owner.namespace and service.namespace:
             continue
@@ -355,7 +377,7 @@ def _is_owned(owner: KubeObject, inventory: Inventory) -> bool:
 
 
 def _refuse_daemons(service: KubeObject, selector: Mapping[str, str], inventory: Inventory) -> None:
-    for daemon in inventory.of("DaemonSet"):
+    for daemon in inventory.by(_daemon_keys, next(iter(selector.items()), ()), "DaemonSet"):
         labels = daemon["spec"]["template"]["metadata"]["labels"].texts()
         if daemon.namespace == service.namespace and selects(selector, labels):
             raise ExpectationError(
@@ -363,3 +385,7 @@ def _refuse_daemons(service: KubeObject, selector: Mapping[str, str], inventory:
                 "pod per node",
                 hint="declare the split with --expect",
             )
+
+
+def _daemon_keys(daemon: KubeObject) -> Iterable[tuple[str, str]]:
+    return daemon["spec"]["template"]["metadata"]["labels"].texts().items()
