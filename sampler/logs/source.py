@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 LONGEST_LINE = 1_000_000
 """Bytes of a line that are looked at; no tool writes a longer one."""
+MOST_EXPANSION = 200
+"""Times its size that gzip may expand to. Lines of a log that differ in a time stamp alone come to
+20 or 30; nothing but line ends, to 1000."""
+EXPANSION_FROM = 16 << 20
+"""Bytes up to which it may expand as it likes."""
 _BLOCK = 1 << 18
 _GZIP = b"\x1f\x8b"  # RFC 1952 section 2.3.1
 _WIDE = {
@@ -37,11 +42,15 @@ class Source:
         Name of the file, ``-`` for stdin.
     file : BufferedReader
         Its bytes, already out of gzip.
+    packed : Packed or None
+        What they are unpacked from.
     """
 
-    def __init__(self, path: str, file: io.BufferedReader) -> None:
+    def __init__(self, path: str, file: io.BufferedReader, packed: Packed | None = None) -> None:
         self.path = path
         self._file = file
+        self._packed = packed
+        self._plain_bytes = 0
         self._head = b""
 
     @property
@@ -91,7 +100,17 @@ class Source:
 
     def _read(self, size: int) -> bytes:
         with self._unbroken():
-            return self._file.read1(size)
+            block = self._file.read1(size)
+        self._plain_bytes += len(block)
+        if self._packed is not None and self._plain_bytes > max(
+            EXPANSION_FROM, MOST_EXPANSION * self._packed.taken
+        ):
+            raise UsageError(
+                f"{self.path} expands to more than {MOST_EXPANSION} times its size, which no log "
+                "does",
+                hint=f"if that is meant, unpack it: gunzip -c {self.path} | weighbridge judge -",
+            )
+        return block
 
     @contextmanager
     def _unbroken(self) -> Iterator[None]:
@@ -114,17 +133,42 @@ def opened(path: str) -> Iterator[Source]:
         If it cannot be read.
     """
     if path == "-":
-        yield Source("stdin", _unzipped(cast("io.BufferedReader", sys.stdin.buffer), "stdin"))
+        yield _unzipped(cast("io.BufferedReader", sys.stdin.buffer), "stdin")
         return
     with ExitStack() as stack:
         try:
             file = stack.enter_context(Path(path).open("rb"))
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-        yield Source(path, _unzipped(file, path))
+        yield _unzipped(file, path)
 
 
-def _unzipped(file: io.BufferedReader, path: str) -> io.BufferedReader:
+class Packed:
+    """Bytes of gzip, counted as they are taken.
+
+    Parameters
+    ----------
+    file : BufferedReader
+        Where they are.
+
+    Attributes
+    ----------
+    taken : int
+        How many were taken so far.
+    """
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        self._file = file
+        self.taken = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to `size` bytes."""
+        data = self._file.read(size)
+        self.taken += len(data)
+        return data
+
+
+def _unzipped(file: io.BufferedReader, path: str) -> Source:
     start = file.peek(4)[:4]
     for encoding, look in _WIDE.items():
         if look.match(start):
@@ -133,8 +177,10 @@ def _unzipped(file: io.BufferedReader, path: str) -> io.BufferedReader:
                 hint=f"convert it: iconv -f {encoding} -t UTF-8",
             )
     if not start.startswith(_GZIP):
-        return file
-    return io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=cast("BinaryIO", file))))
+        return Source(path, file)
+    packed = Packed(file)
+    plain = gzip.GzipFile(fileobj=cast("BinaryIO", packed))
+    return Source(path, io.BufferedReader(cast("io.RawIOBase", plain)), packed)
 
 
 def _split(block: bytes) -> list[str]:

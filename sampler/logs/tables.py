@@ -13,6 +13,7 @@ from sampler.labels.pointer import MISSING, follow, parse_pointer
 from sampler.logs.instants import Instants, Nanoseconds
 from sampler.logs.reading import DEFAULT, UNLABELLED
 from sampler.logs.source import LONGEST_LINE
+from sampler.store.files import require_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -261,6 +262,7 @@ def parquet_rows(path: str, reading: Reading) -> LogRows:
     number = 0
     try:
         with pq.ParquetFile(path) as file:
+            require_bounded(file.metadata, path)
             names = file.schema_arrow.names
             wanted = [None if at is None else names[at] for at in positions(names, reading, path)]
             read = list(dict.fromkeys(name for name in wanted if name is not None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,7 @@ _TYPES: dict[str, type[np.generic]] = {
     "planned": np.int32,
     "closed": np.bool_,
 }
+_DICTIONARY_BATCH, _RECORD_BATCH = 2, 3
 _NO_STATUS = 0
 _ABSENT = {"status": _NO_STATUS, "closed": False}
 _FARTHEST_NS = 1 << 62
@@ -137,6 +139,46 @@ def _valid(absent: NDArray[np.bool_] | None) -> pa.Buffer | None:
     if absent is None or not absent.any():
         return None
     return pa.py_buffer(np.packbits(~absent, bitorder="little"))
+
+
+def is_packed(metadata: bytes) -> bool:
+    """Return whether the buffers of a message of a stream are compressed.
+
+    Read from its Flatbuffers, which pyarrow does not show: ``Message.header`` is a
+    ``RecordBatch``, or a ``DictionaryBatch`` with one, whose fourth field is ``compression``
+    (Message.fbs of Apache Arrow).
+
+    Raises
+    ------
+    ValueError
+        If it is no message.
+    """
+
+    def field(table: int, number: int) -> int | None:
+        vtable = table - struct.unpack_from("<i", metadata, table)[0]
+        at = 4 + 2 * number
+        if at >= struct.unpack_from("<H", metadata, vtable)[0]:
+            return None
+        offset: int = struct.unpack_from("<H", metadata, vtable + at)[0]
+        return table + offset if offset else None
+
+    def follow(at: int | None) -> int:
+        if at is None:
+            raise ValueError("the message lacks a part")
+        return at + int(struct.unpack_from("<I", metadata, at)[0])
+
+    try:
+        message = follow(0)
+        kind, header = field(message, 1), field(message, 2)
+        number = None if kind is None else metadata[kind]
+        if number not in {_DICTIONARY_BATCH, _RECORD_BATCH}:
+            return False
+        batch = follow(header)
+        if number == _DICTIONARY_BATCH:
+            batch = follow(field(batch, 1))
+        return field(batch, 3) is not None
+    except (struct.error, IndexError) as error:
+        raise ValueError("the message is damaged") from error
 
 
 def to_batch(table: pa.Table) -> Batch:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 64 << 20
 """Bytes of a document that is read; the report of a run with 10 000 pods has a hundredth."""
+MOST_ROWS = 100_000_000
+"""Rows of a table: with 2 000 requests per second, half a day."""
+MOST_GROUP_BYTES = 1 << 30
+"""Bytes that a part of a Parquet file (a row group), or a batch of a stream, may unpack to."""
 _BEYOND = 1 << 63
 
 
@@ -34,6 +38,33 @@ def require_file(file: Path) -> None:
     """
     if not stat.S_ISREG(file.stat().st_mode):
         raise UsageError(f"{file} cannot be read: it is not a regular file")
+
+
+def require_bounded(metadata: Any, file: object) -> None:
+    """Refuse a Parquet file that says itself that it unpacks to more than may be.
+
+    Parameters
+    ----------
+    metadata : pyarrow.parquet.FileMetaData
+    file : Path or str
+        Its name.
+
+    Raises
+    ------
+    UsageError
+        If it has more than `MOST_ROWS`, or a part with more than `MOST_GROUP_BYTES`.
+    """
+    if metadata.num_rows > MOST_ROWS:
+        raise UsageError(
+            f"{file} cannot be read: it has {metadata.num_rows} rows, of at most {MOST_ROWS}"
+        )
+    for number in range(metadata.num_row_groups):
+        size = metadata.row_group(number).total_byte_size
+        if size > MOST_GROUP_BYTES:
+            raise UsageError(
+                f"{file} cannot be read: a part of it unpacks to {size} bytes, of at most "
+                f"{MOST_GROUP_BYTES}"
+            )
 
 
 def read_text(file: Path) -> str:

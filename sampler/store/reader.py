@@ -10,9 +10,9 @@ from analysis import Split
 from analysis.render import from_json
 from sampler.base.errors import UsageError
 from sampler.plan.document import StoredPlan
-from sampler.store.arrow import FORMAT, sample_schema, to_batch
+from sampler.store.arrow import FORMAT, is_packed, sample_schema, to_batch
 from sampler.store.expectation_history import read_history
-from sampler.store.files import read_object, read_text, require_file
+from sampler.store.files import MOST_ROWS, read_object, read_text, require_bounded, require_file
 from sampler.store.layout import EXPECTATION, PLAN, REPORT, SAMPLES, STREAM
 
 if TYPE_CHECKING:
@@ -150,6 +150,7 @@ class RunFolder:
                 return pa.Table.from_batches(batches, schema).unify_dictionaries()
         with _readable(self.path / SAMPLES):
             require_file(self.path / SAMPLES)
+            require_bounded(pq.read_metadata(self.path / SAMPLES), self.path / SAMPLES)
             table = pq.read_table(
                 self.path / SAMPLES, memory_map=True, page_checksum_verification=True
             )
@@ -198,6 +199,7 @@ def record_batches(folder: Path, rows: int = 4096) -> Iterator[pa.RecordBatch]:
     with _readable(folder / SAMPLES):
         require_file(folder / SAMPLES)
         with pq.ParquetFile(folder / SAMPLES, page_checksum_verification=True) as file:
+            require_bounded(file.metadata, folder / SAMPLES)
             _refuse_unknown(file.schema_arrow, folder)
             for batch in file.iter_batches(batch_size=rows):
                 batch.validate(full=True)
@@ -230,6 +232,18 @@ def _refuse_unknown(schema: pa.Schema, folder: Path) -> None:
         )
 
 
+def _refuse_packed(source: Any, path: Path) -> None:
+    """Refuse a stream with compressed buffers, which could unpack to any size; runs have none."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    try:
+        for message in pa.ipc.MessageReader.open_stream(source):
+            if is_packed(message.metadata.to_pybytes()):
+                raise UsageError(f"{path} cannot be read: it is compressed, which no run is")
+    except (pa.ArrowException, OSError, ValueError):
+        return  # damaged from here on, and read up to here
+
+
 def stream_batches(path: Path) -> Iterator[pa.RecordBatch]:
     """Yield what a stream holds, up to where it was cut off or damaged.
 
@@ -246,8 +260,14 @@ def stream_batches(path: Path) -> Iterator[pa.RecordBatch]:
     # Mapped: a length that is damaged ends at the end of the file, and takes no memory.
     with pa.memory_map(str(path)) as source:
         try:
+            _refuse_packed(source, path)
+            source.seek(0)
+            rows = 0
             for batch in pa.ipc.open_stream(source):
                 batch.validate(full=True)
+                rows += batch.num_rows
+                if rows > MOST_ROWS:
+                    return
                 yield batch
         except (pa.ArrowException, OSError, ValueError, MemoryError):
             return

@@ -16,7 +16,10 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
+
 from sampler.base.errors import ClusterError, ExpectationError, UsageError
+from sampler.base.redaction import without_secrets
 from sampler.expect.cluster.rights import grant
 
 if TYPE_CHECKING:
@@ -35,8 +38,15 @@ _DENIED = re.compile(
 TIMEOUT_S = 10.0
 """How long the API server may take for an answer [s]."""
 
-_PAGE = 500
-_MOST_PAGES = 200
+_PAGE = 100
+_MOST_PAGES = 1000
+MOST_BYTES = 16 << 20
+"""Bytes of one answer, and of one event of a watch: etcd takes objects of 1.5 MB (its
+``--max-request-bytes``), and a page of such is more than anybody has."""
+MOST_LISTED_BYTES = 256 << 20
+"""Bytes of all pages of a list."""
+_MOST_REFUSAL = 65_536
+_MOST_SAID = 300
 _WATCH_S = 300
 _SELDOM_S = 2.0
 """Credentials are renewed no more often than this [s]: streams that fail are many."""
@@ -186,10 +196,15 @@ class Cluster:
         ClusterError
             If the server cannot be reached, takes too long, or gives something else.
         """
-        document: dict[str, Any] = await self._admitted(
-            lambda: self._guarded(self._get(path, query or {}), path)
-        )
+        document, _ = await self._sized(path, query or {})
         return document
+
+    async def _sized(self, path: str, query: Mapping[str, str]) -> tuple[dict[str, Any], int]:
+        """Read a document, and return how many bytes it had."""
+        found: tuple[dict[str, Any], int] = await self._admitted(
+            lambda: self._guarded(self._get(path, query), path)
+        )
+        return found
 
     async def _admitted(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         """Ask; if the credentials are not accepted, once more with new ones."""
@@ -241,8 +256,12 @@ class Cluster:
     async def _pages(self, resource: Resource, namespace: str) -> Listing:
         items: list[dict[str, Any]] = []
         query = {"limit": str(_PAGE)}
+        size = 0
         for _ in range(_MOST_PAGES):
-            page = await self.get(resource.path(namespace), query)
+            page, bytes_of_page = await self._sized(resource.path(namespace), query)
+            size += bytes_of_page
+            if size > MOST_LISTED_BYTES:
+                raise _too_large(f"all {resource.plural} in {namespace}", MOST_LISTED_BYTES)
             items += map(resource.complete, page.get("items") or ())
             metadata = page.get("metadata") or {}
             if not metadata.get("continue"):
@@ -277,22 +296,30 @@ class Cluster:
         path = resource.path(namespace)
         response = await self._admitted(lambda: self._guarded(self._open(path, query), path))
 
+        lines = _Lines(response.content, f"an event of {resource.plural} in {namespace}")
+
         async def read() -> bytes:
-            work = response.content.readline()
-            line: bytes = await self._guarded(work, path, _WATCH_S + self._timeout_s)
+            line: bytes = await self._guarded(lines.read(), path, _WATCH_S + self._timeout_s)
             return line
 
         return Events(read, response.close, resource)
 
-    async def _get(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+    async def _get(self, path: str, query: Mapping[str, str]) -> tuple[dict[str, Any], int]:
         response = await self._open(path, query)
+        data = bytearray()
         try:
-            document = json.loads(await response.read())
+            while part := await response.content.readany():
+                data += part
+                if len(data) > MOST_BYTES:
+                    response.close()
+                    raise _too_large(f"the answer for {path}", MOST_BYTES)
         finally:
             response.release()
+        # Faster than Python's, which would hold up a run.
+        document = msgspec.json.decode(data)
         if not isinstance(document, dict):
             raise ValueError("it is not a JSON object")  # noqa: TRY004 - wrong text, not a wrong type
-        return document
+        return document, len(data)
 
     async def _open(self, path: str, query: Mapping[str, str]) -> Any:
         import aiohttp  # noqa: PLC0415 - heavy, and here already with kubernetes-asyncio
@@ -307,8 +334,10 @@ class Cluster:
             _request_timeout=aiohttp.ClientTimeout(total=None, connect=self._timeout_s),
         )
         if response.status != 200:
-            body = await response.read()
-            response.release()
+            body = b""
+            while len(body) < _MOST_REFUSAL and (part := await response.content.readany()):
+                body += part
+            response.close()
             _refuse(response.status, body, path)
         return response
 
@@ -334,7 +363,7 @@ class Cluster:
             ) from error
         except ValueError as error:
             raise ClusterError(
-                f"the API server {server} did not return JSON for {path}: {error}",
+                f"the API server {server} did not return JSON for {path}: {_said(error)}",
                 hint="is it the API server, or the page of a proxy? kubectl get --raw " + path,
             ) from error
 
@@ -360,12 +389,57 @@ def _in_words(error: Exception) -> str:
     return "it does not speak HTTP as expected"
 
 
+class _Lines:
+    """The lines of a watch, each whole, however they came.
+
+    Parameters
+    ----------
+    content : aiohttp.StreamReader
+    what : str
+        What a line is, in words.
+    """
+
+    def __init__(self, content: Any, what: str) -> None:
+        self._content = content
+        self._what = what
+        self._rest = bytearray()
+
+    async def read(self) -> bytes:
+        """Return the next line; what is left, or nothing, at the end."""
+        seen = 0
+        while (end := self._rest.find(b"\n", seen)) < 0:
+            seen = len(self._rest)
+            if seen > MOST_BYTES:
+                raise _too_large(self._what, MOST_BYTES)
+            part = await self._content.readany()
+            if not part:
+                end = seen - 1
+                break
+            self._rest += part
+        line = bytes(self._rest[: end + 1])
+        del self._rest[: end + 1]
+        return line
+
+
+def _too_large(what: str, limit: int) -> ClusterError:
+    return ClusterError(
+        f"{what} has more than {limit >> 20} MB",
+        hint="is it the API server? otherwise declare the split with --expect",
+    )
+
+
+def _said(text: object) -> str:
+    """Return what a server or a library said, without secrets: it may quote what was asked."""
+    return without_secrets(str(text)[: 4 * _MOST_SAID])[:_MOST_SAID]
+
+
 def _event(line: bytes, resource: Resource) -> tuple[str, dict[str, Any]]:
     try:
-        event = json.loads(line)
+        event = msgspec.json.decode(line)
         kind, body = event["type"], event["object"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ClusterError(f"a watch of {resource.plural} gave {line[:60]!r}") from error
+        start = _said(line[:1000].decode("utf-8", "replace"))[:60]
+        raise ClusterError(f"a watch of {resource.plural} gave {start!r}") from error
     if kind == "ERROR":
         _refuse(body.get("code", 500), json.dumps(body).encode(), f"watch of {resource.plural}")
     return str(kind), resource.complete(body)
@@ -374,9 +448,9 @@ def _event(line: bytes, resource: Resource) -> tuple[str, dict[str, Any]]:
 def _refuse(status: int, body: bytes, path: str) -> None:
     """Raise what a status means."""
     try:
-        message = str(json.loads(body)["message"])
+        message = _said(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
-        message = body[:80].decode("utf-8", "replace")
+        message = _said(body[:1000].decode("utf-8", "replace"))[:80]
     match status:
         case 401:
             raise UnauthorizedError(
