@@ -76,6 +76,15 @@ def logged(text: str) -> str:
     return _COMMAND_LINE.sub(lambda match: match[1] + _COLON, _inert(text))
 
 
+def as_lines(text: str) -> str:
+    """Make a text of several lines safe for a terminal: ends of lines and tabs stay as they are."""
+    return "\n".join(
+        "\t".join(_drawn(part) for part in line.removesuffix("\r").split("\t"))
+        + ("\r" if line.endswith("\r") else "")
+        for line in text.split("\n")
+    )
+
+
 def in_json(text: str) -> str:
     """Escape in a JSON document what is not drawn, or would act; its values stay the same."""
     if not text.isascii():

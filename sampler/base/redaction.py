@@ -42,6 +42,7 @@ _FIELD = re.compile(
     r"\b((?:proxy-)?authorization|(?:set-)?cookie|[\w-]{0,30}api-?key)(\s{0,9}:\s{0,9})[^\r\n'\"<>]+",
     re.IGNORECASE,
 )
+_SLIP = re.compile(r"(?:https?:)?(?!//[^/\\])[/\\]*(?![^:@]*://)", re.IGNORECASE)
 _PORT = re.compile(r"[^/?#:]*(?::\d*)?(?:[/?#]|$)")
 
 
@@ -67,6 +68,8 @@ def without_secrets(text: str, *, is_url: bool = False) -> str:
     >>> without_secrets("http://shop/?page=2&access_token=abc")
     'http://shop/?page=2&access_token=***'
     """
+    if is_url:
+        text = _without_user_of_slip(text)
     first, *rest = text.split("://")
     text = "://".join([first, *(_without_user(each, is_url=is_url) for each in rest)])
     if is_url:
@@ -75,6 +78,15 @@ def without_secrets(text: str, *, is_url: bool = False) -> str:
     text = _without_values(text, _MEMBER, _TEXT)
     text = _FIELD.sub(rf"\1\2{LEFT_OUT}", text)
     return _SCHEME.sub(rf"\1\2{LEFT_OUT}", text)
+
+
+def _without_user_of_slip(text: str) -> str:
+    """Take user and password off what was meant as a URL and lacks a slash, or has too many."""
+    slip = _SLIP.match(text)
+    at = text.rfind("@")
+    if slip is None or ":" not in text[slip.end() : max(at, 0)]:
+        return text
+    return f"{slip[0]}{LEFT_OUT}{text[at:]}"
 
 
 def _without_user(text: str, *, is_url: bool) -> str:

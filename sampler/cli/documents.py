@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sampler.base.errors import StorageError, UsageError
+from sampler.store.files import put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -118,11 +119,11 @@ def write_document(option: str, path: Path, document: str) -> None:
     UsageError
         If there is no folder for it.
     StorageError
-        If it cannot be written.
+        If it cannot be written; what was there stays.
     """
     require_writable({option: str(path)})
     try:
-        path.write_text(document, encoding="utf-8")
+        put(path, document.encode())
     except OSError as error:
         raise unwritable(option, path, error.strerror) from error
 

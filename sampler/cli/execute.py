@@ -24,6 +24,7 @@ from sampler.cli.progress import ProgressLine
 from sampler.cli.streams import command, deliver, failure
 from sampler.plan.load import TransportKind
 from sampler.run.gate import Weighing
+from sampler.store.files import put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -286,7 +287,10 @@ def _write(name: str, file: str, document: str) -> None:
             raise unwritable(_option(name), "-", failed.strerror)
         return
     try:
-        with Path(file).open("a" if name in _APPENDED else "w", encoding="utf-8") as stream:
+        if name not in _APPENDED:
+            put(Path(file), document.encode())
+            return
+        with Path(file).open("a", encoding="utf-8") as stream:
             stream.write(document)
     except OSError as error:
         raise unwritable(_option(name), file, error.strerror) from error

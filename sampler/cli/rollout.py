@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sampler.base.errors import ExitCode, UsageError
+from sampler.cli.documents import write_document
 from sampler.cli.messages import say_line, say_warning
 from sampler.cli.screen import show
 from sampler.cli.streams import deliver, say
@@ -209,7 +210,7 @@ def status(
     else:
         show(lambda **_: _told(tree, known), is_dense=True)
         if json_file is not None:
-            _write(json_file, document)
+            write_document("json", Path(json_file), document)
     is_there = wanted is None or tree.pair.state == wanted
     ctx.exit(ExitCode.PASS if is_there else ExitCode.FAIL)
 
@@ -305,7 +306,8 @@ def _carry_out(
     is_forced: bool = False,
 ) -> None:
     """Show a step, and write and commit it if that was asked for."""
-    from sampler.rollout.worktree import diff, write  # noqa: PLC0415 - as above
+    from analysis.render.printable import as_lines  # noqa: PLC0415 - as above
+    from sampler.rollout.worktree import diff, write  # noqa: PLC0415
 
     if options["commit"] and (changed := _uncommitted(tree)):
         raise UsageError(
@@ -314,7 +316,7 @@ def _carry_out(
         )
     files = tree.apply(step)
     say_line(f"{step.subject}{' (dry run)' if options['dry_run'] else ''}")
-    say(diff(files), nl=False)
+    say(as_lines(diff(files)), nl=False)
     if not files:
         say_line("nothing to change")
     if options["dry_run"] or not files:
@@ -392,12 +394,3 @@ def _document(tree: Worktree, known: Weighed | None) -> dict[str, Any]:
         "verdict": None if known is None else str(known.report.verdict),
         "report": None if known is None else str(known.file),
     }
-
-
-def _write(file: str, document: str) -> None:
-    try:
-        Path(file).write_text(document, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"--json {file}: {error.strerror}", hint="give a file in an existing folder"
-        ) from error

@@ -278,7 +278,7 @@ def serve(
     port: int = 0,
     on_ready: Callable[[str, int], None] = lambda _host, _port: None,
 ) -> Counts:
-    """Serve in the foreground until SIGINT or SIGTERM; to be called in the main thread.
+    """Serve in the foreground until SIGINT, SIGTERM or SIGHUP; to be called in the main thread.
 
     Parameters
     ----------
@@ -307,7 +307,10 @@ def serve(
     ours, interpreters = socket.socketpair()
     interpreters.setblocking(False)
     loop.watch(ours.fileno(), READ, lambda _events: loop.stop())
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ends = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        ends.append(signal.SIGHUP)  # unless nohup(1) has it ignored
+    before = {number: signal.getsignal(number) for number in ends}
     woken_before = signal.set_wakeup_fd(interpreters.fileno(), warn_on_full_buffer=False)
     try:
         for number in before:

@@ -7,6 +7,7 @@ written through a link, and nothing is read that is no file.
 from __future__ import annotations
 
 import json
+import os
 import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -135,13 +136,35 @@ def _require_bounded(part: object, *, is_finite: bool) -> None:
                 _require_bounded(value, is_finite=is_finite)
 
 
+def put(path: Path, data: bytes) -> None:
+    """Write a file that the user named: all of it, or nothing.
+
+    A link is followed, and its file keeps its mode. What is no file (a device, a pipe) is written
+    to, and so is a file in a folder in which no other one may be made.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    target = path.resolve()
+    mode = target.stat().st_mode if target.exists() else None
+    if (mode is not None and not stat.S_ISREG(mode)) or not os.access(target.parent, os.W_OK):
+        target.write_bytes(data)
+        return
+    with whole(target) as part:
+        part.write_bytes(data)
+        if mode is not None:
+            part.chmod(stat.S_IMODE(mode))
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Yield a place to write to that becomes `path` when it is complete, or goes away.
 
     It is a new file, and takes the place of what was there: a link is replaced, never followed.
     """
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # another process may write it, too
     part.unlink(missing_ok=True)
     part.touch(exist_ok=False)
     try:

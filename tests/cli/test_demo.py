@@ -60,14 +60,15 @@ def test_the_story_repeats_from_its_seed(weighbridge, tmp_path):
     assert counts[0] == counts[1]
 
 
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_service_with_faults_answers_until_it_is_interrupted_and_says_what_it_served(
-    tmp_path,
+    tmp_path, end
 ):
     with serving(tmp_path, "--pods", "a=1", "--fault", "a:error=100%") as (process, url):
         with pytest.raises(HTTPError) as caught:
             urlopen(url)
         caught.value.close()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(end)
         _, told = process.communicate()
 
         assert (process.returncode, caught.value.code) == (0, 503)

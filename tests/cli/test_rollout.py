@@ -173,6 +173,24 @@ def test_the_diff_on_stdout_is_one_that_git_applies(repository, capsys):
     assert len([line for line in shown.splitlines() if line.startswith(("+ ", "- "))]) == 4
 
 
+def test_a_diff_turns_no_line_around(repository, capsys):
+    file = next(each for each in Path("i").rglob("*.yaml") if "replicas:" in each.read_text())
+    text = file.read_text().replace("replicas: 10", "replicas: 10  # \u202e\u200b")
+    file.write_text(text)
+    git("commit", "--all", "--quiet", "--message=Second")
+
+    assert main([*START, "--dry-run"]) == 0
+
+    printed = capsys.readouterr().out
+    assert "\\u202e\\u200b" in printed
+    assert not {"\u202e", "\u200b"} & set(printed)
+
+
+def test_the_state_on_a_full_disk_is_told_by_its_code(repository, capsys):
+    assert main(["rollout", "status", "--manifests", "i", "--json", "/dev/full"]) == 4
+    assert "--json /dev/full could not be written: No space left" in capsys.readouterr().err
+
+
 def test_the_diff_of_a_file_without_a_last_newline_is_one_that_git_applies(repository, capsys):
     file = repository / "i/k8s/deploy.yaml"
     lines = file.read_text().splitlines()

@@ -27,6 +27,7 @@ from yarl import URL
 
 from analysis import ABSENT, Outcome
 from sampler.base.errors import SamplingError, UsageError
+from sampler.base.redaction import without_secrets
 from sampler.exchange.connection_life import DrawnLengths
 from sampler.exchange.failure import (
     GIVEN_UP,
@@ -398,7 +399,8 @@ class FullTransport:
         # Several lines: a heading, the reason, what came, and a mark below the place.
         lines = [line.strip() for line in reason.splitlines()]
         told = [line.rstrip(":") for line in lines if line not in {"", "^", _BAD_STATUS_LINE}]
-        return Failure(FailureCode.NOT_HTTP, f"not an HTTP/1 response: {': '.join(told[:2])[:200]}")
+        quoted = without_secrets(": ".join(told[:2])[:1000])[:200]  # it may quote what was asked
+        return Failure(FailureCode.NOT_HTTP, f"not an HTTP/1 response: {quoted}")
 
     def _on_done(self, state: _SlotState, exchange: _Exchange, task: asyncio.Task[_Ending]) -> None:
         self._tasks.discard(task)

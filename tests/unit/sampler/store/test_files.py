@@ -8,7 +8,7 @@ import pytest
 
 from sampler.base.errors import UsageError
 from sampler.store import files
-from sampler.store.files import read_object, read_text, require_file, whole
+from sampler.store.files import put, read_object, read_text, require_file, whole
 
 
 @pytest.fixture
@@ -68,12 +68,40 @@ def test_a_link_is_replaced_and_never_followed(file, tmp_path):
     mine = tmp_path / "mine"
     mine.write_text("mine")
     file.symlink_to(mine)
-    (tmp_path / ".report.json.part").symlink_to(mine)
+    (tmp_path / f".report.json.{os.getpid()}.part").symlink_to(mine)
 
     with whole(file) as part:
         part.write_text("new")
 
     assert (file.read_text(), file.is_symlink(), mine.read_text()) == ("new", False, "mine")
+
+
+def test_a_file_of_the_user_is_written_whole_and_keeps_its_place(tmp_path):
+    linked, link = tmp_path / "linked", tmp_path / "link"
+    linked.write_text("old")
+    linked.chmod(0o640)
+    link.symlink_to(linked)
+
+    put(link, b"new")
+
+    assert (link.is_symlink(), linked.read_bytes()) == (True, b"new")
+    assert linked.stat().st_mode & 0o777 == 0o640
+    with pytest.raises(OSError, match="No space"):
+        put(type(link)("/dev/full"), b"new")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["link", "linked"]
+
+
+def test_a_file_of_the_user_that_cannot_be_written_stays_as_it_was(file, monkeypatch):
+    file.write_text("old")
+
+    def full(self, _data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(file), "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        put(file, b"new")
+
+    assert file.read_text() == "old"
 
 
 def test_what_fails_leaves_what_was_there(file):
