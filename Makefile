@@ -93,7 +93,7 @@ data-planes: $(VENV)/.develop ## weigh kube-proxy, nginx, HAProxy, Envoy and Tra
 	"$$python" tests/requirements.py --install
 	$(BIN)/python -m tests.benchmarks.data_planes
 
-fuzz: $(VENV)/.develop ## feed the readers of responses and of manifests mutated inputs (ARGS="--only responses --inputs N --seed N")
+fuzz: $(VENV)/.develop ## feed every reader of the bytes of others a million mutated inputs (ARGS="--only READER --inputs N --seed N")
 	@$(BIN)/python -m tests.fuzz.run $(ARGS)
 
 peers: $(VENV)/.develop ## install load generators to compare with (locust, autocannon; hey, ab and h2load come by apt)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from tests.fuzz import manifests, reading
+from tests.fuzz import commands, manifests, reading
 from tests.fuzz.reading import Broken
 
 if TYPE_CHECKING:
@@ -54,6 +54,24 @@ READERS = {
         *(100_000, 10, manifests.FOUND),
         *(manifests.seeds, manifests.mutated, manifests.check),
         most_growth_kib=1 << 20,  # one input in a thousand is as long as may be
+    ),
+    "logs": Reader(
+        "judge, by logs",
+        *(30_000, 50, commands.FOUND_LOGS),
+        *(commands.logs, commands.mutated, commands.check_log),
+        most_growth_kib=1 << 18,
+    ),
+    "runs": Reader(
+        "report and judge, by runs on disk",
+        *(10_000, 20, commands.FOUND_RUNS),
+        *(commands.runs, commands.mutated_run, commands.check_run),
+        most_growth_kib=1 << 18,
+    ),
+    "configurations": Reader(
+        "check, by configurations",
+        *(10_000, 20, commands.FOUND_CONFIGURATIONS),
+        *(commands.configurations, commands.mutated, commands.check_configuration),
+        most_growth_kib=1 << 18,
     ),
 }
 

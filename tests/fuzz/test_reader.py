@@ -27,6 +27,25 @@ def test_no_input_breaks_the_reader_of_manifests():
     assert set(counts) == {"answered", "not expected", "refused"}
 
 
+@pytest.mark.parametrize(
+    ("name", "inputs"), [("logs", 300), ("runs", 150), ("configurations", 100)]
+)
+def test_no_file_of_others_is_a_bug(name, inputs):
+    counts, broken = fuzz(READERS[name], inputs, seed=20_261_130)
+
+    assert broken is None
+    assert set(counts) == {"read", "refused"}
+
+
+def test_the_fuzzer_notices_a_command_that_fails(monkeypatch):
+    monkeypatch.setattr("sampler.logs.rows.Builder.__init__", lambda *_a, **_k: 1 // 0)
+
+    _, broken = fuzz(READERS["logs"], 50, seed=1)
+
+    assert broken is not None
+    assert "judge ends with 70" in broken[1]
+
+
 def test_the_fuzzer_notices_a_reader_of_manifests_that_fails(monkeypatch):
     monkeypatch.setattr("sampler.expect.documents.resolve", lambda text: 1 // len(text))
 
