@@ -64,11 +64,16 @@ class Kustomization:
         Raises
         ------
         ExpectationError
-            If it cannot be read, or is no mapping.
+            If it cannot be read, is no kustomization, or has another one beside it.
         """
-        file = next((folder / name for name in FILES if (folder / name).is_file()), None)
-        if file is None:
+        present = [folder / name for name in FILES if (folder / name).is_file()]
+        if len(present) > 1:
+            raise ExpectationError(
+                f"{present[0]} and {present[1].name} are both there", hint="keep one of them"
+            )
+        if not present:
             return None
+        file = present[0]
         try:
             text, _ = decode(file.read_bytes())
         except (OSError, UnicodeDecodeError) as error:
@@ -150,9 +155,12 @@ class Kustomization:
 
     def refused(self, what: str) -> ExpectationError:
         """Return the error for a kustomization that is not rendered."""
+        body = self.document.value
+        charts = "--enable-helm " if any(each.startswith("helm") for each in body) else ""
         return ExpectationError(
             f"{self.file} is not rendered: it {what}",
-            hint=f"render it: kubectl kustomize {self.folder} | weighbridge expect --manifests - …",
+            hint=f"render it: kubectl kustomize {charts}{self.folder} | "
+            "weighbridge expect --manifests - …",
         )
 
     def render(self) -> tuple[str, bytes]:

@@ -94,8 +94,8 @@ def _objects(
                     locate(()),
                 )
             )
-        elif body["kind"].endswith("List") and isinstance(body.get("items", ""), list | None):
-            items = enumerate(body["items"] or ())
+        elif isinstance(body.get("items"), list) or body["kind"] == "List":  # as kubectl has it
+            items = enumerate(body.get("items") or ())
             pending += [(_typed(item, body), (*base, "items", i)) for i, item in items]
         elif body["kind"] in {"Kustomization", "Component"} and _is_kustomize(body):
             if changed := changes(body):

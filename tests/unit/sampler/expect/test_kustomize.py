@@ -161,6 +161,25 @@ def test_what_is_no_kustomization_is_refused_with_its_file(folder, text):
         read_manifests(".")
 
 
+def test_two_kustomizations_in_one_folder_are_refused_as_kubectl_does(folder):
+    base(folder)
+    (folder / "base" / "Kustomization").write_text("resources: [shop.yaml]\nnamePrefix: x-\n")
+
+    with pytest.raises(ExpectationError, match=r"kustomization\.yaml and Kustomization are both"):
+        read_manifests("base")
+
+
+@pytest.mark.needs("kubectl")
+def test_charts_of_a_kustomization_are_not_inflated(folder):
+    base(folder)
+    put(folder / "base", kustomization="helmCharts: [{name: x, repo: 'https://charts.example'}]\n")
+
+    with pytest.raises(ExpectationError, match="is not rendered") as refused:
+        read_manifests("base")
+
+    assert "kubectl kustomize --enable-helm base |" in str(refused.value.hint)
+
+
 @pytest.mark.parametrize("path", [".", "charts/shop", "charts/shop/templates"])
 def test_a_chart_is_refused_with_the_command_that_renders_it(folder, path):
     chart = folder / "charts" / "shop"
