@@ -20,7 +20,7 @@ from sampler.expect.routes.ingress import stray
 from sampler.expect.routes.ingress_annotations import dividing, is_canary
 from sampler.expect.routes.istio import bound_to_pods
 from sampler.expect.rules.alike import alike, require_told_apart
-from sampler.expect.rules.dividers import divides_traffic
+from sampler.expect.rules.dividers import MAPPINGS, divides_by_annotation, divides_traffic
 from sampler.expect.rules.findings import Finding, FindingCode, refusal
 from sampler.expect.rules.objects import selects, services_of
 from sampler.expect.rules.services import affinity_of, behind_service
@@ -102,6 +102,14 @@ def _guarded(
 def _unknown(inventory: Inventory) -> Iterator[Finding]:
     """Report which objects were not read, and which of them run pods of some Service."""
     for each in inventory.objects:
+        if divides_by_annotation(each):
+            yield Finding(
+                FindingCode.TRAFFIC_UNREAD,
+                f"{each} holds Mappings with weights in the annotation {MAPPINGS}, which is not "
+                "evaluated",
+                "declare the split with --expect",
+                each["metadata"]["annotations"][MAPPINGS].where,
+            )
         if each.kind in {*_NEUTRAL, *WORKLOADS, *ROUTES}:
             continue
         labels = _pod_labels(each)
@@ -329,6 +337,20 @@ def _version(owner: KubeObject, inventory: Inventory, question: Question) -> Ite
         yield refusal(error, each.template.where, FindingCode.VERSION_MISSING)
 
 
+def _ends(pod: KubeObject, inventory: Inventory, _: Question) -> Iterator[Finding]:
+    node = pod["spec"]["restartPolicy"]
+    if node.text("Always") == "Always" or list(pod["metadata"]["ownerReferences"]):
+        return
+    for service in services_of(pod.labels, pod.namespace, inventory):
+        yield Finding(
+            FindingCode.UNKNOWN_WORKLOAD,
+            f"{service} selects {pod}, whose restartPolicy {node.text()} lets it end, and which "
+            "counts as long as it is declared",
+            "give it other labels, or declare the split with --expect",
+            node.where,
+        )
+
+
 def _steps(owner: KubeObject, _: Inventory, __: Question) -> Iterator[Finding]:
     yield from services_without_router(owner)
     yield from unachievable_steps(owner)
@@ -370,7 +392,7 @@ _CHECKS: dict[str, tuple[Check, ...]] = {
     "Deployment": (_autoscaled, _version),
     "StatefulSet": (_autoscaled, _version),
     "ReplicaSet": (_autoscaled, _version),
-    "Pod": (_version,),
+    "Pod": (_version, _ends),
     "Rollout": (_autoscaled, _version, _steps),
     **dict.fromkeys(set(ROUTES) - {"Canary", "Rollout"}, (_weights,)),
     "Ingress": (_canary_ingress, _weights),

@@ -215,7 +215,19 @@ def stray(canary: KubeObject, inventory: Inventory) -> list[Finding]:
     """Return the findings that a canary Ingress, or one of its paths, has no effect."""
     strays = _stray_places(canary, inventory)
     if not strays:
-        return []
+        return [
+            Finding(
+                FindingCode.CANARY_INEFFECTIVE,
+                f"Service {each.service.text('')} of {canary} is also the main backend of "
+                f"{main.node.owner} on the same host: ingress-nginx makes no canary of it, so it "
+                "has no effect",
+                "give the canary a Service of its own",
+                each.node.where,
+            )
+            for each in _places(canary)
+            for main in _found(_main_upstreams, each.upstream, inventory, canary)
+            if main.host == each.host
+        ]
     elsewhere = [
         owner for each in strays for owner in inventory.by(_main_keys, each.key, "Ingress")
     ]

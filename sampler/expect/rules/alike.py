@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from sampler.expect.rules.findings import Finding, FindingCode, FoundError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
     from sampler.expect.rules.workloads import Workload
 
+_DIGIT = re.compile(r"[0-9]")
+"""What the tag of a version has, and latest, stable or alpine have not."""
 _IMAGES = ("image",)
 """What tells pods apart whose label says that they are one version."""
 _PODS = ("image", "command", "args", "env", "envFrom", "volumes")
@@ -101,12 +104,15 @@ def require_told_apart(
             continue
         first = found.setdefault(version, each)
         keys = _IMAGES if version_label(each.template) == version else _PODS
-        if _what_runs(first.template, keys) != _what_runs(each.template, keys):
+        is_floating = version == image_tag(each.template) and not _DIGIT.search(version)
+        is_other = _what_runs(first.template, keys) != _what_runs(each.template, keys)
+        if first is not each and (is_other or is_floating):
+            what = "run different pods" if is_other else "have an image tag that names no version"
             raise FoundError(
                 Finding(
                     FindingCode.VERSIONS_ALIKE,
                     f"{first.owner} ({first.template.where}) and {each.owner} "
-                    f"({each.template.where}) run different pods, and both have the version "
+                    f"({each.template.where}) {what}, and both have the version "
                     f"{version}: they cannot be told apart",
                     "name the versions as they answer: --version-from "
                     f"{_name_of(first.owner)}=v1,{name}=v2; or label the pod templates "

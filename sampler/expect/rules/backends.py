@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.model import Mixture, Number, Quantity, mix
+from sampler.expect.rules.objects import names_of
 from sampler.expect.rules.services import behind_service
 
 if TYPE_CHECKING:
@@ -152,18 +153,29 @@ def service_mixture(
     if version is not None:
         return Mixture({question.renames.get(version, version): Fraction(1)})
     if is_used:
-        homeless = namespace and inventory.find("Service", name, "")
+        away = _of_another_namespace(name, namespace, inventory)
         raise ExpectationError(
             f"{reference.where}: {reference.owner} sends traffic to Service {name}"
             + (f" of {namespace}" if namespace else "")
-            + ", which was not found",
-            hint=f"{homeless} ({homeless.place}) names no namespace: if it is applied to "
-            f"{namespace}, say so: -n {namespace}"
-            if homeless
-            else "add its manifest, or name the version that answers there: --version-from "
+            + f", which was not found{inventory.but_unread(['Service'])}",
+            hint=away
+            or "add its manifest, or name the version that answers there: --version-from "
             f"{name}=v1",
         )
     return Mixture({}, findings=(missing_backend(name, reference),))
+
+
+def _of_another_namespace(name: str, namespace: str, inventory: Inventory) -> str:
+    """Return what to do where only one of a route and its Service names a namespace."""
+    for service in inventory.by(names_of, name, "Service"):
+        if bool(service.namespace) != bool(namespace):
+            known = namespace or service.namespace
+            silent = "it" if namespace else "the route"
+            return (
+                f"{service} ({service.place}) is of another namespace; if {silent} is applied to "
+                f"{known}, say so: -n {known}"
+            )
+    return ""
 
 
 def missing_backend(name: str, reference: Node) -> Finding:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sampler.expect.rules.objects import names_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -11,7 +13,8 @@ if TYPE_CHECKING:
 
 DIVIDERS = frozenset(
     {
-        "AIGatewayRoute", "ApisixRoute", "ApisixUpstream", "GatewayRoute", "HTTPScaledObject",
+        "AIGatewayRoute", "ApisixRoute", "ApisixUpstream", "CiliumEnvoyConfig", "GatewayRoute",
+        "HTTPScaledObject",
         "IngressRouteTCP", "IngressRouteUDP", "KongIngress", "Mapping", "MeshHTTPRoute",
         "MeshTCPRoute", "Rollout.rollouts.kruise.io", "RouteGroup", "RouteTable", "ServiceProfile",
         "ServiceResolver", "ServiceRouter", "ServiceSplitter", "TCPMapping", "TCPRoute",
@@ -43,14 +46,22 @@ def divides_traffic(each: KubeObject, inventory: Inventory) -> bool:
         has_weights = has_weights or key in _WEIGHTS
         if isinstance(value, str):
             name = value.rpartition("//")[2].partition(":")[0].partition(".")[0].partition("/")[0]
-            names_service = names_service or bool(inventory.by(_name, name, "Service"))
+            names_service = names_service or bool(inventory.by(names_of, name, "Service"))
     if each.kind in DIVIDERS:
         return has_weights or names_service
     return has_weights and names_service
 
 
-def _name(service: KubeObject) -> Iterator[str]:
-    yield service.name
+MAPPINGS = "getambassador.io/config"
+"""Annotation of a Service that holds Mappings of Emissary, as text."""
+
+
+def divides_by_annotation(each: KubeObject) -> bool:
+    """Whether an object, of any kind, holds Mappings with weights in an annotation."""
+    metadata = each.body.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    text = annotations.get(MAPPINGS) if isinstance(annotations, dict) else None
+    return isinstance(text, str) and "weight" in text
 
 
 def _leaves(spec: object) -> Iterator[tuple[str, object]]:

@@ -66,5 +66,7 @@ class Fields:
         for key in self.open_ones(node):
             raise ExpectationError(
                 f"{node[key].where}: {node.owner}: {self.why(key)}",
-                hint="is it spelt right? otherwise declare the split with --expect",
+                hint="declare the split with --expect"
+                if key in (self.refused or {})
+                else "is it spelt right? otherwise declare the split with --expect",
             )

@@ -399,6 +399,11 @@ def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
     return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
 
 
+def names_of(each: KubeObject) -> Iterator[Hashable]:
+    """Yield the name of an object, under which it is found in any namespace."""
+    yield each.name
+
+
 def selector_keys(service: KubeObject) -> Iterator[Hashable]:
     """Yield namespace and first pair of a Service's selector, under which it is found."""
     pairs = sorted(service["spec"]["selector"].texts().items())

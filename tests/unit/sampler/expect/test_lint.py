@@ -1,4 +1,4 @@
-"""Lint looks at every object once, not at every pair of them."""
+"""What lint finds, and that it looks at every object once, not at every pair of them."""
 
 from __future__ import annotations
 
@@ -73,3 +73,51 @@ def test_twice_the_objects_take_twice_the_steps(kinds, monkeypatch):
         return steps["taken"]
 
     assert steps_for(120) < 2.3 * steps_for(60)
+
+
+def found(*objects):
+    return [each.code.value for each in lint(Inventory([*pods(0), *objects]), Question())]
+
+
+WEIGHTS = {"backends": [{"service": "s0", "weight": 9}, {"service": "s1", "weight": 1}]}
+
+
+@pytest.mark.parametrize("kind", ["Mapping", "VirtualServer", "RouteGroup", "TCPRoute", "Invented"])
+def test_a_kind_that_divides_traffic_and_is_not_read_is_an_error(kind):
+    assert "traffic_unread" in found(made(kind, "shop", WEIGHTS, "example.org/v1"))
+
+
+def test_a_kind_without_weights_is_only_named():
+    assert found(made("Invented", "shop", {"to": "s0"}, "example.org/v1")) == [
+        "unknown_workload", "unknown_kind",
+    ]  # fmt: skip
+
+
+def test_mappings_in_an_annotation_are_an_error():
+    mapping = {"getambassador.io/config": "kind: Mapping\nservice: s0\nweight: 10\n"}
+    spec = {"selector": {"app": "a0"}}
+
+    assert "traffic_unread" in found(made("Service", "old", spec, annotations=mapping))
+
+
+@pytest.mark.parametrize(("policy", "is_told"), [("Never", True), ("Always", False)])
+def test_a_bare_pod_that_ends_is_an_error_where_a_service_selects_it(policy, is_told):
+    spec = {"restartPolicy": policy, "containers": [{"image": "a"}]}
+    pod = made("Pod", "test", spec, labels={"app": "a0", "version": "v1"})
+
+    assert (found(pod).count("unknown_workload") == 2) is is_told  # the Job is one, too
+
+
+@pytest.mark.parametrize(("tag", "is_told"), [("latest", True), ("alpine", True), ("v2", False)])
+def test_pods_of_two_workloads_under_a_tag_that_names_no_version_cannot_be_told_apart(tag, is_told):
+    template = {
+        "metadata": {"labels": {"app": "b"}},
+        "spec": {"containers": [{"image": f"shop:{tag}"}]},
+    }
+    workloads = [
+        made("Deployment", name, {"replicas": 2, "template": template}, "apps/v1")
+        for name in ("b", "b-canary")
+    ]
+    service = made("Service", "b", {"selector": {"app": "b"}})
+
+    assert ("versions_alike" in found(service, *workloads)) is is_told

@@ -100,3 +100,9 @@ def test_a_header_of_the_check_comes_before_the_weight(split, headers, weights):
 def test_what_other_annotations_divide_or_divert_is_refused_with_their_name(split, annotation):
     with pytest.raises(ExpectationError, match=r"by the annotation [a-z.-]+/[a-z.1-]+, which is"):
         split(MAIN % (annotation, "v3"), "main")
+
+
+def test_a_canary_with_the_service_of_its_main_ingress_has_no_effect(split):
+    text = MAIN % ("", "v3") + (CANARY % ("true", WEIGHT)).replace("name: v2", "name: v1")
+
+    assert split(text, "main") == ({"v1": 3}, ["canary_ineffective"])
