@@ -13,19 +13,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.data.errors import InputError, is_a
+from analysis.data.weights import ARM, WRITE_SPLIT, parse_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_ARM = re.compile(r"(?P<label>.+)=(?P<weight>[^=]+)", re.DOTALL)
-_FORGOTTEN_COMMA = re.compile(r"=\s*[0-9]+[\s;]")
 _NUMBER = r"\d+(?:\.\d+)?\s*(?:pp|%)"
 _AMOUNT = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>pp|%)")
 _TWO_SIDED = re.compile(rf"-\s*(?P<below>{_NUMBER})\s*\+\s*(?P<above>{_NUMBER})")
 
 _BEYOND = 10**15
 """Weights lie below it, so that sums of them stay exact, also as floats."""
-_WRITE_SPLIT = 'write it as "v1=9,v2=1" or {"v1": 9, "v2": 1}'
 _WRITE_TOLERANCE = "write Tolerance.parse('4pp'), '10%' (of the share) or 'auto'"
 
 CERTAIN_SHARE_TOLERANCE = 0.01
@@ -61,7 +59,7 @@ class Split:
     def __post_init__(self) -> None:
         for given in (self.arms, self.weights):
             if not is_a(given, tuple, list):
-                raise InputError(f"expected a tuple, got {given!r}", hint=_WRITE_SPLIT)
+                raise InputError(f"expected a tuple, got {given!r}", hint=WRITE_SPLIT)
         if not self.arms or len(self.arms) != len(self.weights):
             raise InputError(
                 f"expected one weight for each label, got labels {self.arms!r} "
@@ -84,7 +82,7 @@ class Split:
 
     @classmethod
     def parse(cls, text: str) -> Split:
-        """Read ``v1=9,v2=1``.
+        """Read ``v1=9,v2=1``; also shares that add up to one, and JSON (`parse_weights`).
 
         Raises
         ------
@@ -93,28 +91,13 @@ class Split:
 
         Examples
         --------
-        >>> Split.parse("v1=9,v2=1").weights
-        (9, 1)
+        >>> Split.parse("v1=9,v2=1").weights, Split.parse("v1=95%,v2=5%").weights
+        ((9, 1), (95, 5))
         """
         if not is_a(text, str):
-            raise InputError(f"expected a split as text, got {text!r}", hint=_WRITE_SPLIT)
-        arms: list[str] = []
-        weights: list[int] = []
-        for part in text.split(","):
-            match = _ARM.fullmatch(part.strip())
-            if match is None:
-                raise InputError(f"expected LABEL=WEIGHT, got {part.strip()!r}")
-            label, weight = match["label"].strip(), match["weight"].strip()
-            if _FORGOTTEN_COMMA.search(label):
-                raise InputError(f"expected a comma between two labels, got {part.strip()!r}")
-            if not re.fullmatch(r"[0-9]{1,15}", weight):
-                raise InputError(
-                    f"the weight of {label} must be a whole number of at most 15 digits, "
-                    f"got {weight!r} (write the shares 0.9 and 0.1 as 9 and 1)"
-                )
-            arms.append(label)
-            weights.append(int(weight))
-        return cls(tuple(arms), tuple(weights))
+            raise InputError(f"expected a split as text, got {text!r}", hint=WRITE_SPLIT)
+        arms, weights = parse_weights(text)
+        return cls(arms, weights)
 
     @classmethod
     def of(cls, weights: Mapping[str, int]) -> Split:
@@ -126,7 +109,7 @@ class Split:
             If `weights` is no mapping, or no split can be made of it.
         """
         if not is_a(weights, Mapping):
-            raise InputError(f"expected weights by label, got {weights!r}", hint=_WRITE_SPLIT)
+            raise InputError(f"expected weights by label, got {weights!r}", hint=WRITE_SPLIT)
         return cls(tuple(weights), tuple(weights.values()))
 
     @property
@@ -287,7 +270,7 @@ class Tolerance:
         named: list[tuple[str, Tolerance]] = []
         general: Tolerance | None = None
         for part in text.split(","):
-            match = _ARM.fullmatch(part.strip())
+            match = ARM.fullmatch(part.strip())
             if match is not None:
                 named.append((match["label"].strip(), cls._parse_one(match["weight"])))
             elif general is None:

@@ -28,7 +28,7 @@ from sampler.cli.options import (
 )
 from sampler.cli.policy import judging_options, make_policy, make_split
 from sampler.cli.sections import SectionedCommand
-from sampler.cli.values import Count, Duration, Factor, Settle, Share
+from sampler.cli.values import Count, Duration, Factor, Settle, Share, Weights, once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,8 +48,9 @@ if TYPE_CHECKING:
 )
 @click.argument("url", required=False)
 @click.option(
-    "--expect", default=None, metavar="v1=9,v2=1",
-    help="Declared weights by label; a label with weight 0 must not answer.",
+    "--expect", type=Weights(), multiple=True, callback=once, metavar="v1=9,v2=1",
+    help="Declared weights by label, shares (v1=90%,v2=10%) or JSON; a label with weight 0 must "
+    "not answer.",
 )  # fmt: skip
 @manifest_options
 @click.option(
@@ -96,11 +97,11 @@ if TYPE_CHECKING:
     help="The version to compare it with. Default: the largest share.",
 )  # fmt: skip
 @click.option(
-    "--replicas", default=None, metavar="v1=9,v2=1",
+    "--replicas", type=Weights(), multiple=True, callback=once, metavar="v1=9,v2=1",
     help="Replicas by label, to warn about those that never answer. Default: from --manifests.",
 )  # fmt: skip
 @click.option(
-    "--previous", default=None, metavar="v1=10,v2=0",
+    "--previous", type=Weights(), multiple=True, callback=once, metavar="v1=10,v2=0",
     help="Weights of the previous step, to recognise them if they are still in force.",
 )  # fmt: skip
 @load_options

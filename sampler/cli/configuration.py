@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import click
 
 from sampler.base.errors import UsageError
 from sampler.cli.messages import closest
+from sampler.cli.values import Weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,6 +99,8 @@ def _as_typed(param: click.Parameter, value: object) -> object:
         if not isinstance(value, bool):
             raise click.BadParameter("expected true or false")
         return value
+    if isinstance(param.type, Weights):
+        return [json.dumps(value) if isinstance(value, dict) else _as_text(value)]
     if param.multiple:
         values = value if isinstance(value, list) else [value]
         return [_as_text(each) for each in values]

@@ -16,7 +16,7 @@ from sampler.cli.logs import log_options, make_reading
 from sampler.cli.options import command_line
 from sampler.cli.policy import make_policy, make_split, policy_options
 from sampler.cli.sections import SectionedCommand
-from sampler.cli.values import Count, Factor, Share
+from sampler.cli.values import Count, Factor, Share, Weights, once
 
 if TYPE_CHECKING:
     from analysis import Policy, Split
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 )
 @click.argument("file")
 @click.option(
-    "--expect", default=None, metavar="v1=9,v2=1",
+    "--expect", type=Weights(), multiple=True, callback=once, metavar="v1=9,v2=1",
     help="Declared weights by label. Default, for the folder of a check: its own.",
 )  # fmt: skip
 @policy_options

@@ -13,7 +13,7 @@ from sampler.cli.messages import say_warning
 from sampler.cli.policy import make_policy, make_split, policy_options
 from sampler.cli.screen import show
 from sampler.cli.streams import deliver
-from sampler.cli.values import Rate
+from sampler.cli.values import Rate, Weights, once
 
 if TYPE_CHECKING:
     from analysis.planning.outlook import Outlook
@@ -27,8 +27,9 @@ _FIGURES = (".svg", ".png")
     epilog="Example: weighbridge plan --expect v1=9,v2=1 --rate 50/s",
 )
 @click.option(
-    "--expect", required=True, metavar="v1=9,v2=1",
-    help="Declared weights by label; a label with weight 0 must not answer.",
+    "--expect", required=True, type=Weights(), multiple=True, callback=once, metavar="v1=9,v2=1",
+    help="Declared weights by label, shares (v1=90%,v2=10%) or JSON; a label with weight 0 must "
+    "not answer.",
 )  # fmt: skip
 @policy_options
 @click.option(

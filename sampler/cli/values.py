@@ -110,6 +110,22 @@ class Settle(Duration):
         return None if value == "auto" else super().convert(value, param, ctx)
 
 
+class Weights(click.ParamType):  # type: ignore[type-arg]  # as above
+    """Weights by label, as text; in a configuration, a table of them, too."""
+
+    name = "weights"
+
+
+def once(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """Return the value of an option that is read as one of several; refuse a second one."""
+    if len(values) > 1:
+        raise click.BadParameter(
+            f"expected once, got {len(values)} times: name all labels in one",
+            param=param,
+        )
+    return values[0] if values else None
+
+
 class Share(_Number):
     """A share: ``5%`` or ``0.05``."""
 

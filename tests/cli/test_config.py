@@ -117,3 +117,19 @@ def test_a_file_that_would_take_for_ever_is_refused(tmp_path, capsys, text, word
 
     assert main(["check", "http://127.0.0.1:9/", "--config", str(file)]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_weights_may_be_a_table(weighbridge, tmp_path):
+    (tmp_path / "w.toml").write_text("[check.expect]\nv1 = 0.9\nv2 = 0.2\n", encoding="utf-8")
+
+    done = weighbridge("check", "http://127.0.0.1:9/", "--config", "w.toml")
+
+    assert done.returncode == 2
+    assert "shares that add up to 1, got 1.1" in done.stderr
+
+
+def test_a_second_expectation_is_refused(weighbridge):
+    done = weighbridge("plan", "--expect", "v1=9", "--expect", "v2=1")
+
+    assert done.returncode == 2
+    assert "--expect: expected once, got 2 times" in done.stderr

@@ -57,7 +57,7 @@ SPLITS = {
     "empty": {},
     "empty text": "",
     "no weight": "v1,v2",
-    "percent in text": "v1=90%,v2=10%",
+    "percent in text": "v1=90%,v2=9%",
     "zero": {"v1": 0, "v2": 0},
     "a policy": Policy(),
 }

@@ -25,7 +25,7 @@ def test_splits_are_read(text, arms, weights):
     [
         ("v1", "LABEL=WEIGHT, got 'v1'"),
         ("v1=x,v2=1", "weight of v1 must be a whole number"),
-        ("v1=0.9,v2=0.1", "write the shares 0.9 and 0.1 as 9 and 1"),
+        ("v1=0.9,v2=0.2", "add up to 1, got 1.1"),
         ("v1=-1,v2=1", "whole number"),
         ("v1=1,v1=2", "v1 twice"),
         ("v1=0,v2=0", "at least one weight must be above zero"),
