@@ -52,8 +52,9 @@ def in_words(plan: RunPlan) -> str:
     if limits.max_time_s is not None:
         ends.append(f"{limits.max_time_s:g} s")
     cap = "no cap on the rate" if load.max_rate is None else f"at most {_per_second(load.max_rate)}"
+    wait = f"wait up to {plan.wait_for_s:g} s for an answer, then " if plan.wait_for_s else ""
     return (
-        f"{plan.target.method} {visible(plan.target.shown)}: {pace}, {cap}, "
+        f"{wait}{plan.target.method} {visible(plan.target.shown)}: {pace}, {cap}, "
         f"at most {load.concurrency} in flight, {connection}, "
         f"until {' or '.join(ends)}{_missing_limit(plan)}"
     )

@@ -151,6 +151,7 @@ def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
         previous=None
         if options["previous"] is None
         else make_split(options["previous"], "--previous", "v1=10,v2=0"),
+        wait_for_s=options["wait_for"] or 0.0,
         out=runs_folder(ctx),
         keep=options["keep"],
         name=options["name"] or "check",

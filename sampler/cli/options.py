@@ -99,6 +99,11 @@ _LOAD_OPTIONS = (
         help="Time limit of connecting alone.",
     ),
     click.option(
+        "--wait-for", type=Duration(86_400), default=None, metavar="TIME",
+        help="Before the run, wait up to this time until the target answers: a deployment that is "
+        "still starting. Nothing of it is judged.",
+    ),
+    click.option(
         "--resolve", "pins", multiple=True, metavar="HOST:PORT:ADDR",
         help="Use this address, or several separated by commas, instead of DNS (as in curl); "
         "repeatable.",

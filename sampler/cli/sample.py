@@ -54,6 +54,7 @@ def command(ctx: click.Context, /, url: str, **options: Any) -> None:
         limits=Limits(options["max_samples"], options["max_time"]),
         label=label,
         replica=replica,
+        wait_for_s=options["wait_for"] or 0.0,
         out=runs_folder(ctx),
         keep=options["keep"],
         name=options["name"] or "sample",

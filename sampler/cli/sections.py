@@ -23,7 +23,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "How requests are sent": (
         "concurrency", "rate", "max_rate", "overload_stop", "connection", "transport", "timeout",
-        "connect_timeout", "pins", "dns_ttl", "cacert", "cert", "key", "insecure",
+        "connect_timeout", "wait_for", "pins", "dns_ttl", "cacert", "cert", "key", "insecure",
     ),
     "What is requested, and how responses are read": (
         "method", "headers", "body", "allow_unsafe", "label", "replica",

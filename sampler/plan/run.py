@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from analysis import Policy
 from analysis.data.policy import MOST_PER_CONNECTION
 from analysis.data.report import Source
 from analysis.versions.health import HealthPolicy
-from sampler.base.errors import UsageError
+from sampler.base.errors import UsageError, is_a
 from sampler.labels.rule import LabelRule
 from sampler.plan.load import Limits, Load
 
@@ -64,6 +65,8 @@ class RunPlan:
         The split before this one, where it is known.
     views : tuple of View
         What else was read of the split: what is declared, what a cluster is configured for.
+    wait_for_s : float
+        How long to wait, before the run, until the target answers [s], in [0, 86400]; 0 does not.
     seed : int
         Of every random choice of the run.
     out : Path or None
@@ -95,6 +98,7 @@ class RunPlan:
     replica_counts: Mapping[str, int] = field(default_factory=dict)
     previous: Split | None = None
     views: tuple[View, ...] = ()
+    wait_for_s: float = 0.0
     seed: int = field(default_factory=draw_seed)
     out: Path | None = None
     name: str = "run"
@@ -103,6 +107,11 @@ class RunPlan:
     commit: str = ""
 
     def __post_init__(self) -> None:
+        if not is_a(self.wait_for_s, Real) or not 0 <= self.wait_for_s <= 86_400:
+            raise UsageError(
+                f"wait_for_s must be seconds from 0 to 86400, got {self.wait_for_s!r}",
+                hint="write wait_for_s=30",
+            )
         if self.keep is not None and self.out is None:
             raise UsageError("--keep counts runs in a folder, and --out none names none")
         if self.target.method == "HEAD" and self.label.reads_body:

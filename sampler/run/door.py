@@ -59,6 +59,7 @@ def check_plan(
     limits: Limits | None = None,
     label: LabelRule | str = DEFAULT_LABEL,
     replica: LabelRule | str | None = DEFAULT_REPLICA,
+    wait_for_s: float = 0.0,
     seed: int | None = None,
     out: Path | str | None = None,
     name: str = "check",
@@ -83,6 +84,8 @@ def check_plan(
     label, replica : LabelRule or str
         Where the version and the pod are read, as ``--label`` and ``--replica`` say it: a JSON
         pointer, ``header:NAME``, ``cookie:NAME``, ``regex:EXPR`` or ``status``; no replica if None.
+    wait_for_s : float, default 0
+        How long to wait, before the run, until the target answers [s]; nothing of it is judged.
     seed : int or None
         Of every random choice of the run, >= 0; None draws one.
     out : Path or str or None
@@ -114,6 +117,7 @@ def check_plan(
         policy=part("policy", policy, Policy) or Policy(),
         source=_SOURCE,
         health=part("health", health, HealthPolicy) or HealthPolicy(),
+        wait_for_s=wait_for_s,
         seed=_seed(seed),
         out=_folder(out),
         name=_name(name),
@@ -127,6 +131,7 @@ def sample_plan(
     load: Load | None = None,
     label: LabelRule | str = DEFAULT_LABEL,
     replica: LabelRule | str | None = DEFAULT_REPLICA,
+    wait_for_s: float = 0.0,
     seed: int | None = None,
     out: Path | str | None = None,
     name: str = "sample",
@@ -141,6 +146,7 @@ def sample_plan(
         part("limits", limits, Limits) or Limits(max_time_s=DEFAULT_SAMPLE_TIME_S),
         label=_rule(label),
         replica=None if replica is None else _rule(replica),
+        wait_for_s=wait_for_s,
         seed=_seed(seed),
         out=_folder(out),
         name=_name(name),

@@ -31,6 +31,7 @@ from sampler.exchange.transport.choice import make_transport
 from sampler.labels.reader import LabelReader
 from sampler.run.report import Course, account_of, asked_of
 from sampler.run.stopping import Stopping
+from sampler.run.waiting import Waiting
 from sampler.store.recording import Recording
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ class Weighing:
             plan.target, plan.load, limits, reader, transport=make_transport, seed=plan.seed
         )
         self._stopping = Stopping(plan, self._engine)
+        self._waiting = Waiting(plan)
         self._recording = Recording(plan, self._started_at)
         raise_file_limit(plan.load.concurrency)
         self.warnings = warnings(
@@ -137,6 +139,7 @@ class Weighing:
     def interrupt(self) -> None:
         """Stop sending and drain; a second call gives up what is in flight."""
         self._interruptions += 1
+        self._waiting.stop()
         if self._interruptions == 1:
             self._engine.stop()
         else:
@@ -160,6 +163,8 @@ class Weighing:
         """
         fold, engine, recording = self._fold, self._engine, self._recording
         recording.begin(*self._expected())
+        if self.plan.wait_for_s:
+            await self._waiting.run()
         async with self._watching(), aclosing(engine.batches()) as batches:
             async for batch in batches:
                 await recording.write(batch, engine.elapsed_ns)
@@ -263,5 +268,6 @@ class Weighing:
             unmeasurable=self._stopping.unmeasurable,
             interruptions=self._interruptions,
             example=self._reader.example,
+            waiting=self._waiting,
         )
         return account_of(self.plan, self._engine, tally, course)

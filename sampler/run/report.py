@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from analysis import Outcome
 from analysis.data.report import Performance, Reason, ReasonCode, Run
-from analysis.text.rounding import amount
+from analysis.text.rounding import amount, counted
 from analysis.verdict.decision import Ended
 from analysis.verdict.reasons import SPARE_THE_TARGET
 from analysis.weighing.report import Account, Asked
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sampler.exchange.failure import Failure
     from sampler.labels.parts import Headers
     from sampler.plan.run import RunPlan
+    from sampler.run.waiting import Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Course:
         How often the run was told to stop from outside.
     example : (int, sequence of (bytes, bytes), bytes) or None
         Status, header and body of the first response.
+    waiting : Waiting or None
+        What was asked before the run.
     """
 
     started_at: datetime
@@ -59,6 +62,7 @@ class Course:
     unmeasurable: Reason | None
     interruptions: int
     example: tuple[int, Headers, bytes] | None = None
+    waiting: Waiting | None = None
 
 
 def asked_of(plan: RunPlan) -> Asked:
@@ -190,6 +194,10 @@ def _strain_notes(engine: Engine) -> list[str]:
 
 def _notes(plan: RunPlan, engine: Engine, tally: Tally, course: Course) -> list[str]:
     notes = [*plan.target.caveats, *course.warnings, *_strain_notes(engine)]
+    if course.waiting is not None and course.waiting.asked:
+        asked = counted(course.waiting.asked, "request")
+        waited = f"waited {course.waiting.waited_s:.1f} s for the target to answer"
+        notes.append(f"{waited} ({asked}, not judged)")
     remotes = engine.recorder.remotes
     if remotes is not None and remotes.failed_lookups:
         notes.append(

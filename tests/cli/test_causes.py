@@ -320,3 +320,22 @@ def test_a_client_certificate_that_cannot_be_used_is_a_usage_error(
 
     assert done.returncode == 2, said(done)
     assert told in said(done)
+
+
+def test_a_deployment_that_is_still_starting_is_waited_for(weighbridge):
+    late: list[int] = []
+
+    def answer(number: int) -> bytes:
+        late.append(number)
+        return (
+            response(b"", status="503 Service Unavailable")(number)
+            if len(late) < 3
+            else (response(b'{"label":"%s"}')(number))
+        )
+
+    with answering(answer) as url:
+        done = weighbridge("check", url, *EXPECT, "--tolerance", "9pp", "--wait-for", "30s")
+
+    assert done.returncode == 0, said(done)
+    assert "wait up to 30 s for an answer" in said(done)
+    assert "(3 requests, not judged)" in said(done)
