@@ -28,6 +28,7 @@ from tests.benchmarks.provenance import provenance
 from tests.calibration import twins
 from tests.calibration.flock import Flock
 from tests.calibration.mean_flock import MeanFlock
+from tests.calibration.mends import sections
 from tests.calibration.regimes import EXPECTATIONS, LEVELS, REGIMES, falsehoods, rounded, truths
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ def main() -> int:
     tricked = twins.run_all(max(options.runs // 3, 20), options.seed)
     took = time.monotonic() - started
     text = render(cells, tricked, options, took)
+    text += "\n".join(sections(max(options.runs, 20))) + "\n"
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(text, encoding="utf-8")
     broken = [cell for cell in cells if cell.is_broken]
