@@ -45,6 +45,17 @@ def test_exact_figures_are_those_of_the_documentation(weighbridge):
     assert at(plan, apart["below"])["fail"] >= 0.95
 
 
+def test_calibrated_thresholds_are_planned_exactly_and_cost_what_the_documentation_says(
+    weighbridge,
+):
+    plan = plan_of(weighbridge("plan", "--expect", "v1=9,v2=1", "--calibrated", "--json", "-"))
+
+    assert plan["method"] == "exact"
+    assert plan["budget"] == 1822
+    assert at(plan, 0.1)["mean_samples"] == pytest.approx(657, abs=0.5)
+    assert at(plan, 2 / 11)["fail"] == pytest.approx(0.956, abs=5e-4)
+
+
 def test_a_share_of_zero_is_exact_without_being_asked(weighbridge):
     plan = plan_of(weighbridge("plan", "--expect", "v1=10,v2=0", "--json", "-"))
 
