@@ -55,6 +55,8 @@ class ReasonCode(StrEnum):
     ERROR_RATIO = "error_ratio"
     SLOWDOWN = "slowdown"
     EXPECTATION_MOVED = "expectation_moved"
+    DECLARED_DIFFERS = "declared_differs"
+    VERSION_LOST = "version_lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,8 @@ class View:
     Parameters
     ----------
     name : str
-        ``declared`` for manifests, ``configured`` for the routes and workloads of a cluster.
+        ``declared`` for manifests, ``configured`` for the routes and workloads of a cluster,
+        ``endpoints`` for those that get traffic.
     source : Source
     shares : dict of str to float
         In [0, 1].

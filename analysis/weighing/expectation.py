@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from analysis.evidence.fold import weigh
 from analysis.evidence.state import Evidence
+from analysis.weighing.history import begin
 
 if TYPE_CHECKING:
     from analysis.data.batch import Batch
@@ -88,7 +89,10 @@ class Retold:
 
     def __init__(self, history: History, policy: Policy, seed: int = 0) -> None:
         self._history = history
-        self.evidence = Evidence.start(history.last.split, history.policy(policy), seed)
+        last = history.last
+        self.evidence = begin(
+            last.split, history.policy(policy), seed, is_elsewhere=last.is_elsewhere
+        )
 
     def weigh(self, batch: Batch) -> None:
         """Judge the next samples, as far as they were judged."""

@@ -7,7 +7,7 @@ folder keeps this history, so that the same samples lead to the same verdict aga
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -16,8 +16,12 @@ from analysis.data.batch import COLUMNS
 from analysis.data.events import SETTLED, Event
 from analysis.data.report import Reason, ReasonCode, Source
 from analysis.data.split import Split
+from analysis.evidence.state import Evidence
+from analysis.text.rounding import amount, counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from analysis.data.batch import Batch
     from analysis.data.policy import Policy
     from analysis.data.report import Report
@@ -62,21 +66,48 @@ class Stretch:
         Where they were read.
     judged : tuple of Part
         What of its samples is judged, in the order of time.
+    is_elsewhere : bool
+        Whether the endpoints were another split, as far as was known.
     """
 
     weights: dict[str, int]
     source: Source
     judged: tuple[Part, ...] = ()
+    is_elsewhere: bool = False
 
     @classmethod
-    def of(cls, split: Split, source: Source, judged: tuple[Part, ...] = ()) -> Self:
+    def of(
+        cls,
+        split: Split,
+        source: Source,
+        judged: tuple[Part, ...] = (),
+        *,
+        is_elsewhere: bool = False,
+    ) -> Self:
         """Make the stretch of a split."""
-        return cls(split.weight_of, source, judged)
+        return cls(split.weight_of, source, judged, is_elsewhere)
 
     @property
     def split(self) -> Split:
         """The expected split."""
         return Split.of(self.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A time in which a version was out of service, though nobody had changed the configuration.
+
+    Parameters
+    ----------
+    since_s, until_s : float or None
+        When that was noticed, and when it was over [s since the run began]; None goes on.
+    text : str
+        One sentence.
+    """
+
+    since_s: float
+    until_s: float | None
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +128,16 @@ class History:
         Why what was sent last was not judged; empty if it was.
     remarks : tuple of str
         What was read before the run.
+    aside : dict of str to int
+        The requests that are not judged, by label; the empty label counts those without one.
+    aside_s : float
+        How long nothing was judged [s].
+    outages : tuple of Outage
+        Since the expected split was last changed; with one, no run passes.
+    trouble : str
+        What the status of the pods said last; empty if all were well.
+    code : ReasonCode
+        Of `doubt`.
 
     Raises
     ------
@@ -110,6 +151,11 @@ class History:
     lags_s: tuple[float, ...] = ()
     doubt: str = ""
     remarks: tuple[str, ...] = ()
+    aside: dict[str, int] = field(default_factory=dict)
+    aside_s: float = 0.0
+    outages: tuple[Outage, ...] = ()
+    trouble: str = ""
+    code: ReasonCode = ReasonCode.EXPECTATION_MOVED
 
     def __post_init__(self) -> None:
         if not self.stretches:
@@ -137,7 +183,7 @@ class History:
 
     def policy(self, policy: Policy) -> Policy:
         """Return the policy of the last stretch, from that of the whole run."""
-        return policy_of_stretch(policy, len(self.stretches) - 1)
+        return policy_of_stretch(policy, rank_of(self.stretches[:-1]))
 
     def judged(self, batch: Batch) -> list[Batch]:
         """Return what the last stretch judges of a batch."""
@@ -152,7 +198,7 @@ class History:
         kept = {name: getattr(batch, name)[rows] for name in COLUMNS}
         decision = report.decision
         if decision is not None:
-            share = share_of_stretch(len(self.stretches) - 1)
+            share = share_of_stretch(rank_of(self.stretches[:-1]))
             decision = replace(decision, alpha=decision.alpha * share, beta=decision.beta * share)
         return replace(batch, **kept), replace(report, decision=decision)
 
@@ -161,10 +207,25 @@ class History:
         if not self.doubt:
             return None
         return Reason(
-            ReasonCode.EXPECTATION_MOVED,
-            f"Nothing is claimed: at the end of the run {self.doubt[0].lower() + self.doubt[1:]}.",
-            "Wait until the roll-out is over (kubectl rollout status), or give the run more time "
-            "with --max-time.",
+            self.code,
+            f"Nothing is claimed: at the end of the run, {self.doubt}.",
+            _REMEDIES[self.code],
+        )
+
+    def out_of_service(self) -> Reason | None:
+        """Return the reason for which a run cannot pass, if a version went out of service."""
+        if not self.outages:
+            return None
+        told = "; ".join(
+            f"{each.text}, from {each.since_s:.1f} s "
+            + ("on" if each.until_s is None else f"to {each.until_s:.1f} s")
+            for each in self.outages
+        )
+        return Reason(
+            ReasonCode.VERSION_LOST,
+            f"Nothing is claimed: {told}.",
+            "Find out why (kubectl describe pod, kubectl logs --previous), and check again when "
+            "its pods stay ready.",
         )
 
     def notes(self, policy: Policy) -> list[str]:
@@ -184,11 +245,13 @@ class History:
             )
         if self.not_judged:
             notes.append(
-                f"{self.not_judged} requests, sent around changes, are not judged: the data plane "
-                "needs time to settle"
+                f"not judged: {counted(self.not_judged, 'request')} in {self.aside_s:.1f} s, in "
+                f"which the cluster moved or the data plane settled{self._aside_by_label()}"
             )
         if len(self.stretches) > 1:
-            why = "a change cut connections" if self.previous is None else "the split changed"
+            why = "the split changed"
+            if self.previous is None:
+                why = "the endpoints changed, or a change cut connections"
             notes.append(
                 f"{why}: the verdict is about what came after, {self.last.split} alone, with"
                 f" an error rate of {self.policy(policy).alpha:.2g} so that all stretches "
@@ -198,6 +261,53 @@ class History:
             lags = ", ".join(f"{lag:.2f} s" for lag in self.lags_s)
             notes.append(f"the data plane followed the API with a lag of {lags}")
         return notes
+
+    def _aside_by_label(self) -> str:
+        told = [
+            f"{label} {amount(n)}" if label else f"no label {amount(n)}"
+            for label, n in sorted(self.aside.items(), key=lambda item: (not item[0], item[0]))
+        ]
+        return f" ({', '.join(told)})" if told else ""
+
+
+ELSEWHERE_BUDGETS = 3
+"""Budgets of a right split that a stretch has whose endpoints are another one."""
+
+_REMEDIES = {
+    ReasonCode.EXPECTATION_MOVED: "Wait until the roll-out is over (kubectl rollout status; for "
+    "pods that do not become ready, kubectl describe pod), or give the run more time with --wait "
+    "and --max-time.",
+    ReasonCode.DECLARED_DIFFERS: "Apply what is declared, or wait until it is applied (kubectl "
+    "diff -f PATH); to check what the cluster has, leave out --manifests.",
+}
+
+
+def begin(split: Split, policy: Policy, seed: int, *, is_elsewhere: bool = False) -> Evidence:
+    """Return the evidence of a stretch before its first sample.
+
+    Parameters
+    ----------
+    split : Split
+        The expected one.
+    policy : Policy
+        Of the stretch.
+    seed : int
+        Of the run.
+    is_elsewhere : bool
+        Whether the endpoints are known to be another split. Its budget is then longer: that of a
+        right split is too short to prove that a near one is wrong.
+
+    Raises
+    ------
+    ValueError
+        If the tolerance does not fit the split.
+    """
+    evidence = Evidence.start(split, policy, seed)
+    if not is_elsewhere or policy.max_samples is not None:
+        return evidence
+    return Evidence.start(
+        split, replace(policy, max_samples=ELSEWHERE_BUDGETS * evidence.budget), seed
+    )
 
 
 def policy_of_stretch(policy: Policy, stretch: int = 0) -> Policy:
@@ -217,6 +327,11 @@ def policy_of_stretch(policy: Policy, stretch: int = 0) -> Policy:
     """
     share = share_of_stretch(stretch)
     return replace(policy, alpha=policy.alpha * share, beta=policy.beta * share)
+
+
+def rank_of(before: Sequence[Stretch]) -> int:
+    """Return how many stretches spent error rates: those of which something was judged."""
+    return sum(bool(each.judged) for each in before)
 
 
 def share_of_stretch(stretch: int) -> float:

@@ -139,7 +139,7 @@ def assemble(asked: Asked, folded: Folded, account: Account) -> Report:
     decision = _decision(asked, folded, account)
     correlation = None if asked.is_fresh else folded.correlation
     groups = None if correlation is None else groups_of(correlation, folded.evidence)
-    outcome = _outcome(decision, folded, account)
+    outcome = _told_of(folded, _outcome(decision, folded, account))
     return Report(
         verdict=outcome.verdict,
         reasons=[_with_remedy(reason, account.remedies) for reason in outcome.reasons],
@@ -170,8 +170,10 @@ def assemble(asked: Asked, folded: Folded, account: Account) -> Report:
 def _in_force(asked: Asked, folded: Folded) -> Asked:
     """Return what was asked of the last stretch, which the verdict is about."""
     history = folded.history
-    if history is None or history.previous is None:
+    if history is None:
         return asked
+    if history.previous is None:
+        return replace(asked, source=history.last.source)
     # What else was read of the split was about the start.
     return replace(asked, source=history.last.source, previous=history.previous, views=())
 
@@ -203,13 +205,33 @@ def _outcome(decision: Decision | None, folded: Folded, account: Account) -> _Ou
     if decision is None:
         return _Outcome(None, [] if account.overload is None else [account.overload], [])
     reasons, checks = list(decision.reasons), list(decision.checks)
+    lost = None if folded.history is None else folded.history.out_of_service()
     if verdict is Verdict.INCONCLUSIVE:
-        moved = _moved(folded)
-        return _Outcome(verdict, reasons if moved is None else [moved, *reasons], checks)
+        return _Outcome(verdict, [*filter(None, (_moved(folded), lost)), *reasons], checks)
+    if verdict is Verdict.PASS and lost is not None:
+        return _undecided(verdict, lost)
     doubt = _drawn_and_not_sent(folded, reasons[0])
     if doubt is None and account.doubt is not None:
         doubt = account.doubt(reasons[0])
     return _Outcome(verdict, reasons, checks) if doubt is None else _undecided(verdict, doubt)
+
+
+def _told_of(folded: Folded, outcome: _Outcome) -> _Outcome:
+    """Say in the first reason what the pods' status says, and that little was judged, if so."""
+    history, evidence = folded.history, folded.evidence
+    if history is None or evidence is None or not outcome.reasons:
+        return outcome
+    first, *rest = outcome.reasons
+    message = first.message
+    if history.trouble and outcome.verdict is not Verdict.PASS and history.trouble not in message:
+        message = f"{message} The pods' status: {history.trouble}."
+    if evidence.judged < history.not_judged and not history.doubt:
+        message = (
+            f"Only {counted(evidence.judged, 'connection')} were judged, and "
+            f"{counted(history.not_judged, 'request')} set aside in {history.aside_s:.1f} s. "
+            f"{message}"
+        )
+    return replace(outcome, reasons=[replace(first, message=message), *rest])
 
 
 def _drawn_and_not_sent(folded: Folded, reason: Reason) -> Reason | None:

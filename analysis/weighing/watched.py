@@ -2,32 +2,40 @@
 
 Endpoints and weights of a cluster may change during a run. Each change closes a stretch. What is
 sent in the first seconds after it is kept and shown, and not judged: the data plane follows the
-API with a delay, which is measured here. If the split after the change is the one before it, the
-evidence goes on; otherwise it begins anew, with half of the error rates that were left, so that
-all stretches together keep those that were asked for.
+API with a delay, which is measured here. If the splits after the change, the expected one and that
+of the endpoints, are those before it, the evidence goes on; otherwise it begins anew, with half of
+the error rates that were left, so that all stretches together keep those that were asked for.
+
+While the watcher holds the judging back (a roll-out, a version without endpoints, a cluster that is
+not as declared), nothing is judged. A version that went out of service under an unchanged
+configuration is an outage: the run cannot pass any more.
 
 Nothing here is done for a single request: batches are cut where something changed.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto, unique
 from math import ceil, inf, log
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from analysis.data.events import ENDPOINTS, SETTLED, WEIGHT, Event
+from analysis.data.report import ReasonCode
 from analysis.evidence.fold import weigh
-from analysis.evidence.state import Evidence
 from analysis.weighing.history import (
     History,
+    Outage,
     Part,
     Stretch,
     alike,
+    begin,
     opened_since,
     policy_of_stretch,
+    rank_of,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +47,7 @@ if TYPE_CHECKING:
     from analysis.data.policy import Policy
     from analysis.data.report import Source
     from analysis.data.split import Split
+    from analysis.evidence.state import Evidence
 
 LONGEST_S = 10.0
 """``--settle auto`` waits no longer than this after a change [s]."""
@@ -130,6 +139,14 @@ class Settling:
             self.until_ns = min(self.until_ns, max(int(sent_ns[end]), self.since_ns + wait_ns))
 
 
+def _counts(part: Batch) -> Counter[str]:
+    """Count samples by label; the empty label counts those without one."""
+    by_label = np.bincount(part.label[part.label >= 0], minlength=len(part.labels)).tolist()
+    found = Counter({label: n for label, n in zip(part.labels, by_label, strict=False) if n})
+    unlabelled = len(part) - sum(by_label)
+    return found if not unlabelled else found + Counter({"": unlabelled})
+
+
 def _gain(label: str, old: Split, new: Split) -> float:
     """Log likelihood ratio of one answer, new against old [nats]."""
     shares = [
@@ -175,6 +192,36 @@ class Change(Protocol):
         """One sentence."""
         ...
 
+    @property
+    def observed(self) -> Split | None:
+        """The split of the endpoints, which the data plane follows; None is the expected one."""
+        ...
+
+    @property
+    def code(self) -> ReasonCode:
+        """Why nothing can be judged, if so."""
+        ...
+
+    @property
+    def outage(self) -> str:
+        """Which version is out of service under an unchanged configuration."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """What the status of the pods says; empty if all are well."""
+        ...
+
+    @property
+    def is_reconfigured(self) -> bool:
+        """Whether somebody has changed the configuration since the last change."""
+        ...
+
+    @property
+    def is_remark(self) -> bool:
+        """Whether nothing but `trouble` is new."""
+        ...
+
 
 class _Noticed(NamedTuple):
     """A change, and when it was noticed [ns since the run began]."""
@@ -189,6 +236,19 @@ class _Known(NamedTuple):
     sent_ns: int
     end_row: int
     evidence: Evidence
+    counts: Counter[str]
+    """Of the samples since the one before it, by label; empty without one."""
+
+
+@unique
+class Phase(Enum):
+    """What a run does with the samples of a moment."""
+
+    WAITING = auto()
+    """There is nothing to judge: the cluster moves, or is not as declared."""
+    SETTLING = auto()
+    """The data plane follows what has changed."""
+    JUDGING = auto()
 
 
 class Watched:
@@ -210,6 +270,8 @@ class Watched:
         How long before the run the last change was made [s]; None if that is not known.
     remarks : tuple of str
         What was read before the run, in sentences for the report.
+    start : Change or None
+        What was known when the run began; it may hold the judging back.
 
     Attributes
     ----------
@@ -240,8 +302,14 @@ class Watched:
         settle_s: float | None = None,
         age_s: float | None = None,
         remarks: tuple[str, ...] = (),
+        start: Change | None = None,
     ) -> None:
-        self.evidence = Evidence.start(split, policy_of_stretch(policy, 0), seed)
+        self._split = split
+        self._observed = (None if start is None else start.observed) or split
+        self._observed_before = self._observed
+        self.evidence = begin(
+            split, policy_of_stretch(policy, 0), seed, is_elsewhere=self._is_elsewhere
+        )
         self.source = source
         self.previous: Split | None = None
         self.events: list[Event] = []
@@ -252,14 +320,22 @@ class Watched:
         self._remarks = remarks
         self._seed = seed
         self._pending: deque[_Noticed] = deque()
-        self._split = split
         self._next_source = source
         self._why = ""
+        self._code = ReasonCode.EXPECTATION_MOVED
+        self._aside = Counter[str]()
+        self._aside_ns = 0
+        self._aside_since_ns: int | None = None
+        self._outages: list[Outage] = []
+        self._trouble = ""
+        self._bygone = 0  # outages of an earlier configuration
+        self._last_ns = 0
         self._settling: Settling | None = None
         self._first_connection = 0
         self._closed: list[Stretch] = []
+        self._was_elsewhere = self._is_elsewhere
         self._parts: list[Part] = []
-        self._past = deque([_Known(-1, 0, self.evidence)])
+        self._past = deque([_Known(-1, 0, self.evidence, Counter())])
         self._settled_ns = -1
         wait_s = LONGEST_S if settle_s is None else settle_s
         if age_s is not None and age_s < wait_s:
@@ -267,6 +343,38 @@ class Watched:
             self.events.append(
                 Event(-age_s, ENDPOINTS, f"last change, {age_s:.1f} s before the start")
             )
+            self._aside_since_ns = 0
+        if start is not None:
+            self._trouble = start.trouble
+            if start.expectation is None:
+                self._turn(0, start)
+
+    @property
+    def _is_elsewhere(self) -> bool:
+        """Whether the endpoints are another split than the expected one."""
+        return not alike(self._split, self._observed)
+
+    def _stretch(self, parts: list[Part]) -> Stretch:
+        """Return the present stretch with what is judged of it."""
+        return Stretch.of(
+            self.evidence.split, self.source, tuple(parts), is_elsewhere=self._was_elsewhere
+        )
+
+    @property
+    def phase(self) -> Phase:
+        """What is done with samples sent now."""
+        changes = [each.change for each in self._pending if not each.change.is_remark]
+        if changes:
+            is_known = changes[-1].expectation is not None
+            return Phase.SETTLING if is_known else Phase.WAITING
+        if self._why:
+            return Phase.WAITING
+        return Phase.JUDGING if self._settling is None else Phase.SETTLING
+
+    @property
+    def waits_since_ns(self) -> int | None:
+        """Since when nothing can be judged [ns since the run began]; None if it can be."""
+        return self._aside_since_ns if self.phase is Phase.WAITING else None
 
     @property
     def doubt(self) -> str:
@@ -294,6 +402,7 @@ class Watched:
         """Judge a batch, as far as it belongs to a time in which that can be done."""
         # What was never sent has no time of its own: it belongs to what came before it.
         sent_ns = np.maximum.accumulate(batch.sent_ns)
+        self._last_ns = max(self._last_ns, int(sent_ns[-1]) if len(sent_ns) else 0)
         if not self._pending and self._settling is None and not self._why:
             self._judge(batch, sent_ns)
             return
@@ -310,6 +419,7 @@ class Watched:
         """Take the changes after the last sample, and return what happened."""
         while self._pending:
             self._turn(*self._pending.popleft())
+        self._end_aside(self._last_ns)
         return self.history(is_over=True)
 
     def _weigh_part(self, part: Batch, sent_ns: NDArray[np.int64]) -> None:
@@ -327,6 +437,7 @@ class Watched:
                 if len(fresh):
                     self._first_connection = int(fresh.min())
         self.skipped += first
+        self._aside += _counts(part[:first])
         if first < len(part) and not self._why:
             self._judge(part[first:], sent_ns[first:])
 
@@ -337,7 +448,7 @@ class Watched:
         self.evidence = weigh(self.evidence, opened_since(part, self._first_connection))
         last_ns, end_row = int(sent_ns[-1]), part.first + len(part)
         self._note(part.first, end_row, int(sent_ns[0]), last_ns)
-        self._past.append(_Known(last_ns, end_row, self.evidence))
+        self._past.append(_Known(last_ns, end_row, self.evidence, _counts(part)))
         while len(self._past) > 1 and self._past[1].sent_ns <= last_ns - 2 * GUARD_S * _NS_PER_S:
             self._past.popleft()
 
@@ -360,7 +471,7 @@ class Watched:
         """Forget what was judged of the last moment before a change."""
         before = self._rows()
         while len(self._past) > 1 and self._past[-1].sent_ns > at_ns - GUARD_S * _NS_PER_S:
-            self._past.pop()
+            self._aside += self._past.pop().counts
         known = self._past[-1]
         self.evidence = known.evidence
         self._parts = [
@@ -380,21 +491,48 @@ class Watched:
         """Close the stretch, and wait until the data plane follows."""
         at_s = at_ns / _NS_PER_S
         kind = ENDPOINTS if change.is_of_endpoints else WEIGHT
-        self.events.append(Event(at_s, kind, change.text))
+        self._trouble = change.trouble or self._trouble
+        if change.is_reconfigured:
+            self._bygone = len(self._outages)
+        self._note_outage(at_s, change.outage)
+        is_new = not self._why or change.expectation is not None or change.code is not self._code
+        if is_new or at_s - self.events[-1].at_s >= SHORTEST_S:
+            self.events.append(Event(at_s, kind, change.text))
+        if change.is_remark:
+            return
         if self._settling is None and not self._why:
             self._take_back(at_ns)
+        if self._aside_since_ns is None:
+            self._aside_since_ns = at_ns
         if change.expectation is None:
-            self._why, self._settling = change.text, None
+            self._why, self._code = change.text, change.code
+            self._settling = None
             return
-        before = self._split
         self._split, self._next_source = change.expectation.split, change.expectation.source
+        before, self._observed = self._observed, change.observed or self._split
         self._why = ""
-        self._settling = self._settling_after(at_ns, before, self._split)
+        self._settling = self._settling_after(at_ns, before, self._observed)
+
+    def _note_outage(self, at_s: float, text: str) -> None:
+        """Note that a version went out of service, or that it is back."""
+        last = self._outages[-1] if self._outages else None
+        if text and (last is None or last.until_s is not None):
+            self._outages.append(Outage(at_s, None, text))
+        elif last is not None and last.until_s is None:
+            until_s = None if text else at_s
+            self._outages[-1] = replace(last, until_s=until_s, text=text or last.text)
+
+    def _end_aside(self, at_ns: int) -> None:
+        """Count the time in which nothing was judged."""
+        if self._aside_since_ns is not None:
+            self._aside_ns += max(at_ns - self._aside_since_ns, 0)
+            self._aside_since_ns = None
 
     def _settling_after(self, at_ns: int, before: Split, after: Split) -> Settling:
         """Return the time to settle after a change, which may be one of a series."""
         series = self._settling
-        begun_ns = at_ns if series is None else series.begun_ns
+        aside_ns = at_ns if self._aside_since_ns is None else self._aside_since_ns
+        begun_ns = aside_ns if series is None else series.begun_ns
         # What the data plane was last seen to follow is what it turns from.
         old = before if series is None or series.old is None else series.old
         is_told = not alike(old, after)
@@ -416,6 +554,7 @@ class Watched:
     def _settle(self, settling: Settling, at_ns: int) -> None:
         """Judge again: go on, or begin anew for another split."""
         self._settling = None
+        self._end_aside(at_ns)
         text = "what is sent from here on is judged"
         if settling.followed_ns is not None:
             lag_s = (settling.followed_ns - settling.since_ns) / _NS_PER_S
@@ -424,25 +563,36 @@ class Watched:
         self.events.append(Event(at_ns / _NS_PER_S, SETTLED, text))
         split = self._split
         is_same = alike(self.evidence.split, split)
+        is_same = is_same and alike(self._observed_before, self._observed)
         # Connections that were cut in the middle cannot be judged as wholes.
         if is_same and self.evidence.groups is None:
             return
-        if len(self._closed) + 1 >= MOST_STRETCHES:
-            self._why = f"the split changed {MOST_STRETCHES} times; the last one is {split}"
+        rank = rank_of(self._closed) + bool(self._parts)
+        if rank >= MOST_STRETCHES:
+            self._hold(at_ns, f"the split changed {MOST_STRETCHES} times; the last one is {split}")
             return
-        policy = policy_of_stretch(self._policy, len(self._closed) + 1)
         try:
-            evidence = Evidence.start(split, policy, self._seed)
+            policy = policy_of_stretch(self._policy, rank)
+            evidence = begin(split, policy, self._seed, is_elsewhere=self._is_elsewhere)
         except ValueError as error:
-            self._why = f"{split} cannot be judged: {error}"
+            self._hold(at_ns, f"{split} cannot be judged: {error}")
             return
-        if not is_same:
+        self._observed_before = self._observed
+        del self._outages[: self._bygone]
+        self._bygone = 0
+        if not alike(self.evidence.split, split):
             self.previous = self.evidence.split
-        self._closed.append(Stretch.of(self.evidence.split, self.source, tuple(self._parts)))
+        if self._parts or not alike(self.evidence.split, split):
+            self._closed.append(self._stretch(self._parts))
+        self._was_elsewhere = self._is_elsewhere
         self._parts = []
         self.evidence = evidence
-        self._past = deque([_Known(at_ns, 0, evidence)])
+        self._past = deque([_Known(at_ns, 0, evidence, Counter())])
         self.source = self._next_source
+
+    def _hold(self, at_ns: int, why: str) -> None:
+        """Judge nothing from here on."""
+        self._why, self._aside_since_ns = why, at_ns
 
     def history(self, *, is_over: bool = False) -> History:
         """Return what happened so far, as it is kept.
@@ -459,11 +609,16 @@ class Watched:
         return History(
             stretches=(
                 *self._closed,
-                Stretch.of(self.evidence.split, self.source, tuple(parts)),
+                self._stretch(parts),
             ),
             events=tuple(self.events),
             not_judged=self.skipped,
             lags_s=tuple(self.lags_s),
             doubt=self.doubt,
             remarks=self._remarks,
+            aside=dict(self._aside),
+            aside_s=self._aside_ns / _NS_PER_S,
+            outages=tuple(self._outages),
+            trouble=self._trouble,
+            code=self._code if self._why else ReasonCode.EXPECTATION_MOVED,
         )

@@ -58,6 +58,16 @@ if TYPE_CHECKING:
     help="With --cluster: how long to wait before judging after endpoints or weights change. "
     "auto: until the answers follow, 1 s to 10 s.",
 )  # fmt: skip
+@click.option(
+    "--expected", type=click.Choice(["declared", "configured", "observed"]), default=None,
+    help="With --cluster: which split decides. declared: of --manifests. configured: of routes and "
+    "replicas. observed: of the endpoints. Default: the first of them that is known.",
+)  # fmt: skip
+@click.option(
+    "--wait", type=Duration(is_positive=False), default="2m", show_default=True, metavar="TIME",
+    help="With --cluster: how long to wait, within --max-time, for a roll-out, for pods that are "
+    "not ready, and for what is declared to be applied. 0s ends undecided at once.",
+)  # fmt: skip
 @judging_options
 @click.option(
     "--max-samples", type=Count(), default=None, metavar="N",
@@ -190,6 +200,15 @@ def _expectation(url: str | None, options: dict[str, Any]) -> _Expected:
         raise UsageError(
             "--settle works with --cluster only: changes are not seen otherwise",
             hint="give --cluster, or leave --settle out",
+        )
+    if options["expected"] is not None and not options["is_live"]:
+        raise UsageError(
+            f"--expected {options['expected']} works with --cluster only",
+            hint="give --cluster, or leave --expected out",
+        )
+    if options["expected"] == "declared" and options["manifests"] is None:
+        raise UsageError(
+            "--expected declared needs to know what is declared", hint="give --manifests PATH"
         )
     if url is None and not (options["is_live"] and options["service"]):
         raise UsageError("expected a URL", hint="only --cluster --service NAME provides an address")

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "What is expected": (
         "expect", "manifests", "is_live", "context", "service", "route", "namespace", "node",
-        "zone", "version_from", "renames", "step", "previous",
+        "zone", "version_from", "renames", "step", "previous", "expected",
     ),
     "What counts as correct": (
         "tolerance", "alpha", "beta", "inner", "max_unlabelled", "missing_ratio", "calibrated",
     ),
-    "When to stop": ("max_samples", "max_time", "settle"),
+    "When to stop": ("max_samples", "max_time", "settle", "wait"),
     "Canary compared with stable": (
         "max_error_ratio", "max_slowdown", "error_status", "canary", "stable", "replicas",
     ),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from datetime import UTC, datetime
+from math import inf
 from sys import maxsize
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,8 @@ class Engine:
         Of arrivals and connection lengths.
     clock : Clock
         Monotonic time.
+    on_tick : callable or None
+        Called a few dozen times a second, whether answers came or not; may call `slow_down`.
 
     Notes
     -----
@@ -85,6 +88,7 @@ class Engine:
         transport: TransportFactory,
         seed: int = 0,
         clock: Clock = run_clock,
+        on_tick: Callable[[], None] | None = None,
     ) -> None:
         self.launched = 0
         self.shed = 0
@@ -102,7 +106,12 @@ class Engine:
         self._load = load
         self._idle: deque[int] = deque()  # taken in turn, so that each connection has its part
         self._waiting: deque[int] = deque()
-        self._cap = None if load.max_rate is None else RateCap(load.max_rate, load.concurrency)
+        self._pace: float | None = None
+        self._is_waiting = False
+        self._on_tick = on_tick
+        self._is_started = False
+        most = inf if load.max_rate is None and on_tick is not None else load.max_rate
+        self._cap = None if most is None else RateCap(most, load.concurrency)
         self._watch = OverloadWatch() if load.overload_stop else None
         self._resume_ns = 0
         self._gauge = Gauge(load, clock)
@@ -112,10 +121,11 @@ class Engine:
         self._quota = min(self._probing.quota, self._most)  # launches so far, at most
         self._has_held_back = False
         self._arrivals: Iterator[int] = iter(())
+        self._rng = np.random.default_rng(seed)
         self._due_ns = 0
         self._is_sending = False
         if load.rate is not None:
-            self._arrivals = poisson_arrivals(load.rate, np.random.default_rng(seed))
+            self._arrivals = poisson_arrivals(load.rate, self._rng)
         self._timer: asyncio.TimerHandle | None = None
         self._opening: asyncio.Future[None] | None = None
         self._ends_ns = None if limits.max_time_s is None else round(limits.max_time_s * NS_PER_S)
@@ -154,6 +164,36 @@ class Engine:
             if self._opening is not None:
                 self._opening.cancel()
 
+    def slow_down(self, rate_per_s: float | None, *, is_waiting: bool = False) -> None:
+        """Send no more than this, or what the plan says again if None [1/s].
+
+        Parameters
+        ----------
+        rate_per_s : float or None
+        is_waiting : bool
+            Whether answers without a label are no wonder: a run without one is not given up.
+        """
+        if (rate_per_s, is_waiting) == (self._pace, self._is_waiting) or self.is_stopping:
+            return
+        load, self._pace, self._is_waiting = self._load, rate_per_s, is_waiting
+        most = inf if load.max_rate is None else load.max_rate
+        slow = inf if rate_per_s is None else rate_per_s
+        self._cap = RateCap(min(most, slow), load.concurrency)
+        if self._probing is not None:  # what was asked too early says nothing
+            self._probing = Probing(load.timeout_s, self.launched)
+            self._probing.begin(self.elapsed_ns(), self.launched)
+            self._quota = self._most if is_waiting else min(self._probing.quota, self._most)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if load.rate is not None:  # what was due meanwhile is not made up for
+            self._arrivals = poisson_arrivals(min(load.rate, slow), self._rng)
+            self._schedule_ns = self._clock()
+        if self._is_started:
+            if load.rate is not None:
+                self._due_ns = self._next_due()
+            self._launch_idle()
+
     def strain(self) -> Strain:
         """Return how hard the client had to work; after the last batch."""
         return self._gauge.strain(
@@ -186,6 +226,8 @@ class Engine:
                     raise self.transport.failure
                 if self.is_paused and self.elapsed_ns() >= self._resume_ns:
                     self._resume()
+                if self._on_tick is not None:
+                    self._on_tick()
                 if self._ends_ns is not None and self.elapsed_ns() >= self._ends_ns:
                     self.reached_max_time = self.reached_max_time or not self.is_stopping
                     self.stop()
@@ -221,6 +263,7 @@ class Engine:
         # Resolving the name is not part of the run.
         self._origin_ns = self.recorder.origin_ns = self._schedule_ns = self._clock()
         self._gauge.start()
+        self._is_started = True
         slots = range(self._load.concurrency)
         if self._load.rate is None:
             launch = self._launcher()
@@ -363,7 +406,7 @@ class Engine:
     def _look_for_labels(self) -> None:
         """Go on as far as a run may that has no label yet, or give it up."""
         probing, now = self._probing, self.elapsed_ns()
-        if probing is None or self.is_stopping or self.is_paused:
+        if probing is None or self.is_stopping or self.is_paused or self._is_waiting:
             return
         ended = self.recorder.recorded
         if self._labels.names:

@@ -26,7 +26,7 @@ class RateCap:
     Parameters
     ----------
     rate_per_s : float
-        Launches per second, > 0.
+        Launches per second, > 0; infinity caps nothing.
     most_at_once : int
         Exchanges that may be in flight, >= 1: no burst needs to be larger. A burst is also
         no longer than 10 ms of the rate, but has two launches at least, so that a timer that
@@ -38,7 +38,7 @@ class RateCap:
     def __init__(self, rate_per_s: float, most_at_once: int) -> None:
         if not rate_per_s > 0:
             raise ValueError(f"rate must be > 0 launches per second, got {rate_per_s!r}")
-        self.burst = max(2, min(most_at_once, ceil(rate_per_s * _SHORTEST_BURST_S)))
+        self.burst = max(2, ceil(min(most_at_once, rate_per_s * _SHORTEST_BURST_S)))
         self._gap_ns = NS_PER_S / rate_per_s
         self._ahead_ns = (self.burst - 1) * self._gap_ns
         self._free_ns = float("-inf")

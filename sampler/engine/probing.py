@@ -37,6 +37,8 @@ class Probing:
     ----------
     timeout_s : float
         Of a request [s].
+    before : int
+        Requests that were sent when no label could be expected; they do not count.
 
     Attributes
     ----------
@@ -44,10 +46,11 @@ class Probing:
         Requests that may be launched before the first label.
     """
 
-    __slots__ = ("_before", "_patience_ns", "_round_ns", "_since_ns", "quota")
+    __slots__ = ("_before", "_patience_ns", "_round_ns", "_since_ns", "_uncounted", "quota")
 
-    def __init__(self, timeout_s: float) -> None:
-        self.quota = ROUND
+    def __init__(self, timeout_s: float, before: int = 0) -> None:
+        self.quota = before + ROUND
+        self._uncounted = before
         self._patience_ns = round(PATIENCE * timeout_s * NS_PER_S)
         self._before = 0  # requests before the last pause
         self._since_ns = self._round_ns = 0
@@ -72,7 +75,7 @@ class Probing:
             return False  # what was asked before a pause was asked too early
         waited_ns = now_ns - self._since_ns
         return (
-            ended >= ENOUGH
+            ended >= self._uncounted + ENOUGH
             or (waited_ns >= SLOW_NS and in_order >= self._before + ROUND)
             or waited_ns >= self._patience_ns
         )
@@ -85,4 +88,4 @@ class Probing:
 
     def _open_round(self, now_ns: int, quota: int) -> None:
         self._round_ns = now_ns
-        self.quota = min(max(self.quota, quota), MOST)
+        self.quota = min(max(self.quota, quota), self._uncounted + MOST)

@@ -12,7 +12,7 @@ from sampler.expect.resolve import expect
 from sampler.expect.routes.argo import refuse_service
 from sampler.expect.rules.endpoints import endpoints_of, ready_by_label, top_of
 from sampler.expect.rules.findings import Finding, FindingCode, FoundError
-from sampler.expect.rules.model import Quantity
+from sampler.expect.rules.model import NotYetError, Quantity
 from sampler.expect.rules.services import affinity_of
 from sampler.expect.rules.workloads import WORKLOADS
 
@@ -38,11 +38,15 @@ class Views:
     configured : Expectation or None
         From the routes and workloads of the cluster; None where that cannot be said.
     observed : Expectation or None
-        The same weights over the endpoints that get traffic; what is weighed.
+        The same weights over the endpoints that get traffic.
     findings : tuple of Finding
         What the comparison brings to light.
     elsewhere : frozenset of str
         Labels with ready endpoints that the client's place leaves out.
+    unseen : ExpectationError or None
+        Why nothing is observed, if pods may still come.
+    unread : ExpectationError or None
+        Why nothing is configured, as far as that can be read.
     """
 
     declared: Expectation | None = None
@@ -50,16 +54,30 @@ class Views:
     observed: Expectation | None = None
     findings: tuple[Finding, ...] = ()
     elsewhere: frozenset[str] = frozenset()
+    unseen: ExpectationError | None = None
+    unread: ExpectationError | None = None
 
-    def for_report(self) -> tuple[View, ...]:
-        """Return what stands in a report beside the expectation, which is what is observed here."""
-        named = (("declared", self.declared), ("configured", self.configured))
+    def for_report(self, asked: Expectation) -> tuple[View, ...]:
+        """Return what stands in a report beside the expectation.
+
+        Parameters
+        ----------
+        asked : Expectation
+            The one that is judged; the endpoints are listed where their split is another one.
+        """
+        named = [("declared", self.declared), ("configured", self.configured)]
+        if self.observed is not None and _differ(asked, self.observed):
+            named.append(("endpoints", self.observed))
         return tuple(
             View(name, each.source, _shares(each)) for name, each in named if each is not None
         )
 
     def contradiction(self) -> ContradictionError | None:
         """Return the first contradiction between two of them, with both places."""
+        return self.undeclared() or self.missing()
+
+    def undeclared(self) -> ContradictionError | None:
+        """Return how what is configured is another split than the declared one."""
         if self.declared and self.configured and _differ(self.declared, self.configured):
             return _contradiction(
                 FindingCode.DECLARED_DIFFERS,
@@ -69,9 +87,9 @@ class Views:
                 "apply what was declared, or wait until it is applied: kubectl diff -f PATH; "
                 "to check what the cluster has, leave out --manifests",
             )
-        return None if self.configured is None or self.observed is None else self._missing()
+        return None
 
-    def _missing(self) -> ContradictionError | None:
+    def missing(self) -> ContradictionError | None:
         """Find the version that should run and does not, or runs and should not."""
         if self.configured is None or self.observed is None:
             return None
@@ -116,23 +134,30 @@ def compare_views(
     Raises
     ------
     ExpectationError
-        If what runs cannot be told.
+        If what runs cannot be told, and no roll-out will change that.
     """
     service = running.find("Service", question.service, question.namespace)
     if service is not None:
         refuse_service(service, running)
         if (affinity := affinity_of(service)) is not None:
             raise FoundError(affinity)
-    observed = expect(running, question)
+    observed: Expectation | None = None
+    unseen: ExpectationError | None = None
+    try:
+        observed = expect(running, question)
+    except NotYetError as error:
+        unseen = error
     findings: list[Finding] = []
     known: Expectation | None = None
-    strangers = list(_strangers(running, observed))
+    unread: ExpectationError | None = None
+    strangers = [] if observed is None else list(_strangers(running, observed))
     if strangers:
         findings += strangers
     else:
         try:
             known = expect(configured, question)
         except ExpectationError as error:
+            unread = error
             findings.append(
                 Finding(
                     FindingCode.UNREAD,
@@ -141,13 +166,15 @@ def compare_views(
                     "",
                 )
             )
+    if observed is None:
+        return Views(declared, known, None, tuple(findings), unseen=unseen, unread=unread)
     ready = _ready(running, observed, question)
     if known is not None:
         findings += _unready(known, observed, ready)
     left_out = frozenset(
         label for label, count in ready.items() if count > _endpoints(observed)[label]
     )
-    return Views(declared, known, observed, tuple(findings), left_out)
+    return Views(declared, known, observed, tuple(findings), left_out, unread=unread)
 
 
 def _strangers(running: Inventory, observed: Expectation) -> Iterator[Finding]:
@@ -208,8 +235,8 @@ def _unready(
                 FindingCode.NOT_READY,
                 f"{label} has {count} configured {'pod' if count == 1 else 'pods'} and "
                 f"{seen[label]} that get traffic",
-                "wait until the rollout is over: kubectl rollout status; the run checks what is "
-                "there now",
+                "wait until the rollout is over: kubectl rollout status; a check judges what is "
+                "configured, or with --expected observed what is there",
                 _places(configured, label),
             )
 

@@ -22,7 +22,7 @@ from analysis.versions.health import HealthEvidence
 from analysis.weighing.expectation import Fixed
 from analysis.weighing.fold import Fold
 from analysis.weighing.report import assemble
-from analysis.weighing.watched import Watched
+from analysis.weighing.watched import Phase, Watched
 from sampler.base.clock import NS_PER_S, run_clock
 from sampler.engine.engine import Engine
 from sampler.engine.preflight import LocalLimits, raise_file_limit, warnings
@@ -42,9 +42,17 @@ if TYPE_CHECKING:
     from analysis.weighing.expectation import Expectation
     from analysis.weighing.history import History
     from analysis.weighing.report import Account
+    from sampler.base.clock import Clock
     from sampler.expect.cluster.watch import Watch
     from sampler.plan.load import Limits
     from sampler.plan.run import RunPlan
+
+WAITING_PER_S = 5.0
+"""Requests per second while there is nothing to judge: enough to see what answers [1/s]."""
+SETTLING_PER_S = 100.0
+"""... and while the data plane settles: enough to see in seconds that it follows [1/s]."""
+
+_PACES = {Phase.WAITING: WAITING_PER_S, Phase.SETTLING: SETTLING_PER_S, Phase.JUDGING: None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,8 @@ class Weighing:
         Called with a `Progress` after each batch.
     watch : Watch or None
         Reports changes of the expectation during the run; None expects one split throughout.
+    clock : Clock
+        Monotonic time.
 
     Attributes
     ----------
@@ -102,6 +112,7 @@ class Weighing:
         plan: RunPlan,
         observe: Callable[[Progress], None] | None = None,
         watch: Watch | None = None,
+        clock: Clock = run_clock,
     ) -> None:
         self.plan = plan
         self._observe = observe
@@ -122,9 +133,18 @@ class Weighing:
         limits = self._limits()
         reader = LabelReader(plan.label, plan.replica, expected=expected)
         self._reader = reader
+        self._clock = clock
         self._engine = Engine(
-            plan.target, plan.load, limits, reader, transport=make_transport, seed=plan.seed
+            plan.target,
+            plan.load,
+            limits,
+            reader,
+            transport=make_transport,
+            seed=plan.seed,
+            clock=clock,
+            on_tick=None if watch is None else self._tick,
         )
+        self._pace()
         self._stopping = Stopping(plan, self._engine)
         self._waiting = Waiting(plan)
         self._recording = Recording(plan, self._started_at)
@@ -171,7 +191,8 @@ class Weighing:
                 self._take(batch)
                 self._stopping.look(fold.tally, fold.decision, fold.health)
                 self._show()
-        if not self._interruptions:
+        is_waiting = self._watched is not None and self._watched.phase is Phase.WAITING
+        if not self._interruptions and not is_waiting:
             self._stopping.end(fold.tally)
         folded = fold.finish()
         report = assemble(asked_of(self.plan), folded, self._account(folded.tally))
@@ -197,6 +218,7 @@ class Weighing:
             settle_s=watch.settle_s,
             age_s=watch.age_s,
             remarks=watch.remarks,
+            start=watch.start,
         )
         return self._watched
 
@@ -228,7 +250,25 @@ class Weighing:
         if self._watched is None or self._watch is None or self._fold.is_decided:
             return
         # Watchers know the clock; samples know the start of the run.
-        self._watched.notice(self._watch.watcher.changes(), run_clock() - elapsed_ns)
+        self._watched.notice(self._watch.watcher.changes(), self._clock() - elapsed_ns)
+
+    def _tick(self) -> None:
+        """Take what changed in the cluster, send as little as that asks for, or stop waiting."""
+        elapsed_ns = self._engine.elapsed_ns()
+        self._notice(elapsed_ns)
+        self._pace()
+        watched, watch = self._watched, self._watch
+        since_ns = None if watched is None else watched.waits_since_ns
+        if watch is not None and since_ns is not None and not self._fold.is_decided:
+            is_over = elapsed_ns - since_ns >= watch.wait_s * NS_PER_S
+            if is_over:
+                self._engine.stop()
+
+    def _pace(self) -> None:
+        """Send little while nothing is judged."""
+        if self._watched is not None and not self._fold.is_decided:
+            phase = self._watched.phase
+            self._engine.slow_down(_PACES[phase], is_waiting=phase is Phase.WAITING)
 
     def _record_news(self) -> None:
         """Write down what happened to the expectation, in case this run is killed."""
@@ -241,8 +281,10 @@ class Weighing:
         evidence, plan, watched = self._fold.evidence, self.plan, self._watched
         if evidence is None:
             return None, None
-        if watched is None or watched.previous is None:
+        if watched is None:
             expected = expected_of(evidence, plan.source, plan.views)
+        elif watched.previous is None:
+            expected = expected_of(evidence, watched.source, plan.views)
         else:  # the views were about the start
             expected = expected_of(evidence, watched.source)
         return expected, None if watched is None else watched.history()

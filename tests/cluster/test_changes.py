@@ -59,7 +59,8 @@ def test_after_a_change_the_new_split_alone_is_judged(reach):
 
     assert report.verdict is Verdict.PASS, report.reasons
     assert report.expected.weights == {"v1": 2, "v2": 2}
-    assert report.expected.source.where == "EndpointSlice shop/app-s1, generation 1"
+    places = "Deployment shop/app, generation 1, Deployment shop/app-canary, generation 1"
+    assert report.expected.source.where == places
     assert {event.kind for event in report.events} == {"endpoints", "settled"}
     text = " ".join(event.text for event in report.events)
     assert "v1 9 → 2, v2 1 → 2" in text

@@ -78,38 +78,40 @@ def test_the_document_has_all_three_with_their_places(checked):
     document = json.loads(checked[0]["json"])
 
     Draft202012Validator(schema()).validate(document)
-    declared, configured = document["expected"]["views"]
+    declared, configured, endpoints = document["expected"]["views"]
     assert (declared["name"], configured["name"]) == ("declared", "configured")
+    assert endpoints["name"] == "endpoints"
     assert declared["shares"] == configured["shares"] == {"v1": 0.8, "v2": 0.2}
     assert "declared.json:1" in declared["source"]["where"]
     assert "Deployment shop/app-canary, generation 1" in configured["source"]["where"]
-    assert document["expected"]["shares"]["v2"] == pytest.approx(1 / 9)
+    assert document["expected"]["shares"]["v2"] == 0.2
+    assert endpoints["shares"]["v2"] == pytest.approx(1 / 9)
     assert document["observed"]["shares"]["v2"] < 0.2
 
 
 def test_text_markdown_and_page_have_them_as_columns(checked):
     documents, run = checked
     lines = [line for line in run.text().splitlines() if re.match(r" +(label|v2) ", line)]
-    assert re.match(r" +label +declared +configured +count +share", lines[0])
-    assert re.match(r" +v2 +20 % +20 % +\d+ +\d", lines[1])
+    assert re.match(r" +label +declared +configured +endpoints +count +share", lines[0])
+    assert re.match(r" +v2 +20 % +20 % +11.11 % +\d+ +\d", lines[1])
 
     table = [line for line in documents["markdown"].splitlines() if line.startswith("| ")]
-    assert table[0].startswith("| label | declared | configured | count | share |")
+    assert table[0].startswith("| label | declared | configured | endpoints | count | share |")
     assert len({line.count("|") for line in table}) == 1
-    assert any(line.startswith("| `v2` | 20 % | 20 % |") for line in table)
+    assert any(line.startswith("| `v2` | 20 % | 20 % | 11.11 % |") for line in table)
 
     rows = [row for row in Rows(documents["html"]).rows if row[0] in {"label", "v2"}]
     heading = next(row for row in rows if "declared" in row)
     at = heading.index("declared")
-    assert heading[at : at + 3] == ["declared", "configured", "count"]
-    assert any(row[at : at + 2] == ["20 %", "20 %"] for row in rows)
+    assert heading[at : at + 4] == ["declared", "configured", "endpoints", "count"]
+    assert any(row[at : at + 3] == ["20 %", "20 %", "11.11 %"] for row in rows)
 
 
 def test_the_stored_run_keeps_them(checked):
     run = checked[1]
 
     assert rejudge(run).expected == run.report.expected
-    assert len(run.report.expected.views) == 2
+    assert len(run.report.expected.views) == 3
 
 
 def test_a_check_of_one_view_has_no_such_columns(tmp_path):
@@ -129,10 +131,14 @@ def test_what_is_declared_and_not_configured_has_a_code_of_its_own(reach, capsys
         shown = main(["expect", "--cluster", *declared])
         printed = capsys.readouterr()
         with EmbeddedService({"v1": 9, "v2": 1}) as target:
-            checked = main(["check", target.url, "--cluster", *declared])
+            checked = main(["check", target.url, "--cluster", *declared, "--wait", "0s"])
+            said = capsys.readouterr().out
             sent = target.counts().total
 
-    assert (linted, shown, checked, sent) == (1, 2, 2, 0)
+    assert (linted, shown, checked) == (1, 2, 3)
+    assert sent <= 2
+    assert "INCONCLUSIVE" in said
+    assert "the declared split is v1=5,v2=5" in said
     (finding,) = [each for each in found if each["severity"] == "error"]
     assert finding["code"] == "declared_differs"
     assert "kubectl diff" in finding["remedy"]

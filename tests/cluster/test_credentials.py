@@ -370,9 +370,9 @@ def test_while_a_watch_takes_long_to_open_what_should_be_is_not_known(reach, mon
     async def scenario():
         overview = await look(Question("app"))
         key = next(each for each in overview.state.objects if each[0].kind == "EndpointSlice")
-        watcher = ClusterWatcher(
-            overview.access, overview.state, overview.question, [], overview.expectation()
-        )
+        watcher = overview.watch(None).watcher
+        assert isinstance(watcher, ClusterWatcher)
+        watcher._keys = []
         touched, opened = asyncio.Event(), asyncio.Event()
         touch, watch = watcher._touch, Cluster.watch
 

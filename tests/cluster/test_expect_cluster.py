@@ -462,7 +462,7 @@ def test_without_a_url_the_address_of_the_service_is_asked(reach, weighbridge):
     assert report["expected"]["source"] == {
         "kind": "Service",
         "name": "shop/app",
-        "where": "EndpointSlice shop/app-s1, generation 1",
+        "where": "Deployment shop/app, generation 1, Deployment shop/app-canary, generation 1",
     }
     assert report["notes"][0].endswith("configured v1=9,v2=1; endpoints v1=9,v2=1")
 

@@ -122,8 +122,7 @@ def test_the_evidence_of_such_a_run_is_drawn_from_its_last_stretch(moved):
     trace = run._trace()
 
     assert int(trace.judged[-1]) == report.decision.decided_after
-    share = 0.5 ** len(run.history.stretches)
-    assert trace.fail_at == pytest.approx(-log(POLICY.alpha * share))
+    assert trace.fail_at == pytest.approx(-log(run.history.policy(POLICY).alpha))
     assert trace.weakest[-1] >= trace.pass_at
     assert any(each.name == "evidence" for each in draw_all(report, run.batch, None, run.history))
 

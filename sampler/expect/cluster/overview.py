@@ -5,22 +5,29 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from math import inf
 from typing import TYPE_CHECKING
 
+from sampler.base.clock import run_clock
 from sampler.base.errors import ExpectationError
 from sampler.expect.cluster.api import TIMEOUT_S, Cluster
 from sampler.expect.cluster.credentials import access
+from sampler.expect.cluster.news import ExpectationChange
 from sampler.expect.cluster.position import locate
+from sampler.expect.cluster.standing import Standing
 from sampler.expect.cluster.state import changed_at, in_namespace, read, refuse_unreadable, watched
 from sampler.expect.cluster.watch import ClusterWatcher, Watch
 from sampler.expect.lint import lint
 from sampler.expect.rules.endpoints import SERVICE_NAME
 from sampler.expect.rules.findings import refusal
+from sampler.expect.rules.model import NotYetError
 from sampler.expect.rules.places import entries_of
-from sampler.expect.views import Views, compare_views
+from sampler.expect.views import ContradictionError, Views, compare_views
 
 if TYPE_CHECKING:
+    from sampler.base.clock import Clock
     from sampler.expect.cluster.credentials import Access
+    from sampler.expect.cluster.standing import Deciding, Sight
     from sampler.expect.cluster.state import ClusterState
     from sampler.expect.rules.findings import Finding
     from sampler.expect.rules.model import Expectation, Question
@@ -54,20 +61,6 @@ class Overview:
     findings: tuple[Finding, ...]
     refusal: ExpectationError | None
 
-    def expectation(self) -> Expectation:
-        """Return the split to expect: the observed one.
-
-        Raises
-        ------
-        ExpectationError
-            If there is none.
-        """
-        if self.refusal is not None:
-            raise self.refusal
-        if self.views.observed is None:
-            raise ExpectationError("the cluster was not read", hint="give --service NAME")
-        return self.views.observed
-
     def address(self) -> str:
         """Return the URL of the Service that was asked about.
 
@@ -92,7 +85,63 @@ class Overview:
         shown = f"[{host}]" if ":" in host else host
         return f"{'https' if ports[0] == 443 else 'http'}://{shown}:{ports[0]}/"
 
-    def watch(self, settle_s: float | None, now: datetime | None = None) -> Watch:
+    def expectation(self, deciding: Deciding | None = None) -> Expectation:
+        """Return the split that a check begins with.
+
+        Parameters
+        ----------
+        deciding : Deciding or None
+            Which split is judged, if somebody chose.
+
+        Raises
+        ------
+        ExpectationError
+            If there is no split to judge, and a roll-out will not bring one.
+        """
+        return self._begin(self.standing(deciding))[0]
+
+    def _begin(self, standing: Standing) -> tuple[Expectation, Sight]:
+        """Return what a check begins with: the split that is judged, and why none is yet.
+
+        Raises
+        ------
+        ExpectationError
+            If there is no split to judge, and a roll-out will not bring one.
+        """
+        if self.refusal is not None and not isinstance(
+            self.refusal, (ContradictionError, NotYetError)
+        ):
+            raise self.refusal
+        seen = standing.look(self.state, run_clock())
+        if seen.asked is None:
+            raise self.refusal or ExpectationError(
+                f"the {standing.deciding or 'expected'} split is not known",
+                hint="choose another one with --expected, or declare it with --expect",
+            )
+        return seen.asked, seen
+
+    def standing(self, deciding: Deciding | None = None, now: datetime | None = None) -> Standing:
+        """Return what folds this look and those to come.
+
+        Parameters
+        ----------
+        deciding : Deciding or None
+            Which split is judged, if somebody chose.
+        now : datetime or None
+            The present; None looks at the clock.
+        """
+        began = now or datetime.now(UTC)
+        return Standing(self.question, self.views.declared, deciding, began)
+
+    def watch(
+        self,
+        settle_s: float | None,
+        now: datetime | None = None,
+        *,
+        deciding: Deciding | None = None,
+        wait_s: float = inf,
+        clock: Clock = run_clock,
+    ) -> Watch:
         """Return how to watch for changes during the run.
 
         Parameters
@@ -101,16 +150,30 @@ class Overview:
             How long nothing is judged after a change [s]; None finds out.
         now : datetime or None
             The present; None looks at the clock.
+        deciding : Deciding or None
+            Which split is judged, if somebody chose.
+        wait_s : float
+            How long the run waits for a roll-out [s].
+        clock : Clock
+            Of the run.
+
+        Raises
+        ------
+        ExpectationError
+            If there is no split to judge, and a roll-out will not bring one.
         """
-        expected = self.expectation()
-        kinds = {each.kind for each in expected.objects}
+        standing = self.standing(deciding, now)
+        asked, sight = self._begin(standing)
+        sources = [each for each in (asked, sight.observed, self.views.configured) if each]
+        kinds = {each.kind for source in sources for each in source.objects}
         keys = watched(self.state, self.question, kinds)
-        changed = changed_at(self._movers(expected))
+        changed = changed_at(each for source in sources for each in self._movers(source))
         age_s = None
         if changed is not None:
-            age_s = max(((now or datetime.now(UTC)) - changed).total_seconds(), 0.0)
-        watcher = ClusterWatcher(self.access, self.state, self.question, keys, expected)
-        return Watch(watcher, settle_s, age_s, (self._remark(),))
+            age_s = max((standing.began - changed).total_seconds(), 0.0)
+        watcher = ClusterWatcher(self.access, self.state, keys, standing, sight, clock)
+        start = ExpectationChange.of(sight, clock())
+        return Watch(watcher, settle_s, age_s, (self._remark(),), start, wait_s)
 
     def _movers(self, expected: Expectation) -> list[KubeObject]:
         """Return the objects whose last change moved the split: slices and pods among them."""
@@ -189,13 +252,20 @@ async def look(
         state = await read(cluster, question)
     question = await _placed(question, state, reached.namespace)
     await asyncio.sleep(0)  # lets the connections close
+    return compare(reached, state, question, declared)
+
+
+def compare(
+    reached: Access, state: ClusterState, question: Question, declared: Expectation | None
+) -> Overview:
+    """Compare what was read of a cluster; parameters as for `look` and of `Overview`."""
     views = Views(declared=declared)
     refused: ExpectationError | None = None
     if question.service or question.route:
         try:
             refuse_unreadable(state)
             views = compare_views(declared, state.configured(), state.running(), question)
-            refused = views.contradiction()
+            refused = views.contradiction() or views.unseen
         except ExpectationError as error:
             refused = error
     findings = [*state.findings, *views.findings]

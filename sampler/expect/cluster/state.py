@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sampler.base.errors import ExpectationError
@@ -25,9 +24,11 @@ from sampler.expect.cluster.resources import (
 from sampler.expect.resolve import ROUTES
 from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.objects import Inventory, KubeObject
+from sampler.expect.rules.pods import moment, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from sampler.expect.cluster.api import Cluster
     from sampler.expect.rules.model import Question
@@ -38,7 +39,13 @@ Key = tuple[Resource, str]
 
 _CHANGED_AT = "endpoints.kubernetes.io/last-change-trigger-time"
 _NOISE = ("resourceVersion", "managedFields")
-_PODS_WITHOUT_STATUS = frozenset({"Pod", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"})
+_PROGRESS_OF: dict[str, tuple[str, ...]] = {
+    "Deployment": ("observedGeneration", "replicas", "updatedReplicas"),
+    "StatefulSet": ("observedGeneration",),
+    "ReplicaSet": (),
+    "DaemonSet": (),
+}
+"""The part of a workload's status that says how far a roll-out is."""
 _NEEDED = frozenset(each.kind for each in PODS)
 _HELPERS = frozenset({"DestinationRule", "ReferenceGrant"})
 
@@ -137,11 +144,24 @@ class ClusterState:
 def _essence(each: KubeObject) -> dict[str, Any]:
     """Return the part of an object that can move a split; pods and workloads report much more."""
     body = {key: value for key, value in each.body.items() if key != "status"}
-    if each.kind not in _PODS_WITHOUT_STATUS:
+    if each.kind == "Pod":
+        body["status"] = _health(each)
+    elif each.kind in _PROGRESS_OF:
+        status = each.body.get("status") or {}
+        body["status"] = {key: status.get(key) for key in _PROGRESS_OF[each.kind]}
+    else:
         body["status"] = each.body.get("status")
     metadata = each.body.get("metadata") or {}
     body["metadata"] = {key: value for key, value in metadata.items() if key not in _NOISE}
     return body
+
+
+def _health(pod: KubeObject) -> object:
+    """Return what a pod's status says; a status that cannot be read is one of its own."""
+    try:
+        return state_of(pod)
+    except ExpectationError:
+        return pod.body.get("status")
 
 
 async def read(cluster: Cluster, question: Question) -> ClusterState:
@@ -296,7 +316,8 @@ def watched(state: ClusterState, question: Question, kinds: Iterable[str]) -> li
     kinds : iterable of str
         Kinds of the objects that the split was made of.
     """
-    wanted = {"Service", "EndpointSlice", "Pod", *kinds}
+    workloads = {resource.kind for resource in WORKLOADS}
+    wanted = {"Service", "EndpointSlice", "Pod", *workloads, *kinds}
     if question.route:
         wanted |= {
             resource.kind
@@ -313,7 +334,7 @@ def changed_at(objects: Iterable[KubeObject]) -> datetime | None:
     objects, when somebody last wrote to them (status left out).
     """
     times = [
-        moment for each in objects for text in _times(each) if (moment := _moment(text)) is not None
+        time for each in objects for text in _times(each) if (time := moment(text)) is not None
     ]
     return max(times, default=None)
 
@@ -329,14 +350,6 @@ def _times(each: KubeObject) -> Iterator[str]:
     for entry in metadata["managedFields"] if each.kind != "Pod" else ():
         if entry["subresource"].text("") != "status":
             yield entry["time"].text("")
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def refuse_unreadable(state: ClusterState) -> None:

@@ -6,12 +6,13 @@ import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import chain, repeat
+from math import inf
 from typing import TYPE_CHECKING, Protocol, Self
 
 from sampler.base.clock import run_clock
-from sampler.base.errors import ExpectationError, WeighbridgeError
+from sampler.base.errors import WeighbridgeError
 from sampler.expect.cluster.api import AbsentError, Cluster, GoneError
-from sampler.expect.views import compare_views, describe_change, endpoint_identities
+from sampler.expect.cluster.news import ExpectationChange, News
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -19,39 +20,14 @@ if TYPE_CHECKING:
     from sampler.base.clock import Clock
     from sampler.expect.cluster.api import Events
     from sampler.expect.cluster.credentials import Access
+    from sampler.expect.cluster.standing import Sight, Standing
     from sampler.expect.cluster.state import ClusterState, Key
-    from sampler.expect.rules.model import Expectation, Question
 
-GRACE_S = 0.2
-"""How long objects may contradict each other before that is reported [s]: they arrive in
-separate streams."""
 REOPENED_WITHIN_S = 1.0
 """Time allowed to reopen a stream that ended; after it, the expected split is unknown [s].
 Credentials that are renewed meanwhile take longer now and then."""
 _RETRY_S = (0.1, 0.5, 1.0, 2.0)
 """Waits between attempts to see again [s]; the last one is repeated."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExpectationChange:
-    """A change of the expected split.
-
-    Parameters
-    ----------
-    at_ns : int
-        When it was noticed, on the clock of the run [ns].
-    expectation : Expectation or None
-        The expected split from then on; None if it is unknown.
-    is_of_endpoints : bool
-        Whether pods came or went; otherwise weights changed.
-    text : str
-        One sentence.
-    """
-
-    at_ns: int
-    expectation: Expectation | None
-    is_of_endpoints: bool
-    text: str
 
 
 class Watcher(Protocol):
@@ -85,12 +61,18 @@ class Watch:
         How long ago the last change was made [s]; None if that is not known.
     remarks : tuple of str
         Sentences for the report, about what was read before the run.
+    start : ExpectationChange or None
+        What was known when the run began, if that holds the judging back.
+    wait_s : float
+        How long the run waits for the cluster while nothing can be judged [s].
     """
 
     watcher: Watcher
     settle_s: float | None = None
     age_s: float | None = None
     remarks: tuple[str, ...] = ()
+    start: ExpectationChange | None = None
+    wait_s: float = inf
 
 
 class ClusterWatcher:
@@ -102,11 +84,12 @@ class ClusterWatcher:
         Server and credentials.
     state : ClusterState
         What was read; kept up to date from here on.
-    question : Question
     keys : list of Key
         What is watched.
-    expectation : Expectation
-        The expected split when the run begins.
+    standing : Standing
+        Says what of it is judged.
+    sight : Sight
+        Its look when the run began.
     clock : Clock
         Of the run.
 
@@ -120,21 +103,17 @@ class ClusterWatcher:
         self,
         access: Access,
         state: ClusterState,
-        question: Question,
         keys: list[Key],
-        expectation: Expectation,
+        standing: Standing,
+        sight: Sight,
         clock: Clock = run_clock,
     ) -> None:
         self._cluster = Cluster(access)
         self._state = state
-        self._question = question
         self._keys = keys
         self._clock = clock
-        self._known: Expectation | None = expectation
-        self._last = expectation
-        self._pods = endpoint_identities(state.running(), expectation.objects)
+        self._news = News(standing, sight)
         self._blind: dict[Key, str] = {}
-        self._why = ""
         self._touched_ns: int | None = None
         self._streams: dict[Key, Events] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -173,46 +152,21 @@ class ClusterWatcher:
         await self._stack.__aexit__(kind, error, trace)
 
     def changes(self) -> list[ExpectationChange]:
-        """Return the change since the last call, if the expected split is another one now."""
+        """Return the change since the last call, if there is one."""
         for task in self._tasks:
             if task.done() and not task.cancelled() and task.exception() is not None:
                 task.result()  # a bug must not look like a quiet cluster
-        at_ns = self._touched_ns
-        if at_ns is None:
+        now_ns = self._clock()
+        if self._news.is_due(now_ns):
+            self._touch()
+        if self._touched_ns is None:
             return []
-        expectation, pods, why = self._look()
-        if expectation is None and not self._blind and self._clock() - at_ns < GRACE_S * 1e9:
-            return []  # a slice may come before the pod that it names: the rest is under way
+        blind = next(iter(self._blind.values()), "")
+        found = self._news.look(self._state, blind, self._touched_ns, now_ns)
+        if found is None:
+            return []
         self._touched_ns = None
-        before, self._known = self._known, expectation
-        replaced, self._pods = pods != self._pods, pods
-        if expectation is None:
-            is_news, self._why = before is not None or why != self._why, why
-            return (
-                [ExpectationChange(at_ns, None, is_of_endpoints=True, text=why)] if is_news else []
-            )
-        self._why = ""
-        if before is not None and not replaced and before.split == expectation.split:
-            return []
-        is_of_endpoints, text = describe_change(self._last, expectation)
-        self._last = expectation
-        if before is None:
-            text = f"the expected split is known again: {text}"
-        return [ExpectationChange(at_ns, expectation, is_of_endpoints, text)]
-
-    def _look(self) -> tuple[Expectation | None, frozenset[str], str]:
-        """Read the expected split from the objects known now, or return why that is impossible."""
-        if self._blind:
-            return None, self._pods, next(iter(self._blind.values()))
-        running = self._state.running()
-        try:
-            views = compare_views(None, self._state.configured(), running, self._question)
-        except ExpectationError as error:
-            return None, self._pods, str(error)
-        contradiction = views.contradiction()
-        if contradiction is not None or views.observed is None:
-            return None, self._pods, str(contradiction)
-        return views.observed, endpoint_identities(running, views.observed.objects), ""
+        return found
 
     def _touch(self) -> None:
         if self._touched_ns is None:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from analysis.data.report import Source
 from analysis.data.split import Split
-from sampler.base.errors import ExpectationError
 from sampler.expect.rules.alike import alike
 from sampler.expect.rules.findings import Finding, FindingCode, FoundError
-from sampler.expect.rules.model import Expectation, Quantity
+from sampler.expect.rules.model import Expectation, NotYetError, Quantity
 
 if TYPE_CHECKING:
     from sampler.expect.rules.model import Mixture
@@ -22,13 +21,15 @@ def expectation(root: KubeObject, mixture: Mixture) -> Expectation:
 
     Raises
     ------
-    ExpectationError
-        If no label gets any traffic: a split of zeros says nothing; if several share the only
+    NotYetError
+        If no label gets any traffic: a split of zeros says nothing.
+    FoundError
+        If several share the only
         label that does; or if a number that matters is declared nowhere.
     """
     places = ", ".join(dict.fromkeys(number.where for number in mixture.numbers)) or root.place
     if not mixture.total:
-        raise ExpectationError(
+        raise NotYetError(
             f"{root}: every version has weight 0 ({places}), so nothing can answer",
             hint="give at least one version replicas and weight",
         )

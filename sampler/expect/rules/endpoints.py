@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from sampler.base.errors import ExpectationError
-from sampler.expect.rules.model import Mixture, Number, Quantity
+from sampler.expect.rules.model import Mixture, NotYetError, Number, Quantity
 from sampler.expect.rules.objects import selects
 from sampler.expect.rules.places import entries_of, zone_of
 from sampler.expect.rules.workloads import label_of, selected
@@ -335,7 +335,7 @@ def _label(
         return question.renames.get(version, version)
     target = endpoint.node["targetRef"]
     what = f"{target['kind'].text('')} {target['name'].text('')}".strip()
-    raise ExpectationError(
+    raise (NotYetError if target["kind"].text("") == "Pod" else ExpectationError)(
         f"{endpoint.node.owner.place}: the endpoint {endpoint.node['addresses'].value} of "
         f"{service} is {what or 'made by hand'}, and no such pod was found",
         hint="wait until the pod is listed; for endpoints managed by hand, declare the split "

@@ -25,6 +25,10 @@ OWN_HEADERS = frozenset(
 """Headers that a request has although nobody gave them, by name in lower case."""
 
 
+class NotYetError(ExpectationError):
+    """There is no split yet: a roll-out may still bring what is missing."""
+
+
 @unique
 class Client(StrEnum):
     """Where a client stands."""
@@ -201,7 +205,7 @@ def mix(parts: Iterable[tuple[Fraction, Mixture]]) -> Mixture:
 
     Raises
     ------
-    ExpectationError
+    NotYetError
         If a weight goes to several versions without a single pod between them.
     """
     weights: dict[str, Fraction] = {}
@@ -211,7 +215,7 @@ def mix(parts: Iterable[tuple[Fraction, Mixture]]) -> Mixture:
     for weight, mixture in parts:
         shares = mixture.shares()
         if not shares and weight:
-            raise ExpectationError(
+            raise NotYetError(
                 f"a weight of {weight} goes to {', '.join(mixture.weights) or 'nothing'}, "
                 f"none of which has a pod: {', '.join(each.where for each in mixture.numbers)}",
                 hint="give one of them replicas, or the backend weight 0",

@@ -19,7 +19,7 @@ from analysis.weighing.history import History, Part, Stretch, alike
 from analysis.weighing.watched import Watched
 from sampler.base.clock import NS_PER_S
 from sampler.base.errors import UsageError
-from sampler.expect.cluster.watch import ExpectationChange
+from sampler.expect.cluster.news import ExpectationChange
 from sampler.expect.rules.model import Expectation
 from sampler.store.expectation_history import read_history
 

@@ -18,7 +18,7 @@ from analysis.weighing.watched import (
     Watched,
 )
 from sampler.base.clock import NS_PER_S
-from sampler.expect.cluster.watch import ExpectationChange
+from sampler.expect.cluster.news import ExpectationChange
 from sampler.expect.rules.model import Expectation
 
 RATE = 100
@@ -119,7 +119,8 @@ def test_another_split_begins_anew_with_half_of_the_error_rates_that_are_left():
     policy = Policy(alpha=0.02, beta=0.04)
     news, stretches = begin(settle_s=0.5, policy=policy)
     first = stretches.evidence.policy
-    stretches.weigh(sent((0, 1), mixed(0.1, 100)))
+    stretches.weigh(sent((0, 0.5), mixed(0.1, 50)))
+    stretches.weigh(sent((0.5, 1), mixed(0.1, 50), first=50))
     news.pending.append(change(1.0, EVEN))
     stretches.notice(news.changes(), 0)
     stretches.weigh(sent((1, 2), mixed(0.5, 100), first=100))
@@ -143,7 +144,9 @@ def test_a_split_that_changes_again_and_again_ends_undecided():
     for second, split in enumerate(splits):
         news.pending.append(change(second, split))
         stretches.notice(news.changes(), 0)
-        stretches.weigh(sent((second, second + 1), mixed(0.5, 10), first=10 * second))
+        for half in (0, 0.5):
+            since, first = second + half, round(20 * (second + half))
+            stretches.weigh(sent((since, since + 0.5), mixed(0.5, 10), first=first))
 
     assert f"changed {MOST_STRETCHES} times" in stretches.doubt
 

@@ -227,7 +227,7 @@ def test_what_is_watched_is_what_the_split_was_made_of():
 
     watched_kinds = {key[0].kind for key in watched(state, question, kinds)}
 
-    assert watched_kinds == {"Service", "EndpointSlice", "Pod", "Deployment"}
+    assert watched_kinds == {"Service", "EndpointSlice", "Pod", "Deployment", "ReplicaSet"}
 
 
 def test_a_service_of_its_own_version_names_pods_that_do_not():

@@ -1,0 +1,406 @@
+"""Which split is judged now, or why none is: a fold over everything that moves.
+
+Three sources are held against each other at each look: what is declared in manifests, what the
+routes and workloads are configured for, and which endpoints get traffic. `docs/cluster.md` has the
+states as a diagram. Pure: it reads no clock and no socket.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum, unique
+from typing import TYPE_CHECKING
+
+from analysis.data.report import ReasonCode
+from sampler.base.clock import NS_PER_S
+from sampler.base.errors import ExpectationError
+from sampler.expect.rules.endpoints import ready_by_label, top_of
+from sampler.expect.rules.model import NotYetError, Quantity
+from sampler.expect.rules.objects import selects
+from sampler.expect.rules.pods import PodState, is_over, state_of
+from sampler.expect.rules.workloads import label_of
+from sampler.expect.views import compare_views, endpoint_identities
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from sampler.expect.cluster.state import ClusterState
+    from sampler.expect.rules.model import Expectation, Question
+    from sampler.expect.rules.objects import Inventory, KubeObject
+    from sampler.expect.views import Views
+
+_MOST_NAMED = 3
+
+
+@unique
+class Deciding(StrEnum):
+    """Which of the three splits is judged."""
+
+    DECLARED = "declared"
+    CONFIGURED = "configured"
+    OBSERVED = "observed"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Why nothing is judged.
+
+    Parameters
+    ----------
+    code : ReasonCode
+        DECLARED_DIFFERS or EXPECTATION_MOVED.
+    text : str
+        One sentence, with the places.
+    """
+
+    code: ReasonCode
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one look at the cluster says.
+
+    Parameters
+    ----------
+    asked : Expectation or None
+        The split that is judged; None if it is not known.
+    observed : Expectation or None
+        That of the endpoints.
+    held : Held or None
+        Why nothing is judged, if so.
+    outage : str
+        Which version is out of service under an unchanged configuration; empty if none is.
+    trouble : str
+        What the pods' status says, for people; empty if all are well.
+    configurations : int
+        How many configurations have been seen.
+    pods : frozenset of str
+        Identities of the endpoints that get traffic.
+    again_ns : int or None
+        When to look again even if nothing changes, on the clock of the run [ns].
+    """
+
+    asked: Expectation | None = None
+    observed: Expectation | None = None
+    held: Held | None = None
+    outage: str = ""
+    trouble: str = ""
+    configurations: int = 0
+    pods: frozenset[str] = frozenset()
+    again_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pod:
+    label: str
+    identity: str
+    name: str
+    state: PodState
+
+
+@dataclass
+class Standing:
+    """Folds looks at a cluster into what is judged.
+
+    Parameters
+    ----------
+    question : Question
+    declared : Expectation or None
+        From manifests.
+    deciding : Deciding or None
+        Which split is judged. None takes the declared one, else the configured one, else the
+        observed one; the observed one, too, where the client's place leaves endpoints out.
+    began : datetime
+        Wall time of the first look, for the age of containers that crashed before it.
+    """
+
+    question: Question
+    declared: Expectation | None
+    deciding: Deciding | None
+    began: datetime
+    _configuration: object = field(default=None, init=False)
+    _configurations: int = field(default=0, init=False)
+    _is_established: bool = field(default=False, init=False)
+    _served: set[str] = field(default_factory=set, init=False)
+    _restarted: dict[str, tuple[int, int]] = field(default_factory=dict, init=False)
+    _is_first: bool = field(default=True, init=False)
+
+    def look(self, state: ClusterState, now_ns: int) -> Sight:
+        """Return what the objects known now say.
+
+        Parameters
+        ----------
+        state : ClusterState
+        now_ns : int
+            On the clock of the run [ns].
+
+        Raises
+        ------
+        ExpectationError
+            If no split can be read, and no roll-out will change that.
+        """
+        running = state.running()
+        views = compare_views(self.declared, state.configured(), running, self.question)
+        self._take_configuration(views)
+        services = self._services(views, running)
+        pods = [*self._pods(services, running)]
+        again_ns, unproven = self._unproven(pods, now_ns)
+        self._is_first = False
+        ready = self._ready(services, running)
+        gone, trouble = self._gone(views, ready, pods), _trouble(pods)
+        held = (
+            _undeclared(views)
+            or self._unread(views)
+            or _unobserved(views)
+            or self._missing(views, gone, ready, trouble)
+            or _moving(views, pods)
+            or unproven
+        )
+        outage = ""
+        if gone and self._is_established:
+            outage = (
+                f"{gone} lost its last ready endpoint under an unchanged configuration"
+                f"{_because(trouble)}"
+            )
+        if held is None:
+            self._is_established = True
+            self._served |= {label for label, count in ready.items() if count}
+        return Sight(
+            asked=self._asked(views, is_near=bool(views.elsewhere)),
+            observed=views.observed,
+            held=held,
+            outage=outage,
+            trouble=trouble,
+            configurations=self._configurations,
+            pods=frozenset()
+            if views.observed is None
+            else endpoint_identities(running, views.observed.objects),
+            again_ns=again_ns,
+        )
+
+    def _asked(self, views: Views, *, is_near: bool) -> Expectation | None:
+        """Return the split that is judged."""
+        by_name = {
+            Deciding.DECLARED: views.declared,
+            Deciding.CONFIGURED: views.configured,
+            Deciding.OBSERVED: views.observed,
+        }
+        if self.deciding is not None:
+            return by_name[self.deciding]
+        if is_near or (views.declared is None and not self._configurations):
+            return views.observed
+        return views.declared or views.configured
+
+    def _take_configuration(self, views: Views) -> None:
+        """Remember what is configured, and count the configurations."""
+        if views.configured is None:
+            return
+        now = _configuration(views.configured)
+        if now != self._configuration:
+            self._configuration, self._is_established = now, False
+            self._configurations += 1
+
+    def _unread(self, views: Views) -> Held | None:
+        """Hold back while what was configured, and decides, cannot be read."""
+        if views.configured is None and (
+            isinstance(views.unread, NotYetError)
+            or self._configurations
+            or self.deciding is Deciding.CONFIGURED
+        ):
+            why = "pods of an owner that is not supported" if views.unread is None else views.unread
+            return _moved(f"the configured split is not known: {why}")
+        return None
+
+    def _missing(self, views: Views, gone: str, ready: Counter[str], trouble: str) -> Held | None:
+        """Hold back while a version that should be in service is not, or one too many is."""
+        if views.configured is None:
+            lost = sorted(label for label in self._served if not ready[label])
+            if not lost:
+                return None
+            return _moved(
+                f"{lost[0]} had ready endpoints and has none{_because(trouble)}; whether that is "
+                "meant cannot be read, because its configured replicas are not known"
+            )
+        contradiction = views.missing()
+        if contradiction is not None:
+            return _moved(f"{contradiction}{_because(trouble)}")
+        return _moved(f"{gone} has no ready endpoint{_because(trouble)}") if gone else None
+
+    def _gone(self, views: Views, ready: Counter[str], pods: list[_Pod]) -> str:
+        """Return a version that is configured and has no ready endpoint anywhere; or nothing."""
+        if views.configured is None:
+            return ""
+        split = views.configured.split
+        # The Services behind a route may be of another namespace, or none at all.
+        known = None if self.question.service else self._served | {pod.label for pod in pods}
+        gone = (
+            arm
+            for arm in split.arms
+            if split.share(arm) and not ready[arm] and (known is None or arm in known)
+        )
+        return next(gone, "")
+
+    def _services(self, views: Views, running: Inventory) -> list[KubeObject]:
+        objects = [
+            each
+            for view in (views.configured, views.observed)
+            if view is not None
+            for each in view.objects
+            if each.kind == "Service"
+        ]
+        if not objects and self.question.service:
+            found = running.find("Service", self.question.service, self.question.namespace)
+            objects = [] if found is None else [found]
+        return list({(each.namespace, each.name): each for each in objects}.values())
+
+    def _ready(self, services: list[KubeObject], running: Inventory) -> Counter[str]:
+        """Count the ready endpoints of each version; those that cannot be told are nobody's."""
+        found = Counter[str]()
+        for each in services:
+            try:
+                found += ready_by_label(each, running, self.question)
+            except ExpectationError:
+                continue
+        return found
+
+    def _pods(self, services: list[KubeObject], running: Inventory) -> Iterator[_Pod]:
+        """Yield the pods behind the Services whose version can be told."""
+        for service in services:
+            selector = service["spec"]["selector"].texts()
+            for pod in running.of("Pod"):
+                is_behind = pod.namespace == service.namespace and selects(selector, pod.labels)
+                if not is_behind or is_over(pod):
+                    continue
+                try:
+                    name = top_of(pod, running).name
+                    label = label_of(
+                        pod.root, pod, self.question, also=service.name, owner_name=name
+                    )
+                    state = state_of(pod)
+                except ExpectationError:
+                    continue
+                yield _Pod(label, pod["metadata"]["uid"].text("") or pod.name, pod.name, state)
+
+    def _unproven(self, pods: list[_Pod], now_ns: int) -> tuple[int | None, Held | None]:
+        """Hold back while all pods of a version have crashed, and may just be between crashes."""
+        due_ns: dict[str, int] = {}
+        unproven: dict[str, list[_Pod]] = {}
+        for pod in pods:
+            state = pod.state
+            known = self._restarted.get(pod.identity)
+            if known is None or known[0] != state.restarts:
+                age_s = 0.0
+                if self._is_first and state.started_at is not None:
+                    age_s = max((self.began - state.started_at).total_seconds(), 0.0)
+                known = self._restarted[pod.identity] = (
+                    state.restarts,
+                    now_ns - round(age_s * NS_PER_S),
+                )
+            until_ns = known[1] + round(state.proven_after_s * NS_PER_S)
+            if state.restarts and until_ns > now_ns:
+                unproven.setdefault(pod.label, []).append(pod)
+                due_ns[pod.label] = min(due_ns.get(pod.label, until_ns), until_ns)
+        for label, crashing in unproven.items():
+            if len(crashing) == sum(pod.label == label for pod in pods):
+                return due_ns[label], _moved(
+                    f"{label} crashes and starts again: {_name(crashing)}; it counts as in service "
+                    "when it has run twice as long as before its last crash"
+                )
+        return None, None
+
+
+def _moved(text: str) -> Held:
+    return Held(ReasonCode.EXPECTATION_MOVED, text)
+
+
+def _because(trouble: str) -> str:
+    return f" ({trouble})" if trouble else ""
+
+
+def _configuration(each: Expectation) -> object:
+    """Return what tells one configuration from another: the split, and the specs behind it."""
+    specs = [
+        (one.kind, one.full_name, one.body.get("spec"))
+        for one in each.objects
+        if one.kind not in {"Pod", "EndpointSlice"}
+    ]
+    return each.split, specs
+
+
+def _undeclared(views: Views) -> Held | None:
+    differs = views.undeclared()
+    return None if differs is None else Held(ReasonCode.DECLARED_DIFFERS, str(differs))
+
+
+def _unobserved(views: Views) -> Held | None:
+    """Hold back while no endpoint is ready."""
+    if views.observed is None:
+        return _moved(f"no endpoint is ready: {views.unseen}")
+    leaving = [
+        number
+        for number in views.observed.numbers
+        if number.quantity is Quantity.TERMINATING_ENDPOINTS
+    ]
+    if not leaving:
+        return None
+    count = sum(number.value for number in leaving)
+    return _moved(
+        f"no endpoint is ready; {count} that terminate still get the traffic ({leaving[0].where})"
+    )
+
+
+def _moving(views: Views, pods: list[_Pod]) -> Held | None:
+    """Hold back while a roll-out is under way: mixed templates, or pods that start."""
+    for each in () if views.configured is None else views.configured.objects:
+        progress = _progress(each)
+        if progress:
+            return _moved(f"{each} is being rolled out: {progress}")
+    starting = [pod for pod in pods if pod.state.is_starting]
+    if not starting:
+        return None
+    return _moved(f"{len(starting)} of {len(pods)} pods are starting: {_name(starting)}")
+
+
+def _progress(each: KubeObject) -> str:
+    """Return what a workload's status leaves to do of its roll-out; empty if it is complete."""
+    status = each["status"]
+    if each.kind not in {"Deployment", "StatefulSet"} or not status.exists:
+        return ""
+    seen, meant = status["observedGeneration"], each["metadata"]["generation"]
+    if meant.exists and seen.integer(0) < meant.integer(0):
+        return f"generation {meant.integer(0)} has not been taken up yet"
+    if each.kind == "StatefulSet":
+        return ""
+    wanted = each["spec"]["replicas"].count(1)
+    updated, every = status["updatedReplicas"].count(0), status["replicas"].count(0)
+    if updated < wanted:
+        return f"{updated} of {wanted} pods have its template"
+    if every > updated:
+        return f"{every - updated} pods of an earlier template are left"
+    return ""
+
+
+def _trouble(pods: list[_Pod]) -> str:
+    """Describe what the pods' status says, by version."""
+    told = []
+    for label in dict.fromkeys(pod.label for pod in pods):
+        of = [pod for pod in pods if pod.label == label]
+        bad = [pod for pod in of if pod.state.trouble]
+        if bad:
+            told.append(f"{label}: {len(bad)} of {len(of)} pods: {_name(bad)}")
+    return "; ".join(told)
+
+
+def _name(pods: list[_Pod]) -> str:
+    """Name some pods, with what is wrong with them."""
+    by_trouble: dict[str, list[str]] = {}
+    for pod in pods:
+        by_trouble.setdefault(pod.state.trouble, []).append(pod.name)
+    told = []
+    for trouble, names in by_trouble.items():
+        shown = ", ".join(names[:_MOST_NAMED]) + (" …" if len(names) > _MOST_NAMED else "")
+        told.append(f"{trouble} ({shown})" if trouble else shown)
+    return ", ".join(told)
