@@ -92,18 +92,18 @@ def test_the_document_has_all_three_with_their_places(checked):
 def test_text_markdown_and_page_have_them_as_columns(checked):
     documents, run = checked
     lines = [line for line in run.text().splitlines() if re.match(r" +(label|v2) ", line)]
-    assert re.match(r" +label +declared +configured +endpoints +count +share", lines[0])
+    assert re.match(r" +label +declared +configured +endpoints +judged +share", lines[0])
     assert re.match(r" +v2 +20 % +20 % +11.11 % +\d+ +\d", lines[1])
 
     table = [line for line in documents["markdown"].splitlines() if line.startswith("| ")]
-    assert table[0].startswith("| label | declared | configured | endpoints | count | share |")
+    assert table[0].startswith("| label | declared | configured | endpoints | judged | share |")
     assert len({line.count("|") for line in table}) == 1
     assert any(line.startswith("| `v2` | 20 % | 20 % | 11.11 % |") for line in table)
 
     rows = [row for row in Rows(documents["html"]).rows if row[0] in {"label", "v2"}]
     heading = next(row for row in rows if "declared" in row)
     at = heading.index("declared")
-    assert heading[at : at + 4] == ["declared", "configured", "endpoints", "count"]
+    assert heading[at : at + 4] == ["declared", "configured", "endpoints", "judged"]
     assert any(row[at : at + 3] == ["20 %", "20 %", "11.11 %"] for row in rows)
 
 
