@@ -231,7 +231,7 @@ def _overlaps(route: KubeObject, inventory: Inventory, question: Question) -> li
         for other in inventory.by(_parents, parent, route.kind)[:most]
     )
     for other in others:
-        if other is route or not _share_a_host(route, other):
+        if other is route or not (_share_a_listener(route, other) and _share_a_host(route, other)):
             continue
         where = other["spec"]["rules"].where
         if question.path is not None:
@@ -271,6 +271,28 @@ def _parents(route: KubeObject) -> Iterator[tuple[str, str, str]]:
     for node in route["spec"]["parentRefs"]:
         namespace = node["namespace"].text("") or route.namespace
         yield node["kind"].text("Gateway"), namespace, node["name"].text("")
+
+
+def _share_a_listener(route: KubeObject, other: KubeObject) -> bool:
+    """Whether both can be attached to one listener; a parent without a section means all."""
+    return any(
+        mine[:3] == its[:3]
+        and all(
+            not one or not two or one == two for one, two in zip(mine[3:], its[3:], strict=True)
+        )
+        for mine in _listeners(route)
+        for its in _listeners(other)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _listeners(route: KubeObject) -> tuple[tuple[object, ...], ...]:
+    """Return kind, namespace, name, section and port of each parent."""
+    nodes = list(route["spec"]["parentRefs"])
+    return tuple(
+        (*parent, node["sectionName"].value, node["port"].value)
+        for parent, node in zip(_parents(route), nodes, strict=True)
+    )
 
 
 def _share_a_host(route: KubeObject, other: KubeObject) -> bool:

@@ -53,8 +53,8 @@ _QUOTED = re.compile(r"`([^`]*)`|\"([^\"]*)\"")
 _TOKEN = re.compile(rf"{_CALL.pattern}|&&|\|\||!|\(|\)|\s+")
 RULE = Fields(
     "a rule",
-    ("match", "priority", "services"),
-    beside=("kind", "middlewares", "observability", "syntax"),
+    ("match", "middlewares", "priority", "services"),
+    beside=("kind", "observability", "syntax"),
 )
 _Trail = tuple["KubeObject", ...]
 
@@ -106,8 +106,21 @@ def behind_ingress_route(route: KubeObject, inventory: Inventory, question: Ques
         If no rule, or more than one, can be meant, or as `behind_traefik_service`.
     """
     rule, findings = _rule(route, question)
+    _refuse_redirects(rule, inventory)
     mixture = _weighted(route, list(rule["services"]), (), inventory, question)
     return dataclasses.replace(mixture, findings=(*findings, *mixture.findings))
+
+
+def _refuse_redirects(rule: Node, inventory: Inventory) -> None:
+    """Refuse a rule with a Middleware that was read, and may send the request elsewhere."""
+    for node in rule["middlewares"]:
+        namespace = node["namespace"].text("") or rule.owner.namespace
+        found = inventory.find("Middleware", node["name"].text(), namespace)
+        for key in ("redirectRegex", "redirectScheme") if found is not None else ():
+            if found is not None and found["spec"][key].exists:
+                raise refuse_action(
+                    node, f"may redirect the request ({key} of {found}, which is not evaluated)"
+                )
 
 
 def _weighted(

@@ -94,3 +94,12 @@ def test_another_route_of_the_host_with_the_more_specific_rule_is_told(split):
     assert split(text, "shop", path="/api/x")[1] == ["route_taken"]
     assert split(text, "other", path="/api/x")[1] == []
     assert "route_overlaps" in split(text, "shop", path="/x")[1]
+
+
+def test_routes_of_two_listeners_do_not_overlap(split):
+    def at(section, name):
+        text = route("{path: {value: /}}").replace("name: shop", f"name: {name}")
+        return text.replace("{name: edge}", f"{{name: edge, sectionName: {section}}}")
+
+    assert split(at("http", "shop") + "\n---\n" + at("https", "other"), "shop")[1] == []
+    assert split(at("http", "shop") + "\n---\n" + at("http", "other"), "shop")[1] != []

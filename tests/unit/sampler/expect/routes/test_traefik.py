@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sampler.base.errors import ExpectationError
 from sampler.expect.routes.traefik import matches
 from sampler.expect.rules.matching import Meets
 from sampler.expect.rules.model import Question
@@ -60,3 +61,20 @@ def test_a_rule_is_met_not_met_or_open(rule, meets):
 )
 def test_without_a_url_only_other_conditions_can_fail(rule, meets):
     assert matches(rule, Question(route="shop"), NODE).meets is meets
+
+
+def test_a_middleware_that_redirects_is_refused(split):
+    text = """
+apiVersion: traefik.io/v1alpha1
+kind: IngressRoute
+metadata: {name: shop}
+spec: {routes: [{match: PathPrefix(`/`), middlewares: [{name: away}], services: [{name: v1}]}]}
+---
+apiVersion: traefik.io/v1alpha1
+kind: Middleware
+metadata: {name: away}
+spec: {%s: {}}
+"""
+    assert split(text % "stripPrefix", "shop")[0] == {"v1": 3}
+    with pytest.raises(ExpectationError, match="may redirect the request"):
+        split(text % "redirectRegex", "shop")
