@@ -55,6 +55,19 @@ def test_affinity_that_comes_during_the_run_ends_undecided(reach):
     assert "sessionAffinity ClientIP" in report.reasons[0].message
 
 
+def test_a_rollout_without_a_router_is_refused_if_its_service_keeps_clients(tmp_path, capsys):
+    bound = service("web", sessionAffinity="ClientIP")
+    manifests = tmp_path / "shop.json"
+    manifests.write_text(json.dumps({"kind": "List", "items": [bound, rollout()]}))
+    with EmbeddedService({"v1": 4, "v2": 1}, seed=5) as target:
+        given = ("--manifests", str(manifests), "--route", "Rollout/web", "--step", "0")
+        code = main(["check", target.url, *given, "--version-from", "stable=v1"])
+        sent = target.counts().total
+
+    assert (code, sent) == (2, 0)
+    assert "has sessionAffinity ClientIP" in said(capsys)
+
+
 def rollout(**status):
     steps = [{"setWeight": 20}, {"pause": {}}, {"setWeight": 60}]
     services = {"stableService": "web-stable", "canaryService": "web-canary"}

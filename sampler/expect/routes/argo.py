@@ -19,10 +19,11 @@ from sampler.expect.rules.fields import Fields
 from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.model import Mixture
 from sampler.expect.rules.objects import selects
+from sampler.expect.rules.services import affinity_of
 from sampler.expect.rules.workloads import label_of, template_of, workload
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from sampler.expect.rules.model import Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
@@ -59,7 +60,9 @@ def behind_rollout(rollout: KubeObject, inventory: Inventory, question: Question
     weight, total, number, what = _weight(rollout, question)
     newer = _label(rollout, inventory, question)
     older = _stable_label(rollout, inventory, question, newer)
-    findings = [] if canary["trafficRouting"].exists else _unachievable(rollout, weight, number)
+    findings: list[Finding] = []
+    if not canary["trafficRouting"].exists:
+        findings = [*_unachievable(rollout, weight, number), *_affinities(rollout, inventory)]
     mixture = weighted(
         [
             Branch(
@@ -69,6 +72,16 @@ def behind_rollout(rollout: KubeObject, inventory: Inventory, question: Question
         ]
     )
     return Mixture(mixture.weights, mixture.numbers, tuple(findings), (rollout,))
+
+
+def _affinities(rollout: KubeObject, inventory: Inventory) -> Iterator[Finding]:
+    """Find Services that keep a client with one pod, where pods alone divide the traffic."""
+    labels = template_of(rollout, inventory)["metadata"]["labels"].texts()
+    for service in inventory.of("Service"):
+        if service.namespace == rollout.namespace and selects(
+            without_hash(service["spec"]["selector"].texts()), labels
+        ):
+            yield from filter(None, [affinity_of(service)])
 
 
 def _only(label: str) -> Mixture:
