@@ -138,6 +138,10 @@ class History:
         What the status of the pods said last; empty if all were well.
     code : ReasonCode
         Of `doubt`.
+    unseen_s : float
+        How long nothing was known of the cluster [s].
+    unseen_since_s : float or None
+        Since when, if that is so at the end [s since the run began].
 
     Raises
     ------
@@ -156,6 +160,8 @@ class History:
     outages: tuple[Outage, ...] = ()
     trouble: str = ""
     code: ReasonCode = ReasonCode.EXPECTATION_MOVED
+    unseen_s: float = 0.0
+    unseen_since_s: float | None = None
 
     def __post_init__(self) -> None:
         if not self.stretches:
@@ -206,6 +212,14 @@ class History:
         """Return the reason of a run that ended while nothing could be judged."""
         if not self.doubt:
             return None
+        if self.unseen_since_s is not None:
+            return Reason(
+                self.code,
+                f"Nothing is claimed: from {self.unseen_since_s:.1f} s to the end of the run, "
+                f"{self.doubt}.",
+                "What was judged before that did not suffice. See whether the API server answers "
+                "(kubectl cluster-info, kubectl auth whoami), and check again.",
+            )
         return Reason(
             self.code,
             f"Nothing is claimed: at the end of the run, {self.doubt}.",
@@ -243,10 +257,13 @@ class History:
                 f"{'1 change was' if changes == 1 else f'{changes} changes were'} seen in the "
                 "cluster during the run"
             )
+        if self.unseen_s:
+            notes.append(f"for {self.unseen_s:.1f} s the cluster could not be watched")
         if self.not_judged:
             notes.append(
                 f"not judged: {counted(self.not_judged, 'request')} in {self.aside_s:.1f} s, in "
-                f"which the cluster moved or the data plane settled{self._aside_by_label()}"
+                f"which the cluster moved or was not seen, or the data plane settled"
+                f"{self._aside_by_label()}"
             )
         if len(self.stretches) > 1:
             why = "the split changed"

@@ -222,6 +222,11 @@ class Change(Protocol):
         """Whether nothing but `trouble` is new."""
         ...
 
+    @property
+    def is_unseen(self) -> bool:
+        """Whether the watcher sees nothing any more."""
+        ...
+
 
 class _Noticed(NamedTuple):
     """A change, and when it was noticed [ns since the run began]."""
@@ -328,6 +333,8 @@ class Watched:
         self._aside_since_ns: int | None = None
         self._outages: list[Outage] = []
         self._trouble = ""
+        self._unseen_ns = 0
+        self._unseen_since_ns: int | None = None
         self._bygone = 0  # outages of an earlier configuration
         self._last_ns = 0
         self._settling: Settling | None = None
@@ -495,6 +502,7 @@ class Watched:
         if change.is_reconfigured:
             self._bygone = len(self._outages)
         self._note_outage(at_s, change.outage)
+        self._note_unseen(at_ns, is_unseen=change.is_unseen)
         is_new = not self._why or change.expectation is not None or change.code is not self._code
         if is_new or at_s - self.events[-1].at_s >= SHORTEST_S:
             self.events.append(Event(at_s, kind, change.text))
@@ -521,6 +529,16 @@ class Watched:
         elif last is not None and last.until_s is None:
             until_s = None if text else at_s
             self._outages[-1] = replace(last, until_s=until_s, text=text or last.text)
+
+    def _note_unseen(self, at_ns: int, *, is_unseen: bool) -> None:
+        """Count the time in which the watcher saw nothing."""
+        if is_unseen:
+            self._unseen_since_ns = (
+                at_ns if self._unseen_since_ns is None else self._unseen_since_ns
+            )
+        elif self._unseen_since_ns is not None:
+            self._unseen_ns += max(at_ns - self._unseen_since_ns, 0)
+            self._unseen_since_ns = None
 
     def _end_aside(self, at_ns: int) -> None:
         """Count the time in which nothing was judged."""
@@ -606,6 +624,8 @@ class Watched:
         if not is_over and not self.doubt:
             last = parts.pop() if parts else Part(first_connection=self._first_connection)
             parts.append(replace(last, end_row=None, until_s=None))
+        since_ns = self._unseen_since_ns
+        still_ns = 0 if since_ns is None else max(self._last_ns - since_ns, 0)
         return History(
             stretches=(
                 *self._closed,
@@ -621,4 +641,6 @@ class Watched:
             outages=tuple(self._outages),
             trouble=self._trouble,
             code=self._code if self._why else ReasonCode.EXPECTATION_MOVED,
+            unseen_s=(self._unseen_ns + still_ns) / _NS_PER_S,
+            unseen_since_s=None if since_ns is None else since_ns / _NS_PER_S,
         )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from datetime import UTC, datetime
 
+import kmock
 import pytest
 
 from analysis import Policy
@@ -201,8 +203,39 @@ def test_an_api_server_that_goes_away_ends_undecided(reach):
         report = weigh(service.url, Script((100, cluster.go_away)), max_time_s=1.2)
 
     assert report.verdict is Verdict.INCONCLUSIVE
-    assert report.reasons[0].code is ReasonCode.EXPECTATION_MOVED, (report.reasons, report.events)
-    assert "can no longer be watched" in report.reasons[0].message
+    reason = report.reasons[0]
+    assert reason.code is ReasonCode.EXPECTATION_MOVED, (report.reasons, report.events)
+    assert re.search(
+        r"from \d+\.\d s to the end of the run, the cluster can no longer be watched: the API "
+        r"server http://\S+ cannot be reached: .* \(until then v1=9,v2=1 was expected\)",
+        reason.message,
+    )
+    assert "kubectl cluster-info" in reason.remedy
+    assert "roll-out" not in reason.remedy
+    assert any(re.search(r"for \d+\.\d s the cluster could not be", note) for note in report.notes)
+
+
+def test_an_api_server_that_comes_back_costs_no_verdict(reach):
+    is_away = threading.Event()
+
+    def refuse(_):
+        raise kmock.KubernetesError(status=503, message="etcdserver: leader changed")
+
+    with FakeCluster(canary(9, 1)) as cluster, EmbeddedService(NINE_TO_ONE, seed=5) as service:
+        reach(cluster)
+        cluster.react(lambda _: is_away.is_set(), refuse)
+
+        def go():
+            is_away.set()
+            for kind in ("EndpointSlice", "Pod", "Service", "Deployment", "ReplicaSet"):
+                cluster.say(kind, ...)
+
+        script = Script((100, go), (140, is_away.clear))
+        report = weigh(service.url, script, tolerance="2pp")
+
+    assert report.verdict is Verdict.PASS, report.reasons
+    assert any("the cluster could not be watched" in note for note in report.notes), report.notes
+    assert any("can no longer be watched" in event.text for event in report.events)
 
 
 def test_a_forbidden_watch_is_refused_before_anything_is_sent(reach):

@@ -48,6 +48,8 @@ class ExpectationChange:
         Whether somebody has changed the configuration since the last change.
     is_remark : bool
         Whether nothing but `trouble` is new.
+    is_unseen : bool
+        Whether the cluster cannot be watched.
     """
 
     at_ns: int
@@ -60,6 +62,7 @@ class ExpectationChange:
     trouble: str = ""
     is_reconfigured: bool = False
     is_remark: bool = False
+    is_unseen: bool = False
 
     @classmethod
     def of(cls, sight: Sight, at_ns: int) -> ExpectationChange:
@@ -122,7 +125,8 @@ class News:
             is_same = (before.held, before.outage, before.trouble) == (
                 sight.held, sight.outage, sight.trouble,
             )  # fmt: skip
-            return [] if is_same else [replace(change, is_reconfigured=is_reconfigured)]
+            change = replace(change, is_reconfigured=is_reconfigured, is_unseen=bool(blind))
+            return [] if is_same else [change]
         is_same = (
             before.held is None and sight.pods == before.pods and _splits(before) == _splits(sight)
         )
@@ -144,6 +148,9 @@ class News:
     def _see(self, state: ClusterState, blind: str, now_ns: int) -> Sight:
         """Look, or return why that is impossible."""
         known = self._sight
+        until_then = "" if self._told.asked is None else str(self._told.asked.split)
+        if blind and until_then:
+            blind += f" (until then {until_then} was expected)"
         unknown = replace(known, asked=None, held=Held(ReasonCode.EXPECTATION_MOVED, blind))
         if blind:
             return unknown

@@ -161,12 +161,20 @@ class ClusterWatcher:
             self._touch()
         if self._touched_ns is None:
             return []
-        blind = next(iter(self._blind.values()), "")
+        blind = self._blindness()
         found = self._news.look(self._state, blind, self._touched_ns, now_ns)
         if found is None:
             return []
         self._touched_ns = None
         return found
+
+    def _blindness(self) -> str:
+        """Return what is no longer seen, and why; empty if all is."""
+        if not self._blind:
+            return ""
+        lost = ", ".join(f"{resource.plural} in {namespace}" for resource, namespace in self._blind)
+        what = "the cluster" if self._blind.keys() >= {*self._keys} else lost
+        return f"{what} can no longer be watched: {next(iter(self._blind.values()))}"
 
     def _touch(self) -> None:
         if self._touched_ns is None:
@@ -232,8 +240,8 @@ class ClusterWatcher:
                 return
 
     def _lose(self, key: Key, why: object) -> None:
-        if key not in self._blind:
-            self._blind[key] = f"{key[0].plural} in {key[1]} can no longer be watched: {why}"
+        if self._blind.get(key) != str(why):
+            self._blind[key] = str(why)
             self._touch()
 
     async def _list_again(self, key: Key) -> None:
