@@ -96,6 +96,14 @@ data-planes: $(VENV)/.develop ## weigh kube-proxy, nginx, HAProxy, Envoy and Tra
 fuzz: $(VENV)/.develop ## feed every reader of the bytes of others a million mutated inputs (ARGS="--only READER --inputs N --seed N")
 	@$(BIN)/python -m tests.fuzz.run $(ARGS)
 
+hardening: $(VENV)/.develop ## attack every reader, kill 200 runs, feed a million mutated inputs; writes reports/hardening.md
+	@$(BIN)/python -m tests.benchmarks.hardening
+
+audit: $(VENV)/.develop ## look up known holes of what is installed and of the lower bounds, where a source can be reached
+	@$(BIN)/python -m venv --system-site-packages $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip --disable-pip-version-check --quiet install pip-audit
+	$(VENV)/audit/bin/python -m tests.audit
+
 peers: $(VENV)/.develop ## install load generators to compare with (locust, autocannon; hey, ab and h2load come by apt)
 	@$(VENV)/bin/python -m venv $(VENV)/peers
 	$(VENV)/peers/bin/python -m pip --disable-pip-version-check --quiet install locust

@@ -133,3 +133,16 @@ def test_a_second_expectation_is_refused(weighbridge):
 
     assert done.returncode == 2
     assert "--expect: expected once, got 2 times" in done.stderr
+
+
+@pytest.mark.parametrize("key", ["{}", "[{}]", "x = {{ {} = 1 }}", "[check]\n{} = 1"])
+@pytest.mark.parametrize("part", ["a", '"a"', "a \t", "'b'"])
+def test_a_name_of_thousands_of_parts_is_refused_before_it_is_parsed(
+    weighbridge, tmp_path, key, part
+):
+    (tmp_path / "c.toml").write_text(key.format(".".join([part] * 5_000)) + "\n")
+
+    done = weighbridge("check", "http://127.0.0.1:9/", "--expect", "v1=1", "--config", "c.toml")
+
+    assert done.returncode == 2
+    assert "has a name of more than 32 parts" in done.stderr
