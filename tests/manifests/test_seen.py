@@ -25,21 +25,8 @@ from sampler.cli import main
 from tests.processes import WEIGHBRIDGE, completed
 
 SEEN = Path(__file__).parent / "seen"
-NOT_YET = """
-"""
-"""Cases that are known to be wrong, one a line; one that has become right must leave."""
-
+FOLDERS = sorted(path.parent for path in SEEN.glob("*/*/expected.json"))
 PLACE = re.compile(r"^(?:\S+:\d+: )+")
-
-
-def cases():
-    """Return all folders; those of NOT_YET must fail."""
-    wrong = NOT_YET.split()
-    folders = sorted(path.parent for path in SEEN.glob("*/*/expected.json"))
-    assert set(wrong) <= {folder.name for folder in folders}
-    for folder in folders:
-        marks = [pytest.mark.xfail(strict=True)] if folder.name in wrong else []
-        yield pytest.param(folder, id=f"{folder.parent.name}-{folder.name}", marks=marks)
 
 
 def run(command, capsys):
@@ -112,7 +99,7 @@ def is_right(right, code, printed, document, folder):
     )
 
 
-@pytest.mark.parametrize("folder", list(cases()))
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda each: f"{each.parent.name}-{each.name}")
 def test_manifests_that_were_seen_are_read_rightly(folder, tmp_path, monkeypatch, capsys):
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     for step in json.loads((folder / "expected.json").read_text(encoding="utf-8"))["steps"]:
