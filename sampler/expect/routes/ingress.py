@@ -19,10 +19,18 @@ from sampler.base.errors import ExpectationError
 from sampler.expect.routes.ingress_annotations import (
     is_canary,
     is_regex,
-    is_same_class,
     refuse_others,
     remarks,
     weight_of,
+)
+from sampler.expect.routes.ingress_places import (
+    Place,
+    canary_keys,
+    main_hosts,
+    main_keys,
+    main_upstreams,
+    places_of,
+    places_under,
 )
 from sampler.expect.rules.backends import Branch, overlap, service_mixture, weighted
 from sampler.expect.rules.findings import Finding, FindingCode
@@ -41,54 +49,12 @@ from sampler.expect.rules.matching import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from sampler.expect.rules.model import Mixture, Question
-    from sampler.expect.rules.objects import Inventory, Keys, KubeObject, Node
+    from sampler.expect.rules.objects import Inventory, KubeObject, Node
 
 _REGEX = frozenset("()[]*+?$^|\\{}")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Place:
-    """One path of one host in an Ingress, or what gets everything else (without a path).
-
-    Parameters
-    ----------
-    host, path, kind : str
-        What a main Ingress and its canary must share; `kind` is the ``pathType``.
-    node : Node
-        Where it stands.
-    backend : Node
-    """
-
-    host: str
-    path: str
-    kind: str
-    node: Node
-    backend: Node
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """What a main Ingress and its canary must share."""
-        return self.host, self.path, self.kind
-
-    @property
-    def service(self) -> Node:
-        """The name of the Service; up to v1beta1 it stands beside the port."""
-        plain = self.backend["serviceName"]
-        return plain if plain.exists else self.backend["service"]["name"]
-
-    @property
-    def upstream(self) -> tuple[str, str, str]:
-        """What ingress-nginx makes one upstream of: namespace, Service and port."""
-        port, plain = self.backend["service"]["port"], self.backend["servicePort"]
-        number = next((each.value for each in (plain, port["number"], port["name"])
-                       if each.exists), "")  # fmt: skip
-        return self.node.owner.namespace, self.service.text(""), str(number)
-
-    def __str__(self) -> str:
-        return f"{self.host or '*'}{self.path}"
 
 
 def behind_ingress(ingress: KubeObject, inventory: Inventory, question: Question) -> Mixture:
@@ -147,68 +113,28 @@ def behind_ingress(ingress: KubeObject, inventory: Inventory, question: Question
     )
 
 
-def _places(ingress: KubeObject) -> list[_Place]:
-    spec = ingress["spec"]
-    places = [
-        _Place(
-            rule["host"].text(""),
-            path["path"].text("") or "/",
-            path["pathType"].text("ImplementationSpecific"),
-            path,
-            path["backend"],
-        )
-        for rule in spec["rules"]
-        for path in rule["http"]["paths"]
-    ]
-    rest = [spec[key] for key in ("defaultBackend", "backend") if spec[key].exists]
-    return [*places, *(_Place("", "", "", each, each) for each in rest)]
-
-
-def _found(keys: Keys, key: Hashable, inventory: Inventory, of: KubeObject) -> list[_Place]:
-    """Return the paths under a key, of Ingresses that the controller of one has too."""
-    return [
-        place
-        for each in inventory.by(keys, key, "Ingress")
-        if is_same_class(each, of)
-        for place in _places(each)
-        if key in {place.key, place.upstream, place.host}
-    ]
-
-
-def _main_keys(ingress: KubeObject) -> Iterator[tuple[str, str, str]]:
-    return iter(()) if is_canary(ingress) else (place.key for place in _places(ingress))
-
-
-def _main_upstreams(ingress: KubeObject) -> Iterator[tuple[str, str, str]]:
-    return iter(()) if is_canary(ingress) else (place.upstream for place in _places(ingress))
-
-
-def _main_hosts(ingress: KubeObject) -> Iterator[str]:
-    return iter(()) if is_canary(ingress) else (place.host for place in _places(ingress))
-
-
-def _canary_keys(ingress: KubeObject) -> Iterator[tuple[str, str, str]]:
-    return (place.key for place in _places(ingress)) if is_canary(ingress) else iter(())
-
-
-def _canaries(place: _Place, inventory: Inventory) -> list[_Place]:
+def _canaries(place: Place, inventory: Inventory) -> list[Place]:
     """Return the canaries of the upstream of a path, each upstream of theirs once."""
     main = place.node.owner
-    alike = [place, *_found(_main_upstreams, place.upstream, inventory, main)]
-    found: dict[tuple[str, ...], _Place] = {}
+    alike = [place, *places_under(main_upstreams, place.upstream, inventory, main)]
+    found: dict[tuple[str, ...], Place] = {}
     for key in dict.fromkeys(each.key for each in alike):
-        for each in _found(_canary_keys, key, inventory, main):
+        for each in places_under(canary_keys, key, inventory, main):
             lost = {one.upstream for one in _stray_places(each.node.owner, inventory)}
-            mains = _found(_main_upstreams, each.upstream, inventory, main)
+            mains = places_under(main_upstreams, each.upstream, inventory, main)
             is_own = any(one.host == each.host for one in mains)
             if each.upstream not in lost and not is_own:
                 found.setdefault((each.node.owner.full_name, *each.upstream), each)
     return list(found.values())
 
 
-def _stray_places(canary: KubeObject, inventory: Inventory) -> list[_Place]:
+def _stray_places(canary: KubeObject, inventory: Inventory) -> list[Place]:
     """Return the paths of a canary that no main Ingress has: their upstreams are dropped."""
-    return [each for each in _places(canary) if not _found(_main_keys, each.key, inventory, canary)]
+    return [
+        each
+        for each in places_of(canary)
+        if not places_under(main_keys, each.key, inventory, canary)
+    ]
 
 
 def stray(canary: KubeObject, inventory: Inventory) -> list[Finding]:
@@ -224,13 +150,11 @@ def stray(canary: KubeObject, inventory: Inventory) -> list[Finding]:
                 "give the canary a Service of its own",
                 each.node.where,
             )
-            for each in _places(canary)
-            for main in _found(_main_upstreams, each.upstream, inventory, canary)
+            for each in places_of(canary)
+            for main in places_under(main_upstreams, each.upstream, inventory, canary)
             if main.host == each.host
         ]
-    elsewhere = [
-        owner for each in strays for owner in inventory.by(_main_keys, each.key, "Ingress")
-    ]
+    elsewhere = [owner for each in strays for owner in inventory.by(main_keys, each.key, "Ingress")]
     if elsewhere:
         return [
             Finding(
@@ -255,18 +179,18 @@ def stray(canary: KubeObject, inventory: Inventory) -> list[Finding]:
 
 def _strays(main: KubeObject, inventory: Inventory) -> list[Finding]:
     """Find canaries without effect that share a host or a path with `main`."""
-    hosts = {place.host for place in _places(main)}
-    paths = {place.path for place in _places(main)}
+    hosts = {place.host for place in places_of(main)}
+    paths = {place.path for place in places_of(main)}
     return [
         finding
         for canary in inventory.of("Ingress")
         if is_canary(canary)
-        and any(place.host in hosts or place.path in paths for place in _places(canary))
+        and any(place.host in hosts or place.path in paths for place in places_of(canary))
         for finding in stray(canary, inventory)
     ]
 
 
-def _shared(place: _Place, at: _Place, inventory: Inventory) -> list[Finding]:
+def _shared(place: Place, at: Place, inventory: Inventory) -> list[Finding]:
     """Find what shares an upstream with a canary, or with what it is the canary of."""
     main, canary = place.node.owner, at.node.owner
     findings = [
@@ -278,7 +202,7 @@ def _shared(place: _Place, at: _Place, inventory: Inventory) -> list[Finding]:
             "give the canary a Service of its own",
             each.node.where,
         )
-        for each in _found(_main_upstreams, at.upstream, inventory, main)
+        for each in places_under(main_upstreams, at.upstream, inventory, main)
     ]
     if at.key != place.key:
         findings.append(
@@ -303,8 +227,8 @@ def _unready(canary: KubeObject, weight: int, number: Node) -> Finding:
     )
 
 
-def _place(main: KubeObject, question: Question) -> _Place:
-    places = _places(main)
+def _place(main: KubeObject, question: Question) -> Place:
+    places = places_of(main)
     if len(places) == 1 and question.path is None:
         return places[0]
     hosts = [place.host for place in places]
@@ -318,7 +242,7 @@ def _is_host(pattern: str, host: str) -> bool:
     return not pattern or host_matches(pattern, host, is_one_label=True)
 
 
-def _rules(main: KubeObject, places: Sequence[_Place], question: Question) -> list[Rule]:
+def _rules(main: KubeObject, places: Sequence[Place], question: Question) -> list[Rule]:
     return [
         # A server is chosen by the host first: its own name, a wildcard, any; an exact path
         # comes first, then the longest one.
@@ -336,7 +260,7 @@ def _rules(main: KubeObject, places: Sequence[_Place], question: Question) -> li
     ]
 
 
-def _match(main: KubeObject, place: _Place, question: Question) -> Match:
+def _match(main: KubeObject, place: Place, question: Question) -> Match:
     if not place.path:
         return MET
     why = f"the path {place.path} ({place.node.where})"
@@ -354,11 +278,11 @@ def _match(main: KubeObject, place: _Place, question: Question) -> Match:
     return path_is(question, lambda path: path.startswith(place.path), why)
 
 
-def _overlaps(place: _Place, inventory: Inventory, question: Question) -> list[Finding]:
+def _overlaps(place: Place, inventory: Inventory, question: Question) -> list[Finding]:
     """Find main Ingresses with the same path, or with a more specific one for the request."""
     main = place.node.owner
     findings = []
-    for other in _found(_main_keys, place.key, inventory, main):
+    for other in places_under(main_keys, place.key, inventory, main):
         if other.node.owner is not main:
             which = f"the older one answers for {place}"
             findings += [
@@ -368,7 +292,7 @@ def _overlaps(place: _Place, inventory: Inventory, question: Question) -> list[F
     if question.path is None or not question.route:
         return findings
     mine = _rules(main, [place], question)[0].rank
-    for other in _found(_main_hosts, place.host, inventory, main):
+    for other in places_under(main_hosts, place.host, inventory, main):
         owner = other.node.owner
         if owner is not main and other.key != place.key and _takes(owner, other, question, mine):
             findings.append(
@@ -383,13 +307,13 @@ def _overlaps(place: _Place, inventory: Inventory, question: Question) -> list[F
     return findings
 
 
-def _takes(owner: KubeObject, other: _Place, question: Question, mine: tuple[object, ...]) -> bool:
+def _takes(owner: KubeObject, other: Place, question: Question, mine: tuple[object, ...]) -> bool:
     rule = _rules(owner, [other], question)[0]
     return rule.match is MET and bool(rule.rank > mine)
 
 
 def _backend(
-    place: _Place, inventory: Inventory, question: Question, *, is_used: bool
+    place: Place, inventory: Inventory, question: Question, *, is_used: bool
 ) -> tuple[str, Mixture]:
     owner, node = place.node.owner, place.service
     if not node.exists:
@@ -405,8 +329,8 @@ def _backend(
 def _main_of(canary: KubeObject, inventory: Inventory) -> KubeObject:
     mains = dict.fromkeys(
         main.node.owner
-        for place in _places(canary)
-        for main in _found(_main_keys, place.key, inventory, canary)
+        for place in places_of(canary)
+        for main in places_under(main_keys, place.key, inventory, canary)
     )
     if len(mains) != 1:
         places = ", ".join(f"{each} ({each.place})" for each in mains) or "none"
@@ -419,7 +343,7 @@ def _main_of(canary: KubeObject, inventory: Inventory) -> KubeObject:
 
 
 def _host(main: KubeObject, question: Question) -> list[Finding]:
-    hosts = [place.host for place in _places(main)]
+    hosts = [place.host for place in places_of(main)]
     if question.host is None or any(_is_host(host, question.host) for host in hosts):
         return []
     return [wrong_host(main, main["spec"]["rules"], hosts, question.host)]

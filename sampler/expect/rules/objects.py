@@ -13,41 +13,12 @@ from functools import cached_property
 from typing import Any
 
 from sampler.base.errors import ExpectationError
+from sampler.expect.rules.groups import GROUPS
 from sampler.expect.rules.placeholders import rendered_by
 
 Path = tuple[str | int, ...]
 Locate = Callable[[Path], str]
 Keys = Callable[["KubeObject"], Iterable[Hashable]]
-
-_WORKLOADS = ("apps", "extensions")
-_TRAEFIK = ("traefik.io", "traefik.containo.us")
-GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Service": ("",),
-    "Pod": ("",),
-    "EndpointSlice": ("discovery.k8s.io",),
-    "Deployment": _WORKLOADS,
-    "ReplicaSet": _WORKLOADS,
-    "DaemonSet": _WORKLOADS,
-    "StatefulSet": ("apps",),
-    "Job": ("batch",),
-    "CronJob": ("batch",),
-    "HorizontalPodAutoscaler": ("autoscaling",),
-    "Ingress": ("networking.k8s.io", "extensions"),
-    "HTTPRoute": ("gateway.networking.k8s.io",),
-    "GRPCRoute": ("gateway.networking.k8s.io",),
-    "ReferenceGrant": ("gateway.networking.k8s.io",),
-    "Gateway": ("gateway.networking.k8s.io", "networking.istio.io"),
-    "VirtualService": ("networking.istio.io",),
-    "DestinationRule": ("networking.istio.io",),
-    "TraefikService": _TRAEFIK,
-    "IngressRoute": _TRAEFIK,
-    "Rollout": ("argoproj.io",),
-    "Canary": ("flagger.app",),
-    "Route": ("route.openshift.io",),
-    "TrafficSplit": ("split.smi-spec.io",),
-    "HTTPProxy": ("projectcontour.io",),
-}
-"""Groups that a bare kind means here; a kind of another group is called ``KIND.GROUP``."""
 
 
 @dataclass(frozen=True, slots=True)

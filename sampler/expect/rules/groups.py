@@ -1,0 +1,38 @@
+"""Which groups a bare kind means: a Service of Knative is another kind than a Service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_WORKLOADS = ("apps", "extensions")
+_TRAEFIK = ("traefik.io", "traefik.containo.us")
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Service": ("",),
+    "Pod": ("",),
+    "EndpointSlice": ("discovery.k8s.io",),
+    "Deployment": _WORKLOADS,
+    "ReplicaSet": _WORKLOADS,
+    "DaemonSet": _WORKLOADS,
+    "StatefulSet": ("apps",),
+    "Job": ("batch",),
+    "CronJob": ("batch",),
+    "HorizontalPodAutoscaler": ("autoscaling",),
+    "Ingress": ("networking.k8s.io", "extensions"),
+    "HTTPRoute": ("gateway.networking.k8s.io",),
+    "GRPCRoute": ("gateway.networking.k8s.io",),
+    "ReferenceGrant": ("gateway.networking.k8s.io",),
+    "Gateway": ("gateway.networking.k8s.io", "networking.istio.io"),
+    "VirtualService": ("networking.istio.io",),
+    "DestinationRule": ("networking.istio.io",),
+    "TraefikService": _TRAEFIK,
+    "IngressRoute": _TRAEFIK,
+    "Rollout": ("argoproj.io",),
+    "Canary": ("flagger.app",),
+    "Route": ("route.openshift.io",),
+    "TrafficSplit": ("split.smi-spec.io",),
+    "HTTPProxy": ("projectcontour.io",),
+}
+"""Groups that a bare kind means here; a kind of another group is called ``KIND.GROUP``."""
