@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from analysis.data.batch import NO_DRAW
+from analysis.data.batch import NO_DRAW, Outcome
+from analysis.data.events import ENDPOINTS
 from analysis.data.policy import Policy
 from analysis.data.report import Check, Observed, Reason, ReasonCode, Report, Source, Verdict
 from analysis.data.tally import addresses_of
@@ -281,6 +282,21 @@ def _observed(asked: Asked, folded: Folded) -> Observed:
     return sections.observed_unjudged(folded.tally, asked.policy.alpha if asked.is_fresh else None)
 
 
+def _stale_addresses(folded: Folded) -> list[str]:
+    """Name what connections that nobody answered often are after pods have gone."""
+    timeouts = folded.tally.outcomes[Outcome.CONNECT_TIMEOUT]
+    events = () if folded.history is None else folded.history.events
+    if not timeouts or not folded.tally.labelled or all(each.kind != ENDPOINTS for each in events):
+        return []
+    told = (
+        f"{counted(timeouts, 'connection')} timed out after endpoints had changed: addresses of "
+        "pods that are gone, which the rules of the proxy still have, or to which the node's "
+        "connection tracking (conntrack -L) leads ports that are used again; without an answer "
+        "they tell no version"
+    )
+    return [told]
+
+
 def _replicas(folded: Folded) -> ReplicaCounts:
     """Return the replicas that answered, if they were the same ones throughout the run."""
     return folded.replicas if folded.is_uniform else ReplicaCounts()
@@ -296,6 +312,7 @@ def _notes(
     notes = list(account.notes)
     if folded.history is not None:
         notes += folded.history.notes(asked.policy)
+        notes += _stale_addresses(folded)
     if groups is not None:
         notes += notes_on(groups, folded.evidence, folded.tally.launched)
     notes += replica_warnings(_replicas(folded), asked.replica_counts, asked.policy.alpha)

@@ -133,6 +133,14 @@ def test_what_the_pods_say_is_named_with_the_verdict(recordings):
     assert "v1: 4 of 9 pods: not ready any more" in unready.reasons[0].message
 
 
+def test_addresses_of_pods_that_are_gone_are_named_where_connections_time_out(recordings):
+    restarted = check(recordings["k-rolling-restart"], since_s=4.5)
+    settled = check(recordings["a-settled"])
+
+    assert any("conntrack" in note for note in restarted.notes)
+    assert not any("conntrack" in note for note in settled.notes)
+
+
 def test_what_was_set_aside_is_told_with_its_length_and_counts(recordings):
     report = check(recordings["k-rolling-restart"], declared=declare(9, 1), since_s=4.5)
 

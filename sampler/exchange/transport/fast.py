@@ -101,6 +101,8 @@ _LAST_FINS_NS = NS_PER_S // 10
 _SHORTEST_SWEEP_NS = NS_PER_MS  # a timer of the loop resolves no less
 
 # Members of `Closing` as what they are: they are compared for each connection.
+_MOST_SHUNNED = 256
+"""Sockets of connections that timed out, kept so that their ports are not used again."""
 _BY_SERVER, _RESET = int(Closing.BY_SERVER), int(Closing.RESET)
 
 _MOST_ANSWERS = 1_024
@@ -154,6 +156,7 @@ class FastTransport:
         self._connections: dict[int, Connection] = {}
         self._draining: dict[int, Connection] = {}
         self._most_draining = MOST_DRAINING
+        self._shunned: dict[int, socket.SocketType] = {}
         self._opened = 0
         self._addresses = AddressBook(wiring.target, load, wiring.seed)
         wiring.recorder.remotes = self._addresses
@@ -236,6 +239,9 @@ class FastTransport:
         await self._await_fins()
         for conn in list(self._connections.values()):
             self._discard(conn, Closing.BY_US)
+        for sock in self._shunned.values():
+            sock.close()
+        self._shunned.clear()
         if hasattr(self, "_poller"):
             self._poller.close()
         self._wiring.recorder.let_go()
@@ -299,6 +305,9 @@ class FastTransport:
     def _on_ready(self, fd: int, mask: int) -> None:
         conn = self._connections.get(fd)
         if conn is None:
+            late = self._shunned.pop(fd, None)
+            if late is not None:  # answered after all, or given up by the kernel
+                late.close()
             return
         try:
             state = conn.state
@@ -565,7 +574,8 @@ class FastTransport:
         )  # fmt: skip
         # The peer may still be working on an answer that is no longer wanted: a reset tells it.
         closed_by_peer = failure.outcome in {Outcome.CLOSED, Outcome.STALE, Outcome.RESET}
-        self._discard(conn, Closing.BY_SERVER if closed_by_peer else Closing.RESET)
+        closing = Closing.BY_SERVER if closed_by_peer else Closing.RESET
+        self._discard(conn, closing, is_shunned=failure.outcome is Outcome.CONNECT_TIMEOUT)
         self._on_idle(conn.slot)
 
     def _failed_later(self, conn: Connection, failure: Failure) -> None:
@@ -583,7 +593,13 @@ class FastTransport:
         self._slots[conn.slot] = None
         self._draining[conn.fd] = conn
 
-    def _discard(self, conn: Connection, closing: int) -> None:
+    def _discard(self, conn: Connection, closing: int, *, is_shunned: bool = False) -> None:
+        """Give a connection up, and close its socket, unless its port is not to be used again.
+
+        Whoever translates addresses (conntrack) leads the port of a connection that was not
+        answered to the same address for as long as it remembers, also if that is gone. While the
+        socket is open, no other one gets the port.
+        """
         self.closings[closing] += 1
         if self._slots[conn.slot] is conn:
             self._slots[conn.slot] = None
@@ -594,7 +610,12 @@ class FastTransport:
         self._poller.forget(conn.fd)
         if closing == _RESET:
             conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        conn.sock.close()
+        if not is_shunned:
+            conn.sock.close()
+            return
+        self._shunned[conn.fd] = conn.sock
+        if len(self._shunned) > min(_MOST_SHUNNED, self._most_draining):
+            self._shunned.pop(next(iter(self._shunned))).close()
 
     def _late(self) -> list[Connection]:
         now = self._clock()

@@ -161,9 +161,9 @@ class TlsTransport(FastTransport):
             self._layers[conn.fd] = TlsLayer(self._context, self._wiring.target.host)
         return conn
 
-    def _discard(self, conn: Connection, closing: int) -> None:
+    def _discard(self, conn: Connection, closing: int, *, is_shunned: bool = False) -> None:
         del self._layers[conn.fd]
-        super()._discard(conn, closing)
+        super()._discard(conn, closing, is_shunned=is_shunned)
 
     def _remember(self, data: bytes, response: Response, label: int, replica: int) -> None:
         """Keep nothing: beside the cipher, parsing an answer costs little."""
