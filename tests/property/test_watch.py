@@ -236,8 +236,25 @@ ACTS = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=100)
-@given(st.lists(ACTS, max_size=20), st.integers(0, 999))
+OUTAGES = st.builds(
+    lambda calm_s, out_s, how: [
+        ("converge", 0, 0, calm_s, "events"),
+        ("silence", 1, 0, out_s, how),
+        ("revive", 1, 0, 6.0, "events"),
+    ],
+    st.sampled_from([0.8, 1.5]),
+    st.sampled_from([0.1, 0.8, 1.5]),
+    st.sampled_from(["events", "gap"]),
+)
+"""A version that is gone for a while, and comes back before a verdict can have fallen."""
+LIVES = st.one_of(
+    st.lists(ACTS, max_size=20),
+    st.builds(lambda outage, acts: [*outage, *acts], OUTAGES, st.lists(ACTS, max_size=6)),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(LIVES, st.integers(0, 999))
 def test_no_pass_unless_what_was_judged_had_the_split(acts, seed):
     rng = np.random.default_rng(seed)
     model, playing = Model(), Playing([])
@@ -251,7 +268,7 @@ def test_no_pass_unless_what_was_judged_had_the_split(acts, seed):
     assert isinstance(watch.watcher, ClusterWatcher)
     playing.watcher = watch.watcher
     asked = overview.expectation()
-    policy = Policy(tolerance=Tolerance.parse("8pp"), max_samples=100_000)
+    policy = Policy(tolerance=Tolerance.parse("5pp"), max_samples=100_000)
     watched = Watched(asked.split, policy, 1, asked.source, settle_s=0.3, start=watch.start)
     truth: list[Moment] = []
     row = 0
