@@ -57,6 +57,7 @@ class ReasonCode(StrEnum):
     EXPECTATION_MOVED = "expectation_moved"
     DECLARED_DIFFERS = "declared_differs"
     VERSION_LOST = "version_lost"
+    ORDER_UNKNOWN = "order_unknown"
 
 
 @dataclass(frozen=True, slots=True)
