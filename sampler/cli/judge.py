@@ -61,11 +61,11 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, /, file: str, **options: Any) -> None:
     """Judge FILE: a log, or a run's folder; '-' is a log on stdin.
 
-    A log is CSV, JSON lines or Parquet, output of k6, vegeta or hey, or an access log of Envoy,
-    nginx or Traefik, gzipped or not. Nothing is sent. Rows are judged in the order in which
-    requests were sent, until the evidence is enough. For the folder of a check, options default
-    to those of the check. Exit codes are those of check: 0 PASS, 1 FAIL, 3 INCONCLUSIVE, 2 for an
-    unreadable log.
+    A log is CSV, JSON lines or Parquet, output of a load generator or of a loop of curl, or an
+    access log of a proxy, compressed or not, as kubectl or docker print it or not. Nothing is sent.
+    Rows are judged in the order in which requests were sent, until the evidence is enough. For the
+    folder of a check, options default to those of the check. Exit codes are those of check: 0 PASS,
+    1 FAIL, 3 INCONCLUSIVE, 2 for an unreadable log, 4 for one without an expected version.
     """
     from sampler.cli.execute import exit_code, show  # noqa: PLC0415 - heavy imports wait for a command
     from sampler.logs import StoredSamples, open_record  # noqa: PLC0415

@@ -15,18 +15,32 @@ if TYPE_CHECKING:
     from sampler.logs import Reading
 
 # As `sampler.logs.KINDS` and `UNITS`, which a help text does not wait for.
-_KINDS = ("auto", "csv", "jsonl", "parquet", "k6", "vegeta", "hey", "envoy", "nginx", "traefik")
+_KINDS = (
+    "auto", "csv", "jsonl", "parquet", "k6", "vegeta", "envoy", "traefik", "nginx", "apache",
+    "haproxy", "caddy", "alb", "linkerd", "jmeter", "hey", "oha", "fortio", "loop",
+)  # fmt: skip
 _UNITS = ("auto", "s", "ms", "us", "ns")
 
 _OPTIONS = (
     click.option(
         "--format", "kind", type=click.Choice(_KINDS), default="auto", show_default=True,
-        help="What wrote the log; auto looks at its first line, then at its name.",
+        help="What wrote the log; auto looks at its first lines.",
     ),
     click.option(
         "--time-column", default=None, metavar="NAME",
         help="When a request was sent: RFC 3339, the time format of access logs, or a number; none "
         "keeps the order of the rows. Default: time, or the tool's own name for it.",
+    ),
+    click.option(
+        "--duration-column", default=None, metavar="NAME",
+        help="How long a request took, where the time is that of its end: it is taken off. none: "
+        "the time is that of sending. Default: the tool's own name for it.",
+    ),
+    click.option(
+        "--duration-unit", "duration_unit", type=click.Choice(_UNITS), default="auto",
+        show_default=True,
+        help="Unit of durations that are numbers; auto goes by the name of the column (_ms), and "
+        "takes seconds if it says nothing.",
     ),
     click.option(
         "--time-unit", "unit", type=click.Choice(_UNITS), default="auto", show_default=True,
@@ -46,7 +60,7 @@ _OPTIONS = (
     click.option(
         "--map", "label_map", default=None, metavar="PATTERN=LABEL,…",
         help="Which label an address, or another name in the log, stands for: '10.0.1.*=v1'; the "
-        "first pattern that matches wins.",
+        "first pattern that matches wins. An empty label is none: '-='.",
     ),
     click.option(
         "--connection-column", default=None, metavar="NAME",
@@ -55,7 +69,7 @@ _OPTIONS = (
     ),
     click.option(
         "--log-format", default=None, metavar="TEXT",
-        help="nginx: the log_format of the lines, as in its configuration.",
+        help="The log_format of nginx, or the LogFormat of Apache, as in the configuration.",
     ),
     click.option(
         "--metric", default=None, metavar="NAME",
@@ -92,7 +106,7 @@ def make_reading(options: dict[str, Any]) -> Reading:
 
     given = {
         name: options[name]
-        for name in ("kind", "unit", "metric", "log_format", "reorder")
+        for name in ("kind", "unit", "duration_unit", "metric", "log_format", "reorder")
         if options[name] is not None
     }
     return Reading(
@@ -108,7 +122,7 @@ def _columns(options: dict[str, Any]) -> Any:
 
     names = {
         part: DEFAULT if (name := options[f"{part}_column"]) is None else name
-        for part in ("time", "label", "connection")
+        for part in ("time", "label", "connection", "duration")
     }
     if names["label"] == NONE:
         raise UsageError(
@@ -119,6 +133,7 @@ def _columns(options: dict[str, Any]) -> Any:
         time=None if names["time"] == NONE else names["time"],
         label=names["label"],
         connection=None if names["connection"] == NONE else names["connection"],
+        duration=None if names["duration"] == NONE else names["duration"],
     )
 
 
@@ -127,4 +142,12 @@ def _renames(text: str | None) -> tuple[tuple[str, str], ...]:
 
     if text is None:
         return ()
-    return tuple(parse_pairs(text, "--map", "write '10.0.1.*=v1,10.0.2.*=v2'").items())
+    found: dict[str, str] = {}
+    for part in text.split(","):
+        pattern = part.strip().removesuffix("=").strip()
+        if part.strip().endswith("=") and pattern:
+            found.setdefault(pattern, "")
+        else:
+            hint = "write '10.0.1.*=v1,10.0.2.*=v2', and '-=' for what is no label"
+            found = parse_pairs(part, "--map", hint) | found
+    return tuple(found.items())

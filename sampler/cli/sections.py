@@ -33,7 +33,8 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "annotations", "github",
     ),
     "How a log is read": (
-        "kind", "time_column", "unit", "label_column", "rule", "label_map", "connection_column",
+        "kind", "time_column", "duration_column", "duration_unit", "unit",
+        "label_column", "rule", "label_map", "connection_column",
         "per_connection", "log_format", "metric", "reorder", "max_bad_lines",
     ),
 }  # fmt: skip

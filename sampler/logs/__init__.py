@@ -5,7 +5,7 @@ that cannot be read is counted, named, and judged like one, since the request be
 some version. Rows are judged in the order in which the requests were sent.
 """
 
-from sampler.logs.foreign import KINDS, ForeignLog, open_record
+from sampler.logs.foreign import ForeignLog, open_record
 from sampler.logs.instants import UNITS, instant_ns
 from sampler.logs.reading import (
     DEFAULT,
@@ -18,6 +18,7 @@ from sampler.logs.reading import (
     Reading,
     Record,
 )
+from sampler.logs.recognise import KINDS
 from sampler.logs.stored import StoredSamples
 
 __all__ = [

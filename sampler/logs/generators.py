@@ -1,8 +1,8 @@
-"""What load generators write: k6, vegeta and hey.
+"""What k6 and vegeta write, in which a row is more than the fields of a line.
 
 Sources: k6, ``output/json/wrapper.go``, ``output/csv/output.go`` and the documentation of its
-real-time outputs; vegeta, ``lib/results.go`` and ``lib/results_easyjson.go``; hey,
-``requester/print.go``. k6 and hey are tested on files that they wrote themselves.
+real-time outputs; vegeta, ``lib/results.go`` and ``lib/results_easyjson.go``. k6 is tested on
+files that it wrote itself.
 """
 
 from __future__ import annotations
@@ -16,20 +16,29 @@ from sampler.base.errors import UsageError
 from sampler.labels.pointer import MISSING
 from sampler.labels.reader import LabelReader
 from sampler.labels.rule import LabelRule
+from sampler.logs.fields import lines_of
 from sampler.logs.instants import Instants
-from sampler.logs.reading import UNLABELLED
-from sampler.logs.tables import CsvTable, column_name, finder, objects, status_of, text_of
+from sampler.logs.reading import DEFAULT, UNLABELLED
+from sampler.logs.shapes import Cells, JsonLines, finder, status_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sampler.logs.reading import LogRows, Quality, Reading
+    from sampler.logs.reading import Clock, LogRow, LogRows, Quality, Reading
     from sampler.logs.source import Source
 
 _NS_PER_MS = 1e6
+_MISSING: LogRow = (None, None, None, 0, UNLABELLED, None)
+_K6_HEADER = "metric_name,"
 _REQUESTS = "http_reqs"
 _OWN = "http_req"
 _DURATION = "http_req_duration"
+_K6_HINT = (
+    "k6 cannot tag a request by its response: let the script add a point for each, "
+    "answers.add(res.timings.duration, {%s: res.json('%s')}), and judge with --metric answers "
+    "(docs/judge.md)"
+)
+_VEGETA_HINT = "name where in the response it is: --label /pointer, header:NAME or status"
 # What the numbers of k6's errors mean: grafana.com/docs/k6, "Error codes".
 _K6_ERRORS: Mapping[str, Outcome] = {
     "1050": Outcome.TIMEOUT, "1210": Outcome.CONNECT_FAILED, "1211": Outcome.CONNECT_TIMEOUT,
@@ -49,26 +58,29 @@ _GO_ERRORS = (
 )  # fmt: skip
 _BODIES = 1024
 _OTHERS = 20
-_SECONDS_DIGITS = 11
 
 
-def k6_rows(source: Source, reading: Reading, quality: Quality) -> LogRows:
+def k6_rows(source: Source, reading: Reading, quality: Quality, clock: Clock) -> LogRows:
     """Read k6's ``--out json`` or ``--out csv``: the points of one metric, a request each.
 
     A point stands where its request ended, and its value is how long that took [ms]. Requests
     that have no point of the metric (the script gave up before it added one) count as
     requests without a label.
     """
-    read = _k6_csv if source.first.startswith("metric_name,") else _k6_json
+    clock.ends = True
+    is_csv = any(line.startswith(_K6_HEADER) for line in source.sample)
+    read = _k6_csv if is_csv else _k6_json
     metric = reading.metric or _DURATION
+    quality.label = reading.columns.label or "label"
+    quality.hint = _K6_HINT % (quality.label, quality.label)
     counted = _Shortfall(metric)
     number = 0
-    for number, row in read(source, reading, counted):
+    for number, row in read(source, reading, counted, quality):
         yield number, row
         for _ in range(counted.settle(slack=1000)):
-            yield number, (None, None, None, 0, UNLABELLED)
+            yield number, _MISSING
     for _ in range(counted.settle()):
-        yield number, (None, None, None, 0, UNLABELLED)
+        yield number, _MISSING
     if counted.others and not counted.seen:
         others = ", ".join(sorted(counted.others))
         raise UsageError(
@@ -114,12 +126,12 @@ class _Shortfall:
         return due
 
 
-def _k6_json(source: Source, reading: Reading, counted: _Shortfall) -> LogRows:
+def _k6_json(source: Source, reading: Reading, counted: _Shortfall, quality: Quality) -> LogRows:
     wanted = reading.metric or _DURATION
     label_name, key_name = _k6_names(reading)
     instant = Instants(reading.unit).read
     is_duration = True
-    for number, point in objects(source):
+    for number, point in lines_of(source, JsonLines(), quality):
         if isinstance(point, str):
             yield number, point
             continue
@@ -135,21 +147,20 @@ def _k6_json(source: Source, reading: Reading, counted: _Shortfall) -> LogRows:
             continue
         tags = data.get("tags") or {}
         try:
-            sent = instant(data.get("time"))
-            if is_duration:
-                sent -= round(float(data.get("value", 0)) * _NS_PER_MS)
+            took = round(float(data.get("value", 0)) * _NS_PER_MS) if is_duration else None
             key = tags.get(key_name, (data.get("metadata") or {}).get(key_name))
             yield number, (
-                sent, text_of(tags.get(label_name)), text_of(key),
-                *_k6_end(tags.get("status"), tags.get("error_code")),
+                instant(data.get("time")), text_of(tags.get(label_name)), text_of(key),
+                *_k6_end(tags.get("status"), tags.get("error_code")), took,
             )  # fmt: skip
         except (ValueError, TypeError, OverflowError) as error:
             yield number, str(error)
 
 
-def _k6_csv(source: Source, reading: Reading, counted: _Shortfall) -> LogRows:
-    table = CsvTable(source)
-    place = {name: at for at, name in enumerate(table.header)}
+def _k6_csv(source: Source, reading: Reading, counted: _Shortfall, quality: Quality) -> LogRows:
+    at = next(at for at, line in enumerate(source.sample) if line.startswith(_K6_HEADER))
+    table = Cells(source.sample[at], at, source.path)
+    place = {name: at for at, name in enumerate(table.names or ())}
     missing = {"metric_name", "timestamp", "metric_value"} - place.keys()
     if missing:
         raise UsageError(
@@ -171,35 +182,27 @@ def _k6_csv(source: Source, reading: Reading, counted: _Shortfall) -> LogRows:
                     return pair[len(name) + 1 :] or None
         return None
 
-    for number, cells in table.rows():
+    for number, cells in lines_of(source, table, quality):
         if isinstance(cells, str):
             yield number, cells
             continue
         if not counted.is_wanted(cells[place["metric_name"]]):
             continue
         try:
-            time = cells[place["timestamp"]]
-            sent = instant(time)
-            if not _is_coarse(time):
-                sent -= round(float(cells[place["metric_value"]]) * _NS_PER_MS)
             yield number, (
-                sent, text_of(tag(cells, label_name)), text_of(tag(cells, key_name)),
+                instant(cells[place["timestamp"]]),
+                text_of(tag(cells, label_name)), text_of(tag(cells, key_name)),
                 *_k6_end(tag(cells, "status"), tag(cells, "error_code")),
+                round(float(cells[place["metric_value"]]) * _NS_PER_MS),
             )  # fmt: skip
         except (ValueError, OverflowError) as error:
             yield number, str(error)
 
 
-def _is_coarse(time: str) -> bool:
-    """Whether a time is in whole seconds: then the order of the lines says more than durations."""
-    return len(time) <= _SECONDS_DIGITS if time.isdecimal() else "." not in time
-
-
 def _k6_names(reading: Reading) -> tuple[str, str | None]:
     columns = reading.columns
-    return column_name(columns.label, "label") or "label", column_name(
-        columns.connection, "connection"
-    )
+    key = "connection" if columns.connection == DEFAULT else columns.connection
+    return columns.label or "label", key
 
 
 def _k6_end(status: str | None, error_code: str | None) -> tuple[int, int]:
@@ -209,16 +212,17 @@ def _k6_end(status: str | None, error_code: str | None) -> tuple[int, int]:
     return 0, int(_K6_ERRORS.get(error_code, Outcome.CLOSED))
 
 
-def vegeta_rows(source: Source, reading: Reading) -> LogRows:
+def vegeta_rows(source: Source, reading: Reading, quality: Quality) -> LogRows:
     """Read ``vegeta encode --to json``: the label is read from the recorded response.
 
     ``timestamp`` is when the request was sent, lines stand in the order of the answers.
     """
     rule = reading.rule or LabelRule.parse("/label")
+    quality.label, quality.hint = str(rule), _VEGETA_HINT
     label_of = _response_reader(rule)
     find_key = finder(reading.columns.connection) if reading.columns.connection else None
     instant = Instants(reading.unit).read
-    for number, hit in objects(source):
+    for number, hit in lines_of(source, JsonLines(), quality):
         if isinstance(hit, str):
             yield number, hit
             continue
@@ -226,12 +230,14 @@ def vegeta_rows(source: Source, reading: Reading) -> LogRows:
             sent = instant(hit.get("timestamp"))
             status = status_of(hit.get("code"))
             key = None if find_key is None else find_key(hit)
+            took = hit.get("latency")
             yield number, (
                 sent,
                 label_of(hit, status) if status else None,
                 None if key is MISSING else text_of(key),
                 status,
                 UNLABELLED if status else _go_outcome(str(hit.get("error") or "")),
+                took if isinstance(took, int) else None,
             )  # fmt: skip
         except (ValueError, TypeError, OverflowError) as error:
             yield number, str(error)
@@ -267,46 +273,3 @@ def _go_outcome(error: str) -> int:
         if pattern.search(error):
             return int(outcome)
     return int(Outcome.CLOSED)
-
-
-def hey_rows(source: Source, reading: Reading, quality: Quality) -> LogRows:
-    """Read ``hey -o csv``: times and statuses, which may be the label if nothing else is.
-
-    ``offset`` is when the request was sent [s since the start], lines stand in the order of the
-    answers. Failed requests are not among them, nor is any after the first million.
-
-    Raises
-    ------
-    UsageError
-        If no column was named as the label.
-    """
-    label_name = reading.columns.label
-    table = CsvTable(source)
-    if not label_name or label_name not in table.header:
-        raise UsageError(
-            f"{source.path}: hey records neither bodies nor headers, so its CSV does not show "
-            "the version",
-            hint="where the versions answer with different statuses: --label-column status-code; "
-            "otherwise use weighbridge check, or judge the access log of the server",
-        )
-    if "offset" not in table.header or "status-code" not in table.header:
-        raise UsageError(
-            f"{source.path} has no columns offset and status-code",
-            hint="is it what hey -o csv wrote? they came with hey 0.1.3",
-        )
-    quality.notes.append(
-        "hey leaves failed requests out of its CSV, and all after the first million: a version "
-        "that does not answer goes unseen"
-    )
-    label_at, sent_at = table.header.index(label_name), table.header.index("offset")
-    status_at = table.header.index("status-code")
-    instant = Instants("s").read
-    for number, cells in table.rows():
-        if isinstance(cells, str):
-            yield number, cells
-            continue
-        try:
-            sent, status = instant(cells[sent_at]), status_of(cells[status_at])
-            yield number, (sent, text_of(cells[label_at]), None, status, UNLABELLED)
-        except (ValueError, OverflowError) as error:
-            yield number, str(error)

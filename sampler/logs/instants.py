@@ -1,8 +1,10 @@
 """Times as logs write them, in nanoseconds.
 
-Understood are RFC 3339 (``2026-01-31T12:00:00.25Z``), the Common Log Format
-(``31/Jan/2026:12:00:00 +0000``, Apache's and nginx's), and numbers: seconds with decimals, and
-whole seconds, milliseconds, microseconds or nanoseconds.
+Understood are RFC 3339 (``2026-01-31T12:00:00.25Z``) and what is close to it (Go's and psql's
+``2026-01-31 12:00:00.25 +0000 UTC``, nginx's ``2026/01/31 12:00:00``), the Common Log Format
+(``31/Jan/2026:12:00:00 +0000``, Apache's and nginx's; HAProxy's has a fraction and no zone), HTTP's
+``Sat, 31 Jan 2026 12:00:00 GMT``, and numbers: seconds with decimals, and whole seconds,
+milliseconds, microseconds or nanoseconds. A time without a zone is taken as UTC.
 """
 
 from __future__ import annotations
@@ -23,8 +25,12 @@ _MONTH_NAMES = (
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 )  # fmt: skip
 _MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, 1)}
-_CLF = re.compile(r"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
-_FRACTION = re.compile(r"(.{19})[.,](\d+)(.*)", re.DOTALL)
+_CLF = re.compile(r"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d)(?: ([+-])(\d\d)(\d\d))?")
+_HTTP = re.compile(r"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT")
+_ZONE = re.compile(
+    r" ?(?:UTC|GMT|([+-]\d\d):?(\d\d)?(?: (?:[A-Z]{3,5}|[+-]\d\d(?:\d\d)?))?(?: m=[+-][\d.]+)?)$"
+)
+_FRACTION = re.compile(r"(.{19,20}?)[.,](\d+)(.*)", re.DOTALL)
 # Whole seconds reach 1e11 in the year 5138, and milliseconds were below it until 1973.
 _MAGNITUDES = ((10**11, "s"), (10**14, "ms"), (10**17, "us"))
 
@@ -94,7 +100,7 @@ class Instants:
         else:
             prefix, digits, suffix = text, "", ""
         if prefix != self._prefix or suffix != self._suffix:
-            self._base_ns = _of_text(prefix + suffix)
+            self._base_ns = _of_text(prefix + suffix, text)
             self._prefix, self._suffix = prefix, suffix
         return self._base_ns + (int(digits[:9].ljust(9, "0")) if digits else 0)
 
@@ -137,26 +143,36 @@ def instant_ns(value: object) -> int:
     return Instants().read(value)
 
 
-def _of_text(text: str) -> int:
-    if match := _CLF.fullmatch(text):
-        return _of_clf(match)
+def _of_text(text: str, whole: str = "") -> int:
+    """Read a date and a time of day without a fraction; `whole` is how it stands in the log."""
+    if match := _CLF.fullmatch(text) or _HTTP.fullmatch(text):
+        return _of_parts(match)
+    plain = text.strip()
+    if plain[4:5] == plain[7:8] == "/":
+        plain = plain.replace("/", "-", 2)
+    if zone := _ZONE.search(plain, 10):
+        hours = "+00" if zone[1] is None else zone[1]
+        plain = f"{plain[: zone.start()]}{hours}:{zone[2] or '00'}"
     try:
-        return _of_datetime(datetime.fromisoformat(text.strip()))
+        return _of_datetime(datetime.fromisoformat(plain))
     except ValueError:
         raise ValueError(
-            f"{text[:40]!r} is not a time: seconds, 2026-01-31T12:00:00Z, or "
+            f"{(whole or text)[:40]!r} is not a time: seconds, 2026-01-31T12:00:00Z, or "
             "31/Jan/2026:12:00:00 +0000"
         ) from None
 
 
-def _of_clf(match: re.Match[str]) -> int:
-    month = _MONTHS.get(match[2])
+def _of_parts(match: re.Match[str]) -> int:
+    day, name, year, hour, minute, second, *zone = match.groups()
+    month = _MONTHS.get(name)
     if month is None:
-        raise ValueError(f"{match[0]!r} is not a time: there is no month {match[2]!r}")
-    offset = timedelta(hours=int(match[8]), minutes=int(match[9]))
-    day, hour, minute, second = (int(match[group]) for group in (1, 4, 5, 6))
-    zone = timezone(-offset if match[7] == "-" else offset)
-    return _of_datetime(datetime(int(match[3]), month, day, hour, minute, second, tzinfo=zone))
+        raise ValueError(f"{match[0]!r} is not a time: there is no month {name!r}")
+    sign, hours, minutes = zone if zone and zone[0] else ("+", "0", "0")
+    offset = timedelta(hours=int(hours), minutes=int(minutes))
+    place = timezone(-offset if sign == "-" else offset)
+    return _of_datetime(
+        datetime(int(year), month, int(day), int(hour), int(minute), int(second), tzinfo=place)
+    )
 
 
 def _of_datetime(moment: datetime) -> int:

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from analysis.data.batch import ABSENT, Batch
 from sampler.base.errors import UsageError
-from sampler.logs.reading import MOST_LABELS, OK, REMEMBERED, UNLABELLED
+from sampler.logs.held import LABEL, LINE, OUTCOME, STATUS, TIME, TOOK, Durations, Held
+from sampler.logs.names import Connections, Names
+from sampler.logs.reading import OK, UNLABELLED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from sampler.logs.reading import LogRow, LogRows, Quality, Reading
+    from sampler.logs.reading import Clock, LogRow, LogRows, Quality, Reading
+    from sampler.logs.source import Source
 
 _ROWS = 8192
-_RAW_NAMES = 100_000
 _NS_PER_S = 1_000_000_000
-_POSITION = 30  # bits of the position on a connection
-_TIME, _LABEL, _STATUS, _OUTCOME, _LINE = range(5)
+_FIRST = 16
+# What is on its way for so long is a small part of what is sent in a second.
+_LITTLE_NS = 50_000_000
 
 
 class Gap(NamedTuple):
@@ -33,124 +35,46 @@ class Gap(NamedTuple):
     after: int
 
 
-class Names:
-    """Codes of labels, the same through a whole record.
-
-    Parameters
-    ----------
-    where : str
-        The record, for messages.
-    renames : sequence of (str, str)
-        Patterns and the label of what matches them.
-    """
-
-    def __init__(self, where: str, renames: Sequence[tuple[str, str]] = ()) -> None:
-        self._where = where
-        self._renames = renames
-        self._codes: dict[str, int] = {}
-        self._raw: dict[str | None, int] = {None: ABSENT, "": ABSENT}
-
-    def code(self, raw: str | None) -> int:
-        """Return the code of a label as the log writes it; `ABSENT` for none.
-
-        Raises
-        ------
-        UsageError
-            If there are more than `MOST_LABELS` of them.
-        """
-        found = self._raw.get(raw)
-        return self._new(raw or "") if found is None else found
-
-    def _new(self, raw: str) -> int:
-        name = next((label for pattern, label in self._renames if fnmatchcase(raw, pattern)), raw)
-        code = self._codes.setdefault(name, len(self._codes))
-        if code >= MOST_LABELS:
-            raise UsageError(
-                f"{self._where}: more than {MOST_LABELS} different labels, the last one "
-                f"{name[:40]!r}",
-                hint="is it the column of the label? name the right one with --label-column, or "
-                "merge what belongs together with --map 'PATTERN=LABEL'",
-            )
-        if len(self._raw) < _RAW_NAMES:
-            self._raw[raw] = code
-        return code
-
-    @property
-    def all(self) -> tuple[str, ...]:
-        """The labels, by code."""
-        return tuple(self._codes)
-
-
-class _Connections:
-    """Numbers of connections and positions on them.
-
-    The `REMEMBERED` that were used last are known again, and no more than twice as many: when
-    so many were met, those that were met before them and not since are forgotten.
-    """
-
-    def __init__(self) -> None:
-        # Number and position in one integer each: the garbage collector need not look at them.
-        self._known: dict[str, int] = {}
-        self._older: dict[str, int] = {}
-        self._opened = 0
-
-    def place(self, keys: Sequence[str | None]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Return the numbers of the connections, and the position of each row on its own."""
-        known, opened, places = self._known, self._opened, []
-        for key in keys:
-            if key is None:
-                places.append(opened << _POSITION)
-                opened += 1
-                continue
-            place = known.get(key)
-            if place is None:
-                if len(known) >= REMEMBERED:
-                    self._older, known = known, {}
-                place = self._older.pop(key, None) if self._older else None
-                if place is None:
-                    place = opened << _POSITION
-                    opened += 1
-            places.append(place)
-            known[key] = place + 1
-        self._known, self._opened = known, opened
-        both = np.array(places, dtype=np.int64)
-        return both >> _POSITION, (both & ((1 << _POSITION) - 1)).astype(np.int32)
-
-    def fresh(self, count: int) -> range:
-        """Return numbers for connections that have no names."""
-        self._opened += count
-        return range(self._opened - count, self._opened)
-
-
 class Builder:
-    """Makes batches of rows.
+    """Makes batches of rows, in the order in which their requests were sent.
 
     A row that stands too late by no more than `Reading.reorder` rows is moved to where it
-    belongs; rows of one instant keep their order.
+    belongs. Rows of one instant keep their order; those of one second, where the log tells no
+    more, are put into an order that does not look at them.
+
+    A program that writes rows as requests end (`Clock.is_live`) does not begin with the traffic.
+    What was in flight when the log began is in it if it took long, so that slow versions are
+    over-represented: these rows come last.
 
     Parameters
     ----------
-    where : str
-        The record, for messages.
+    source : Source
+        The record.
     reading : Reading
         How it is read.
     quality : Quality
         What is counted on the way.
+    clock : Clock
+        What the times mean.
     """
 
-    def __init__(self, where: str, reading: Reading, quality: Quality) -> None:
-        self._where = where
+    def __init__(self, source: Source, reading: Reading, quality: Quality, clock: Clock) -> None:
+        self._source = source
         self._reorder = reading.reorder
         self._quality = quality
-        self._names = Names(where, reading.renames)
-        self._connections = _Connections()
+        self._clock = clock
+        self._names = Names(source.path, reading.renames)
+        self._connections = Connections()
+        self._durations = Durations()
+        self._draw = np.random.default_rng(0)
         self._first = 0
         self._origin: int | None = None
         self._latest = 0
         self._start: int | None = None
         self._released = 0
-        self._held = np.zeros((0, 5), dtype=np.int64)
-        self._held_keys: list[str | None] = []
+        self._begins: int | None = None
+        self._held = Held()
+        self._early = Held()
         self.moved = 0
         """Rows that stood too late and were moved."""
         self.has_keys = False
@@ -159,6 +83,8 @@ class Builder:
         """Whether any row had a time."""
         self.is_coarse = True
         """Whether all times were whole seconds."""
+        self.is_drawn = False
+        """Whether rows of one second were put into an order that was drawn."""
         self.widest = Gap(0, 0, 0)
         """The longest time without a row."""
 
@@ -172,38 +98,102 @@ class Builder:
         """
         chunk: list[LogRow] = []
         lines: list[int] = []
-        quality = self._quality
-        for line, row in rows:
-            if isinstance(row, str):
-                quality.count_bad(f"line {line}", row)
-                # Some version did answer it, on a connection of which nothing is known.
-                chunk.append((None, None, None, 0, UNLABELLED))
-            else:
-                chunk.append(row)
-            lines.append(line)
+        last: tuple[int, LogRow | str] | None = None
+        for following in rows:
+            if last is not None:
+                self._append(last, chunk, lines)
+            last = following
             if len(chunk) >= _ROWS:
                 self._hold(chunk, lines)
                 chunk, lines = [], []
                 if len(self._held) > 2 * self._reorder:
                     yield from self._release(len(self._held) - self._reorder)
         self._hold(chunk, lines)
+        if last is not None and not self._is_cut_off(*last):
+            self._append(last, chunk := [], lines := [])
+            self._hold(chunk, lines)
         yield from self._release(len(self._held))
+        if len(self._early):
+            yield from self._in_batches(self._early.sorted())
+        self._tell_what_is_whole()
+
+    def _append(
+        self, numbered: tuple[int, LogRow | str], chunk: list[LogRow], lines: list[int]
+    ) -> None:
+        line, row = numbered
+        if type(row) is str:
+            self._quality.count_bad(f"line {line}", row)
+            # Some version did answer it, on a connection of which nothing is known.
+            row = (None, None, None, 0, UNLABELLED, None)
+        chunk.append(row)  # type: ignore[arg-type]  # a text was replaced
+        lines.append(line)
+
+    def _is_cut_off(self, line: int, row: LogRow | str) -> bool:
+        """Whether the log was copied while its last line was being written."""
+        if line != self._source.unfinished or not self._quality.rows:
+            return False
+        if not isinstance(row, str):
+            earliest = (self._origin or 0) + self._held.earliest()
+            is_early = row[0] is not None and self.is_timed and row[0] < earliest
+            if not is_early and not self._names.is_cut_off(row[1]):
+                return False
+        self._quality.notes.append(
+            f"line {line}, the last one, is not finished, and is left out: the log was copied "
+            "while it was written"
+        )
+        return True
 
     def _hold(self, chunk: list[LogRow], lines: list[int]) -> None:
         if not chunk:
             return
+        is_first = not self._quality.rows
         self._quality.rows += len(chunk)
-        times, labels, keys, statuses, outcomes = zip(*chunk, strict=True)
+        times, labels, keys, statuses, outcomes, took = zip(*chunk, strict=True)
         n = len(chunk)
         self.has_keys = self.has_keys or keys.count(None) < n
-        columns = np.empty((n, 5), dtype=np.int64)
-        columns[:, _TIME] = self._instants(times)
-        columns[:, _LABEL] = np.fromiter(map(self._names.code, labels), np.int64, n)
-        columns[:, _STATUS] = statuses
-        columns[:, _OUTCOME] = outcomes
-        columns[:, _LINE] = lines
-        self._held = np.concatenate((self._held, columns)) if len(self._held) else columns
-        self._held_keys += keys
+        columns = np.empty((n, 6), dtype=np.int64)
+        columns[:, TIME] = self._instants(times)
+        columns[:, LABEL] = np.fromiter(map(self._names.code, labels), np.int64, n)
+        columns[:, STATUS] = statuses
+        columns[:, OUTCOME] = outcomes
+        columns[:, LINE] = lines
+        columns[:, TOOK] = [ABSENT if each is None else each for each in took]
+        if self._clock.is_live and self.is_timed:
+            self._durations.observe(columns)
+            self._held.append(*self._without_early(columns, keys, is_first=is_first))
+        else:
+            self._held.append(columns, keys)
+
+    def _without_early(
+        self, columns: NDArray[np.int64], keys: Sequence[str | None], *, is_first: bool
+    ) -> tuple[NDArray[np.int64], Sequence[str | None]]:
+        """Set aside what was sent before the log began, that is before its first row was written.
+
+        The row that was written first is no more likely to be of one version than of another.
+        """
+        sent, ends = columns[:, TIME], columns[:, TIME] + columns[:, TOOK]
+        known = columns[:, TOOK] >= 0
+        is_sorted = bool((sent[1:] >= sent[:-1]).all())
+        if is_first and known.any():
+            begins = int(ends[known].min())
+            if self._is_to_the_second:
+                # How far into it, the log does not say; but rows stand in the order of their ends.
+                origin = (self._origin or 0) % _NS_PER_S
+                begins = int(ends[known][:_FIRST].max()) + origin + self._slack
+                begins += -origin - begins % _NS_PER_S
+            self._begins = begins
+        elif is_first and not is_sorted:
+            # When a row was written, all before it had been sent.
+            self._begins = int(sent[:_FIRST].max())
+        if self._begins is None:
+            return columns, keys
+        early = sent < self._begins
+        if is_first:
+            early[np.argmin(np.where(known, ends, ends.max())) if known.any() else 0] = False
+        if early.all() or not early.any():
+            return columns, keys
+        self._early.append(columns[early], [keys[at] for at in np.flatnonzero(early).tolist()])
+        return columns[~early], [keys[at] for at in np.flatnonzero(~early).tolist()]
 
     def _instants(self, times: Sequence[int | None]) -> NDArray[np.int64]:
         """Return the times since the first one; a row without a time takes that before it."""
@@ -227,41 +217,68 @@ class Builder:
     def _release(self, count: int) -> Iterator[Batch]:
         if not len(self._held):
             return
-        time = self._held[:, _TIME]
+        time = self._held.columns[:, TIME]
         if (time[1:] < time[:-1]).any():
             if not self._reorder:
                 raise self._late(int(np.argmax(time[1:] < time[:-1])) + 1)
             self.moved += int(np.count_nonzero(time < np.maximum.accumulate(time)))
-            order = np.argsort(time, kind="stable")
-            self._held = self._held[order]
-            keys = self._held_keys
-            self._held_keys = [keys[at] for at in order.tolist()]
-        if self._start is not None and self._held[0, _TIME] < self._released:
+        may_draw = self.is_timed and self.is_coarse and not self._clock.ends
+        self._held = self._held.sorted(self._draw if may_draw else None)
+        time = self._held.columns[:, TIME]
+        self.is_drawn = self.is_drawn or (may_draw and bool((time[1:] == time[:-1]).any()))
+        if self._start is not None and self._held.earliest() < self._released:
             raise self._late(0)
         self._measure_gaps()
-        rows, self._held = self._held[:count], self._held[count:]
-        keys, self._held_keys = self._held_keys[:count], self._held_keys[count:]
-        self._released = int(rows[-1, _TIME])
+        rows, self._held = self._held.divided(count)
+        self._released = int(rows.columns[-1, TIME])
         if self._start is None:
-            self._start = int(rows[0, _TIME])
+            self._start = min(rows.earliest(), self._early.earliest())
+        yield from self._in_batches(rows)
+
+    def _in_batches(self, rows: Held) -> Iterator[Batch]:
         for start in range(0, len(rows), _ROWS):
-            yield self._batch(rows[start : start + _ROWS], keys[start : start + _ROWS])
+            part = slice(start, start + _ROWS)
+            yield self._batch(rows.columns[part], rows.keys[part])
+
+    @property
+    def _is_to_the_second(self) -> bool:
+        """Whether the log tells no more than the second in which a request was sent."""
+        return self._clock.serial or (self.is_coarse and not self._clock.ends)
+
+    @property
+    def _slack(self) -> int:
+        """What a clock that is right to the second may hide of what was on its way [ns]."""
+        return _NS_PER_S - 1 if self._durations.longest() > _LITTLE_NS else 0
+
+    def _tell_what_is_whole(self) -> None:
+        """Say from when to when no request is missing, however long it took."""
+        if not self._clock.is_live or self._start is None:
+            return
+        begins = self._start if self._begins is None else self._begins
+        longest, latest = self._durations.longest(), self._durations.latest
+        if not latest:
+            ends = self._latest
+        elif self._is_to_the_second:
+            ends = latest if longest <= _LITTLE_NS else latest - longest - _NS_PER_S
+        else:
+            ends = latest - longest
+        self._quality.whole = (begins - self._start, ends - self._start)
 
     def _measure_gaps(self) -> None:
         if len(self._held) < 2:
             return
-        gaps = np.diff(self._held[:, _TIME])
+        gaps = np.diff(self._held.columns[:, TIME])
         at = int(gaps.argmax())
         if gaps[at] > self.widest.length_ns:
-            before, after = self._held[at : at + 2, _LINE].tolist()
+            before, after = self._held.columns[at : at + 2, LINE].tolist()
             self.widest = Gap(int(gaps[at]), before, after)
 
     def _late(self, place: int) -> UsageError:
         allowed = f" by more than {self._reorder} rows" if self._reorder else ""
         return UsageError(
-            f"{self._where}, line {self._held[place, _LINE]}: it comes too late{allowed}: its "
-            "time is earlier than that of rows before it; rows must stand in the order in which "
-            "the requests were sent, or a slow version is under-counted",
+            f"{self._source.path}, line {self._held.columns[place, LINE]}: it comes too late"
+            f"{allowed}: its time is earlier than that of rows before it; rows must stand in the "
+            "order in which the requests were sent, or a slow version is under-counted",
             hint="sort the rows by that time first, or raise --reorder; or use --time-column "
             "none if they are in that order and the column is something else",
         )
@@ -274,8 +291,8 @@ class Builder:
         else:
             connection = np.array(self._connections.fresh(n))
             ordinal = np.zeros(n, dtype=np.int32)
-        sent = rows[:, _TIME] - (self._start or 0)
-        label = rows[:, _LABEL].astype(np.int32)
+        sent = np.maximum(rows[:, TIME] - (self._start or 0), 0)
+        label = rows[:, LABEL].astype(np.int32)
         absent: NDArray[Any] = np.full(n, ABSENT, dtype=np.int64)
         batch = Batch(
             first=self._first,
@@ -287,8 +304,8 @@ class Builder:
             ordinal=ordinal,
             label=label,
             replica=np.full(n, ABSENT, dtype=np.int32),
-            status=np.clip(rows[:, _STATUS], 0, 999).astype(np.int16),
-            outcome=np.where(label == ABSENT, rows[:, _OUTCOME], OK).astype(np.uint8),
+            status=np.clip(rows[:, STATUS], 0, 999).astype(np.int16),
+            outcome=np.where(label == ABSENT, rows[:, OUTCOME], OK).astype(np.uint8),
             worker=np.zeros(n, dtype=np.uint16),
             labels=self._names.all,
         )

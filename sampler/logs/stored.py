@@ -9,9 +9,9 @@ import numpy as np
 
 from analysis.data.batch import ABSENT, Batch
 from sampler.base.errors import UsageError
+from sampler.logs.names import Names
+from sampler.logs.parquet import unreadable_parquet
 from sampler.logs.reading import Quality
-from sampler.logs.rows import Names
-from sampler.logs.tables import unreadable_parquet
 from sampler.store.arrow import FORMAT, to_batch
 from sampler.store.layout import SAMPLES, STREAM
 from sampler.store.reader import record_batches

@@ -15,6 +15,7 @@ import numpy as np
 
 from analysis import ABSENT, Policy, Split
 from analysis.data.report import Performance, Reason, ReasonCode, Run, Source
+from analysis.text.rounding import counted
 from analysis.versions.health import HealthEvidence, HealthPolicy
 from analysis.weighing.expectation import Fixed, Retold
 from analysis.weighing.fold import Fold
@@ -23,6 +24,7 @@ from sampler.base.clock import NS_PER_S
 from sampler.base.errors import UsageError
 from sampler.base.version import __version__
 from sampler.logs import StoredSamples
+from sampler.run.ordering import Ordering
 
 if TYPE_CHECKING:
     from analysis import Batch, Report
@@ -33,6 +35,11 @@ if TYPE_CHECKING:
     from sampler.plan.document import StoredPlan
     from sampler.store.reader import RunFolder
 
+_MOST_NAMED = 20
+_UNLABELLED = (
+    "Find out why these rows have no label: requests that failed, or a field with another name "
+    "(--label-column)"
+)
 RECORDED = "recorded"
 """Name of the transport in the report of a record: nothing was sent."""
 
@@ -111,8 +118,11 @@ def judge(record: Record, judging: Judging) -> Report:
         _seed(original, plan),
         is_fresh=plan is not None and plan.load.connection.is_fresh,
     )
+    ordering = Ordering(judging.split, policy, record.quality, _seed(original, plan))
     for recorded in record.batches():
-        fold.take(_as_planned(recorded, policy))
+        batch = _as_planned(recorded, policy)
+        fold.take(batch)
+        ordering.take(batch, fold.evidence)
     folded = fold.finish()
     record.quality.require(judging.max_bad, judging.name)
     own = Asked(is_fresh=record.quality.repeated == 0) if plan is None else asked_of(plan)
@@ -120,7 +130,11 @@ def judge(record: Record, judging: Judging) -> Report:
     asked = replace(own, policy=policy, source=judging.source, views=views)
     account = _account(record.quality, judging, folded, original)
     caveats = () if plan is None else plan.target.caveats
-    return assemble(asked, folded, replace(account, notes=(*caveats, *account.notes)))
+    return assemble(
+        asked,
+        folded,
+        replace(account, notes=(*caveats, *account.notes), doubt=account.doubt or ordering.doubt),
+    )
 
 
 def asked_of(plan: StoredPlan) -> Asked:
@@ -296,6 +310,7 @@ def _account(
     return Account(
         performance=performance,
         run=replace(run, command=judging.command),
+        unmeasurable=_unmeasurable(quality, folded) if judging.run is None else None,
         remedies=_remedies(folded, is_log=judging.run is None),
         doubt=None if original is None else lambda _: _doubt(original),
         notes=(*((bad,) if quality.bad else ()), *quality.notes),
@@ -310,6 +325,19 @@ def _doubt(original: Report) -> Reason | None:
     return next(saturated, None)
 
 
+def _unmeasurable(quality: Quality, folded: Folded) -> Reason | None:
+    """Return why a log says nothing about the split, if none of its rows has a label."""
+    if folded.tally.labelled or not folded.tally.launched:
+        return None
+    there = ", ".join(quality.fields[:_MOST_NAMED])
+    return Reason(
+        ReasonCode.UNMEASURABLE,
+        f"nothing could be measured: none of {counted(folded.tally.launched, 'row')} has a label "
+        f"(read from {quality.label or 'label'})" + (f"; the rows have {there}" if there else ""),
+        quality.hint or "name the field that holds the version with --label-column",
+    )
+
+
 def _remedies(folded: Folded, *, is_log: bool) -> dict[ReasonCode, str]:
     """Return what to do about a record, where that is not what a live check takes."""
     has_judged = folded.evidence is not None and folded.evidence.judged
@@ -320,11 +348,15 @@ def _remedies(folded: Folded, *, is_log: bool) -> dict[ReasonCode, str]:
         else "Look at the columns: no row represents a connection."
     }
     if is_log:
-        remedies[ReasonCode.UNEXPECTED_LABEL] = (
-            "If it stands for one of the versions, as an address does, map it: --map "
-            "'PATTERN=LABEL'; if it is not a version, name the right field with --label-column; "
-            "otherwise find out why it got traffic."
-        )
+        remedies |= {
+            ReasonCode.UNEXPECTED_LABEL: "If it stands for one of the versions, as an address "
+            "does, map it: --map 'PATTERN=LABEL'; if it is no label, map it to none: --map "
+            "'PATTERN='; if it is not a version, name the right field with --label-column; "
+            "otherwise find out why it got traffic.",
+            ReasonCode.TOO_MANY_UNLABELLED: _UNLABELLED + ", or accept more with --max-unlabelled.",
+            ReasonCode.MISSING_LABELS: _UNLABELLED + "; or widen --tolerance, or state with "
+            "--missing-ratio that versions lose labels about equally often.",
+        }
     return remedies
 
 

@@ -87,7 +87,7 @@ def test_only_the_first_row_of_each_connection_is_judged(weighbridge, tmp_path):
     report = report_of(done)
     assert report["decision"]["decided_after"] == 3899
     assert report["samples"]["connections"] == 5000
-    assert "first answer of each" in report["notes"][0]
+    assert any("first answer of each" in note for note in report["notes"])
 
 
 def test_a_log_is_judged_by_the_means_of_connections_of_a_known_length(weighbridge, tmp_path):
@@ -116,7 +116,9 @@ def test_bad_lines_are_counted_and_named_and_too_many_end_with_2(weighbridge, tm
     lines = [f"{i},v1,{i}" for i in range(999)]
     lines[500] = "500,v1"
     log = tmp_path / "log.csv"
-    log.write_text("\n".join(["time,label,connection", *lines, "soon,v1,999"]), encoding="utf-8")
+    log.write_text(
+        "\n".join(["time,label,connection", *lines, "soon,v1,999", ""]), encoding="utf-8"
+    )
     expect = ("--expect", "v1=10,v2=0")
 
     passed = weighbridge("judge", str(log), *expect, "--json", "-")
@@ -330,7 +332,7 @@ def test_a_gzipped_log_on_stdin_is_recognised(weighbridge, tmp_path):
         (("--format", "parquet"), "cannot be read as Parquet"),
         (("--format", "hey"), "--label-column status-code"),
         (("--format", "nginx"), "--log-format"),
-        (("--format", "k6"), "2 of 2 lines cannot be read"),
+        (("--format", "k6"), "holds no rows; 2 line(s) are not of a request"),
     ],
 )
 def test_a_log_that_cannot_be_read_as_asked_says_what_to_do(capsys, tmp_path, options, words):
@@ -357,4 +359,4 @@ def test_an_address_in_place_of_a_label_is_told_how_to_become_one(weighbridge):
     assert failed.returncode == 4
     assert "--map" in report_of(failed)["reasons"][0]["remedy"]
     assert set(report_of(told)["observed"]["counts"]) == {"v1", "v2", "dead"}
-    assert report_of(told)["run"]["label"] == "UPSTREAM_HOST (envoy)"
+    assert report_of(told)["run"]["label"] == "upstream_host (envoy)"

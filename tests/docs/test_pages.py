@@ -31,6 +31,9 @@ OTHERS_OPTIONS = {
     "--group": "pip",
     "--privileged": "docker",
     "--format": "vegeta",
+    "--prefix": "kubectl logs",
+    "--since": "kubectl logs",
+    "--summary-export": "k6",
 }
 """Options of other programs that a page names."""
 SAFE = r"weighbridge (?:expect|plan) .*examples/"

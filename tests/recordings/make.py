@@ -1,9 +1,13 @@
 """Make the recordings beside this file again, with the programs that write such logs.
 
 ``python -m tests.recordings.make [FOLDER]`` from the root of the repository starts two versions
-of a Service and nginx, Envoy and Traefik in front of them, all on loopback, and lets hey and k6
-ask. A program that is not installed is left out, and its recordings stay as they are. k6 is
-not among the requirements of the tests: put it on the PATH to record it again.
+of a Service and nginx, Envoy, Traefik, HAProxy, Apache and Caddy in front of them, all on loopback,
+and lets hey and k6 ask. A program that is not installed is left out, and its recordings stay as
+they are. k6, Apache and Caddy are not among the requirements of the tests: put them on the PATH to
+record them again.
+
+Of what cannot run here there are samples after its documentation (``alb``, ``fortio``, ``jmeter``,
+``linkerd``, ``oha``): `README.md` beside this file says after which page.
 
 Nothing here is random but the draws of the programs, so the counts differ from one recording
 to the next; the tests take theirs from the files.
@@ -13,6 +17,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import random
 import socket
 import subprocess
@@ -93,6 +98,65 @@ export default function () {
   answers.add(answer.timings.duration, { label: version, status: String(answer.status) });
 }
 """
+_HAPROXY = """\
+defaults
+    mode http
+    log stdout format raw local0
+    option httplog
+    timeout connect 5s
+    timeout client 5s
+    timeout server 5s
+    retries 0
+frontend fe
+    bind %(host)s:%(port)d
+    default_backend app
+backend app
+    balance random
+    server v1 %(host)s:%(v1)d weight 160
+    server v2 %(host)s:%(v2)d weight 30
+    server dead %(host)s:%(dead)d weight 10
+"""
+APACHE_FORMAT = (
+    '%h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i" %{X-Version}o '
+    "%{BALANCER_WORKER_NAME}e %D"
+)
+_APACHE = """\
+ServerRoot %(folder)s
+ServerName localhost
+PidFile %(folder)s/httpd.pid
+Listen %(host)s:%(port)d
+ErrorLog %(folder)s/error.log
+LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
+LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+LoadModule slotmem_shm_module /usr/lib/apache2/modules/mod_slotmem_shm.so
+LoadModule proxy_module /usr/lib/apache2/modules/mod_proxy.so
+LoadModule proxy_http_module /usr/lib/apache2/modules/mod_proxy_http.so
+LoadModule proxy_balancer_module /usr/lib/apache2/modules/mod_proxy_balancer.so
+LoadModule lbmethod_byrequests_module /usr/lib/apache2/modules/mod_lbmethod_byrequests.so
+LogFormat "%(format_quoted)s" split
+CustomLog %(log)s split
+<Proxy balancer://app>
+    BalancerMember http://%(host)s:%(v1)d loadfactor=16 retry=0
+    BalancerMember http://%(host)s:%(v2)d loadfactor=3 retry=0
+    BalancerMember http://%(host)s:%(dead)d loadfactor=1 retry=0
+    ProxySet maxattempts=1
+</Proxy>
+ProxyPass / balancer://app/
+"""
+_CADDY = """\
+{
+    admin off
+}
+http://%(host)s:%(port)d {
+    log {
+        output file %(log)s
+        format json
+    }
+    reverse_proxy %(host)s:%(v1)d %(host)s:%(v1)d %(host)s:%(v1)d %(host)s:%(v2)d {
+        lb_policy random
+    }
+}
+"""
 _TYPES = "type.googleapis.com/envoy.extensions"
 
 
@@ -136,11 +200,12 @@ def service(folder: Path) -> Iterator[Service]:
 
 
 @contextmanager
-def running(command: Sequence[str], port: int) -> Iterator[None]:
+def running(command: Sequence[str], port: int, output: Path | None = None) -> Iterator[None]:
     """Run a server while the block lasts; it is there when it answers with a 200."""
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    with (output or Path(os.devnull)).open("wb") as file:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.DEVNULL
+        )
     try:
         until = time.monotonic() + _TIMEOUT_S
         while not _answers(port):
@@ -343,6 +408,53 @@ def record_traefik(made: Service, folder: Path) -> None:
             ask(port, connections=REQUESTS // 3, each=3)
 
 
+def record_haproxy(made: Service, folder: Path) -> None:
+    """Ask through HAProxy, and keep what it writes to stdout with ``option httplog``."""
+    (port,) = free_ports(1)
+    configuration = made.folder / "haproxy.cfg"
+    configuration.write_text(_HAPROXY % vars_of(made, port), encoding="utf-8")
+    command = [path_of("haproxy") or "haproxy", "-db", "-f", str(configuration)]
+    with running(command, port, folder / "haproxy.log"):
+        ask(port, connections=REQUESTS // 3, each=3)
+
+
+def record_apache(made: Service, folder: Path) -> None:
+    """Ask through Apache, with the version, the worker and the duration in its log."""
+    (port,) = free_ports(1)
+    configuration = made.folder / "httpd.conf"
+    log = folder / "apache.log"
+    text = _APACHE % (
+        vars_of(made, port)
+        | {
+            "log": log,
+            "format_quoted": APACHE_FORMAT.replace('"', '\\"'),
+        }
+    )
+    configuration.write_text(text, encoding="utf-8")
+    command = [path_of("apache2") or "apache2", "-X", "-f", str(configuration)]
+    with running(command, port):
+        ask(port, connections=REQUESTS // 3, each=3)
+
+
+def record_caddy(made: Service, folder: Path) -> None:
+    """Ask through Caddy, and keep its JSON."""
+    (port,) = free_ports(1)
+    configuration = made.folder / "Caddyfile"
+    log = folder / "caddy.json.log"
+    configuration.write_text(_CADDY % (vars_of(made, port) | {"log": log}), encoding="utf-8")
+    command = [path_of("caddy") or "caddy", "run", "--config", str(configuration)]
+    with running([*command, "--adapter", "caddyfile"], port):
+        ask(port, connections=REQUESTS // 3, each=3)
+
+
+def vars_of(made: Service, port: int) -> dict[str, Any]:
+    """Return what the configurations name."""
+    return {
+        "host": HOST, "folder": made.folder, "port": port, "v1": made.v1, "v2": made.v2,
+        "dead": made.dead,
+    }  # fmt: skip
+
+
 def main(arguments: Sequence[str]) -> int:
     """Record with every program that is here."""
     folder = Path(arguments[0]).resolve() if arguments else HERE
@@ -351,15 +463,24 @@ def main(arguments: Sequence[str]) -> int:
             ask(made.front, connections=REQUESTS // 3, each=3)
             (folder / "hey.csv").write_text(hey(made.url, REQUESTS, "-disable-keepalive"), "utf-8")
             record_k6(made, folder)
-            for program, record in (("envoy", record_envoy), ("traefik", record_traefik)):
+            for program, record in _PROXIES:
                 if path_of(program) is not None:
-                    for old in folder.glob(f"{program}*.log"):
+                    for old in folder.glob(f"{program.rstrip('2')}*.log"):
                         old.unlink()
                     record(made, folder)
         for log in Path(place).glob("nginx-*.log"):
             lines = log.read_text("utf-8").splitlines(keepends=True)
             (folder / log.name).write_text("".join(lines[:REQUESTS]), "utf-8")
     return 0
+
+
+_PROXIES = (
+    ("envoy", record_envoy),
+    ("traefik", record_traefik),
+    ("haproxy", record_haproxy),
+    ("apache2", record_apache),
+    ("caddy", record_caddy),
+)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,17 @@ from analysis import Split
 from analysis.data.batch import ABSENT, judged_rows
 from sampler.base.errors import UsageError
 from sampler.labels.rule import LabelRule
-from sampler.logs import Columns, ForeignLog, Reading, instant_ns, open_record, rows, source, tables
+from sampler.logs import (
+    Columns,
+    ForeignLog,
+    Reading,
+    instant_ns,
+    names,
+    open_record,
+    rows,
+    shapes,
+    source,
+)
 from sampler.run.judging import Judging, judge
 
 
@@ -78,7 +88,7 @@ def test_each_kind_of_bad_line_is_named_and_spoils_no_other(tmp_path):
 
 
 def test_a_line_without_end_is_one_bad_line(tmp_path, monkeypatch):
-    for module in (source, tables):
+    for module in (source, shapes):
         monkeypatch.setattr(module, "LONGEST_LINE", 100)
     monkeypatch.setattr(source, "_BLOCK", 150)
     monkeypatch.setattr(source, "_HEAD", 20)
@@ -92,7 +102,7 @@ def test_a_line_without_end_is_one_bad_line(tmp_path, monkeypatch):
 
 
 def test_rows_of_one_connection_are_numbered_and_forgotten_ones_start_anew(tmp_path, monkeypatch):
-    monkeypatch.setattr(rows, "REMEMBERED", 2)
+    monkeypatch.setattr(names, "REMEMBERED", 2)
     path = tmp_path / "log.csv"
     keys = ["a", "b", "a", "c", "b", "d", "e", "a"]
     lines = (f"{i},v1,{key}" for i, key in enumerate(keys))
@@ -108,7 +118,7 @@ def test_rows_of_one_connection_are_numbered_and_forgotten_ones_start_anew(tmp_p
 
 def test_json_lines_without_a_label_have_none_and_without_a_time_are_bad(tmp_path):
     path = tmp_path / "log.jsonl"
-    path.write_text('{"time":1,"label":7}\n{"time":2}\n{"label":"v1"}\n[]\n{', encoding="utf-8")
+    path.write_text('{"time":1,"label":7}\n{"time":2}\n{"label":"v1"}\n[]\n{\n', encoding="utf-8")
 
     log, batches = read(path)
 
@@ -156,6 +166,7 @@ def peak_of(path, **reading):
 
 def test_memory_does_not_grow_with_the_log(tmp_path, monkeypatch):
     monkeypatch.setattr(source, "_BLOCK", 1 << 14)
+    monkeypatch.setattr(source, "_HEAD", 1 << 14)
     monkeypatch.setattr(rows, "_ROWS", 1000)
     peaks = []
     for count in (1_000, 10_000, 50_000):
@@ -189,11 +200,12 @@ def test_a_time_of_another_age_is_judged_within_memory_and_named(tmp_path, odd, 
 
 
 def test_memory_does_not_grow_with_a_line_that_never_ends(tmp_path, monkeypatch):
-    for module in (source, tables):
+    for module in (source, shapes):
         monkeypatch.setattr(module, "LONGEST_LINE", 1000)
     monkeypatch.setattr(source, "_BLOCK", 10_000)
+    monkeypatch.setattr(source, "_HEAD", 10_000)
     path = tmp_path / "log.csv"
-    path.write_bytes(b"time,label\n1,v1\n" + b"x" * 3_000_000)
+    path.write_bytes(b"time,label\n1,v1\n" + b"x" * 3_000_000 + b"\n")
 
     most, seen = peak_of(path)
 
