@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 REPORT = Path(__file__).parents[2] / "reports" / "hardening.md"
 _COMMAND = (sys.executable, "-m", "sampler.cli")
 _LOOP_MS = 50.0
+_STARTS_WITHIN = 3_000  # hundredths of a second
 _KILLS = int(os.environ.get("KILLS", "200"))
 _INPUTS = {
     "responses": 960_000, "manifests": 20_000, "logs": 10_000, "runs": 4_000,
@@ -215,7 +216,7 @@ def fuzzing() -> Iterator[Row]:
 def kills(folder: Path) -> Iterator[Row]:
     """Kill a check at random moments, and read what it left."""
     random = Random(_SEED)
-    moments = [random.uniform(0.2, 4.0) for _ in range(_KILLS)]
+    moments = [random.uniform(0.0, 3.0) for _ in range(_KILLS)]
     with EmbeddedService({"v1": 9, "v2": 1}, seed=3) as service, ThreadPoolExecutor(2) as pool:
         found = list(pool.map(
             lambda number, after_s: _killed(service.url, folder / f"kill-{number}", after_s),
@@ -236,13 +237,17 @@ def kills(folder: Path) -> Iterator[Row]:
 
 
 def _killed(url: str, base: Path, after_s: float) -> tuple[float, bool, bool] | None:
-    """Kill a check after a while; return what `_left` does, or None if it had not begun."""
+    """Kill a check so long after it has its folder; return what `_left` does, None without one."""
     arguments = ("check", url, "--expect", "v1=9,v2=1", "--out", str(base),
                  "--tolerance", "0.2pp", "--max-rate", "500/s")  # fmt: skip
     process = subprocess.Popen(
         [*_COMMAND, *arguments], cwd=base.parent,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
+    for _ in range(_STARTS_WITHIN):
+        if base.exists() or process.poll() is not None:
+            break
+        time.sleep(0.01)
     time.sleep(after_s)
     process.send_signal(signal.SIGKILL)
     killed_s = time.time()
