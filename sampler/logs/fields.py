@@ -205,6 +205,8 @@ class _Fields:
 
     def _label_name(self, asked: str) -> str:
         form, where = self._form, self._source.path
+        # What curl's lines are grepped for is part of their layout already.
+        asked = DEFAULT if form.name == "loop" else asked
         name = self._name(asked, form.label, "--label-column", is_label=True)
         if name is None and form.name in TABLES and self._shape.names is not None:
             raise self._lacks(form.label[0], "--label-column")

@@ -251,6 +251,17 @@ def test_load_generators_say_when_a_request_was_sent(name):
     assert "came after later ones" in seen.notes
 
 
+def test_a_loop_may_be_grepped_for_a_header(tmp_path):
+    place = tmp_path / "loop.txt"
+    place.write_bytes(b"X-Version: v1\r\nx-version: v2\r\n" * 9)
+
+    log = ForeignLog(str(place), Reading(columns=Columns(label="x-version")))
+    (batch,) = log.batches()
+
+    assert batch.labels == ("v1", "v2")
+    assert log.quality.bad == 0
+
+
 def test_a_request_of_the_loop_that_failed_is_a_row_without_a_label():
     seen = Seen("loop.txt")
 
