@@ -44,7 +44,7 @@ if [ -z "$$python" ]; then
 fi
 endef
 
-.PHONY: help demo test lint bench example-reports calibrate endurance peers fuzz data-planes notebooks notebook-runs format clean
+.PHONY: help demo test lint bench example-reports calibrate endurance peers poor-targets fuzz data-planes notebooks notebook-runs format clean
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -92,6 +92,9 @@ data-planes: $(VENV)/.develop ## weigh kube-proxy, nginx, HAProxy, Envoy and Tra
 	@$(FIND_PYTHON)
 	"$$python" tests/requirements.py --install
 	$(BIN)/python -m tests.benchmarks.data_planes
+
+poor-targets: $(VENV)/.develop ## check targets without labels 200 times each; writes reports/poor-targets.md
+	$(BIN)/python -m tests.benchmarks.poor_targets $(ARGS)
 
 fuzz: $(VENV)/.develop ## feed every reader of the bytes of others a million mutated inputs (ARGS="--only READER --inputs N --seed N")
 	@$(BIN)/python -m tests.fuzz.run $(ARGS)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
+from analysis import Policy, Tolerance
 from sampler.cli.execute import exit_code
 from sampler.plan.load import Limits, Load, TransportKind
 from sampler.run.door import check
@@ -39,6 +40,8 @@ ANSWERS = {
 }
 HANGING = {"one of ten hangs": 0.1, "half hang": 0.5, "all hang": 1.0}
 NAMES = ("dead", *ANSWERS, *HANGING, "first hangs")
+STARTING = "slow to start, --wait-for"
+"""Answers after a few requests that get none; it is waited for, and then it is not poor."""
 
 
 @asynccontextmanager
@@ -46,7 +49,12 @@ async def poor_target(name: str, seed: int) -> AsyncIterator[str]:
     """Serve one of `NAMES`; give its URL."""
     random = Random(seed)
 
+    late = 1 + seed % 5
+
     def script(request: Request) -> Sequence[Step]:
+        if name == STARTING:
+            label = b'{"label": "%s"}' % (b"v2" if random.random() < 0.1 else b"v1")
+            return [Act.CLOSE] if request.number < late else [response("200 OK", label), Act.CLOSE]
         hangs = (
             request.number == 0 if name == "first hangs" else random.random() < HANGING.get(name, 0)
         )
@@ -81,7 +89,15 @@ def ending(name: str, seed: int, *, transport: str = "fast", concurrency: int = 
             connect_timeout_s=TIMEOUT_S,
         )
         async with poor_target(name, seed) as url:
-            report = await check(url, SPLIT, load=load, limits=Limits(max_time_s=20), seed=seed)
+            report = await check(
+                url,
+                SPLIT,
+                load=load,
+                limits=Limits(max_time_s=20),
+                policy=Policy(tolerance=Tolerance.parse("9pp"), alpha=1e-4, beta=1e-4),
+                seed=seed,
+                wait_for_s=60 if name == STARTING else 0,
+            )
         return Ending(exit_code(report), report.samples.launched, report.performance.duration_s)
 
     return asyncio.run(run())

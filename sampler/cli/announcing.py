@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import sys
-from math import inf
+from math import ceil, inf
 from typing import TYPE_CHECKING
 
+from analysis.bets.sizing import required_samples
 from analysis.render.printable import visible, wrap
-from analysis.text.rounding import amount, counted, significant
+from analysis.text.rounding import amount, counted, duration, significant
 from sampler.cli.messages import say_warning
 from sampler.cli.screen import is_terminal, width_of
 from sampler.cli.streams import say
 
 if TYPE_CHECKING:
     from analysis import Policy, Split
+    from sampler.plan.load import Load
     from sampler.plan.run import RunPlan
 
 MANY = 10_000
@@ -56,7 +58,7 @@ def in_words(plan: RunPlan) -> str:
     return (
         f"{wait}{plan.target.method} {visible(plan.target.shown)}: {pace}, {cap}, "
         f"at most {load.concurrency} in flight, {connection}, "
-        f"until {' or '.join(ends)}{_missing_limit(plan)}"
+        f"until {' or '.join(ends)}{_cost(plan)}{_missing_limit(plan)}"
     )
 
 
@@ -69,8 +71,6 @@ def doubts(split: Split, policy: Policy) -> list[tuple[str, str]]:
     policy : Policy
         ``--tolerance 5%`` is 5 % of each share, and needs far more connections than ``5pp``.
     """
-    from analysis.bets.sizing import required_samples  # noqa: PLC0415 - only for a check
-
     written = str(policy.tolerance)
     need = required_samples(split, policy).mean
     if "%" not in written or need < MANY:
@@ -84,22 +84,60 @@ def doubts(split: Split, policy: Policy) -> list[tuple[str, str]]:
 
 
 def _too_little(plan: RunPlan) -> list[tuple[str, str]]:
-    """Return a problem and a hint if a correct split cannot pass within the limits."""
-    from analysis.bets.sizing import required_samples  # noqa: PLC0415 - as above
-
-    load, limits = plan.load, plan.limits
-    rate = load.rate or load.max_rate or inf
-    fits = min(limits.max_samples or inf, rate * (limits.max_time_s or inf))
-    need = required_samples(plan.split, plan.deciding_policy).mean if plan.split is not None else 0
-    if need <= fits:
+    """Return a problem and a hint if a correct split is not likely to pass within the limits."""
+    if plan.split is None:
         return []
-    by_time = fits < (limits.max_samples or inf)
-    how = "--max-time or " + ("--rate" if load.rate else "--max-rate")
+    load, limits, each = plan.load, plan.limits, _requests_each(plan.load)
+    need = required_samples(plan.split, plan.deciding_policy)
+    if each is None:
+        if need.mean <= load.concurrency:
+            return []
+        problem = (
+            f"a correct split takes about {significant(need.mean, 2)} connections to pass, and at "
+            f"most {load.concurrency} are opened if they are kept: expect INCONCLUSIVE"
+        )
+        return [(problem, "leave out --connection reuse, or give --connection 10:30")]
+    rate = load.rate or load.max_rate or inf
+    fits = min(limits.max_samples or inf, rate * (limits.max_time_s or inf)) / each
+    if need.mean <= fits:
+        return []
+    most = ceil(need.q95 * each)
+    if fits * each < (limits.max_samples or inf):
+        how = "--max-time or " + ("--rate" if load.rate else "--max-rate")
+        enough = f"--max-time {ceil(most / rate)}s"
+    else:
+        how, enough = "--max-samples", f"--max-samples {most}"
     problem = (
-        f"a correct split takes about {significant(need, 2)} connections to pass, and at most "
-        f"{amount(int(fits))} fit: expect INCONCLUSIVE"
+        f"a correct split takes about {significant(need.mean, 2)} connections to pass, and at most "
+        f"{amount(int(fits))} fit: expect INCONCLUSIVE; {enough} is enough for 95 %"
     )
-    return [(problem, f"raise {how if by_time else '--max-samples'}, or widen --tolerance")]
+    return [(problem, f"raise {how}, or widen --tolerance")]
+
+
+def _requests_each(load: Load) -> float | None:
+    """Return the requests of a connection, on average; None if it is kept without end."""
+    life = load.connection
+    if life.shortest is None or life.longest is None:
+        return None
+    return (life.shortest + life.longest) / 2
+
+
+def _cost(plan: RunPlan) -> str:
+    """Return what a correct split takes: connections, and seconds at the highest rate."""
+    if plan.split is None:
+        return ""
+    need, each = required_samples(plan.split, plan.deciding_policy), _requests_each(plan.load)
+    rate = plan.load.rate or plan.load.max_rate
+    seconds = ""
+    if rate is not None and each is not None:
+        at_least = "" if plan.load.rate else "at least "
+        seconds = (
+            f", {at_least}{duration(need.mean * each / rate)} ({duration(need.q95 * each / rate)})"
+        )
+    return (
+        f"; a correct split takes {significant(need.mean, 2)} connections to pass on average "
+        f"(95 %: {significant(need.q95, 2)}){seconds}"
+    )
 
 
 def _per_second(rate: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.poor_targets import NAMES, ending
+from tests.poor_targets import NAMES, STARTING, ending
 
 MOST_SENT = 64
 
@@ -25,3 +25,7 @@ def test_no_more_is_sent_with_few_or_many_in_flight(name, concurrency):
 
     assert end.code == 4
     assert end.sent <= MOST_SENT
+
+
+def test_a_target_that_is_slow_to_start_passes_each_time_if_it_is_waited_for():
+    assert {ending(STARTING, seed).code for seed in range(5)} == {0}

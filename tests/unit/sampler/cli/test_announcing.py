@@ -7,7 +7,7 @@ import pytest
 from analysis import Policy, Split, Tolerance
 from sampler.cli.announcing import announce, doubts, in_words
 from sampler.labels.rule import LabelRule
-from sampler.plan.load import Limits, Load
+from sampler.plan.load import ConnectionLife, Limits, Load
 from sampler.plan.run import RunPlan
 from sampler.plan.target import Target
 
@@ -45,8 +45,15 @@ def test_a_tolerance_that_is_meant_or_cheap_is_not(written):
     ("given", "said", "remedy"),
     [
         ({"most": 100}, "at most 100 fit", "raise --max-samples"),
+        ({"most": 100}, "--max-samples 1300 is enough for 95 %", "raise --max-samples"),
         ({"rate": 5.0}, "at most 300 fit", "raise --max-time or --rate"),
+        ({"rate": 5.0}, "--max-time 260s is enough for 95 %", "raise --max-time or --rate"),
         ({"time_s": 0.1}, "at most 200 fit", "raise --max-time or --max-rate"),
+        (
+            {"most": 1000, "connection": ConnectionLife(10, 10)},
+            "at most 100 fit",
+            "raise --max-samples",
+        ),
     ],
 )
 def test_limits_that_a_correct_split_exceeds_are_named_with_the_right_option(
@@ -57,6 +64,26 @@ def test_limits_that_a_correct_split_exceeds_are_named_with_the_right_option(
     told = capsys.readouterr().err
     assert said in told
     assert f"hint: {remedy}, or widen --tolerance\n" in told
+
+
+def test_connections_that_are_kept_without_end_are_told_to_be_too_few(capsys):
+    announce(plan(connection=ConnectionLife(None, None)))
+
+    told = capsys.readouterr().err
+    assert "at most 16 are opened if they are kept" in told
+    assert "hint: leave out --connection reuse" in told
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, "takes 720 connections to pass on average (95 %: 1 300), at least 0.36 s (0.65 s)"),
+        ({"rate": 50.0}, "(95 %: 1 300), 14 s (26 s)"),
+        ({"max_rate": None}, "(95 %: 1 300); PASS needs"),
+    ],
+)
+def test_what_a_correct_split_takes_is_said_with_the_time_at_this_rate(given, told):
+    assert told in in_words(plan(**given))
 
 
 def test_a_plan_that_fits_is_announced_in_one_line(capsys):
