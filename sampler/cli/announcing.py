@@ -45,9 +45,11 @@ def in_words(plan: RunPlan) -> str:
     """Return what will be sent, and when it will end, in one line."""
     load, limits = plan.load, plan.limits
     pace = "as answers come" if load.rate is None else f"arrivals at {_per_second(load.rate)}"
-    connection = {"fresh": "a fresh connection each", "reuse": "connections reused"}.get(
-        str(load.connection), f"{load.connection} requests per connection"
-    )
+    connection = {
+        "fresh": "a fresh connection each",
+        "reuse": "connections reused",
+        "auto": "connections as a pilot finds",
+    }.get(str(load.connection), f"{load.connection} requests per connection")
     ends = [] if plan.split is None else ["decided"]
     if limits.max_samples is not None:
         ends.append(counted(limits.max_samples, "request"))

@@ -24,6 +24,7 @@ from sampler.cli.progress import ProgressLine
 from sampler.cli.streams import command, deliver, failure
 from sampler.plan.load import TransportKind
 from sampler.run.gate import Weighing
+from sampler.run.pilot import Pilot
 from sampler.store.files import put
 
 if TYPE_CHECKING:
@@ -163,8 +164,8 @@ async def _weigh(
 
     def interrupt(signum: signal.Signals) -> None:
         received.append(signum)
-        # Subtle: the loop calls this, so not before the first await, where `weighing` is there.
-        weighing.interrupt()
+        # Subtle: the loop calls this, so not before the first await, where `current` is there.
+        current.interrupt()
         if len(received) == 1:
             line.tell(
                 f"{signum.name}: stopping after requests in flight (a second one aborts them)"
@@ -172,9 +173,19 @@ async def _weigh(
 
     # A signal is heard from here on: making a run ready takes a while on a busy machine.
     with _heard(interrupt), ProgressLine(plan) as line:
-        weighing = Weighing(plan, line.show, watch)
+        current: Pilot | Weighing
+        pilot = None
+        if plan.load.connection.is_auto:
+            current = pilot = Pilot(plan)
+            plan = await pilot.run()
+            line.tell(pilot.told)
+        current = weighing = Weighing(plan, line.show, watch)
+        if received:
+            weighing.interrupt()
         for warning in weighing.warnings:
             say_warning(warning)
+        if pilot is not None:
+            weighing.warnings.append(pilot.told)  # a note of the report
         # What is imported by now stays: no collection during the run looks at it again.
         gc.freeze()
         return await weighing.run(partial(_tell_after, line, tell))

@@ -82,8 +82,8 @@ _LOAD_OPTIONS = (
     ),
     click.option(
         "--connection", type=Life(), default="fresh", show_default=True, metavar="LIFE",
-        help="Requests per connection: fresh (one), reuse (no limit; first responses are judged) "
-        "or MIN:MAX (means are judged).",
+        help="Requests per connection: fresh (one), reuse (no limit; first responses are judged), "
+        "MIN:MAX (means are judged), or auto (a pilot finds out which is cheaper).",
     ),
     click.option(
         "--transport", type=click.Choice(["auto", "fast", "full"]), default="auto",

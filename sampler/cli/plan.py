@@ -10,10 +10,11 @@ import click
 from sampler.base.errors import ExitCode, UsageError
 from sampler.cli.documents import require_writable, unwritable, write_document
 from sampler.cli.messages import say_warning
+from sampler.cli.options import naming
 from sampler.cli.policy import make_policy, make_split, policy_options
 from sampler.cli.screen import show
 from sampler.cli.streams import deliver
-from sampler.cli.values import Rate, Weights, once
+from sampler.cli.values import Life, Rate, Weights, once
 
 if TYPE_CHECKING:
     from analysis.planning.outlook import Outlook
@@ -35,6 +36,11 @@ _FIGURES = (".svg", ".png")
 @click.option(
     "--rate", type=Rate(), default=None, metavar="R/s",
     help="Connections per second, to show the cost in seconds, too.",
+)  # fmt: skip
+@click.option(
+    "--connection", type=Life(), default="fresh", show_default=True, metavar="LIFE",
+    help="Requests per connection, as of check: for MIN:MAX the need if a balancer picks per "
+    "connection, which is less if it picks per request; auto takes no more than fresh.",
 )  # fmt: skip
 @click.option(
     "--exact", is_flag=True,
@@ -70,7 +76,7 @@ def command(ctx: click.Context, /, expect: str, **options: Any) -> None:
     if options["figure"] is not None:
         require_writable({"figure": options["figure"]})
     split = make_split(expect)
-    policy = make_policy(split, options)
+    policy = make_policy(split, options, per_connection=_per_connection(options["connection"]))
     try:
         outlook = foresee(split, policy, exact=options["exact"])
     except ValueError as error:
@@ -87,6 +93,25 @@ def command(ctx: click.Context, /, expect: str, **options: Any) -> None:
     if options["figure"] is not None:
         _draw(outlook, Path(options["figure"]))
     ctx.exit(ExitCode.PASS)
+
+
+def _per_connection(text: str) -> int:
+    """Return the most answers of a connection."""
+    from analysis.data.policy import MOST_PER_CONNECTION  # noqa: PLC0415 - as above
+    from sampler.plan.load import ConnectionLife  # noqa: PLC0415
+
+    with naming("--connection", text):
+        longest = ConnectionLife.parse(text).longest
+    if longest is None:
+        raise UsageError(
+            "--connection reuse: connections kept without end are as many as --concurrency",
+            hint="plan with --connection fresh, or with a number of requests such as 10:30",
+        )
+    if longest > MOST_PER_CONNECTION:
+        raise UsageError(
+            f"--connection {text}: expected at most {MOST_PER_CONNECTION} requests on a connection"
+        )
+    return longest
 
 
 def _draw(outlook: Outlook, path: Path) -> None:

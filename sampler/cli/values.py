@@ -203,7 +203,7 @@ class Life(click.ParamType):  # type: ignore[type-arg]  # as above
     """How long a connection lives: a word that the shell completes, or ``MIN:MAX``."""
 
     name = "life"
-    words = ("fresh", "reuse")
+    words = ("fresh", "reuse", "auto")
 
     def shell_complete(
         self,

@@ -36,6 +36,8 @@ class ConnectionLife:
     shortest, longest : int or None
         The number is drawn uniformly from ``[shortest, longest]`` for each connection,
         so that connections do not march in step; None means without end.
+    is_auto : bool
+        Whether a pilot chooses (`sampler.run.pilot`); until then the connections are fresh.
 
     Raises
     ------
@@ -45,6 +47,7 @@ class ConnectionLife:
 
     shortest: int | None = 1
     longest: int | None = 1
+    is_auto: bool = False
 
     def __post_init__(self) -> None:
         for end in (self.shortest, self.longest):
@@ -65,7 +68,7 @@ class ConnectionLife:
 
     @classmethod
     def parse(cls, text: str) -> ConnectionLife:
-        """Read ``fresh``, ``reuse`` or ``MIN:MAX``.
+        """Read ``fresh``, ``reuse``, ``auto`` or ``MIN:MAX``.
 
         Raises
         ------
@@ -74,11 +77,13 @@ class ConnectionLife:
         """
         if text == "fresh":
             return cls(1, 1)
+        if text == "auto":
+            return cls(is_auto=True)
         if text == "reuse":
             return cls(None, None)
         match = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text) if is_a(text, str) else None
         if match is None:
-            raise UsageError(f"expected fresh, reuse or MIN:MAX such as 10:30, got {text!r}")
+            raise UsageError(f"expected fresh, reuse, auto or MIN:MAX such as 10:30, got {text!r}")
         return cls(int(match[1]), int(match[2]))
 
     @property
@@ -87,6 +92,8 @@ class ConnectionLife:
         return self.longest == 1
 
     def __str__(self) -> str:
+        if self.is_auto:
+            return "auto"
         if self.is_fresh:
             return "fresh"
         return "reuse" if self.longest is None else f"{self.shortest}:{self.longest}"

@@ -30,6 +30,7 @@ from sampler.plan.run import (
 )
 from sampler.plan.target import Target
 from sampler.run.gate import Weighing
+from sampler.run.pilot import Pilot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -163,7 +164,13 @@ def coroutine_of(
     """
 
     async def call(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> Report:
-        return await Weighing(plan_of(*args, **kwargs)).run()
+        plan = plan_of(*args, **kwargs)
+        if not plan.load.connection.is_auto:
+            return await Weighing(plan).run()
+        pilot = Pilot(plan)
+        weighing = Weighing(await pilot.run())
+        weighing.warnings.append(pilot.told)
+        return await weighing.run()
 
     return dressed(call, plan_of, name)
 

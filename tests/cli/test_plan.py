@@ -120,3 +120,19 @@ def test_what_cannot_be_planned_is_refused_with_a_remedy(weighbridge, arguments,
 
     assert done.returncode == 2
     assert word in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("life", "code", "told"),
+    [
+        ("10:30", 0, "after 795 connections"),
+        ("auto", 0, "after 716 connections"),
+        ("reuse", 2, "as many as --concurrency"),
+        ("3:1", 2, "1 <= MIN <= MAX"),
+    ],
+)
+def test_connections_with_several_requests_are_planned(weighbridge, life, code, told):
+    done = weighbridge("plan", "--expect", "v1=9,v2=1", "--connection", life)
+
+    assert done.returncode == code
+    assert told in done.stdout + done.stderr
