@@ -230,8 +230,8 @@ def _remedy_for(outcome: Outcome, url: str) -> str:
     match outcome:
         case Outcome.CONNECT_FAILED | Outcome.CONNECT_TIMEOUT:
             return (
-                "check host and port, that the Service has ready endpoints, and that this "
-                f"machine may reach it: curl -v {url}"
+                "check host and port, that the Service has ready endpoints (--wait-for 30s waits "
+                f"for those that are starting), and that this machine may reach it: curl -v {url}"
             )
         case Outcome.TIMEOUT:
             return "check whether the target responds at all; for a slow one, raise --timeout"
