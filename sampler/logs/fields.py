@@ -38,6 +38,7 @@ _LIKE_DURATIONS = re.compile(
     r"(?i)(?:duration|elapsed|latency|took|(?:request|response|processing|upstream)_?time|rtt)"
     r"(?:_?(?:ns|us|ms|s|sec|secs|seconds|millis|micros|nanos))?"
 )
+_LIKE_TIMES = re.compile(r"(?i)time|date|stamp|when|clock|(?:^|_)(?:ts|at|start(?:ed)?|sent)$")
 _TEXT_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|μs|ms|s|m|h)")
 _IN_TEXT = {**UNITS, "µs": 1_000, "μs": 1_000, "m": 60 * 10**9, "h": 3600 * 10**9}
 _SECONDS = 10**9
@@ -167,13 +168,16 @@ class _Fields:
         self._form = form
         self._shape = shape
         self._sample = sample
+        self._is_bare = False
         self.there = shape.names or tuple(
             dict.fromkeys(name for row in self._sample for name in row)
         )
         columns = reading.columns
         self.time_name = self._name(columns.time, form.time, "--time-column")
         if self.time_name is None and columns.time is not None and form.time:
-            raise self._lacks(form.time[0], "--time-column")
+            if form.name != "jsonl" or any(map(_LIKE_TIMES.search, self.there)):
+                raise self._lacks(form.time[0], "--time-column")
+            self._is_bare = True  # what a loop of curl leaves of bodies on one line
         self.label_name = self._label_name(columns.label)
         key_name = self._name(columns.connection, form.connection, "--connection-column")
         status_name = self._name(DEFAULT, form.status, "")
@@ -192,7 +196,7 @@ class _Fields:
         clock.ends = self.time_name is not None and (
             bool(self._was_asked) or (ends if isinstance(ends, bool) else self.time_name in ends)
         )
-        if self.time_name is None and self._form.name == "loop":
+        if self.time_name is None and (self._is_bare or self._form.name == "loop"):
             clock.doubt = "the log has no times, and rows may stand in the order of the answers"
         elif not self._form.took and self.took is None and self.time_name is not None:
             like = next((name for name in self.there if _LIKE_DURATIONS.fullmatch(name)), None)

@@ -262,6 +262,20 @@ def test_a_loop_may_be_grepped_for_a_header(tmp_path):
     assert log.quality.bad == 0
 
 
+def test_bodies_on_one_line_without_any_time_are_a_loop_too(tmp_path):
+    place = tmp_path / "loop.txt"
+    place.write_text('{"label":"v1","host":"a"}\n{"label":"v2","host":"b"}\n', "utf-8")
+
+    log = ForeignLog(str(place))
+    (batch,) = log.batches()
+
+    assert batch.labels == ("v1", "v2")
+    assert "has no times" in log.quality.doubt
+    place.write_text('{"label":"v1","sent_at":1}\n', "utf-8")
+    with pytest.raises(UsageError, match="'label', 'sent_at'"):
+        list(ForeignLog(str(place)).batches())
+
+
 def test_a_request_of_the_loop_that_failed_is_a_row_without_a_label():
     seen = Seen("loop.txt")
 
