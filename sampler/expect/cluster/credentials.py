@@ -94,7 +94,7 @@ async def access(context: str | None = None, account: Path = _ACCOUNT) -> Access
     except ImportError as error:
         raise UsageError(
             "--cluster needs the package kubernetes-asyncio",
-            hint="pip install 'weighbridge[kubernetes]'",
+            hint="pip install 'kubernetes-asyncio>=32'",
         ) from error
     configuration = client.Configuration()
     files = _kubeconfigs()
