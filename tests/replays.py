@@ -2,8 +2,8 @@
 
 A recording has what an API server said (lists and watch streams, `events.jsonl.gz`) and what
 an independent client received at the same time (`traffic.csv.gz`, 200 connections a second).
-`check` plays both in a time of its own, without sockets; `tests.cluster.test_replay` plays some of
-them through real ones.
+`check` plays both in a time of its own, without sockets; `tests.cluster.test_playback` plays them
+through real ones.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from sampler.expect.cluster.resources import PODS, WORKLOADS, Resource
 from sampler.expect.cluster.state import ClusterState
 from sampler.expect.cluster.watch import ClusterWatcher
 from sampler.expect.rules.model import Expectation, Question
+from sampler.expect.rules.versions import VersionRule
 from sampler.run.gate import SETTLING_PER_S, WAITING_PER_S
 
 if TYPE_CHECKING:
@@ -61,6 +62,18 @@ BEGAN = {
     for name, text in json.loads((RECORDINGS / "began.json").read_text("utf-8")).items()
 }
 """Wall time of second 0 of each recording."""
+QUESTIONS: dict[str, dict[str, Any]] = {
+    "l-local-node1": {"service": "app-local", "node": "node1"},
+    "m-zone-hints-node1": {"service": "app-zone", "zone": "z1"},
+    "m-zone-hints-node2": {"service": "app-zone", "zone": "z2"},
+    "o-same-tag": {"versions": VersionRule.parse("app=v1,app-canary=v2")},
+}
+"""What is asked of a recording besides the Service `app`."""
+
+
+def question(name: str) -> Question:
+    """Return what is asked of a recording."""
+    return replace(Question(service="app", namespace=NAMESPACE), **QUESTIONS.get(name, {}))
 
 
 @dataclass(frozen=True)

@@ -5,37 +5,23 @@ The truth of each recording was counted from its traffic; `tests/recordings/clus
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 import pytest
 
 from analysis.data.report import ReasonCode, Verdict
 from sampler.expect.cluster.standing import Deciding
-from sampler.expect.rules.model import NotYetError, Question
-from sampler.expect.rules.versions import VersionRule
-from tests.replays import NAMESPACE, RECORDINGS, check, declare, read
+from sampler.expect.rules.model import NotYetError
+from tests.replays import RECORDINGS, check, declare, question, read
 
 PASS, FAIL, OPEN = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
 WITHIN, MOVED = ReasonCode.WITHIN_TOLERANCE, ReasonCode.EXPECTATION_MOVED
 DIFFERS, LOST = ReasonCode.DECLARED_DIFFERS, ReasonCode.VERSION_LOST
 
 NAMES = sorted(folder.name for folder in RECORDINGS.iterdir() if folder.is_dir())
-QUESTIONS: dict[str, dict[str, Any]] = {
-    "l-local-node1": {"service": "app-local", "node": "node1"},
-    "m-zone-hints-node1": {"service": "app-zone", "zone": "z1"},
-    "m-zone-hints-node2": {"service": "app-zone", "zone": "z2"},
-    "o-same-tag": {"versions": VersionRule.parse("app=v1,app-canary=v2")},
-}
 
 
 @pytest.fixture(scope="module")
 def recordings():
     return {name: read(RECORDINGS / name) for name in NAMES}
-
-
-def question(name):
-    return replace(Question(service="app", namespace=NAMESPACE), **QUESTIONS.get(name, {}))
 
 
 @pytest.mark.parametrize(
