@@ -399,6 +399,8 @@ class Watched:
             return True
         if self._settled_ns < 0:
             self._settled_ns = now_ns
+        if any(not each.change.is_remark for each in self._pending):
+            return False
         return now_ns - self._settled_ns >= GUARD_S * _NS_PER_S
 
     def notice(self, changes: Iterable[Change], origin_ns: int) -> None:
@@ -498,7 +500,8 @@ class Watched:
         """Close the stretch, and wait until the data plane follows."""
         at_s = at_ns / _NS_PER_S
         kind = ENDPOINTS if change.is_of_endpoints else WEIGHT
-        self._trouble = change.trouble or self._trouble
+        if not change.is_unseen:
+            self._trouble = change.trouble
         if change.is_reconfigured:
             self._bygone = len(self._outages)
         self._note_outage(at_s, change.outage)
@@ -596,9 +599,10 @@ class Watched:
             self._hold(at_ns, f"{split} cannot be judged: {error}")
             return
         self._observed_before = self._observed
-        del self._outages[: self._bygone]
-        self._bygone = 0
         if not alike(self.evidence.split, split):
+            # A roll-out of the same split does not make good what was lost under it.
+            del self._outages[: self._bygone]
+            self._bygone = 0
             self.previous = self.evidence.split
         if self._parts or not alike(self.evidence.split, split):
             self._closed.append(self._stretch(self._parts))

@@ -13,6 +13,7 @@ from sampler.expect.routes.argo import refuse_service
 from sampler.expect.rules.endpoints import endpoints_of, ready_by_label, top_of
 from sampler.expect.rules.findings import Finding, FindingCode, FoundError
 from sampler.expect.rules.model import NotYetError, Quantity
+from sampler.expect.rules.pods import is_over
 from sampler.expect.rules.services import affinity_of
 from sampler.expect.rules.workloads import WORKLOADS
 
@@ -186,8 +187,8 @@ def _strangers(running: Inventory, observed: Expectation) -> Iterator[Finding]:
         for endpoint in endpoints_of(service, running):
             target = endpoint.node["targetRef"]
             pod = running.find("Pod", target["name"].text(""), service.namespace)
-            if pod is None:
-                continue
+            if pod is None or is_over(pod) or not endpoint.is_ready:
+                continue  # what leaves is not part of the split
             kind, name, owner = top_of(pod, running)
             is_known = kind in WORKLOADS and (owner is not None or kind == "Pod")
             if is_known or name in seen:

@@ -76,7 +76,7 @@ def test_the_node_itself_reaches_all_endpoints_through_its_node_port(sees):
     ("node", "weights"), [("n1", {"v1": 4, "v2": 1}), ("n2", {"v1": 5, "v2": 0})]
 )
 def test_a_pod_knows_its_node_from_the_downward_api(monkeypatch, sees, spec, node, weights):
-    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setenv("NODE_NAME", node)
 
     assert sees(two_nodes(**spec))["expected"]["weights"] == weights
@@ -104,3 +104,15 @@ def test_a_host_header_does_not_move_the_client(reach, capsys):
     said = " ".join(capsys.readouterr().err.split())
     assert "--node n1: v1 80 %, v2 20 %; " in said
     assert "the client is outside the cluster" in said
+
+
+def test_a_pod_of_another_cluster_is_not_taken_for_one_of_this(monkeypatch, reach, capsys):
+    # A runner in a pod that looks at a cluster by its kubeconfig: where it stands is not known.
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("NODE_NAME", "n2")
+    with FakeCluster(two_nodes(internalTrafficPolicy="Local")) as cluster:
+        reach(cluster)
+        code = main(["expect", "--cluster", "--service", "app"])
+
+    assert code == 2
+    assert "at a place that is not known" in capsys.readouterr().err

@@ -47,7 +47,8 @@ MOST_LISTED_BYTES = 256 << 20
 """Bytes of all pages of a list."""
 _MOST_REFUSAL = 65_536
 _MOST_SAID = 300
-_WATCH_S = 300
+_WATCH_S = 30
+"""A watch is opened again after this time [s]: a connection that was cut in silence shows then."""
 _SELDOM_S = 2.0
 """Credentials are renewed no more often than this [s]: streams that fail are many."""
 

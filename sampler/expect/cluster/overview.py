@@ -250,7 +250,7 @@ async def look(
     question = in_namespace(question, reached.namespace)
     async with Cluster(reached, timeout_s) as cluster:
         state = await read(cluster, question)
-    question = await _placed(question, state, reached.namespace)
+    question = await _placed(question, state, reached)
     await asyncio.sleep(0)  # lets the connections close
     return compare(reached, state, question, declared)
 
@@ -278,14 +278,15 @@ def compare(
     return Overview(reached, state, question, views, tuple(dict.fromkeys(findings)), refused)
 
 
-async def _placed(question: Question, state: ClusterState, namespace: str) -> Question:
+async def _placed(question: Question, state: ClusterState, reached: Access) -> Question:
     """Return the question with where the client stands, and what a check asks without a URL."""
     running = state.running()
     place = question.place
     service = running.find("Service", question.service, question.namespace)
     if service is not None and not place.addresses:
         place = replace(place, addresses=frozenset({_host_of(service)} - {""}))
-    return replace(question, place=await locate(place, running, namespace))
+    located = await locate(place, running, reached.namespace, reached.configuration.host)
+    return replace(question, place=located)
 
 
 def _host_of(service: KubeObject) -> str:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from sampler.expect.rules.model import Client, Place
 from sampler.expect.rules.places import nodes_by_address
@@ -33,6 +34,7 @@ async def locate(
     place: Place,
     inventory: Inventory,
     namespace: str,
+    server: str,
     environment: Mapping[str, str] = os.environ,
 ) -> Place:
     """Complete a place by what this machine and the pods of the cluster tell.
@@ -45,18 +47,23 @@ async def locate(
         Live objects.
     namespace : str
         Of this pod, if this is one.
+    server : str
+        URL of the API server that told of the objects: a runner in a pod may look at another
+        cluster than its own.
     environment : mapping of str to str
         Of this process.
     """
     addresses = place.addresses.union(*[await _resolved(each) for each in place.addresses])
-    client, node = _stand(inventory, namespace, environment)
+    client, node = _stand(inventory, namespace, environment, server)
     return replace(place, client=client, node=node, addresses=addresses)
 
 
 def _stand(
-    inventory: Inventory, namespace: str, environment: Mapping[str, str]
+    inventory: Inventory, namespace: str, environment: Mapping[str, str], server: str
 ) -> tuple[Client, str]:
     is_in_pod = bool(environment.get(_IN_POD))
+    host = urlsplit(server).hostname or ""
+    is_of_cluster = host == environment.get(_IN_POD) or host.startswith("kubernetes.default")
     named = next(filter(None, map(environment.get, NODE_NAMES)), "") if is_in_pod else ""
     own = _own_pod(inventory, namespace) if is_in_pod else None
     if own is not None and own["spec"]["hostNetwork"].value is not True:
@@ -67,7 +74,9 @@ def _stand(
     for pod in inventory.of("Pod"):
         if is_own(pod["status"]["podIP"].text("")):
             return Client.POD, pod["spec"]["nodeName"].text("")
-    return (Client.POD, named) if is_in_pod else (Client.OUTSIDE, "")
+    if not is_in_pod:
+        return Client.OUTSIDE, ""
+    return (Client.POD, named) if is_of_cluster else (Client.UNKNOWN, "")
 
 
 def _own_pod(inventory: Inventory, namespace: str) -> KubeObject | None:

@@ -149,13 +149,14 @@ class Standing:
         pods = [*self._pods(services, running)]
         again_ns, unproven = self._unproven(pods, now_ns)
         self._is_first = False
-        ready = self._ready(services, running)
-        gone, trouble = self._gone(views, ready, pods), _trouble(pods)
+        ready, is_whole = self._ready(services, running)
+        # A pod whose object went before its endpoint says nothing of the others.
+        gone, trouble = self._gone(views, ready, pods) if is_whole else "", _trouble(pods)
         held = (
             _undeclared(views)
             or self._unread(views)
             or _unobserved(views)
-            or self._missing(views, gone, ready, trouble)
+            or (self._missing(views, gone, ready, trouble) if is_whole else None)
             or _moving(views, pods)
             or unproven
         )
@@ -256,15 +257,15 @@ class Standing:
             objects = [] if found is None else [found]
         return list({(each.namespace, each.name): each for each in objects}.values())
 
-    def _ready(self, services: list[KubeObject], running: Inventory) -> Counter[str]:
-        """Count the ready endpoints of each version; those that cannot be told are nobody's."""
-        found = Counter[str]()
+    def _ready(self, services: list[KubeObject], running: Inventory) -> tuple[Counter[str], bool]:
+        """Count the ready endpoints of each version, and tell whether all could be told."""
+        found, is_whole = Counter[str](), True
         for each in services:
             try:
                 found += ready_by_label(each, running, self.question)
             except ExpectationError:
-                continue
-        return found
+                is_whole = False
+        return found, is_whole
 
     def _pods(self, services: list[KubeObject], running: Inventory) -> Iterator[_Pod]:
         """Yield the pods behind the Services whose version can be told."""
@@ -372,15 +373,29 @@ def _progress(each: KubeObject) -> str:
     seen, meant = status["observedGeneration"], each["metadata"]["generation"]
     if meant.exists and seen.integer(0) < meant.integer(0):
         return f"generation {meant.integer(0)} has not been taken up yet"
-    if each.kind == "StatefulSet":
-        return ""
     wanted = each["spec"]["replicas"].count(1)
+    if each.kind == "StatefulSet":
+        return _progress_of_ordered(each, wanted)
     updated, every = status["updatedReplicas"].count(0), status["replicas"].count(0)
     if updated < wanted:
         return f"{updated} of {wanted} pods have its template"
     if every > updated:
         return f"{every - updated} pods of an earlier template are left"
     return ""
+
+
+def _progress_of_ordered(each: KubeObject, wanted: int) -> str:
+    """Return the same of a StatefulSet, which replaces its pods one by one."""
+    status, strategy = each["status"], each["spec"]["updateStrategy"]
+    if status["replicas"].count(wanted) < wanted:
+        return f"{status['replicas'].count(0)} of {wanted} pods exist"
+    is_halted = strategy["type"].text("") == "OnDelete" or strategy["rollingUpdate"][
+        "partition"
+    ].count(0)
+    revision = status["currentRevision"].text("")
+    if is_halted or status["updateRevision"].text(revision) == revision:
+        return ""
+    return f"{status['updatedReplicas'].count(0)} of {wanted} pods have its template"
 
 
 def _trouble(pods: list[_Pod]) -> str:

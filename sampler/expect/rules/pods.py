@@ -63,7 +63,9 @@ def state_of(pod: KubeObject) -> PodState:
     status = pod["status"]
     if not status.exists:
         return PodState()
-    containers = [*status["initContainerStatuses"], *status["containerStatuses"]]
+    # An init container that is done says nothing any more of how the pod runs.
+    inits = [each for each in status["initContainerStatuses"] if not _is_done(each)]
+    containers = [*inits, *status["containerStatuses"]]
     ready = _condition(pod, "Ready")
     is_ready = ready is not None and ready["status"].text("") == "True"
     restarts = sum(each["restartCount"].count(0) for each in containers)
@@ -74,7 +76,7 @@ def state_of(pod: KubeObject) -> PodState:
     is_new = ready is not None and not is_ready and not _was_ready(ready, containers)
     return PodState(
         # A pod without conditions has just been made.
-        is_starting=not restarts and (is_new or ready is None),
+        is_starting=is_new or ready is None,
         restarts=restarts,
         trouble=", ".join(dict.fromkeys(troubles))
         or ("" if is_ready or is_new or ready is None else "not ready any more"),
@@ -91,11 +93,29 @@ def _condition(pod: KubeObject, name: str) -> Node | None:
 
 
 def _was_ready(ready: Node, containers: list[Node]) -> bool:
-    """Whether a pod became unready after its containers had started: it has been ready before."""
+    """Whether a pod became unready after its containers had first started: it was ready before.
+
+    Of a container that crashed, its last start before that counts, too: a pod that crashed while
+    it started is still starting.
+    """
     turned = moment(ready["lastTransitionTime"].text(""))
-    started = [moment(each["state"]["running"]["startedAt"].text("")) for each in containers]
-    latest = max((each for each in started if each is not None), default=None)
+    first = [min(starts) for each in containers if (starts := list(_starts(each)))]
+    latest = max(first, default=None)
     return turned is not None and latest is not None and turned > latest
+
+
+def _starts(container: Node) -> Iterator[datetime]:
+    """Yield the starts of a container that are known: of what runs, and of what ended last."""
+    ended = (container["state"]["terminated"], container["lastState"]["terminated"])
+    for each in (container["state"]["running"], *ended):
+        found = moment(each["startedAt"].text(""))
+        if found is not None:
+            yield found
+
+
+def _is_done(container: Node) -> bool:
+    ended = container["state"]["terminated"]
+    return ended.exists and not ended["exitCode"].integer(0)
 
 
 def _troubles(container: Node) -> Iterator[str]:

@@ -1,0 +1,275 @@
+"""Scenes of a cluster that moves, told event by event: none passes or fails what it should not.
+
+What the pods answer is drawn at random by the shares of each scene; time is a clock of its own.
+"""
+
+from __future__ import annotations
+
+import copy
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from analysis import Batch, Policy
+from analysis.data.report import Performance, ReasonCode, Run, Verdict
+from analysis.data.split import Tolerance
+from analysis.verdict.decision import Ended
+from analysis.weighing.fold import Fold
+from analysis.weighing.report import Account, Asked, assemble
+from analysis.weighing.watched import Phase, Watched
+from sampler.expect.cluster.overview import compare
+from sampler.expect.rules.model import Question
+from tests.clusters import canary, deployment, endpoint, endpoint_slice, pod, replica_set
+from tests.replays import NAMESPACE, RESOURCES, Playing, timed
+
+BEGAN = datetime(2026, 1, 1, 12, tzinfo=UTC)
+TICK_S = 0.05
+PER_S = {Phase.WAITING: 5, Phase.SETTLING: 100, Phase.JUDGING: 200}
+BY_KIND = {each.kind: each for each in RESOURCES.values()}
+RIGHT = {"v1": 9, "v2": 1}
+UNREADY = {"ready": False, "serving": False, "terminating": False}
+LEAVING = {"ready": False, "serving": True, "terminating": True}
+
+
+def at(seconds):
+    return (BEGAN + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def status(*, ready=True, turned=-3600, started=-3601, restarts=0, last=(), inits=()):
+    """Status of a pod; `last` has the start and the end of what crashed."""
+    container = {"restartCount": restarts, "state": {"running": {"startedAt": at(started)}}}
+    if last:
+        ended = {"exitCode": 1, "reason": "Error", "startedAt": at(last[0])}
+        container["lastState"] = {"terminated": {**ended, "finishedAt": at(last[1])}}
+    condition = {"type": "Ready", "status": str(ready), "lastTransitionTime": at(turned)}
+    return {
+        "phase": "Running", "conditions": [condition],
+        "containerStatuses": [container], "initContainerStatuses": list(inits),
+    }  # fmt: skip
+
+
+def cluster(stable=9, new=1):
+    """Give the objects of a settled canary, with their status."""
+    objects = copy.deepcopy(list(canary(stable, new)))
+    for each in objects:
+        if each["kind"] == "Pod":
+            each["status"], each["metadata"]["uid"] = status(), each["metadata"]["name"]
+        if each["kind"] == "Deployment":
+            n = each["spec"]["replicas"]
+            each["status"] = {"observedGeneration": 1, "replicas": n, "updatedReplicas": n}
+    return objects
+
+
+def names(objects):
+    return [each["metadata"]["name"] for each in objects if each["kind"] == "Pod"]
+
+
+def copied(objects, kind, name):
+    found = (each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name))
+    return copy.deepcopy(next(found))
+
+
+def slice_of(pods, **conditions):
+    """Give the slice of some pods; those that are named (v1_0) have other conditions."""
+    given = {name.replace("_", "-"): each for name, each in conditions.items()}
+    return endpoint_slice(
+        endpoint(name, conditions=given[name]) if name in given else endpoint(name) for name in pods
+    )
+
+
+class Scene:
+    """A check of a cluster whose objects and answers are told."""
+
+    def __init__(self, objects, tolerance="5pp", wait_s=120.0):
+        self.playing = Playing([])
+        for kind, resource in BY_KIND.items():
+            listed = [each for each in objects if each["kind"] == kind]
+            self.playing.state.take((resource, NAMESPACE), listed, "1")
+        seen = compare(None, self.playing.state, Question("app", namespace=NAMESPACE), None)
+        asked = seen.expectation()
+        watch = seen.watch(None, BEGAN, wait_s=wait_s, clock=self.playing.clock)
+        self.playing.watcher, self.wait_s, self.asked = watch.watcher, wait_s, asked
+        self.policy = Policy(tolerance=Tolerance.parse(tolerance))
+        self.watched = Watched(
+            asked.split, self.policy, 1, asked.source, start=watch.start, remarks=watch.remarks
+        )
+        self.fold, self.random, self.row = Fold(self.watched), np.random.default_rng(1), 0
+
+    def tell(self, kind, body):
+        key = BY_KIND[body["kind"]], NAMESPACE
+        if self.playing.state.apply(key, kind, body):
+            self.playing.watcher._touch()
+
+    def run(self, seconds, shares):
+        """Let time pass while the pods answer by these shares."""
+        labels, weights = list(shares), np.array(list(shares.values()), dtype=float)
+        for _ in range(round(seconds / TICK_S)):
+            since_ns = self.watched.waits_since_ns
+            is_over = since_ns is not None and self.playing.clock() - since_ns >= self.wait_s * 1e9
+            if self.fold.is_decided or is_over:
+                return
+            self.playing.now_s += TICK_S
+            self.watched.notice(self.playing.watcher.changes(), 0)
+            n = self.random.poisson(PER_S[self.watched.phase] * TICK_S)
+            if n:
+                drawn = self.random.choice(labels, n, p=weights / weights.sum()).tolist()
+                now_s = self.playing.now_s
+                sent = np.linspace(now_s - TICK_S, now_s, n, endpoint=False)
+                self.fold.take(timed(Batch.of_labels(drawn, first=self.row), sent))
+                self.row += n
+            if self.watched.is_sure(self.playing.clock()):
+                self.fold.look()
+
+    def report(self):
+        account = Account(
+            Performance("r", self.playing.now_s, 200, 0.0, False, 1, None, "fresh"),
+            Run("r", None, 1, "", "", "", "", ""),
+            Ended.TIME,
+        )
+        return assemble(Asked(self.policy, self.asked.source, ()), self.fold.finish(), account)
+
+
+def test_what_was_lost_is_not_made_good_by_a_roll_out_of_the_same_split():
+    objects = cluster()
+    scene, pods = Scene(objects, "4pp"), names(objects)
+    scene.run(0.5, RIGHT)
+    lost = copied(objects, "Pod", "v2-0")
+    for ready, seconds, shares in ((False, 2, {"v1": 1}), (True, 1, RIGHT)):
+        lost = {**lost, "status": status(ready=ready, turned=1 if not ready else 3)}
+        scene.tell("MODIFIED", lost)
+        scene.tell("MODIFIED", slice_of(pods, **({} if ready else {"v2_0": UNREADY})))
+        scene.run(seconds, shares)
+    app = copied(objects, "Deployment", "app")
+    app["metadata"]["generation"] = 2
+    app["spec"]["template"]["metadata"]["annotations"] = {"restartedAt": "x"}
+    scene.tell("MODIFIED", app)
+    scene.run(1, RIGHT)
+    scene.tell("MODIFIED", {**app, "status": {**app["status"], "observedGeneration": 2}})
+    unready = {**copied(objects, "Pod", "v1-0"), "status": status(ready=False, turned=4)}
+    scene.tell("MODIFIED", unready)
+    scene.tell("MODIFIED", slice_of(pods, v1_0=UNREADY))
+    scene.run(40, {"v1": 8, "v2": 1})
+
+    assert scene.report().verdict is not Verdict.PASS
+
+
+def test_a_pod_of_an_owner_that_is_gone_hides_no_split_while_it_drains():
+    objects = [
+        each
+        for each in cluster()
+        if each["kind"] != "EndpointSlice"
+        and not (
+            each["kind"] in {"Deployment", "ReplicaSet"}
+            and each["metadata"]["name"].startswith("app-canary")
+        )
+    ]
+    for each in objects:
+        if each["metadata"]["name"] == "v2-0":
+            each["metadata"]["deletionTimestamp"] = at(600)
+        if each["metadata"]["name"] in {"v1-0", "v1-1", "v1-2", "v1-3"}:
+            each["status"] = status(ready=False, turned=-100)
+    made = deployment("app-b", "v3", 1)
+    made["status"] = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}
+    newest = {**pod("v3-0", "v3", "app-b"), "status": status()}
+    objects += [made, replica_set("app-b", 1, "v3"), newest]
+    away = dict.fromkeys(("v1_0", "v1_1", "v1_2", "v1_3"), UNREADY)
+    scene = Scene([*objects, slice_of(names(objects), **away, v2_0=LEAVING)])
+    scene.run(60, {"v1": 5, "v3": 1})
+
+    assert scene.asked.split.weights[:1] == (9,)
+    assert scene.report().verdict is not Verdict.PASS
+
+
+def test_a_pod_that_crashed_while_it_started_is_waited_for():
+    objects = cluster()
+    scene = Scene(objects, wait_s=40)
+    scene.run(0.5, RIGHT)
+    scaled = copied(objects, "Deployment", "app-canary")
+    scaled["spec"]["replicas"], scaled["metadata"]["generation"] = 2, 2
+    scaled["status"] = {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2}
+    made = copied(objects, "Pod", "v2-0")
+    made["metadata"]["name"] = made["metadata"]["uid"] = "v2-1"
+    scene.tell("MODIFIED", scaled)
+    scene.tell("ADDED", {**made, "status": status(ready=False, turned=1, started=2)})
+    scene.run(3, RIGHT)
+    crashed = status(ready=False, turned=1, started=5, restarts=1, last=(2, 4))
+    scene.tell("MODIFIED", {**made, "status": crashed})
+    scene.run(60, RIGHT)
+    report = scene.report()
+
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.reasons[0].code is ReasonCode.EXPECTATION_MOVED
+    assert "starting" in report.reasons[0].message
+
+
+def test_an_init_container_that_was_tried_again_is_no_crash_loop():
+    done = {"exitCode": 0, "reason": "Completed"}
+    tried = {"exitCode": 1, "reason": "Error"}
+    init = {
+        "restartCount": 1,
+        "state": {"terminated": {**done, "startedAt": at(-9000), "finishedAt": at(-8990)}},
+        "lastState": {"terminated": {**tried, "startedAt": at(-9200), "finishedAt": at(-9100)}},
+    }
+    objects = cluster()
+    for each in objects:
+        if each["metadata"]["name"] == "v2-0":
+            each["status"] = status(inits=[init])
+    scene = Scene(objects)
+    scene.run(30, RIGHT)
+
+    assert scene.report().verdict is Verdict.PASS
+
+
+def test_a_stateful_set_that_replaces_its_pods_one_by_one_is_waited_for():
+    objects = [
+        each
+        for each in cluster(7, 3)
+        if not (
+            each["kind"] in {"Deployment", "ReplicaSet"}
+            and each["metadata"]["name"].startswith("app-canary")
+        )
+    ]
+    owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "app-canary", "uid": "x"}
+    for each in objects:
+        if each["kind"] == "Pod" and each["metadata"]["name"].startswith("v2"):
+            each["metadata"]["ownerReferences"] = [{**owner, "controller": True}]
+    ordered = deployment("app-canary", "v2", 3) | {"kind": "StatefulSet"}
+    ordered["status"] = {
+        "observedGeneration": 1, "replicas": 3, "currentRevision": "a", "updateRevision": "a",
+        "updatedReplicas": 3,
+    }  # fmt: skip
+    objects.append(ordered)
+    scene = Scene(objects, wait_s=20)
+    scene.run(0.3, {"v1": 7, "v2": 3})
+    again = copy.deepcopy(ordered)
+    again["metadata"]["generation"] = 2
+    again["status"] |= {"observedGeneration": 2, "updateRevision": "b", "updatedReplicas": 0}
+    leaving = copied(objects, "Pod", "v2-2")
+    leaving["metadata"]["deletionTimestamp"] = at(31)
+    scene.tell("MODIFIED", again)
+    scene.tell("MODIFIED", leaving)
+    scene.tell("MODIFIED", slice_of(names(objects), v2_2=LEAVING))
+    scene.run(30, {"v1": 7, "v2": 2})
+    report = scene.report()
+
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "is being rolled out: 0 of 3 pods have its template" in report.reasons[0].message
+
+
+def test_a_pod_that_went_before_its_endpoint_is_no_loss_of_its_version():
+    objects = cluster()
+    scene, pods = Scene(objects), names(objects)
+    scene.run(1.5, RIGHT)
+    scene.tell("DELETED", copied(objects, "Pod", "v1-0"))
+    scene.run(0.6, RIGHT)
+    left = [name for name in pods if name != "v1-0"]
+    made = copied(objects, "Pod", "v1-1")
+    made["metadata"]["name"] = made["metadata"]["uid"] = "v1-9"
+    scene.tell("ADDED", {**made, "status": status(ready=False, turned=1, started=1)})
+    scene.tell("MODIFIED", slice_of(left))
+    scene.run(1.5, {"v1": 8, "v2": 1})
+    scene.tell("MODIFIED", {**made, "status": status(turned=3, started=2)})
+    scene.tell("MODIFIED", slice_of([*left, "v1-9"]))
+    scene.run(60, RIGHT)
+
+    assert scene.report().verdict is Verdict.PASS
