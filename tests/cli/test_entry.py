@@ -59,19 +59,19 @@ def test_what_nobody_foresaw_is_a_bug_with_its_traceback(monkeypatch, capsys):
 def test_manifests_that_are_no_text_are_no_bug(tmp_path):
     done = subprocess.run(
         [*WEIGHBRIDGE, "expect", "--manifests", "-", "--service", "app"],
-        cwd=tmp_path, env=surroundings(PYTHONIOENCODING="utf-8:strict"), input=b"\xff\xfe",
+        cwd=tmp_path, env=surroundings(PYTHONIOENCODING="utf-8:strict"), input=b"kind: \xff\n",
         capture_output=True, check=False, timeout=60,
     )  # fmt: skip
 
     assert done.returncode == 2
-    assert b"stdin cannot be read: it is not UTF-8 text" in done.stderr
+    assert b"stdin cannot be read: it is not UTF-8 or UTF-16 text" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "hint"),
     [
         (["check", "u", "--expct", "v1=1"], "there is no option --expct", "did you mean --expect?"),
-        (["check", "u", "--xyz"], "there is no option --xyz",
+        (["check", "u", "--qqq"], "there is no option --qqq",
          "weighbridge check --help lists what there is"),
         (["rollout", "promot"], "weighbridge rollout has no command 'promot'",
          "did you mean promote?"),

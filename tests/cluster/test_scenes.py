@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -85,10 +86,13 @@ class Scene:
         for kind, resource in BY_KIND.items():
             listed = [each for each in objects if each["kind"] == kind]
             self.playing.state.take((resource, NAMESPACE), listed, "1")
-        seen = compare(None, self.playing.state, Question("app", namespace=NAMESPACE), None)
+        access: Any = None
+        seen = compare(access, self.playing.state, Question("app", namespace=NAMESPACE), None)
         asked = seen.expectation()
         watch = seen.watch(None, BEGAN, wait_s=wait_s, clock=self.playing.clock)
-        self.playing.watcher, self.wait_s, self.asked = watch.watcher, wait_s, asked
+        watcher: Any = watch.watcher
+        self.watcher = self.playing.watcher = watcher
+        self.wait_s, self.asked = wait_s, asked
         self.policy = Policy(tolerance=Tolerance.parse(tolerance))
         self.watched = Watched(
             asked.split, self.policy, 1, asked.source, start=watch.start, remarks=watch.remarks
@@ -98,7 +102,7 @@ class Scene:
     def tell(self, kind, body):
         key = BY_KIND[body["kind"]], NAMESPACE
         if self.playing.state.apply(key, kind, body):
-            self.playing.watcher._touch()
+            self.watcher._touch()
 
     def run(self, seconds, shares):
         """Let time pass while the pods answer by these shares."""
@@ -109,7 +113,7 @@ class Scene:
             if self.fold.is_decided or is_over:
                 return
             self.playing.now_s += TICK_S
-            self.watched.notice(self.playing.watcher.changes(), 0)
+            self.watched.notice(self.watcher.changes(), 0)
             n = self.random.poisson(PER_S[self.watched.phase] * TICK_S)
             if n:
                 drawn = self.random.choice(labels, n, p=weights / weights.sum()).tolist()

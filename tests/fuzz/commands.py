@@ -83,7 +83,7 @@ def mutated(random: Random, corpus: Sequence[bytes]) -> bytes:
 
 def logs() -> list[bytes]:
     """Give logs of each kind, and what once was too much."""
-    files = sorted(each for each in _RECORDED.iterdir() if each.suffix != ".py")
+    files = sorted(each for each in _RECORDED.iterdir() if each.is_file() and each.suffix != ".py")
     rows = b"".join(b"%d.5,v%d,%d\n" % (n, 1 + n % 10 // 9, n) for n in range(100))
     plain = b"time,label,connection\n" + rows
     lines = b"".join(b'{"time": %d, "label": "v1"}\n' % n for n in range(50))

@@ -163,5 +163,5 @@ def test_no_refusal_of_a_target_shows_a_secret(url, headers):
 
 
 def test_certificates_for_plain_http_are_refused_without_the_secret():
-    with pytest.raises(UsageError, match=r"http://h/\?token=\*\*\* shows none"):
+    with pytest.raises(UsageError, match=r"http://h/\?token=\*\*\* has none"):
         Target("http://h/?token=PSECRET", insecure=True)
