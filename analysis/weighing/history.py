@@ -103,11 +103,14 @@ class Outage:
         When that was noticed, and when it was over [s since the run began]; None goes on.
     text : str
         One sentence.
+    label : str
+        The version.
     """
 
     since_s: float
     until_s: float | None
     text: str
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)

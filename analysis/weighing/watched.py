@@ -204,7 +204,12 @@ class Change(Protocol):
 
     @property
     def outage(self) -> str:
-        """Which version is out of service under an unchanged configuration."""
+        """What is out of service under an unchanged configuration, in a sentence."""
+        ...
+
+    @property
+    def lost(self) -> str:
+        """Which version that is; empty if none is."""
         ...
 
     @property
@@ -504,7 +509,7 @@ class Watched:
             self._trouble = change.trouble
         if change.is_reconfigured:
             self._bygone = len(self._outages)
-        self._note_outage(at_s, change.outage)
+        self._note_outage(at_s, change.outage, change.lost)
         self._note_unseen(at_ns, is_unseen=change.is_unseen)
         is_new = not self._why or change.expectation is not None or change.code is not self._code
         if is_new or at_s - self.events[-1].at_s >= SHORTEST_S:
@@ -524,11 +529,11 @@ class Watched:
         self._why = ""
         self._settling = self._settling_after(at_ns, before, self._observed)
 
-    def _note_outage(self, at_s: float, text: str) -> None:
+    def _note_outage(self, at_s: float, text: str, label: str) -> None:
         """Note that a version went out of service, or that it is back."""
         last = self._outages[-1] if self._outages else None
         if text and (last is None or last.until_s is not None):
-            self._outages.append(Outage(at_s, None, text))
+            self._outages.append(Outage(at_s, None, text, label))
         elif last is not None and last.until_s is None:
             until_s = None if text else at_s
             self._outages[-1] = replace(last, until_s=until_s, text=text or last.text)
@@ -600,9 +605,16 @@ class Watched:
             return
         self._observed_before = self._observed
         if not alike(self.evidence.split, split):
-            # A roll-out of the same split does not make good what was lost under it.
-            del self._outages[: self._bygone]
-            self._bygone = 0
+            # What a version lost is made good by a change of its own weight, and of no other.
+            old, new = (
+                dict(zip(of.arms, of.weights, strict=True)) for of in (self.evidence.split, split)
+            )
+            kept = [
+                each
+                for each in self._outages[: self._bygone]
+                if old.get(each.label) == new.get(each.label, 0)
+            ]
+            self._outages[: self._bygone], self._bygone = kept, 0
             self.previous = self.evidence.split
         if self._parts or not alike(self.evidence.split, split):
             self._closed.append(self._stretch(self._parts))

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import pytest
 
 from analysis import Batch, Policy
 from analysis.data.report import Performance, ReasonCode, Run, Verdict
@@ -21,7 +22,7 @@ from analysis.weighing.watched import Phase, Watched
 from sampler.expect.cluster.overview import compare
 from sampler.expect.rules.model import Question
 from tests.clusters import canary, deployment, endpoint, endpoint_slice, pod, replica_set
-from tests.replays import NAMESPACE, RESOURCES, Playing, timed
+from tests.replays import NAMESPACE, RESOURCES, Playing, declare, timed
 
 BEGAN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TICK_S = 0.05
@@ -81,13 +82,14 @@ def slice_of(pods, **conditions):
 class Scene:
     """A check of a cluster whose objects and answers are told."""
 
-    def __init__(self, objects, tolerance="5pp", wait_s=120.0):
+    def __init__(self, objects, tolerance="5pp", wait_s=120.0, declared=None, zone=""):
         self.playing = Playing([])
         for kind, resource in BY_KIND.items():
             listed = [each for each in objects if each["kind"] == kind]
             self.playing.state.take((resource, NAMESPACE), listed, "1")
         access: Any = None
-        seen = compare(access, self.playing.state, Question("app", namespace=NAMESPACE), None)
+        question = Question("app", namespace=NAMESPACE, zone=zone)
+        seen = compare(access, self.playing.state, question, declared)
         asked = seen.expectation()
         watch = seen.watch(None, BEGAN, wait_s=wait_s, clock=self.playing.clock)
         watcher: Any = watch.watcher
@@ -277,3 +279,61 @@ def test_a_pod_that_went_before_its_endpoint_is_no_loss_of_its_version():
     scene.run(60, RIGHT)
 
     assert scene.report().verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_another_version_that_is_scaled_makes_no_loss_good(published):
+    objects = cluster()
+    for each in objects:
+        if each["kind"] == "Service":
+            each["spec"]["publishNotReadyAddresses"] = published
+    scene, pods = Scene(objects), names(objects)
+    scene.run(0.5, RIGHT)
+    lost = copied(objects, "Pod", "v2-0")
+    for ready, seconds, shares in ((False, 3, {"v1": 1}), (True, 1, RIGHT)):
+        scene.tell("MODIFIED", {**lost, "status": status(ready=ready, turned=1 + 3 * ready)})
+        is_away = not ready and not published
+        scene.tell("MODIFIED", slice_of(pods, **({"v2_0": UNREADY} if is_away else {})))
+        scene.run(seconds, shares)
+    if not published:
+        scaled = copied(objects, "Deployment", "app")
+        scaled["spec"]["replicas"], scaled["metadata"]["generation"] = 10, 2
+        scaled["status"] = {"observedGeneration": 2, "replicas": 10, "updatedReplicas": 10}
+        made = copied(objects, "Pod", "v1-0")
+        made["metadata"]["name"] = made["metadata"]["uid"] = "v1-9"
+        scene.tell("ADDED", made)
+        scene.tell("MODIFIED", scaled)
+        scene.tell("MODIFIED", slice_of([*pods, "v1-9"]))
+    scene.run(60, {"v1": 9 + (not published), "v2": 1})
+    report = scene.report()
+
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.reasons[0].code is ReasonCode.VERSION_LOST
+
+
+def test_unready_pods_at_the_place_of_the_client_are_not_what_was_declared():
+    objects = cluster()
+    zones = {f"v1-{n}": "z1" if n < 5 else "z2" for n in range(9)} | {"v2-0": "z1"}
+    bad = {"v1-0", "v1-1", "v1-2", "v1-3"}
+
+    def slice_without(unready):
+        return endpoint_slice(
+            endpoint(
+                name, nodeName=f"n-{zone}", zone=zone, hints={"forZones": [{"name": zone}]},
+                **({"conditions": UNREADY} if name in unready else {}),
+            )
+            for name, zone in zones.items()
+        )  # fmt: skip
+
+    objects = [each for each in objects if each["kind"] != "EndpointSlice"] + [slice_without(())]
+    scene = Scene(objects, wait_s=30, declared=declare(9, 1), zone="z1")
+    scene.run(1, {"v1": 5, "v2": 1})
+    for name in bad:
+        unready = status(ready=False, turned=1)
+        scene.tell("MODIFIED", {**copied(objects, "Pod", name), "status": unready})
+    scene.tell("MODIFIED", slice_without(bad))
+    scene.run(60, {"v1": 1, "v2": 1})
+    report = scene.report()
+
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "4 of 6 endpoints at this client's place are not ready" in report.reasons[0].message

@@ -40,8 +40,9 @@ class ExpectationChange:
         That of the endpoints, which the data plane follows; None is the expected one.
     code : ReasonCode
         Why nothing can be judged, if so.
-    outage : str
-        Which version is out of service under an unchanged configuration; empty if none is.
+    outage, lost : str
+        What is out of service under an unchanged configuration, in a sentence, and which
+        version that is; empty if none is.
     trouble : str
         What the pods' status says; empty if all are well.
     is_reconfigured : bool
@@ -59,6 +60,7 @@ class ExpectationChange:
     observed: Split | None = None
     code: ReasonCode = ReasonCode.EXPECTATION_MOVED
     outage: str = ""
+    lost: str = ""
     trouble: str = ""
     is_reconfigured: bool = False
     is_remark: bool = False
@@ -76,6 +78,7 @@ class ExpectationChange:
             observed=None if sight.observed is None else sight.observed.split,
             code=ReasonCode.EXPECTATION_MOVED if held is None else held.code,
             outage=sight.outage,
+            lost=sight.lost,
             trouble=sight.trouble,
         )
 

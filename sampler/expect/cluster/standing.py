@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from analysis.data.report import ReasonCode
 from sampler.base.clock import NS_PER_S
 from sampler.base.errors import ExpectationError
-from sampler.expect.rules.endpoints import ready_by_label, top_of
+from sampler.expect.rules.endpoints import endpoints_of, ready_by_label, top_of
 from sampler.expect.rules.model import NotYetError, Quantity
 from sampler.expect.rules.objects import selects
+from sampler.expect.rules.places import zone_of
 from sampler.expect.rules.pods import PodState, is_over, state_of
 from sampler.expect.rules.workloads import label_of
 from sampler.expect.views import compare_views, endpoint_identities
@@ -71,8 +72,9 @@ class Sight:
         That of the endpoints.
     held : Held or None
         Why nothing is judged, if so.
-    outage : str
-        Which version is out of service under an unchanged configuration; empty if none is.
+    outage, lost : str
+        What is out of service under an unchanged configuration, in a sentence, and which
+        version that is; empty if none is.
     trouble : str
         What the pods' status says, for people; empty if all are well.
     configurations : int
@@ -87,6 +89,7 @@ class Sight:
     observed: Expectation | None = None
     held: Held | None = None
     outage: str = ""
+    lost: str = ""
     trouble: str = ""
     configurations: int = 0
     pods: frozenset[str] = frozenset()
@@ -150,6 +153,10 @@ class Standing:
         again_ns, unproven = self._unproven(pods, now_ns)
         self._is_first = False
         ready, is_whole = self._ready(services, running)
+        if any(each["spec"]["publishNotReadyAddresses"].value is True for each in services):
+            # Their endpoints are ready whatever becomes of the pods.
+            sound = {pod.label for pod in pods if pod.state.is_ready}
+            ready = Counter({label: n for label, n in ready.items() if label in sound})
         # A pod whose object went before its endpoint says nothing of the others.
         gone, trouble = self._gone(views, ready, pods) if is_whole else "", _trouble(pods)
         held = (
@@ -158,6 +165,7 @@ class Standing:
             or _unobserved(views)
             or (self._missing(views, gone, ready, trouble) if is_whole else None)
             or _moving(views, pods)
+            or self._unready_here(views, services, running)
             or unproven
         )
         outage = ""
@@ -174,6 +182,7 @@ class Standing:
             observed=views.observed,
             held=held,
             outage=outage,
+            lost=gone if outage else "",
             trouble=trouble,
             configurations=self._configurations,
             pods=frozenset()
@@ -229,6 +238,33 @@ class Standing:
         if contradiction is not None:
             return _moved(f"{contradiction}{_because(trouble)}")
         return _moved(f"{gone} has no ready endpoint{_because(trouble)}") if gone else None
+
+    def _unready_here(
+        self, views: Views, services: list[KubeObject], running: Inventory
+    ) -> Held | None:
+        """Hold back where a place's share is what is judged, and some of its pods do not serve.
+
+        What the endpoints of one place give is declared nowhere: that it is what was meant can
+        be taken only while all of them serve.
+        """
+        if self.deciding is not None or not views.elsewhere:
+            return None
+        node = self.question.node or self.question.place.node
+        zone = self.question.zone or zone_of(node, running)
+        here = [
+            each
+            for service in services
+            for each in endpoints_of(service, running)
+            if not each.is_terminating
+            and ((node and each.host == node) or (zone and each.node["zone"].text("") == zone))
+        ]
+        bad = sum(not each.is_ready for each in here)
+        if not bad:
+            return None
+        return _moved(
+            f"{bad} of {len(here)} endpoints at this client's place are not ready; "
+            "--expected observed judges the split of the others"
+        )
 
     def _gone(self, views: Views, ready: Counter[str], pods: list[_Pod]) -> str:
         """Return a version that is configured and has no ready endpoint anywhere; or nothing."""

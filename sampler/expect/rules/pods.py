@@ -28,6 +28,8 @@ class PodState:
 
     Parameters
     ----------
+    is_ready : bool
+        All of its containers take traffic.
     is_starting : bool
         It is not ready, and has not been since its containers started.
     restarts : int
@@ -40,6 +42,7 @@ class PodState:
         How long that container had run before its last crash [s]; 0 if none crashed.
     """
 
+    is_ready: bool = True
     is_starting: bool = False
     restarts: int = 0
     trouble: str = ""
@@ -75,6 +78,7 @@ def state_of(pod: KubeObject) -> PodState:
     crashed = max(containers, key=_crashed_at, default=None)
     is_new = ready is not None and not is_ready and not _was_ready(ready, containers)
     return PodState(
+        is_ready=is_ready,
         # A pod without conditions has just been made.
         is_starting=is_new or ready is None,
         restarts=restarts,
