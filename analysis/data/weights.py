@@ -19,6 +19,7 @@ WRITE_SPLIT = 'write it as "v1=9,v2=1" or {"v1": 9, "v2": 1}'
 
 _FORGOTTEN_COMMA = re.compile(r"=\s*[0-9.]+%?[\s;]")
 _BETWEEN_SHARES = re.compile(r"(?<=%)\s*/\s*")
+_ENDS_WHOLE = re.compile(r"=\s*[0-9]+\s*$")
 _WHOLE = re.compile(r"[0-9]{1,15}")
 _SHARE = re.compile(r"(?P<number>[0-9]{1,3}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})\s*(?P<percent>%?)")
 
@@ -37,16 +38,19 @@ def parse_weights(text: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
     InputError
         If the text has another form, or shares do not add up to one; the message says which part.
     """
-    pairs = _members(text) if text.lstrip().startswith("{") else _parts(text)
-    arms, written = [label for label, _ in pairs], [weight for _, weight in pairs]
-    if all(_WHOLE.fullmatch(weight) for weight in written):
-        return tuple(arms), tuple(map(int, written))
-    return tuple(arms), _weights_of(pairs)
+    # A label may begin with a brace, or hold a slash: whole weights are read as they are written.
+    is_json = text.lstrip().startswith("{") and not _ENDS_WHOLE.search(text)
+    pairs = _members(text) if is_json else _parts(text)
+    if not all(_WHOLE.fullmatch(weight) for _, weight in pairs):
+        if not is_json:
+            pairs = _parts(_BETWEEN_SHARES.sub(",", text))
+        return tuple(label for label, _ in pairs), _weights_of(pairs)
+    return tuple(label for label, _ in pairs), tuple(int(weight) for _, weight in pairs)
 
 
 def _parts(text: str) -> list[tuple[str, str]]:
     pairs = []
-    for part in re.split(",", _BETWEEN_SHARES.sub(",", text)):
+    for part in text.split(","):
         match = ARM.fullmatch(part.strip())
         if match is None:
             hint = " (say whose share it is: v1=90%,v2=10%)" if "%" in part else ""

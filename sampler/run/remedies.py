@@ -62,7 +62,8 @@ ALERTS = {
     "all that is spoken here: use a port or listener that does; HTTP/2 alone, as for gRPC, is not "
     "enough",
     "KEY_TOO_SMALL|TOO_WEAK|LEGACY_SIGALG": "the server's key or signature is too weak for the "
-    "OpenSSL of this machine: it needs a stronger one",
+    "OpenSSL of this machine, as that of TLS 1.1 and older is: it needs a stronger one, or TLS 1.2 "
+    "or 1.3; see {probe}",
     "HANDSHAKE_FAILURE|INTERNAL_ERROR|INSUFFICIENT_SECURITY|ILLEGAL_PARAMETER": "the server does "
     "not say why: it may want to be asked by a name (https://NAME:{port}/ with --resolve "
     "NAME:{port}:{host}), a client certificate (--cert, --key), or other ciphers; see {probe}",

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from analysis.data.split import Split, Tolerance
@@ -17,6 +17,8 @@ weighted = st.dictionaries(names, st.integers(0, 1000), min_size=1, max_size=5).
 )
 
 
+@example({"{": 1})
+@example({"a%/b": 1, "c=9%/d": 2})
 @given(weighted)
 def test_a_split_reads_back_what_it_writes(weights):
     split = Split(tuple(weights), tuple(weights.values()))

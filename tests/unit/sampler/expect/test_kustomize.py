@@ -71,6 +71,11 @@ def is_old():
     return "--enable-helm" not in done.stdout
 
 
+def folders():
+    """Return the field that lists folders: kustomize 2 has one of its own."""
+    return "bases" if is_old() else "resources"
+
+
 OVERLAYS = {
     "replicas": ("replicas: [{name: shop, count: 5}]", "shop", 5),
     "patches": (
@@ -99,7 +104,7 @@ def test_an_overlay_is_rendered_and_its_base_does_not_count_beside_it(folder, ov
         "replicas: [{name: shop, count: 4}]\n",
     )
     (folder / "prod").mkdir()
-    listed = "" if "bases" in text else "resources: [../base]\n"
+    listed = "" if "bases" in text else f"{folders()}: [../base]\n"
     (folder / "prod" / name).write_text(f"{listed}{text}\n")
 
     if is_old() and overlay in {"replicas", "patches", "components"}:
@@ -113,7 +118,7 @@ def test_an_overlay_is_rendered_and_its_base_does_not_count_beside_it(folder, ov
 @pytest.mark.needs("kubectl")
 def test_of_a_folder_with_base_and_overlay_the_overlay_counts(folder):
     base(folder)
-    put(folder / "prod", kustomization="resources: [../base]\nnamePrefix: prod-\n")
+    put(folder / "prod", kustomization=f"{folders()}: [../base]\nnamePrefix: prod-\n")
 
     assert found() == ({"prod-shop": 9}, [])
 
