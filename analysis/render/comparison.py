@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from analysis.data.report import Verdict
 from analysis.render import grid
 from analysis.render.grid import Grid, Tone
-from analysis.render.html import render_page
+from analysis.render.html import kind_of, render_page
 from analysis.render.markdown import LARGEST, in_markdown
 from analysis.render.printable import as_markdown as escape
 from analysis.render.printable import in_json, name_of, pad, sentence, visible, wrap
@@ -146,6 +147,7 @@ def to_comparison_html(
         headline=headline(comparison),
         identities=[visible(run.id) for run in comparison.runs],
         runs=runs,
+        kinds={verdict.value: kind_of(verdict) for verdict in Verdict},
         tables=[(table.title, table) for table in tables(comparison)],
         notes=[sentence(note) for note in comparison.notes],
         version=visible(version),

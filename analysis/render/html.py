@@ -33,9 +33,7 @@ if TYPE_CHECKING:
     from analysis.data.report import Report
 
 _SIGNS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?", None: "·"}
-_CLASSES = {
-    Verdict.PASS: "pass", Verdict.FAIL: "fail", Verdict.INCONCLUSIVE: "open", None: "open",
-}  # fmt: skip
+_KINDS = {Tone.GOOD: "pass", Tone.BAD: "fail", Tone.OPEN: "open", Tone.PLAIN: "plain"}
 _LONGEST_COMMAND = 4000
 _LABEL_ROOM = 32
 _MOST_EVENTS = 200
@@ -137,7 +135,9 @@ class Band:
     expected: float | None
 
 
-_KINDS = {Tone.GOOD: "pass", Tone.BAD: "fail", Tone.OPEN: "open", Tone.PLAIN: "plain"}
+def kind_of(verdict: Verdict | None) -> str:
+    """Return the class that colours a verdict; without one, nothing is settled."""
+    return "open" if verdict is None else _KINDS[table.tone_of(verdict)]
 
 
 def _bands(report: Report) -> tuple[list[Band], str]:
@@ -193,7 +193,7 @@ def to_html(report: Report, drawings: Sequence[Drawing] = ()) -> str:
         identity=visible(report.run.id),
         version=visible(report.run.version),
         sign=_SIGNS[report.verdict],
-        kind=_CLASSES[report.verdict],
+        kind=kind_of(report.verdict),
         why=summary.why(report),
         subject=summary.subject(report),
         others=summary.other_reasons(report),

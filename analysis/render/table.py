@@ -49,6 +49,11 @@ _MARK_OF_VERDICT = {
 }
 
 
+def tone_of(verdict: Verdict | None) -> Tone:
+    """Return how a verdict is coloured, as the marks that stand for it are."""
+    return Tone.PLAIN if verdict is None else TONES[_MARK_OF_VERDICT[verdict]]
+
+
 def mark_of(report: Report, label: str) -> Mark:
     """Judge one label for display, by the check that decided about it.
 

@@ -122,6 +122,17 @@ def write_document(option: str, path: Path, document: str) -> None:
         If it cannot be written; what was there stays.
     """
     require_writable({option: str(path)})
+    save_document(option, path, document)
+
+
+def save_document(option: str, path: Path, document: str) -> None:
+    """Write the document of an option whose file was looked at before the run.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written; what was there stays.
+    """
     try:
         put(path, document.encode())
     except OSError as error:

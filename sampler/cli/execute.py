@@ -17,7 +17,7 @@ from analysis.render.annotations import to_github_annotations
 from sampler.base.errors import ExitCode, UsageError, WeighbridgeError
 from sampler.cli import screen
 from sampler.cli.announcing import announce
-from sampler.cli.documents import unwritable
+from sampler.cli.documents import save_document, unwritable
 from sampler.cli.interrupts import loop_handles_them
 from sampler.cli.messages import say_error, say_warning
 from sampler.cli.progress import ProgressLine
@@ -25,7 +25,6 @@ from sampler.cli.streams import command, deliver, failure
 from sampler.plan.load import TransportKind
 from sampler.run.gate import Weighing
 from sampler.run.pilot import Pilot
-from sampler.store.files import put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -297,10 +296,10 @@ def _write(name: str, file: str, document: str) -> None:
         if (failed := failure()) is not None and not isinstance(failed, BrokenPipeError):
             raise unwritable(_option(name), "-", failed.strerror)
         return
+    if name not in _APPENDED:
+        save_document(name, Path(file), document)
+        return
     try:
-        if name not in _APPENDED:
-            put(Path(file), document.encode())
-            return
         with Path(file).open("a", encoding="utf-8") as stream:
             stream.write(document)
     except OSError as error:

@@ -85,7 +85,8 @@ def _list(runs: Path, run: Path | None, documents: Mapping[str, str]) -> None:
     from sampler.cli import screen  # noqa: PLC0415 - as above
     from sampler.show.listing import table_of  # noqa: PLC0415
 
-    for given in (*(f"--{name}" for name in documents), *([] if run is None else [str(run)])):
+    given = next((f"--{name}" for name in documents), None if run is None else str(run))
+    if given is not None:
         raise UsageError(
             f"--list shows all runs, and {given} is for one",
             hint="leave one of them out; in Python, weighbridge.runs() is a data frame",

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.data.report import Verdict
-from analysis.render.grid import Grid, Tone
+from analysis.render.grid import Grid
 from analysis.render.printable import name_of
+from analysis.render.table import tone_of
 from analysis.text.rounding import amount, counted, duration, percent
 from sampler.base.errors import UsageError
 from sampler.store.runs import runs_in
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 20
 _ROOM = 40
-_TONES = {Verdict.PASS: Tone.GOOD, Verdict.FAIL: Tone.BAD, Verdict.INCONCLUSIVE: Tone.OPEN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def table_of(base: Path) -> Grid | str:
         rows=[_row(each) for each in shown],
         head=("run", "expected", "observed", "judged", "took", "target", "verdict"),
         right=frozenset({3, 4}),
-        tones=[_TONES[Verdict(each.verdict)] if each.verdict else Tone.PLAIN for each in shown],
+        tones=[tone_of(Verdict(each.verdict) if each.verdict else None) for each in shown],
         more=f"and {counted(hidden, 'older run')}" if hidden else "",
     )
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import resource
-import socket
 import sys
-import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sampler.demo.pods import Faults
 from sampler.demo.process import EmbeddedService
+from tests.answering import each_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,28 +21,8 @@ if TYPE_CHECKING:
 @contextmanager
 def answering(answer: Callable[[int], bytes]) -> Iterator[str]:
     """Serve one answer for each connection, made from its number; give the URL."""
-    with socket.create_server(("127.0.0.1", 0), backlog=256) as server:
-
-        def serve() -> None:
-            number = 0
-            while True:
-                try:
-                    sock, _ = server.accept()
-                except OSError:
-                    return
-                # A client that has what it wanted may be gone.
-                with sock, suppress(ConnectionError):
-                    sock.recv(65_536)
-                    sock.sendall(answer(number))
-                number += 1
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.getsockname()[1]}/"
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-            thread.join()
+    with each_connection(lambda number, _: answer(number)) as address:
+        yield f"http://{address}/"
 
 
 def response(status: str, label: str | None, fields: str = "") -> bytes:

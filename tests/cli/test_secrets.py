@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import pytest
 
+from tests.answering import each_connection
 from tests.cli.test_safety import answering, response
 
 SECRET = "PSECRET"
@@ -23,24 +22,8 @@ DOCUMENTS = ("json", "junit", "markdown", "metrics", "dotenv", "html")
 @contextmanager
 def echoing(make):
     """Serve an answer made from the request, for each connection; give the host and port."""
-    with socket.create_server(("127.0.0.1", 0), backlog=256) as server:
-
-        def serve():
-            while True:
-                try:
-                    sock, _ = server.accept()
-                except OSError:
-                    return
-                with sock, suppress(ConnectionError):
-                    sock.sendall(make(sock.recv(65_536)))
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.getsockname()[1]}"
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-            thread.join()
+    with each_connection(lambda _, request: make(request)) as address:
+        yield address
 
 
 def page(request):

@@ -62,6 +62,32 @@ def cluster(stable=9, new=1):
     return objects
 
 
+def without_owner(objects, owner):
+    """Leave out what makes the pods of a Deployment."""
+    return [
+        each
+        for each in objects
+        if each["kind"] not in {"Deployment", "ReplicaSet"}
+        or not each["metadata"]["name"].startswith(owner)
+    ]
+
+
+def scaled(objects, owner, replicas):
+    """Give a Deployment that was scaled, all of whose pods there are."""
+    body = copied(objects, "Deployment", owner)
+    body["spec"]["replicas"], body["metadata"]["generation"] = replicas, 2
+    body["status"] = {
+        "observedGeneration": 2, "replicas": replicas, "updatedReplicas": replicas,
+    }  # fmt: skip
+    return body
+
+
+def another_pod(objects, like, name):
+    body = copied(objects, "Pod", like)
+    body["metadata"]["name"] = body["metadata"]["uid"] = name
+    return body
+
+
 def names(objects):
     return [each["metadata"]["name"] for each in objects if each["kind"] == "Pod"]
 
@@ -161,13 +187,7 @@ def test_what_was_lost_is_not_made_good_by_a_roll_out_of_the_same_split():
 
 def test_a_pod_of_an_owner_that_is_gone_hides_no_split_while_it_drains():
     objects = [
-        each
-        for each in cluster()
-        if each["kind"] != "EndpointSlice"
-        and not (
-            each["kind"] in {"Deployment", "ReplicaSet"}
-            and each["metadata"]["name"].startswith("app-canary")
-        )
+        each for each in without_owner(cluster(), "app-canary") if each["kind"] != "EndpointSlice"
     ]
     for each in objects:
         if each["metadata"]["name"] == "v2-0":
@@ -190,12 +210,8 @@ def test_a_pod_that_crashed_while_it_started_is_waited_for():
     objects = cluster()
     scene = Scene(objects, wait_s=40)
     scene.run(0.5, RIGHT)
-    scaled = copied(objects, "Deployment", "app-canary")
-    scaled["spec"]["replicas"], scaled["metadata"]["generation"] = 2, 2
-    scaled["status"] = {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2}
-    made = copied(objects, "Pod", "v2-0")
-    made["metadata"]["name"] = made["metadata"]["uid"] = "v2-1"
-    scene.tell("MODIFIED", scaled)
+    made = another_pod(objects, "v2-0", "v2-1")
+    scene.tell("MODIFIED", scaled(objects, "app-canary", 2))
     scene.tell("ADDED", {**made, "status": status(ready=False, turned=1, started=2)})
     scene.run(3, RIGHT)
     crashed = status(ready=False, turned=1, started=5, restarts=1, last=(2, 4))
@@ -227,14 +243,7 @@ def test_an_init_container_that_was_tried_again_is_no_crash_loop():
 
 
 def test_a_stateful_set_that_replaces_its_pods_one_by_one_is_waited_for():
-    objects = [
-        each
-        for each in cluster(7, 3)
-        if not (
-            each["kind"] in {"Deployment", "ReplicaSet"}
-            and each["metadata"]["name"].startswith("app-canary")
-        )
-    ]
+    objects = without_owner(cluster(7, 3), "app-canary")
     owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "app-canary", "uid": "x"}
     for each in objects:
         if each["kind"] == "Pod" and each["metadata"]["name"].startswith("v2"):
@@ -269,8 +278,7 @@ def test_a_pod_that_went_before_its_endpoint_is_no_loss_of_its_version():
     scene.tell("DELETED", copied(objects, "Pod", "v1-0"))
     scene.run(0.6, RIGHT)
     left = [name for name in pods if name != "v1-0"]
-    made = copied(objects, "Pod", "v1-1")
-    made["metadata"]["name"] = made["metadata"]["uid"] = "v1-9"
+    made = another_pod(objects, "v1-1", "v1-9")
     scene.tell("ADDED", {**made, "status": status(ready=False, turned=1, started=1)})
     scene.tell("MODIFIED", slice_of(left))
     scene.run(1.5, {"v1": 8, "v2": 1})
@@ -296,13 +304,8 @@ def test_another_version_that_is_scaled_makes_no_loss_good(published):
         scene.tell("MODIFIED", slice_of(pods, **({"v2_0": UNREADY} if is_away else {})))
         scene.run(seconds, shares)
     if not published:
-        scaled = copied(objects, "Deployment", "app")
-        scaled["spec"]["replicas"], scaled["metadata"]["generation"] = 10, 2
-        scaled["status"] = {"observedGeneration": 2, "replicas": 10, "updatedReplicas": 10}
-        made = copied(objects, "Pod", "v1-0")
-        made["metadata"]["name"] = made["metadata"]["uid"] = "v1-9"
-        scene.tell("ADDED", made)
-        scene.tell("MODIFIED", scaled)
+        scene.tell("ADDED", another_pod(objects, "v1-0", "v1-9"))
+        scene.tell("MODIFIED", scaled(objects, "app", 10))
         scene.tell("MODIFIED", slice_of([*pods, "v1-9"]))
     scene.run(60, {"v1": 9 + (not published), "v2": 1})
     report = scene.report()

@@ -76,14 +76,14 @@ def state_of(pod: KubeObject) -> PodState:
     if not is_ready:
         troubles += _unscheduled(pod)
     crashed = max(containers, key=_crashed_at, default=None)
-    is_new = ready is not None and not is_ready and not _was_ready(ready, containers)
+    # A pod without conditions has just been made.
+    is_starting = ready is None or not (is_ready or _was_ready(ready, containers))
     return PodState(
         is_ready=is_ready,
-        # A pod without conditions has just been made.
-        is_starting=is_new or ready is None,
+        is_starting=is_starting,
         restarts=restarts,
         trouble=", ".join(dict.fromkeys(troubles))
-        or ("" if is_ready or is_new or ready is None else "not ready any more"),
+        or ("" if is_ready or is_starting else "not ready any more"),
         started_at=None
         if crashed is None or not restarts
         else moment(crashed["state"]["running"]["startedAt"].text("")),
