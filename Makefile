@@ -44,13 +44,18 @@ if [ -z "$$python" ]; then
 fi
 endef
 
-.PHONY: help demo test lint bench example-reports calibrate endurance peers poor-targets fuzz data-planes notebooks notebook-runs format clean
+.PHONY: help demo wheel test lint bench example-reports calibrate endurance peers poor-targets fuzz data-planes notebooks notebook-runs format clean
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
 
 demo: $(VENV)/.runtime ## tell the whole story of one canary on a Service of our own (ARGS= is passed on)
 	@$(BIN)/weighbridge demo $(ARGS)
+
+wheel: $(VENV)/.created ## build dist/weighbridge-VERSION-py3-none-any.whl, which is installed elsewhere
+	@rm -f dist/weighbridge-*.whl
+	$(PIP) wheel --no-deps --wheel-dir dist .
+	ls dist/weighbridge-*.whl
 
 test: ## lint, then all tests that can run here (ARGS= goes to pytest; EVERY_TEST=1 leaves none out)
 	@$(FIND_PYTHON)

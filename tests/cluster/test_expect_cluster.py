@@ -421,7 +421,7 @@ def test_without_the_package_the_extra_is_named(monkeypatch, asks):
     code, _, err = asks("--service", "app")
 
     assert code == 2
-    assert "pip install 'kubernetes-asyncio>=32'" in err
+    assert "pip install 'kubernetes-asyncio>=32.0'" in err
 
 
 def test_long_lists_are_read_page_by_page(reach, monkeypatch):

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 
-from sampler import __version__
 from tests.network.bed import inside
 from tests.network.gitops import ADDRESSES
 from tests.requirements import path_of
@@ -73,6 +72,7 @@ class Forge:
         self.mine = folder / "mine"
         self._environment = _environment(folder, cluster.kubectl)
         shutil.copytree(EXAMPLE, self.mine)
+        copy_template(self.mine)
         self._run("git", "init", "--quiet", "--bare", "--initial-branch=main", str(self.origin))
         self.git("init", "--quiet", "--initial-branch=main")
         self.git("remote", "add", "origin", str(self.origin))
@@ -115,7 +115,6 @@ class Forge:
         checkout = self._folder / f"pipeline-{self._pipelines}"
         self._run("git", "clone", "--quiet", str(self.origin), str(checkout))
         self._run("git", "-C", str(checkout), "remote", "add", "gcl-origin", _REMOTE)
-        _offer_component(checkout)
         variables = {
             "PUSH_URL": str(self.origin),
             "SERVICE_URL": f"http://{ADDRESSES['app']}/",
@@ -205,7 +204,7 @@ def preview(folder: Path) -> dict[str, Any]:
     RuntimeError
         If it is not valid.
     """
-    _offer_component(folder)
+    copy_template(folder)
     for command in (
         ["git", "init", "--quiet", "--initial-branch=main"],
         ["git", "remote", "add", "gcl-origin", _REMOTE],
@@ -226,8 +225,7 @@ def preview(folder: Path) -> dict[str, Any]:
     return jobs
 
 
-def _offer_component(checkout: Path) -> None:
-    """Put the component where gitlab-ci-local keeps what it has fetched from a server."""
-    kept = f".gitlab-ci-local/includes/{_HOST}/weighbridge/weighbridge/{__version__}/templates"
-    (checkout / kept).mkdir(parents=True)
-    shutil.copy(REPOSITORY / "templates" / "check.yml", checkout / kept)
+def copy_template(project: Path) -> None:
+    """Put the job's template where the example includes it from."""
+    (project / "templates").mkdir()
+    shutil.copy(REPOSITORY / "templates" / "check.yml", project / "templates")

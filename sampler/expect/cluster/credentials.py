@@ -17,6 +17,9 @@ from sampler.base.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+PACKAGE = "kubernetes-asyncio>=32.0"
+"""What the extra `kubernetes` of pyproject.toml brings."""
+
 PLUGIN_TIMEOUT_S = 30.0
 """How long a credential plugin may take [s]."""
 
@@ -94,7 +97,7 @@ async def access(context: str | None = None, account: Path = _ACCOUNT) -> Access
     except ImportError as error:
         raise UsageError(
             "--cluster needs the package kubernetes-asyncio",
-            hint="pip install 'kubernetes-asyncio>=32'",
+            hint=f"pip install '{PACKAGE}'",
         ) from error
     configuration = client.Configuration()
     files = _kubeconfigs()
