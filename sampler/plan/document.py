@@ -22,7 +22,9 @@ from sampler.plan.target import Target
 if TYPE_CHECKING:
     from sampler.plan.run import RunPlan
 
-SCHEMA = "weighbridge.plan/1"
+SCHEMA = "weighbridge.run/1"
+_READ = (SCHEMA, "weighbridge.plan/1")
+"""Names of this document; earlier versions gave it that of `analysis.render.plan`."""
 _APART = ("started_at", "target", "label", "replica")
 """Fields whose document is not that of their type."""
 _REQUIRED = ("load", "limits", "split", "policy", "seed", "name")
@@ -69,7 +71,7 @@ class StoredPlan:
         UsageError
             If it is not the document.
         """
-        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        if not isinstance(document, dict) or document.get("schema") not in _READ:
             raise UsageError(f"expected {SCHEMA}, got another document")
         kinds = get_type_hints(cls)
         try:
