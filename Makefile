@@ -130,6 +130,10 @@ notebooks: $(VENV)/.develop ## run the notebooks and store what they show (ARGS=
 notebook-runs: $(VENV)/.develop ## record the runs that the notebooks read again, on the embedded Service
 	@$(BIN)/python -m notebooks.record
 
+.PHONY: man
+man: $(VENV)/.develop ## write the manual pages into build/man (man -l build/man/weighbridge-check.1 shows one)
+	@$(BIN)/python -m tests.man_pages build/man
+
 clean: ## remove the environment, the caches and what was built; runs in reports/ stay
 	@rm -rf $(VENV) build dist .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find weighbridge sampler analysis tests -type d -name __pycache__ -prune -exec rm -rf {} +

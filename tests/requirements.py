@@ -62,6 +62,7 @@ PARTS = (
     Part("rsync", "rsync", "what gitlab-ci-local copies the files of a job with"),
     Part("git", "git", "the repository in which a canary is moved"),
     Part("kubectl", "kubernetes-client", "what manifests are read and rendered with"),
+    Part("man", "man-db", "what shows the manual pages"),
     Part("node", "nodejs", "what gitlab-ci-local runs on"),
     Part("npm", "npm", "what brings axe-core, gitlab-ci-local and pyright"),
 )
