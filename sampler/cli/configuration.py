@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,10 +17,53 @@ from sampler.cli.values import Weights
 if TYPE_CHECKING:
     from pathlib import Path
 
+_CONFIG = "config"
 _MOST_BYTES = 32 << 10
 _MANY_PARTS = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){32}""")
 """Parts of a key that no option has: for 16 000 of them the parser of the standard library takes
 seconds, and 1.5 GB."""
+
+
+class Form(Enum):
+    """How the value of an option stands in a file."""
+
+    FLAG = "true or false"
+    TEXT = "a string or a number"
+    LIST = "several of these, or one"
+    WEIGHTS = "a string, or a table of weights by label"
+
+
+def settings(command: click.Command) -> dict[str, click.Parameter]:
+    """Return the options that the command's table may set, by their names there."""
+    return {
+        max(param.opts, key=len).lstrip("-"): param
+        for param in command.params
+        if param.name and param.name != _CONFIG
+    }
+
+
+def form_of(param: click.Parameter) -> Form:
+    """Return how the value of an option stands in a file."""
+    if isinstance(param, click.Option) and param.is_flag:
+        return Form.FLAG
+    if isinstance(param.type, Weights):
+        return Form.WEIGHTS
+    return Form.LIST if param.multiple else Form.TEXT
+
+
+def readers(ctx: click.Context) -> dict[str, click.Command]:
+    """Return the commands that read a table of their own, by name."""
+    root = ctx.find_root()
+    if not isinstance(root.command, click.Group):
+        return {ctx.info_name or "": ctx.command}
+    found = {
+        name: root.command.get_command(root, name) for name in root.command.list_commands(root)
+    }
+    return {
+        name: command
+        for name, command in found.items()
+        if command is not None and any(param.name == _CONFIG for param in command.params)
+    }
 
 
 def load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
@@ -33,12 +77,8 @@ def load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) 
     if path is None:
         return
     command = ctx.info_name or ""
-    table = _table(path, command, _command_names(ctx))
-    params = {
-        _config_name(param): param
-        for param in ctx.command.params
-        if param.name and param.name != "config"
-    }
+    table = _table(path, command, ctx)
+    params = settings(ctx.command)
     defaults: dict[str, Any] = {}
     for key, value in table.items():
         where = f"{path}: [{command}] {key}"
@@ -50,14 +90,14 @@ def load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) 
             )
         param = params[key]
         try:
-            defaults[param.name or ""] = typed = _as_typed(param, value)
+            defaults[param.name or ""] = typed = as_typed(param, value)
             param.type_cast_value(ctx, typed)
         except click.BadParameter as error:
             raise UsageError(f"{where} = {_in_toml(value)}: {error.message}") from error
     ctx.default_map = defaults
 
 
-def _table(path: Path, command: str, commands: list[str]) -> dict[str, Any]:
+def _table(path: Path, command: str, ctx: click.Context) -> dict[str, Any]:
     """Read one table, and refuse what no command would read."""
     try:
         with path.open("rb") as file:
@@ -80,38 +120,34 @@ def _table(path: Path, command: str, commands: list[str]) -> dict[str, Any]:
             raise UsageError(
                 f"{path}: {name!r} is outside of any table", hint=f"put it under [{command}]"
             )
-        if name not in commands:
+        if name != command and name not in readers(ctx):
             raise UsageError(
-                f"{path}: there is no command {name!r}",
-                hint=f"name tables after commands, such as [{command}]",
+                f"{path}: no command reads a table [{name}]",
+                hint=f"name tables after the commands that do: [{'], ['.join(readers(ctx))}]",
             )
     found: dict[str, Any] = document.get(command, {})
     return found
 
 
-def _command_names(ctx: click.Context) -> list[str]:
-    root = ctx.find_root()
-    if isinstance(root.command, click.Group):
-        return root.command.list_commands(root)
-    return [ctx.info_name or ""]
+def as_typed(param: click.Parameter, value: object) -> object:
+    """Return a value as it would have been typed, so that the same rules apply.
 
-
-def _config_name(param: click.Parameter) -> str:
-    return max(param.opts, key=len).lstrip("-")
-
-
-def _as_typed(param: click.Parameter, value: object) -> object:
-    """Return a value as it would have been typed, so that the same rules apply."""
-    if isinstance(param, click.Option) and param.is_flag:
-        if not isinstance(value, bool):
-            raise click.BadParameter("expected true or false")
-        return value
-    if isinstance(param.type, Weights):
-        return [json.dumps(value) if isinstance(value, dict) else _as_text(value)]
-    if param.multiple:
-        values = value if isinstance(value, list) else [value]
-        return [_as_text(each) for each in values]
-    return _as_text(value)
+    Raises
+    ------
+    click.BadParameter
+        If it has not the form of the option (`form_of`).
+    """
+    match form_of(param):
+        case Form.FLAG:
+            if not isinstance(value, bool):
+                raise click.BadParameter("expected true or false")
+            return value
+        case Form.WEIGHTS:
+            return [json.dumps(value) if isinstance(value, dict) else _as_text(value)]
+        case Form.LIST:
+            return [_as_text(each) for each in (value if isinstance(value, list) else [value])]
+        case Form.TEXT:
+            return _as_text(value)
 
 
 def _as_text(value: object) -> str:

@@ -45,6 +45,8 @@ _COMMANDS = {
     "rollout": "Start, promote or roll back a canary by editing its manifests in Git.",
     "report": "Render a recorded run again, even an unfinished one, or compare two.",
     "demo": "Play the story of one canary on an embedded Service, or serve it.",
+    "schema": "Print the JSON Schema of a document, or of weighbridge.toml.",
+    "completion": "Print the script with which bash, zsh or fish completes commands.",
 }
 
 
@@ -85,9 +87,7 @@ class _Commands(click.Group):
     name="weighbridge",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 PASS, 1 FAIL, 2 usage, 3 INCONCLUSIVE, 4 could not measure, "
-    "70 a bug, 129/130/143 interrupted.\n\n"
-    "\b\nShell completion, for bash (zsh_source and fish_source for others):\n"
-    '  eval "$(_WEIGHBRIDGE_COMPLETE=bash_source weighbridge)"',
+    "70 a bug, 129/130/143 interrupted.",
 )
 @click.version_option(__version__, prog_name="weighbridge")
 def weighbridge() -> None:

@@ -17,31 +17,35 @@ _UNITS_S = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MOST_PER_S = 1_000_000
 
 
-class _Number(click.ParamType):  # type: ignore[type-arg]  # generic only in newer releases
+class Number(click.ParamType):  # type: ignore[type-arg]  # generic only in newer releases
     """A number in a form and a range of its own.
 
     Attributes
     ----------
+    form : str
+        Regular expression of the whole text.
     expected : str
         The form and the range, as an error states them.
     """
 
     name = "number"
+    form = _DECIMAL
     expected = "a number"
 
-    def read(self, text: str) -> float | None:
-        """Return the number; None if `text` is not one, or is out of range."""
+    def read(self, match: re.Match[str]) -> float | None:
+        """Return the number of a text that has the form; None if it is out of range."""
         raise NotImplementedError
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number."""
-        number = self.read(str(value))
+        match = re.fullmatch(self.form, str(value))
+        number = None if match is None else self.read(match)
         if number is None:
             self.fail(f"expected {self.expected}, got {str(value)!r}", param, ctx)
         return number
 
 
-class Count(_Number):
+class Count(Number):
     """A whole number.
 
     Parameters
@@ -51,21 +55,21 @@ class Count(_Number):
     """
 
     name = "count"
+    form = "[0-9]{1,15}"
 
     def __init__(self, least: int = 1, most: int | None = None) -> None:
-        self._least = least
-        self._most = most
+        self.least = least
+        self.most = inf if most is None else most
         span = f"of at least {least}" if most is None else f"from {least} to {most}"
         self.expected = f"a whole number {span}"
 
-    def read(self, text: str) -> int | None:
+    def read(self, match: re.Match[str]) -> int | None:
         """Return the number."""
-        if not re.fullmatch(r"[0-9]{1,15}", text) or int(text) < self._least:
-            return None
-        return int(text) if self._most is None or int(text) <= self._most else None
+        number = int(match[0])
+        return number if self.least <= number <= self.most else None
 
 
-class Duration(_Number):
+class Duration(Number):
     """Seconds, or a number with a unit: ``500ms``, ``30s``, ``5m``.
 
     Parameters
@@ -77,6 +81,7 @@ class Duration(_Number):
     """
 
     name = "duration"
+    form = _DECIMAL + "(ms|s|m|h|)"
 
     def __init__(self, longest_s: float = 1e6, *, is_positive: bool = True) -> None:
         self._longest_s = longest_s
@@ -84,11 +89,8 @@ class Duration(_Number):
         above = "above 0 and " if is_positive else ""
         self.expected = f"a duration such as 500ms, 30s or 5m, {above}at most {longest_s:.0f}s"
 
-    def read(self, text: str) -> float | None:
+    def read(self, match: re.Match[str]) -> float | None:
         """Return the seconds."""
-        match = re.fullmatch(_DECIMAL + r"(ms|s|m|h|)", text)
-        if match is None:
-            return None
         seconds = float(match[1]) * _UNITS_S[match[2]]
         is_low = self._is_positive and not seconds
         return None if is_low or seconds > self._longest_s else seconds
@@ -98,6 +100,7 @@ class Settle(Duration):
     """A duration, or None for ``auto``."""
 
     name = "settle"
+    form = f"auto|{Duration.form}"
 
     def __init__(self) -> None:
         super().__init__(is_positive=False)
@@ -126,17 +129,15 @@ def once(_ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -
     return values[0] if values else None
 
 
-class Share(_Number):
+class Share(Number):
     """A share: ``5%`` or ``0.05``."""
 
     name = "share"
+    form = _DECIMAL + "(%?)"
     expected = "a share of at most 100%, such as 5% or 0.05"
 
-    def read(self, text: str) -> float | None:
+    def read(self, match: re.Match[str]) -> float | None:
         """Return the share in [0, 1]."""
-        match = re.fullmatch(_DECIMAL + r"(%?)", text)
-        if match is None:
-            return None
         share = float(match[1]) / (100 if match[2] else 1)
         return share if share <= 1 else None
 
@@ -147,45 +148,46 @@ class Chance(Share):
     name = "chance"
     expected = "a chance above 0 and below 0.5, such as 0.01"
 
-    def read(self, text: str) -> float | None:
+    def read(self, match: re.Match[str]) -> float | None:
         """Return the chance in (0, 0.5)."""
-        chance = super().read(text)
+        chance = super().read(match)
         return chance if chance is not None and 0 < chance < 0.5 else None
 
 
-class Factor(_Number):
+class Factor(Number):
     """A factor of at least 1: ``1.5`` or ``1.5x``."""
 
     name = "factor"
+    form = _DECIMAL + "x?"
     expected = "a factor of at least 1, such as 1.5"
 
-    def read(self, text: str) -> float | None:
+    def read(self, match: re.Match[str]) -> float | None:
         """Return the factor."""
-        match = re.fullmatch(_DECIMAL + "x?", text)
-        return None if match is None or float(match[1]) < 1 else float(match[1])
+        return float(match[1]) if float(match[1]) >= 1 else None
 
 
-class Rate(_Number):
+class Rate(Number):
     """Requests per second: ``200`` or ``200/s``."""
 
     name = "rate"
+    form = _DECIMAL + "(?:/s)?"
     expected = f"requests per second such as 200/s, above 0 and at most {_MOST_PER_S}/s"
 
-    def read(self, text: str) -> float | None:
+    def read(self, match: re.Match[str]) -> float | None:
         """Return the rate [1/s]."""
-        match = re.fullmatch(_DECIMAL + "(?:/s)?", text)
-        return None if match is None or not 0 < float(match[1]) <= _MOST_PER_S else float(match[1])
+        return float(match[1]) if 0 < float(match[1]) <= _MOST_PER_S else None
 
 
 class RateCap(Rate):
     """A rate that may be lifted: ``2000/s``, ``0`` or ``none``."""
 
     name = "max-rate"
+    form = f"none|{Rate.form}"
     expected = f"{Rate.expected}, or none"
 
-    def read(self, text: str) -> float | None:
+    def read(self, match: re.Match[str]) -> float | None:
         """Return the cap [1/s]; infinity if it is lifted."""
-        return inf if text in {"none", "0", "0/s"} else super().read(text)
+        return inf if match[0] in {"none", "0", "0/s"} else super().read(match)
 
 
 class RunsFolder(click.Path):
