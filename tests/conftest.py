@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import hypothesis
 import pytest
 
-from tests import completeness, left_out
+from tests import completeness, left_out, repeatable
 from tests.processes import REPOSITORY, WEIGHBRIDGE, completed
 from tests.requirements import NO_IPV6
 
@@ -38,6 +38,7 @@ SURROUNDINGS_FROM = ("CI_", "GITLAB_", "GITHUB_", "GIT_", "KUBERNETES_")
 def pytest_configure(config: pytest.Config) -> None:
     """Make the surroundings of all tests alike, and watch what is left out."""
     config.pluginmanager.register(left_out.LeftOut())
+    config.pluginmanager.register(repeatable.Repeatable())
     for name in tuple(os.environ):
         is_proxy = name.lower().endswith("_proxy")
         if name in SURROUNDINGS or name.startswith(SURROUNDINGS_FROM) or is_proxy:

@@ -286,7 +286,7 @@ def test_a_run_is_judged_by_its_own_tolerance_and_limits_where_no_others_are_giv
 
 
 def test_the_page_of_a_run_is_not_replaced_by_that_of_another_judgement(weighbridge, tmp_path):
-    with EmbeddedService({"v1": 9, "v2": 1}) as service:
+    with EmbeddedService({"v1": 9, "v2": 1}, seed=5) as service:
         weighbridge("sample", service.url, "--max-samples", "40", "--out", "runs")
     (folder,) = (tmp_path / "runs").iterdir()
     own = folder / "report.html"

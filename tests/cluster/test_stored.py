@@ -59,7 +59,7 @@ def moved(tmp_path_factory):
         patch.setenv("KUBECONFIG", str(cluster.kubeconfig(tmp_path_factory.mktemp("kube"))))
         with EmbeddedService({"v1": 9, "v2": 1}, seed=5) as service:
             folder = tmp_path_factory.mktemp("runs")
-            yield weigh_and_keep(service.url, folder, lambda: promote(cluster, service))
+            return weigh_and_keep(service.url, folder, lambda: promote(cluster, service))
 
 
 def test_a_run_in_which_endpoints_moved_is_judged_as_it_was(moved):

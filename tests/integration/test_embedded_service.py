@@ -46,7 +46,7 @@ def ask(connection, method="GET"):
 
 
 def test_the_standard_librarys_client_stays_on_one_pod_for_all_its_requests():
-    with EmbeddedService({"v1": 5, "v2": 5}) as service:
+    with EmbeddedService({"v1": 5, "v2": 5}, seed=1) as service:
         connection = http.client.HTTPConnection(service.address, service.port, timeout=10)
         answers = [ask(connection) for _ in range(20)]
         assert ask(connection, "HEAD") == (200, b"")
@@ -170,7 +170,7 @@ def test_many_clients_at_once_lose_nothing():
         connection.close()
         return Counter(answers)
 
-    with EmbeddedService({"v1": 3, "v2": 1}) as service, ThreadPoolExecutor(16) as pool:
+    with EmbeddedService({"v1": 3, "v2": 1}, seed=1) as service, ThreadPoolExecutor(16) as pool:
         labels: Counter[str] = sum(pool.map(client, range(64)), Counter())
         counts = service.counts()
 
