@@ -2,8 +2,7 @@
 
 Bisection, because its result is known to lie on the side where the answer is yes: the edge of an
 interval is a share that *is* refuted, so an interval never disagrees with the verdict.
-`scipy.optimize.brentq` returns a point on either side, needs both ends to differ in sign, and
-would be imported before the verdict, with which intervals are printed
+`scipy.optimize.brentq` returns a point on either side, and needs both ends to differ in sign
 (``docs/decisions/0009-scipy-where-it-serves.md``).
 """
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, floor, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -109,13 +108,18 @@ def even_rows(report: Report) -> list[Row]:
 
 def binomial_range(n: int, share: float, level: float) -> tuple[float, float]:
     """Return counts that a binomial leaves with probability at most `level`, half on each side."""
-    from scipy.special import bdtr, bdtrc  # noqa: PLC0415 - heavy
-
     if share >= 1:
         return float(n), float(n)
-    # From below the chances grow, from above they shrink.
-    low = bisect_right(range(n), level / 2, key=lambda count: float(bdtr(count, n, share)))
-    high = bisect_left(range(n), -level / 2, key=lambda count: -float(bdtrc(count, n, share)))
+    # Beyond these counts are less than 1e-20, also where they are nearly those of Poisson's law.
+    mean, reach = n * share, 12 * sqrt(n * share * (1 - share)) + 60
+    counts = np.arange(max(floor(mean - reach), 0), min(ceil(mean + reach), n) + 1)
+    ratios = (n - counts[:-1]) * share / (counts[1:] * (1 - share))
+    nats = np.append(0.0, np.cumsum(np.log(ratios)))
+    chances = np.exp(nats - nats.max())
+    chances /= chances.sum()
+    at_most, at_least = np.cumsum(chances), np.cumsum(chances[::-1])[::-1]
+    low = counts[np.searchsorted(at_most, level / 2, side="right")]
+    high = counts[np.count_nonzero(at_least > level / 2) - 1]
     return float(low), float(high)
 
 

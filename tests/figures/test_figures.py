@@ -257,7 +257,9 @@ def test_an_even_share_is_one_and_a_lone_replica_has_it():
     assert not any(row.is_off for row in rows)
 
 
-@pytest.mark.parametrize(("n", "share"), [(50, 0.5), (900, 0.1), (20_001, 0.1), (10**7, 0.1)])
+@pytest.mark.parametrize(
+    ("n", "share"), [(50, 0.5), (900, 0.1), (900, 0.001), (3, 0.5), (20_001, 0.1), (10**7, 0.1)]
+)
 def test_the_range_of_an_even_share_leaves_out_no_more_than_its_level(n, share):
     low, high = binomial_range(n, share, 0.01)
 

@@ -46,6 +46,9 @@ def asked(counts, weights, verdict=Verdict.INCONCLUSIVE, missing=0, per_connecti
         ((410, 35, 55), (8, 1, 1)),
         ((30, 40, 50, 80), (1, 1, 1, 1)),
         ((100, 0), (19, 1)),
+        ((300, 290, 310), (1, 1, 1)),
+        ((2_000, 10, 10, 1), (97, 1, 1, 1)),
+        (tuple(range(40, 101)), (1,) * 61),
     ],
 )
 def test_chi_square_is_that_of_scipy(counts, weights):
