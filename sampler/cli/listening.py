@@ -1,0 +1,83 @@
+"""Options of a command that listens: where, who may call, and what is logged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sampler.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sampler.web.door import Door
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_OPTIONS = (
+    click.option(
+        "--listen", default="127.0.0.1:8080", show_default=True, metavar="HOST:PORT",
+        help="Where to listen; port 0 takes a free one. Beyond loopback a token is needed.",
+    ),
+    click.option(
+        "--token-file", type=_FILE, default=None, metavar="FILE",
+        help="Tokens that callers must send (Authorization: Bearer), one a line; read again when "
+        "it changes.",
+    ),
+    click.option(
+        "--no-token", is_flag=True,
+        help="Let anybody call who can reach the address, even from other machines.",
+    ),
+    click.option(
+        "--tls-cert", type=_FILE, default=None, metavar="FILE",
+        help="PEM file of the certificate, for https; read again when it changes.",
+    ),
+    click.option(
+        "--tls-key", type=_FILE, default=None, metavar="FILE", help="PEM file of its key.",
+    ),
+    click.option(
+        "--access-log/--no-access-log", default=True, show_default=True,
+        help="Log each request on stderr, as a line of JSON.",
+    ),
+)  # fmt: skip
+
+
+def listening_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a command that listens."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def make_door(options: dict[str, Any]) -> Door:
+    """Make the door from the options that `listening_options` added, and begin the log.
+
+    Raises
+    ------
+    UsageError
+        If strangers could call, or a file cannot be used.
+    """
+    from sampler.web.address import Address, require_guarded  # noqa: PLC0415 - heavy imports wait
+    from sampler.web.door import Door  # noqa: PLC0415
+    from sampler.web.log import begin_log  # noqa: PLC0415
+    from sampler.web.tls import Tls  # noqa: PLC0415
+    from sampler.web.tokens import Tokens  # noqa: PLC0415
+
+    token_file, cert, key = options["token_file"], options["tls_cert"], options["tls_key"]
+    if (cert is None) != (key is None):
+        given, missing = (
+            ("--tls-key", "--tls-cert") if cert is None else ("--tls-cert", "--tls-key")
+        )
+        raise UsageError(f"{given} needs {missing}", hint="give both, or neither")
+    if options["no_token"] and token_file is not None:
+        raise UsageError("--no-token contradicts --token-file", hint="leave one of both out")
+    address = Address.parse(options["listen"])
+    require_guarded(address, has_tokens=token_file is not None, is_open=options["no_token"])
+    door = Door(
+        address,
+        None if token_file is None else Tokens(token_file),
+        None if cert is None else Tls(cert, key),
+    )
+    begin_log(has_access=options["access_log"])
+    return door

@@ -1,0 +1,1 @@
+"""What the HTTP doors share: address, tokens, TLS, limits, access log, health, errors."""
