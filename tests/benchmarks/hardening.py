@@ -239,7 +239,8 @@ def kills(folder: Path) -> Iterator[Row]:
 def _killed(url: str, base: Path, after_s: float) -> tuple[float, bool, bool] | None:
     """Kill a check so long after it has its folder; return what `_left` does, None without one."""
     arguments = ("check", url, "--expect", "v1=9,v2=1", "--out", str(base),
-                 "--tolerance", "0.2pp", "--max-rate", "500/s")  # fmt: skip
+                 "--tolerance", "0.2pp", "--max-rate", "500/s",
+                 "--alpha", "1e-9", "--beta", "1e-9")  # fmt: skip
     process = subprocess.Popen(
         [*_COMMAND, *arguments], cwd=base.parent,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
