@@ -19,6 +19,11 @@ The restarted part of the FAIL evidence follows Shiryaev and Roberts: stakes of 
 are placed anew at each connection, so that a departure in the middle of a run is not
 outweighed by what came before it. The horizon is the budget, however long that is: what has
 been staked may not add up to more than 1, or a false FAIL would not be as rare as its level.
+
+Without a budget (`Bets.is_endless`) there is nothing but the restarted part, and each connection
+places a stake of 1: ``R <- (R + 1) * factor``. That is an e-detector (Shin, Ramdas and Rinaldo,
+arXiv 2203.03532): R less the number of connections is a supermartingale while the share is
+inside the band, so that R reaches c after c connections on average, at the earliest.
 """
 
 from __future__ import annotations
@@ -310,6 +315,8 @@ class Bets:
     factors : Factors or None
         What the stakes were multiplied by, so that the error rates are spent whole; then each
         direction of FAIL, and the restarted part, stands alone.
+    restart_weight : float
+        Weight of the restarted part within the FAIL evidence; 1 without a budget.
     """
 
     arms: tuple[int, ...]
@@ -320,6 +327,7 @@ class Bets:
     certain: Mixture | None
     horizon: int
     factors: Factors | None = None
+    restart_weight: float = RESTART_WEIGHT
 
     @classmethod
     def of(
@@ -327,7 +335,7 @@ class Bets:
         arms: Sequence[int],
         bands: Sequence[Band],
         inner: float,
-        budget: int,
+        budget: int | None,
         missing_ratio: float = inf,
         per_connection: int = 1,
         clean: Null | None = None,
@@ -343,8 +351,9 @@ class Bets:
             Their accepted bands, in the same order.
         inner : float
             Part of the tolerance within which a FAIL is a false alarm, in [0, 1].
-        budget : int
-            Connections after which the run ends, >= 1: nothing is weighed beyond them.
+        budget : int or None
+            Connections after which the run ends, >= 1: nothing is weighed beyond them. None has
+            no end, and an e-detector on the FAIL side.
         missing_ratio : float, default inf
             Bound on the ratio of the versions' missing rates, >= 1.
         per_connection : int, default 1
@@ -364,8 +373,9 @@ class Bets:
             extremes=Mixture.of(failing, inside=False).times(away),
             log_extremes=np.array([_log_extreme(null) for null in failing], dtype=np.float64),
             certain=None if clean is None else Mixture.of([clean]),
-            horizon=budget,
+            horizon=budget or 1,
             factors=factors,
+            restart_weight=RESTART_WEIGHT if budget else 1.0,
         )
 
     @cached_property
@@ -394,8 +404,8 @@ class Bets:
             return 1.0
         by_row = self.failing.mixed(carry.failing[:, :, None])
         by_row += self.extremes.mixed(carry.extremes[:, :, None])
-        by_arm = self.by_arm((1 - RESTART_WEIGHT) * by_row)
-        return float(by_arm.mean() + (RESTART_WEIGHT if self.factors is None else 0.0))
+        by_arm = self.by_arm((1 - self.restart_weight) * by_row)
+        return float(by_arm.mean() + (self.restart_weight if self.factors is None else 0.0))
 
     def by_arm(self, plain: Floats) -> Floats:
         """Take both directions (2A, m) of the plain FAIL evidence together: (A, m)."""
@@ -410,21 +420,22 @@ class Bets:
         failing = _grown(self.failing, results, carry.failing)
         plain, restarts = followed(failing, carry.failing, carry.restarts, self.horizon)
         extremes, again = self._extremes(results, carry)
-        unspent = RESTART_WEIGHT / self.horizon * np.maximum(self.horizon - results.n, 0)
+        anew = self.restart_weight
+        unspent = anew / self.horizon * np.maximum(self.horizon - results.n, 0)
         if self.factors is None:
-            by_row = (1 - RESTART_WEIGHT) * self.failing.pooled(plain)
-            by_row += RESTART_WEIGHT * self.failing.pooled(restarts)
-            mixed = (1 - RESTART_WEIGHT) * np.exp(np.minimum(extremes, MAX_EXPONENT))
-            mixed += RESTART_WEIGHT * again
+            by_row = (1 - anew) * self.failing.pooled(plain)
+            by_row += anew * self.failing.pooled(restarts)
+            mixed = (1 - anew) * np.exp(np.minimum(extremes, MAX_EXPONENT))
+            mixed += anew * again
             by_row += self.extremes.weight * mixed[:, 0]
             by_arm = self.by_arm(by_row) + unspent
         else:
             once = self.failing.pooled(plain)
             once += self.extremes.weight * np.exp(np.minimum(extremes, MAX_EXPONENT))[:, 0]
-            anew = self.failing.pooled(restarts) + self.extremes.weight * again[:, 0]
-            anew /= np.array(self.factors.failing)[:, None]
-            alone = RESTART_WEIGHT * anew.mean(axis=0) + unspent
-            by_arm = np.maximum(self.by_arm((1 - RESTART_WEIGHT) * once), alone)
+            again_by_row = self.failing.pooled(restarts) + self.extremes.weight * again[:, 0]
+            again_by_row /= np.array(self.factors.failing)[:, None]
+            alone = anew * again_by_row.mean(axis=0) + unspent
+            by_arm = np.maximum(self.by_arm((1 - anew) * once), alone)
         certain, against_dirty = self._certain(results, carry)
         return Weighed(
             against_band=self.passing.mixed(passing),

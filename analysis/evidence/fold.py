@@ -10,6 +10,7 @@ import numpy as np
 
 from analysis.data.batch import judged_rows
 from analysis.data.connections import arms_of
+from analysis.data.report import ReasonCode
 from analysis.evidence.draws import Draws, summed
 from analysis.evidence.rules import (
     first_rule,
@@ -83,11 +84,16 @@ def _in_slices(
     evidence: Evidence, length: int, judge: Callable[[Evidence, slice], Evidence]
 ) -> Evidence:
     """Judge connections, slice by slice, until the run is settled or the budget is spent."""
-    for first in range(0, length, SLICE):
+    first = 0
+    while first < length:
         room = evidence.budget - evidence.judged
         if evidence.settled is not None or room <= 0:
             break
+        before = evidence.judged
         evidence = judge(evidence, slice(first, first + min(SLICE, room)))
+        first += evidence.judged - before
+        if evidence.is_endless and evidence.settled is ReasonCode.WITHIN_TOLERANCE:
+            evidence = replace(evidence, settled=None, passed_after=evidence.judged)
     return evidence
 
 
@@ -172,7 +178,7 @@ def _weigh_draws(
         clean_peak=raise_clean_peak(evidence.clean_peak, weighed.against_dirty[:end], draws),
         carry=weighed.at(stop),
         fail_by_arm=tuple(weighed.against_inner[:, stop].tolist()),
-        drift=evidence.drift.follow(hit),
+        drift=evidence.drift if evidence.is_endless else evidence.drift.follow(hit),
         runs=evidence.runs.follow(hit),
         settled=settled,
     )

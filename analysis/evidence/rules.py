@@ -34,11 +34,12 @@ before the first one at whether they are too many."""
 
 def first_rule(evidence: Evidence, draws: Draws, weighed: Weighed) -> tuple[int, ReasonCode | None]:
     """Find the connection that settles the run, or the last one; earlier rules win ties."""
-    rules = (
+    rules = [
         (ReasonCode.UNEXPECTED_LABEL, _first_forbidden(evidence, draws)),
         (ReasonCode.OUTSIDE_TOLERANCE, _first_failing(evidence, weighed)),
-        (ReasonCode.WITHIN_TOLERANCE, _first_passing(evidence, draws, weighed)),
-    )
+    ]
+    if evidence.passed_after is None:
+        rules.append((ReasonCode.WITHIN_TOLERANCE, _first_passing(evidence, draws, weighed)))
     end = len(draws.n)
     code, stop = min(rules, key=lambda rule: rule[1])
     # The rules about missing labels cost more for each look: only up to the stop so far.

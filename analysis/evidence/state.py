@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from analysis.data.report import ReasonCode
     from analysis.data.split import Band, Split
 
+_ENDLESS = 2**62
+"""More connections than there will be."""
 LOSSES_ROOM = 5
 """Times a clean run's need that a run with shares of 0 or 1 may take, so that one missing label
 or two cost connections and not the verdict."""
@@ -100,6 +102,11 @@ class Evidence:
         Whether neighbours knew of each other: the other guard.
     settled : ReasonCode or None
         Why the fold came to its end, or None. Nothing is judged after that.
+    is_endless : bool
+        Whether there is no budget: the FAIL side is an e-detector (`analysis.bets.mixture`), whose
+        false alarms are 1/alpha connections apart on average, and a PASS ends nothing.
+    passed_after : int or None
+        Connections after which an endless one passed.
     groups : SeveralAnswers or None
         What there is besides, where connections have several answers; `counts` are then sums
         of the parts of connections that met each arm.
@@ -123,10 +130,14 @@ class Evidence:
     drift: Drift = field(repr=False)
     runs: Runs = field(repr=False)
     settled: ReasonCode | None = None
+    is_endless: bool = False
+    passed_after: int | None = None
     groups: SeveralAnswers | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def start(cls, split: Split, policy: Policy, seed: int = 0) -> Evidence:
+    def start(
+        cls, split: Split, policy: Policy, seed: int = 0, *, is_endless: bool = False
+    ) -> Evidence:
         """Begin a run: nothing judged yet.
 
         Parameters
@@ -135,6 +146,8 @@ class Evidence:
             The expectation, and what is asked of it.
         seed : int, default 0
             Breaks ties in the drift guard; it touches nothing else.
+        is_endless : bool, default False
+            Whether there is no budget, whatever the policy says.
 
         Raises
         ------
@@ -148,20 +161,23 @@ class Evidence:
             default=inf,
         )
         needed = clean_connections(tightest, policy.beta) if tightest < inf else 0
-        planned = max(required_samples(split, policy).q99, LOSSES_ROOM * needed)
-        budget = policy.max_samples or planned
+        budget = _ENDLESS if is_endless else policy.max_samples
+        if budget is None:
+            budget = max(required_samples(split, policy).q99, LOSSES_ROOM * needed)
         uncertain = [arm for arm in tested if not is_certain(bands[arm])]
         clean = clean_null(tightest, policy.beta, policy.missing_ratio) if needed else None
         bets = Bets.of(
             uncertain,
             [bands[arm] for arm in uncertain],
             policy.inner,
-            budget,
+            None if is_endless else budget,
             policy.missing_ratio,
             policy.per_connection,
             clean,
-            factors_of(split, policy, budget),
+            None if is_endless else factors_of(split, policy, budget),
         )
+        # Whether the share moves within its band is no question where departures are waited for.
+        steady = [] if is_endless else uncertain
         return cls(
             split=split,
             policy=policy,
@@ -179,12 +195,13 @@ class Evidence:
             carry=bets.start,
             fail_by_arm=(1.0,) * len(uncertain),
             drift=Drift.start(
-                [bands[arm].expected for arm in uncertain],
+                [bands[arm].expected for arm in steady],
                 budget,
                 seed,
-                _ranks([split.arms[arm] for arm in uncertain]),
+                _ranks([split.arms[arm] for arm in steady]),
             ),
             runs=Runs.start(len(uncertain)),
+            is_endless=is_endless,
             groups=None
             if policy.per_connection == 1
             else SeveralAnswers.start(len(split.arms), len(uncertain)),

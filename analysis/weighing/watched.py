@@ -250,6 +250,18 @@ class _Known(NamedTuple):
     """Of the samples since the one before it, by label; empty without one."""
 
 
+class Judging(Protocol):
+    """How the stretches of an expectation are judged, if not as those of a run with an end."""
+
+    def begin(self, split: Split) -> Evidence:
+        """Return the evidence of a stretch before its first sample."""
+        ...
+
+    def judge(self, evidence: Evidence, part: Batch) -> Evidence:
+        """Judge the next samples of a stretch."""
+        ...
+
+
 @unique
 class Phase(Enum):
     """What a run does with the samples of a moment."""
@@ -282,6 +294,9 @@ class Watched:
         What was read before the run, in sentences for the report.
     start : Change or None
         What was known when the run began; it may hold the judging back.
+    judging : Judging or None
+        How stretches are judged; None shares the error rates of the policy among them, and ends
+        after `MOST_STRETCHES`.
 
     Attributes
     ----------
@@ -313,22 +328,22 @@ class Watched:
         age_s: float | None = None,
         remarks: tuple[str, ...] = (),
         start: Change | None = None,
+        judging: Judging | None = None,
     ) -> None:
+        self._judging = judging
+        self._policy = policy
+        self._seed = seed
         self._split = split
         self._observed = (None if start is None else start.observed) or split
         self._observed_before = self._observed
-        self.evidence = begin(
-            split, policy_of_stretch(policy, 0), seed, is_elsewhere=self._is_elsewhere
-        )
+        self.evidence = self._begin(split, 0)
         self.source = source
         self.previous: Split | None = None
         self.events: list[Event] = []
         self.lags_s: list[float] = []
         self.skipped = 0
-        self._policy = policy
         self._settle_s = settle_s
         self._remarks = remarks
-        self._seed = seed
         self._pending: deque[_Noticed] = deque()
         self._next_source = source
         self._why = ""
@@ -360,6 +375,32 @@ class Watched:
             self._trouble = start.trouble
             if start.expectation is None:
                 self._turn(0, start)
+
+    def _begin(self, split: Split, rank: int) -> Evidence:
+        """Return the evidence of a stretch, after `rank` others."""
+        if self._judging is not None:
+            return self._judging.begin(split)
+        policy = policy_of_stretch(self._policy, rank)
+        return begin(split, policy, self._seed, is_elsewhere=self._is_elsewhere)
+
+    def restart(self, evidence: Evidence) -> None:
+        """Go on with other evidence on the same split."""
+        self.evidence = evidence
+        self._past = deque([_Known(self._last_ns, self._past[-1].end_row, evidence, Counter())])
+
+    def leave_out(self, first_connection: int) -> None:
+        """Judge no connection that was opened before this one."""
+        self._first_connection = max(first_connection, self._first_connection)
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether nothing is known of the cluster now."""
+        return self._unseen_since_ns is not None
+
+    @property
+    def observed(self) -> Split:
+        """The split of the endpoints, as far as is known."""
+        return self._observed
 
     @property
     def _is_elsewhere(self) -> bool:
@@ -459,7 +500,9 @@ class Watched:
         """Weigh samples, and remember for a moment what was known before them."""
         if not len(part):
             return
-        self.evidence = weigh(self.evidence, opened_since(part, self._first_connection))
+        fresh = opened_since(part, self._first_connection)
+        judge = weigh if self._judging is None else self._judging.judge
+        self.evidence = judge(self.evidence, fresh)
         last_ns, end_row = int(sent_ns[-1]), part.first + len(part)
         self._note(part.first, end_row, int(sent_ns[0]), last_ns)
         self._past.append(_Known(last_ns, end_row, self.evidence, _counts(part)))
@@ -594,12 +637,11 @@ class Watched:
         if is_same and self.evidence.groups is None:
             return
         rank = rank_of(self._closed) + bool(self._parts)
-        if rank >= MOST_STRETCHES:
+        if rank >= MOST_STRETCHES and self._judging is None:
             self._hold(at_ns, f"the split changed {MOST_STRETCHES} times; the last one is {split}")
             return
         try:
-            policy = policy_of_stretch(self._policy, rank)
-            evidence = begin(split, policy, self._seed, is_elsewhere=self._is_elsewhere)
+            evidence = self._begin(split, rank)
         except ValueError as error:
             self._hold(at_ns, f"{split} cannot be judged: {error}")
             return

@@ -1,0 +1,102 @@
+"""What was sent over time, in rings: seconds for ten minutes, tens for hours, minutes for days."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from math import floor
+from typing import TYPE_CHECKING
+
+from analysis.data.live import BucketTold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+WIDTHS = {1: 600, 10: 1080, 300: 4032}
+"""Buckets that are kept of each width [s]: 10 min, 3 h and 14 d."""
+MOST_EMPTY = 600
+"""Empty seconds in a row that are told; a longer gap is one."""
+
+_BASE = min(WIDTHS)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A bucket that is not over."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    is_judged: bool = True
+
+
+class Buckets:
+    """Counts of one target by time.
+
+    Parameters
+    ----------
+    target : str
+    at : float
+        When the weighing began [s since 1970].
+
+    Attributes
+    ----------
+    kept : dict of int to deque of BucketTold
+        Buckets that are over, by width, the oldest first.
+    """
+
+    def __init__(self, target: str, at: float) -> None:
+        self.kept = {width: deque[BucketTold](maxlen=most) for width, most in WIDTHS.items()}
+        self._target = target
+        self._next = floor(at)
+        self._open: dict[int, _Open] = {}
+        self._wider = {width: _Open() for width in WIDTHS if width != _BASE}
+
+    def add(self, second: int, counts: Mapping[str, int], *, is_judged: bool) -> None:
+        """Count what was sent within a second; what comes too late is put into the next one."""
+        bucket = self._open.setdefault(max(second, self._next), _Open())
+        bucket.counts.update(counts)
+        bucket.is_judged &= is_judged
+
+    def close(
+        self,
+        until: float,
+        share: Mapping[str, float],
+        interval: Mapping[str, tuple[float, float]],
+    ) -> Iterator[BucketTold]:
+        """Yield the buckets that are over at a moment, and keep them.
+
+        Parameters
+        ----------
+        until : float
+            What was sent before this is all there [s since 1970].
+        share, interval : mapping
+            As they stand.
+        """
+        end = floor(until)
+        if end - self._next > MOST_EMPTY and not self._open:
+            self._next = end - MOST_EMPTY
+        while self._next < end:
+            second, self._next = self._next, self._next + 1
+            bucket = self._open.pop(second, None) or _Open()
+            yield self._keep(second, _BASE, bucket, share, interval)
+            for width, wider in self._wider.items():
+                wider.counts.update(bucket.counts)
+                wider.is_judged &= bucket.is_judged
+                if self._next % width == 0:
+                    yield self._keep(self._next - width, width, wider, share, interval)
+                    self._wider[width] = _Open()
+
+    def _keep(
+        self,
+        since: int,
+        width: int,
+        bucket: _Open,
+        share: Mapping[str, float],
+        interval: Mapping[str, tuple[float, float]],
+    ) -> BucketTold:
+        told = BucketTold(
+            seq=0, at=float(since + width), target=self._target, since=float(since),
+            width_s=float(width), counts=dict(bucket.counts), share=dict(share),
+            interval=dict(interval), is_judged=bucket.is_judged,
+        )  # fmt: skip
+        self.kept[width].append(told)
+        return told

@@ -1,0 +1,510 @@
+"""The lookout: weighs one target without an end, and says what it comes to.
+
+It judges the stretches of a watched expectation (`analysis.weighing.watched.Judging`) with
+evidence that has no budget: its FAIL side is an e-detector, which raises an alarm, its PASS side is
+that of a check. Each alarm is a stopping time, after which the evidence begins anew. So one
+detector watches while another stretch proves that the split is right, or right again.
+
+Batches go in by the fold, in send order; `look` is called now and then, whether any came or not.
+How the samples are cut into batches changes no alarm and no count.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import replace
+from math import log
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from analysis.data.batch import ABSENT, Batch, judged_rows
+from analysis.data.live import (
+    MOST_CHANGES,
+    MOST_LABELS,
+    OTHER,
+    Alarm,
+    AlarmTold,
+    Change,
+    ChangeTold,
+    NoteTold,
+    State,
+)
+from analysis.data.report import ReasonCode, Verdict
+from analysis.evidence.fold import weigh
+from analysis.evidence.state import Evidence
+from analysis.verdict.decision import SETTLED
+from analysis.watching.alarms import KINDS, alarm_of
+from analysis.watching.buckets import Buckets
+from analysis.watching.departure import RECENT, Draws
+from analysis.watching.neighbours import Neighbours
+from analysis.watching.states import Course, Sign, verdict_in
+from analysis.watching.totals import Totals, wilson
+from analysis.weighing.watched import Phase
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from analysis.data.live import Event
+    from analysis.data.split import Split
+    from analysis.watching.asked import WatchPolicy
+    from analysis.weighing.history import History
+    from analysis.weighing.watched import Watched
+
+    Codes = NDArray[np.int16]
+    Floats = NDArray[np.float64]
+
+LEAST_INSIDE = 32
+"""Connections without a further alarm, at least, before a drift counts as over."""
+NEARLY_EQUAL = 1.01
+"""An interval that is drawn is computed again after this many times as many connections."""
+
+_NS_PER_S = 1_000_000_000
+
+
+class Lookout:
+    """Weighs one target without an end.
+
+    Parameters
+    ----------
+    target : str
+        Its name.
+    asked : WatchPolicy
+    at : float
+        When it begins [s since 1970].
+    seed : int, default 0
+
+    Attributes
+    ----------
+    course : Course
+        The state.
+    watched : Watched
+        The expectation; `attach` gives it.
+    buckets : Buckets
+    totals : Counter of str
+        Judged connections by label; the empty label counts those without one.
+    alarms, changes : Counter of str
+        By kind.
+    last_alarm : Alarm or None
+    last_changes : deque of Change
+    lags_s : deque of float
+    last_judged : float or None
+        When the last judged connection was sent.
+    passed_at : int or None
+        Connections of the stretch after which it passed.
+    stretch_since : float
+    why : str
+        Why nothing is judged, or what a departure looks like.
+    """
+
+    watched: Watched
+
+    def __init__(self, target: str, asked: WatchPolicy, at: float, seed: int = 0) -> None:
+        self.target = target
+        self.asked = asked
+        self.course = Course(at)
+        self.buckets = Buckets(target, at)
+        self.totals: Counter[str] = Counter()
+        self.alarms: Counter[str] = Counter()
+        self.changes: Counter[str] = Counter()
+        self.last_alarm: Alarm | None = None
+        self.last_changes: deque[Change] = deque(maxlen=MOST_CHANGES)
+        self.lags_s: deque[float] = deque(maxlen=MOST_CHANGES)
+        self.last_judged: float | None = None
+        self.passed_after: int | None = None
+        self.stretch_since = at
+        self.why = ""
+        self.stretches = 0
+        self._policy = asked.of_evidence
+        self._seed = seed
+        self._origin_s = at
+        self._carried = Totals.none()
+        self._failed: Evidence | None = None
+        self._resumed: Evidence | None = None
+        self.is_followed = False
+        self._draws = Draws()
+        self._first_draw = 0
+        self._names: list[str] = []
+        self._neighbours = Neighbours((), self._policy.alpha)
+        self._doubt = ""
+        self._before = 0
+        self._next_connection = 0
+        self._told = 0
+        self._told_lags = 0
+        self._labelled_at = at
+        self._newest = at
+        self._events: list[Event] = []
+        self._drawn: tuple[int, int, dict[str, tuple[float, float]]] = (-1, 0, {})
+
+    # The expectation, as the fold sees it
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the verdict is about: of an alarm in DRIFT, else of the present stretch."""
+        evidence = self.watched.evidence
+        if self.course.state is State.DRIFT and self._failed is not None:
+            return self._failed
+        if self.verdict is Verdict.PASS:
+            return replace(evidence, settled=ReasonCode.WITHIN_TOLERANCE)
+        return evidence
+
+    def attach(self, watched: Watched, origin_s: float, *, is_followed: bool) -> None:
+        """Go on in another run.
+
+        Parameters
+        ----------
+        watched : Watched
+            Made with this as its `judging`.
+        origin_s : float
+            When the run began [s since 1970].
+        is_followed : bool
+            Whether its expectation may change: alarms then wait for news that are under way.
+        """
+        self.watched, self._origin_s, self.is_followed = watched, origin_s, is_followed
+        self._told = self._told_lags = self._next_connection = 0
+
+    def resume(self) -> None:
+        """Let the next `Watched` go on with the evidence of this one, as far as it can."""
+        if self.watched.evidence.groups is None:  # cut connections cannot be judged as wholes
+            self._resumed = self.watched.evidence
+
+    def weigh(self, batch: Batch) -> None:
+        """Count the next samples, and judge them, in send order."""
+        self._count(batch)
+        self.watched.weigh(batch)
+
+    def begin(self, split: Split) -> Evidence:
+        """Return the evidence of a stretch before its first sample."""
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None and resumed.split == split:
+            return resumed
+        self._name(split.arms)
+        evidence = self._fresh(split)
+        self.stretches += 1
+        self._restretch(self._newest)
+        return evidence
+
+    def finish(self) -> History | None:
+        """End a run; return what happened to its expectation."""
+        history = self.watched.finish()
+        return history if self.is_followed else None
+
+    def _fresh(self, split: Split) -> Evidence:
+        evidence = Evidence.start(split, self._policy, self._seed, is_endless=True)
+        self._first_draw = self._draws.taken
+        tested = [self._names.index(split.arms[arm]) for arm in evidence.bets.arms]
+        self._neighbours = Neighbours(tested, self._policy.alpha)
+        return evidence
+
+    def _restretch(self, at: float) -> None:
+        """Begin what is drawn as one stretch."""
+        self._carried, self.stretch_since, self.passed_after = Totals.none(), at, None
+        self._doubt = ""
+        self._drawn = (-1, 0, {})
+
+    # Samples
+
+    def judge(self, evidence: Evidence, part: Batch) -> Evidence:
+        """Judge samples of the present stretch, alarm by alarm."""
+        rows = judged_rows(part)
+        codes, at = self._codes(part)[rows], self._at(part.sent_ns[rows])
+        start, rest = 0, part
+        while True:
+            after = weigh(evidence, rest)
+            end = len(rows)
+            if after.groups is None:
+                end = start + after.judged - evidence.judged
+            self._remember(codes[start:end], at[start:end])
+            if after.settled is None or self.is_followed:
+                return after
+            evidence = self._settle(after, float(at[end - 1]) if end else self._newest)
+            if end >= len(rows):
+                self._leave_out_open(evidence)
+                return evidence
+            start, rest = end, part[int(rows[end]) :]
+
+    def _leave_out_open(self, evidence: Evidence) -> None:
+        """Judge no connection that is open: with several answers, it is judged as a whole."""
+        if evidence.groups is not None:
+            self.watched.leave_out(self._next_connection)
+
+    def _name(self, arms: tuple[str, ...]) -> None:
+        """Give labels their codes; where there are too many, those of the past are forgotten."""
+        if len({*self._names, *arms}) > 3 * MOST_LABELS:
+            kept = dict(self.totals.most_common(MOST_LABELS))
+            kept[OTHER] = kept.get(OTHER, 0) + self.totals.total() - sum(kept.values())
+            self.totals, self._names, self._draws = Counter(kept), [], Draws()
+        self._names += [arm for arm in arms if arm not in self._names]
+
+    def _remember(self, codes: Codes, at: Floats) -> None:
+        """Count judged connections by their first answers."""
+        if not len(codes):
+            return
+        self._draws.add(at, codes)
+        self.last_judged = float(at[-1])
+        by_code = np.bincount(codes + 1, minlength=len(self._names) + 1).tolist()
+        for name, n in zip(("", *self._names), by_code, strict=True):
+            if n:
+                self.totals[name] += n
+        if self._neighbours.see(codes):
+            self._say_doubt("consecutive connections depend on each other")
+
+    def _settle(self, evidence: Evidence, at: float) -> Evidence:
+        """Act on evidence that came to an end; return what goes on."""
+        code = evidence.settled
+        if code in KINDS:
+            self._alarm(evidence, at)
+        elif code is not None:
+            self._say_doubt(SETTLED[code][1](evidence).message)
+        self._carried = self._carried.plus(evidence)
+        if code in KINDS and self._turn(Sign.ALARM, at):
+            self._restretch(at)
+        return self._fresh(evidence.split)
+
+    def _say_doubt(self, text: str) -> None:
+        """Say, once a stretch, why it cannot pass."""
+        if not self._doubt:
+            self._doubt = text
+            self._note(self._newest, "warning", text)
+        self._turn(Sign.DOUBTED, self._newest)
+
+    def _alarm(self, evidence: Evidence, at: float) -> None:
+        """Note an alarm, unless it only confirms a drift."""
+        self._failed = evidence
+        times, codes = self._draws.since(self._first_draw)
+        arms = evidence.split.arms
+        arm_of = [arms.index(name) if name in arms else len(arms) for name in self._names]
+        alarm = alarm_of(evidence, times, np.array([*arm_of, -1], dtype=np.int16)[codes], at)
+        if self.course.state in {State.DRIFT, State.BLIND}:
+            self._name_cause(alarm.cause)
+            return
+        self.last_alarm, self.why = alarm, alarm.cause
+        self.alarms[alarm.kind] += 1
+        self._events.append(AlarmTold(seq=0, at=at, target=self.target, alarm=alarm))
+
+    def _name_cause(self, cause: str) -> None:
+        """Say what a drift looks like, as soon as its connections tell."""
+        if cause and cause != self.why and self.last_alarm is not None:
+            if not self.last_alarm.cause:
+                self.last_alarm = msgspec.structs.replace(self.last_alarm, cause=cause)
+                self._note(self._newest, "cause", cause)
+            self.why = cause
+
+    def _count(self, batch: Batch) -> None:
+        """Count a batch by time, whether it is judged or not."""
+        if not len(batch):
+            return
+        sent_ns = np.maximum.accumulate(batch.sent_ns)
+        self._newest = max(self._newest, float(self._at(sent_ns[-1:])[0]))
+        labelled = np.flatnonzero(batch.label != ABSENT)
+        if len(labelled):
+            done_ns = int(batch.done_ns[labelled].max())
+            at = float(self._at(np.array([max(done_ns, int(sent_ns[labelled[-1]]))]))[0])
+            self._labelled_at = max(self._labelled_at, at)
+        self._next_connection = max(self._next_connection, int(batch.connection.max()) + 1)
+        rows = judged_rows(batch)
+        codes = self._codes(batch)[rows]
+        seconds = np.floor(self._at(sent_ns[rows])).astype(np.int64)
+        is_judged = self.watched.phase is Phase.JUDGING
+        names = ("", *self._names)
+        for second in np.unique(seconds).tolist():
+            by_code = np.bincount(codes[seconds == second] + 1, minlength=len(names)).tolist()
+            counts = {name: n for name, n in zip(names, by_code, strict=True) if n}
+            self.buckets.add(second, counts, is_judged=is_judged)
+
+    def _codes(self, batch: Batch) -> Codes:
+        """Return the code of each row's label among the names; -1 without one."""
+        for label in batch.labels:
+            if label not in self._names and len(self._names) < MOST_LABELS:
+                self._names.append(label)
+        known = {name: code for code, name in enumerate(self._names)}
+        if any(label not in known for label in batch.labels) and OTHER not in known:
+            known[OTHER] = len(self._names)
+            self._names.append(OTHER)
+        table = [known.get(label, known.get(OTHER, -1)) for label in batch.labels]
+        return np.array([*table, -1], dtype=np.int16)[batch.label]
+
+    def _at(self, sent_ns: NDArray[np.int64]) -> Floats:
+        at: Floats = self._origin_s + sent_ns / _NS_PER_S
+        return at
+
+    # Time
+
+    def look(self, now: float, blindness: str = "") -> list[Event]:
+        """Look at what has happened, and return the events since the last look.
+
+        Parameters
+        ----------
+        now : float
+            [s since 1970]
+        blindness : str, default ""
+            Why nothing can be judged, as far as the sampling knows.
+        """
+        watched = self.watched
+        if watched.evidence.settled is not None and watched.is_sure(
+            round((now - self._origin_s) * _NS_PER_S)
+        ):
+            at = self._newest if self.last_judged is None else self.last_judged
+            evidence = self._settle(watched.evidence, at)
+            watched.restart(evidence)
+            self._leave_out_open(evidence)
+        self._hear()
+        self._look_for_sight(now, blindness)
+        self._look_at_phase(now)
+        self._look_at_proof(now)
+        until = max(self._newest, now - self.asked.patience_s)
+        self._events += self.buckets.close(min(until, now), self.shares(), self.intervals())
+        events, self._events = self._events, []
+        return events
+
+    def _hear(self) -> None:
+        """Tell what the expectation has noted."""
+        watched = self.watched
+        for event in watched.events[self._told :]:
+            lag_s = None
+            if event.kind == "settled" and self._told_lags < len(watched.lags_s):
+                lag_s = watched.lags_s[self._told_lags]
+                self._told_lags += 1
+                self.lags_s.append(lag_s)
+            split = watched.evidence.split
+            change = Change(
+                at=self._origin_s + event.at_s, kind=event.kind, text=event.text, lag_s=lag_s,
+                expected={arm: split.share(arm) for arm in split.arms},
+            )  # fmt: skip
+            if event.kind != "settled":
+                self.changes[event.kind] += 1
+            self.last_changes.append(change)
+            self._events.append(ChangeTold(seq=0, at=change.at, target=self.target, change=change))
+        self._told = len(watched.events)
+
+    def _look_for_sight(self, now: float, blindness: str) -> None:
+        silent_s = now - self._labelled_at
+        why = blindness
+        if not why and self.watched.is_unseen:
+            why = self.watched.doubt
+        if not why and silent_s > self.asked.blind_after_s:
+            why = f"no answer with a label for {silent_s:.0f} s"
+        if why:
+            if self._turn(Sign.LOST, now):
+                self._note(now, "blind", why)
+            self.why = why
+        elif self.course.state is State.BLIND:
+            self._turn(Sign.SEEN, now)
+            self.why = ""
+            if self.course.has_forgotten:
+                self._restart(now)
+
+    def _look_at_phase(self, now: float) -> None:
+        if self.course.state is State.BLIND:
+            return
+        if self.watched.phase is not Phase.JUDGING:
+            if self._turn(Sign.MOVED, now):
+                self._before = self.stretches
+            self.why = self.watched.doubt
+        elif self.course.state is State.CHANGING:
+            is_same = self.stretches == self._before
+            self._turn(Sign.RESUMED if is_same else Sign.SETTLED, now)
+            self.why = ""
+
+    def _look_at_proof(self, now: float) -> None:
+        evidence, state = self.watched.evidence, self.course.state
+        if state is State.DRIFT and self._is_inside(evidence) and self._turn(Sign.INSIDE, now):
+            self._restart(now if self.last_judged is None else self.last_judged)
+            self.why = ""
+            return
+        if evidence.passed_after is None or self._doubt:
+            return
+        if self.course.state is State.RECOVERING:
+            self._note(now, "recovered", "the split is proven to be inside its band again")
+        if self._turn(Sign.PASSED, now):
+            self.passed_after, self.why = evidence.passed_after, ""
+
+    def _is_inside(self, evidence: Evidence) -> bool:
+        """Whether the drift would have shown by now, if it went on."""
+        point = None if self.last_alarm is None else self.last_alarm.change
+        least = max(2 * point.connections if point is not None else 0, LEAST_INSIDE)
+        codes = self._draws.since(self._draws.taken - least)[1]
+        labelled = codes[codes >= 0]
+        if evidence.judged < least or len(codes) - len(labelled) > (
+            evidence.policy.max_unlabelled * len(codes)
+        ):
+            return False
+        bands = (evidence.bands[arm] for arm in evidence.bets.arms)
+        return all(
+            band.low < np.mean(labelled == self._names.index(band.arm)) < band.high
+            for band in bands
+        )
+
+    def _restart(self, at: float) -> None:
+        """Begin anew what is judged and drawn, on the same split."""
+        evidence = self._fresh(self.watched.evidence.split)
+        self.watched.restart(evidence)
+        self._leave_out_open(evidence)
+        self._restretch(at)
+
+    def _turn(self, sign: Sign, at: float) -> bool:
+        before = self.course.state
+        if not self.course.see(sign, at):
+            return False
+        self._note(at, "turn", f"{before} to {self.course.state}")
+        return True
+
+    def _note(self, at: float, kind: str, text: str) -> None:
+        self._events.append(NoteTold(seq=0, at=at, target=self.target, kind=kind, text=text))
+
+    # What is drawn
+
+    @property
+    def verdict(self) -> Verdict:
+        """PASS, FAIL or INCONCLUSIVE, at this moment."""
+        return verdict_in(self.course.state, has_passed=not self._doubt)
+
+    @property
+    def drawn(self) -> Totals:
+        """What was judged in the present stretch."""
+        return self._carried.plus(self.watched.evidence)
+
+    def shares(self) -> dict[str, float]:
+        """Return the share of each expected label in the present stretch; none before a label."""
+        drawn = self.drawn
+        if drawn.judged <= drawn.missing:
+            return {}
+        return {arm: drawn.share(arm) for arm in self.watched.evidence.split.arms}
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """Return the confidence sequence of each expected share, computed now and then."""
+        drawn = self.drawn
+        before, stretch, known = self._drawn
+        if stretch == self.stretches and before <= drawn.judged < NEARLY_EQUAL * before:
+            return known
+        beta = self._policy.beta
+        found = {
+            arm: drawn.interval(arm, beta)
+            for arm in self.watched.evidence.split.arms
+            if drawn.judged > drawn.missing
+        }
+        self._drawn = (drawn.judged, self.stretches, found)
+        return found
+
+    def recent(self) -> dict[str, tuple[float, tuple[float, float]]]:
+        """Return share and Wilson's interval of each name among the last labelled draws."""
+        codes = self._draws.since(self._draws.taken - 2 * RECENT)[1]
+        codes = codes[codes >= 0][-RECENT:]
+        if not len(codes):
+            return {}
+        counts = np.bincount(codes, minlength=len(self._names)).tolist()
+        return {
+            name: (k / len(codes), wilson(k, len(codes)))
+            for name, k in zip(self._names, counts, strict=True)
+        }
+
+    @property
+    def log_evidence(self) -> float:
+        """Logarithm of the detector's evidence [nats], at least that of one connection."""
+        return max(self.watched.evidence.log_fail, 0.0)
+
+    @property
+    def threshold(self) -> float:
+        """Logarithm of the evidence that raises an alarm [nats]."""
+        return log(self.asked.connections)

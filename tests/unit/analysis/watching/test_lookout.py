@@ -1,0 +1,255 @@
+"""The lookout on simulated targets: alarms, recoveries, and the same ones in any batches."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import exp, log
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis import Batch, Policy, Split
+from analysis.data.live import AlarmTold, BucketTold, NoteTold, State, event_of, to_line
+from analysis.data.report import Source, Verdict
+from analysis.evidence.fold import weigh
+from analysis.evidence.state import Evidence
+from analysis.watching.asked import WatchPolicy
+from analysis.watching.lookout import Lookout
+from analysis.weighing.watched import Watched
+from tests.unit.analysis.watching.simulated import RATE, START, Target, lookout_of, story
+
+RECORDING = Path(__file__).parents[3] / "recordings" / "watch" / "events.jsonl"
+
+
+def ended(lookout, target, seconds, canary, **lost):
+    """Let a target answer for some time, and return what was told."""
+    told = []
+    for second in seconds:
+        lookout.weigh(target.second(second, canary, **lost))
+        told += lookout.look(START + second + 1)
+    return told
+
+
+def state_of(lookout):
+    return lookout.course.state
+
+
+def verdict_of(lookout):
+    return lookout.verdict
+
+
+def kinds(told):
+    return [each.kind for each in told if isinstance(each, NoteTold)]
+
+
+def test_the_recorded_stream_is_that_of_the_program():
+    """Whoever draws a stream is tested on this one."""
+    lines = RECORDING.read_bytes().splitlines()
+    events = [event_of(line) for line in lines]
+
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert [to_line(event) for event in story()] == lines
+
+
+def test_a_right_split_is_proven_and_stays_proven():
+    lookout = lookout_of()
+    told = ended(lookout, Target(1), range(300), 0.1)
+
+    assert state_of(lookout) is State.OK
+    assert verdict_of(lookout) is Verdict.PASS
+    assert lookout.passed_after is not None
+    assert not [each for each in told if isinstance(each, AlarmTold)]
+    seconds = [each for each in told if isinstance(each, BucketTold) and each.width_s == 1]
+    assert len(seconds) == 299  # the last one may go on
+    assert sum(sum(each.counts.values()) for each in seconds) == pytest.approx(
+        lookout.totals.total(), abs=50
+    )
+
+
+def test_a_drift_is_found_where_it_began_and_takes_proof_to_end():
+    lookout, target = lookout_of(), Target(2)
+    ended(lookout, target, range(100), 0.1)
+    told = ended(lookout, target, range(100, 120), 0.5)
+
+    alarms = [each.alarm for each in told if isinstance(each, AlarmTold)]
+    assert len(alarms) == 1
+    assert alarms[0].change is not None
+    assert alarms[0].change.range[0] - 1 <= START + 100 <= alarms[0].change.range[1] + 1
+    assert verdict_of(lookout) is Verdict.FAIL
+
+    told = ended(lookout, target, range(120, 140), 0.1)
+    assert state_of(lookout) is State.RECOVERING
+    assert verdict_of(lookout) is Verdict.INCONCLUSIVE  # silence is no proof
+
+    told += ended(lookout, target, range(140, 300), 0.1)
+    assert state_of(lookout) is State.OK
+    assert verdict_of(lookout) is Verdict.PASS
+    assert "recovered" in kinds(told)
+    assert lookout.alarms.total() == 1
+
+
+def test_a_drift_that_goes_on_stays_one_alarm():
+    lookout = lookout_of()
+    told = ended(lookout, Target(3), range(120), 0.3)
+
+    assert sum(isinstance(each, AlarmTold) for each in told) == 1
+    assert state_of(lookout) is State.DRIFT
+    low, high = lookout.intervals()["v2"]
+    assert low < 0.3 < high
+    assert high - low < 0.1  # drawn over the whole drift, not since the last alarm
+
+
+def test_lost_answers_are_an_alarm_and_then_a_blind_time():
+    lookout, target = lookout_of(), Target(4)
+    ended(lookout, target, range(100), 0.1)
+    told = ended(lookout, target, range(100, 200), 0.1, lost=1.0)
+
+    assert [each.alarm.kind for each in told if isinstance(each, AlarmTold)] == [
+        "too_many_unlabelled"
+    ]
+    assert state_of(lookout) is State.BLIND
+    assert verdict_of(lookout) is Verdict.INCONCLUSIVE
+
+    ended(lookout, target, range(200, 201), 0.1)
+    assert state_of(lookout) is State.DRIFT  # as before it
+
+
+def test_no_answer_at_all_is_a_blind_time_after_which_ok_is_proven_anew():
+    lookout, target = lookout_of(), Target(5)
+    ended(lookout, target, range(100), 0.1)
+    told = lookout.look(START + 159)
+    assert state_of(lookout) is State.OK
+
+    told = lookout.look(START + 162)
+    assert state_of(lookout) is State.BLIND
+    assert kinds(told) == ["turn", "blind"]
+
+    ended(lookout, target, range(163, 166), 0.1)
+    assert state_of(lookout) is State.STARTING
+    ended(lookout, target, range(166, 300), 0.1)
+    assert state_of(lookout) is State.OK
+
+
+def test_what_the_sampling_cannot_see_is_a_blind_time():
+    lookout = lookout_of()
+    lookout.look(START + 1, "the target asks for a pause")
+
+    assert (lookout.course.state, lookout.why) == (State.BLIND, "the target asks for a pause")
+    lookout.look(START + 2)
+    assert state_of(lookout) is State.STARTING
+
+
+def test_one_forbidden_label_is_an_alarm():
+    lookout = lookout_of("v1=10,v2=0")
+    told = ended(lookout, Target(6), range(60), 0.01)
+
+    assert [each.alarm.kind for each in told if isinstance(each, AlarmTold)][:1] == [
+        "unexpected_label"
+    ]
+
+
+def alarms_of(batches, policy=None, split="v1=9,v2=1"):
+    """Return every alarm, and the counts at the end, of the same draws in some batches."""
+    asked = WatchPolicy(policy or Policy(), 1e4, 1.0)
+    lookout = Lookout("shop", asked, 0.0)
+    lookout.attach(
+        Watched(Split.parse(split), asked.policy, 0, Source(), judging=lookout), 0.0,
+        is_followed=False,
+    )  # fmt: skip
+    for batch in batches:
+        lookout.weigh(batch)
+    told = [each.alarm for each in lookout.look(1.0) if isinstance(each, AlarmTold)]
+    evidence = lookout.watched.evidence
+    return told, evidence.judged, dict(evidence.counts), evidence.log_fail
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**16), st.lists(st.integers(0, 1500), max_size=6))
+def test_alarms_and_counts_are_the_same_in_any_batches(seed, cuts):
+    rng = np.random.default_rng(seed)
+    shares = np.repeat([0.1, 0.5, 0.12, 0.0], [400, 200, 500, 400])
+    labels = [
+        None if lost else "v2" if u < share else "v1"
+        for u, share, lost in zip(rng.random(1500), shares, rng.random(1500) < 0.01, strict=True)
+    ]
+    whole = Batch.of_labels(labels)
+    places = sorted({0, *cuts, 1500})
+    told, judged, counts, evidence = alarms_of(
+        [whole[first:end] for first, end in pairwise(places)]
+    )
+
+    assert (told, judged, counts) == alarms_of([whole])[:3]
+    assert evidence == pytest.approx(alarms_of([whole])[3], abs=1e-9)
+
+
+def test_after_an_alarm_the_evidence_is_that_of_a_fresh_start():
+    """A reference of its own: R <- (R + 1) * factor, connection by connection."""
+    rng = np.random.default_rng(11)
+    labels = ["v2" if u < 0.3 else "v1" for u in rng.random(600)]
+    told, judged, _, evidence = alarms_of([Batch.of_labels(labels)])
+    fresh = Evidence.start(Split.parse("v1=9,v2=1"), Policy(alpha=1e-4), is_endless=True)
+    fresh = weigh(fresh, Batch.of_labels(labels[-judged:]))
+
+    assert told
+    assert 0 < judged < 600
+    assert evidence == pytest.approx(fresh.log_fail)
+
+
+def test_the_detector_is_the_sum_over_all_starts():
+    """By hand: over each bet, the likelihood ratios from each past start on, added up."""
+    split, labels = Split.parse("v1=9,v2=1"), ["v1", "v2", "v2", "v1", "v2", "v1", "v1"]
+    evidence = weigh(
+        Evidence.start(split, Policy(alpha=1e-6), is_endless=True), Batch.of_labels(labels)
+    )
+    from analysis.bets.hypotheses import fail_nulls  # noqa: PLC0415 - the bets alone
+
+    by_side = []
+    for null in fail_nulls(evidence.bands[1], 1.0):
+        total = 0.0
+        for q, weight in zip(null.alternatives, null.weights, strict=True):
+            for start in range(len(labels)):
+                ratio = 1.0
+                for label in labels[start:]:
+                    hit = label == "v2"
+                    ratio *= q / null.edge if hit else (1 - q) / (1 - null.edge)
+                total += weight * ratio
+        by_side.append(total)
+
+    assert evidence.log_fail == pytest.approx(log(sum(by_side) / 2))
+
+
+def test_several_answers_of_a_connection_are_one_draw():
+    """Ten answers that stick to a pod prove no more than one would."""
+    rng = np.random.default_rng(4)
+    pods = np.repeat(rng.random(1500) < 0.1, 10)
+    batch = Batch.of_labels(["v2" if hit else "v1" for hit in pods])
+    batch = _grouped(batch, 10)
+    told, judged, _, _ = alarms_of([batch], Policy(per_connection=10))
+
+    assert not told
+    assert judged > 1400
+    # The naive twin: each answer as a draw of its own.
+    assert alarms_of([Batch.of_labels(["v2" if hit else "v1" for hit in pods])])[0]
+
+
+def _grouped(batch, size):
+    from dataclasses import replace  # noqa: PLC0415
+
+    n = len(batch)
+    return replace(
+        batch,
+        connection=np.arange(n, dtype=np.int64) // size,
+        ordinal=(np.arange(n) % size).astype(np.int32),
+        planned=np.full(n, size, dtype=np.int32),
+    )
+
+
+def test_a_false_alarm_is_as_rare_as_the_words_say():
+    asked = WatchPolicy(Policy(), 30 * 86_400, RATE)
+
+    assert exp(lookout_of().threshold) == pytest.approx(5.184e7)
+    assert asked.words.startswith("false alarms are at least 30 days apart on average at 20 ")
+    assert "at most 3.3 %" in asked.words
