@@ -44,7 +44,7 @@ if [ -z "$$python" ]; then
 fi
 endef
 
-.PHONY: help demo wheel test lint bench example-reports calibrate endurance peers poor-targets fuzz data-planes notebooks notebook-runs format clean
+.PHONY: help demo wheel test lint bench example-reports calibrate watch-calibration endurance peers poor-targets fuzz data-planes notebooks notebook-runs format clean
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -120,6 +120,9 @@ peers: $(VENV)/.develop ## install load generators to compare with (locust, auto
 calibrate: $(VENV)/.develop ## simulate many runs of every data plane, and compare with other methods (minutes; ARGS=--runs N)
 	@$(BIN)/python -m tests.calibration.large $(ARGS)
 	$(BIN)/python -m tests.calibration.comparison
+
+watch-calibration: $(VENV)/.develop ## simulate continuous weighing; writes reports/watch.md (minutes; ARGS=--runs N)
+	@$(BIN)/python -m tests.calibration.watching $(ARGS)
 
 example-reports: $(VENV)/.develop ## make the example runs in reports/example again
 	@$(BIN)/python -m tests.example_reports
