@@ -36,9 +36,8 @@ class HealthTable:
     rows: list[tuple[str, str, str, str, str]]
 
 
-def table(report: Report) -> HealthTable | None:
+def table(health: Health | None) -> HealthTable | None:
     """Compare canary and stable version in a table; None where no two have answered."""
-    health = report.health
     if health is None or not (health.canary.responses or health.stable.responses):
         return None
     canary, stable, errors, times = health.canary, health.stable, health.errors, health.times

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.data.report import Verdict
 from analysis.render import health, summary, table
-from analysis.render.grid import Tone, largest_share
+from analysis.render.grid import Span, Tone, largest_share
 from analysis.render.printable import hold, name_of, sentence, visible
 from analysis.review.classical import classical_test
 from analysis.text import rounding
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
     from analysis.data.report import Report
 
-_SIGNS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?", None: "·"}
-_KINDS = {Tone.GOOD: "pass", Tone.BAD: "fail", Tone.OPEN: "open", Tone.PLAIN: "plain"}
+SIGNS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?", None: "·"}
+"""What stands before a verdict; None is for what was not judged."""
+KINDS = {Tone.GOOD: "pass", Tone.BAD: "fail", Tone.OPEN: "open", Tone.PLAIN: "plain"}
+"""Class that colours each tone."""
 _LONGEST_COMMAND = 4000
 _LABEL_ROOM = 32
 _MOST_EVENTS = 200
@@ -120,7 +122,8 @@ class Band:
         The label, and its share and interval in words.
     kind : str
         Class of its colour.
-    share : float
+    share : float or None
+        None where nothing was seen.
     interval, accepted : (float, float) or None
         Left end and width.
     expected : float or None
@@ -129,7 +132,7 @@ class Band:
     label: str
     told: str
     kind: str
-    share: float
+    share: float | None
     interval: tuple[float, float] | None
     accepted: tuple[float, float] | None
     expected: float | None
@@ -137,13 +140,27 @@ class Band:
 
 def kind_of(verdict: Verdict | None) -> str:
     """Return the class that colours a verdict; without one, nothing is settled."""
-    return "open" if verdict is None else _KINDS[table.tone_of(verdict)]
+    return "open" if verdict is None else KINDS[table.tone_of(verdict)]
 
 
-def _bands(report: Report) -> tuple[list[Band], str]:
-    """Return the rows of the chart of shares, and the share at its right end."""
-    spans = table.spans_of(report)
-    scale = largest_share(list(spans.values()))
+def bands_of(
+    spans: Sequence[Span], rows: Sequence[tuple[str, str, Tone, float | None]]
+) -> tuple[list[Band], str]:
+    """Lay out the chart of shares.
+
+    Parameters
+    ----------
+    spans : sequence of Span
+    rows : sequence of (str, str, Tone, float or None)
+        For each of them: its label, its share and interval in words, how it is coloured, and the
+        share that is expected.
+
+    Returns
+    -------
+    (list of Band, str)
+        The rows, and the share at their right end.
+    """
+    scale = largest_share(spans)
 
     def between(ends: tuple[float, float] | None) -> tuple[float, float] | None:
         if ends is None:
@@ -151,19 +168,33 @@ def _bands(report: Report) -> tuple[list[Band], str]:
         low, high = (100 * min(max(end, 0.0), scale) / scale for end in ends)
         return round(low, 2), round(max(high - low, 0.4), 2)
 
-    expected = {} if report.expected is None else report.expected.shares
     return [
         Band(
-            label=row.label,
-            told=f"{row.share} {row.interval}".strip(),
-            kind=_KINDS[table.TONES[row.mark]],
+            label=label,
+            told=told,
+            kind=KINDS[tone],
             share=round(100 * span.share / scale, 2),
             interval=between(span.interval),
             accepted=between(span.band),
-            expected=round(100 * expected[label] / scale, 2) if label in expected else None,
+            expected=None if expected is None else round(100 * expected / scale, 2),
         )
-        for row, (label, span) in zip(summary.rows(report), spans.items(), strict=True)
+        for span, (label, told, tone, expected) in zip(spans, rows, strict=True)
     ], f"{100 * scale:.3g} %"
+
+
+def _bands(report: Report) -> tuple[list[Band], str]:
+    spans = table.spans_of(report)
+    expected = {} if report.expected is None else report.expected.shares
+    rows = [
+        (
+            row.label,
+            f"{row.share} {row.interval}".strip(),
+            table.TONES[row.mark],
+            expected.get(name),
+        )
+        for row, name in zip(summary.rows(report), spans, strict=True)
+    ]
+    return bands_of(list(spans.values()), rows)
 
 
 def to_html(report: Report, drawings: Sequence[Drawing] = ()) -> str:
@@ -192,7 +223,7 @@ def to_html(report: Report, drawings: Sequence[Drawing] = ()) -> str:
         tag=summary.tag(report),
         identity=visible(report.run.id),
         version=visible(report.run.version),
-        sign=_SIGNS[report.verdict],
+        sign=SIGNS[report.verdict],
         kind=kind_of(report.verdict),
         why=summary.why(report),
         subject=summary.subject(report),
@@ -207,7 +238,7 @@ def to_html(report: Report, drawings: Sequence[Drawing] = ()) -> str:
         positions=positions,
         hidden=summary.hidden_rows(report),
         facts=summary.facts(report),
-        health=health.table(report),
+        health=health.table(report.health),
         events=_events(report),
         hidden_events=max(len(report.events) - _MOST_EVENTS, 0),
         checks=_checks(report),
@@ -227,6 +258,10 @@ def render_page(
     template: str,
     drawings: Sequence[Drawing],
     versions: Sequence[tuple[int, str]],
+    *,
+    script: str = "page.js",
+    styles: Sequence[str] = ("page.css",),
+    colours: str = "",
     **values: Any,
 ) -> str:
     """Render a template with the parts that all pages share: style, script and figures.
@@ -238,18 +273,24 @@ def render_page(
     drawings : sequence of Drawing
     versions : sequence of (int, str)
         Labels to choose from: position in the order of the documents, and visible name.
+    script : str
+        Name of the one script that the page runs.
+    styles : sequence of str
+        Names of its style sheets.
+    colours : str
+        Another style sheet, of our own making.
     **values
         What the template shows; escaped there.
     """
     from markupsafe import Markup  # noqa: PLC0415 - few runs need it
 
-    script = _text("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    code = _text(script)
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     return _template(template).render(
         # The first three are ours, the same in each page; the last ones are made by our own
         # code from escaped texts: sampler.show.drawing, and `_readings`.
-        style=Markup(_text("page.css")),  # noqa: S704
-        script=Markup(script),  # noqa: S704
+        style=Markup("".join(map(_text, styles)) + colours),  # noqa: S704
+        script=Markup(code),  # noqa: S704
         digest=Markup(digest),  # noqa: S704
         readings=Markup(_readings(drawings, versions)),  # noqa: S704
         drawings=[(each, Markup(each.svg)) for each in drawings if not each.is_detail],  # noqa: S704

@@ -74,10 +74,11 @@ def mark_of(report: Report, label: str) -> Mark:
             return _MARK_OF_VERDICT[verdict]
     if not expected.weights[label] and report.observed.counts.get(label, 0):
         return Mark.UNEXPECTED
-    return _compare(report.observed.intervals.get(label), expected.tolerance.get(label))
+    return compare(report.observed.intervals.get(label), expected.tolerance.get(label))
 
 
-def _compare(interval: tuple[float, float] | None, band: tuple[float, float] | None) -> Mark:
+def compare(interval: tuple[float, float] | None, band: tuple[float, float] | None) -> Mark:
+    """Return where the interval of a share lies: in its band, outside, or across an edge."""
     if interval is None or band is None:
         return Mark.UNDECIDED
     if band[0] <= interval[0] and interval[1] <= band[1]:

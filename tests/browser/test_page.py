@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from analysis import Policy
 from analysis.data.events import Event
@@ -16,17 +14,18 @@ from analysis.render.html import to_html
 from analysis.review.comparison import RunRecord, compare
 from sampler.show.comparing import Pair, comparison_page
 from sampler.show.documents import draw_all
+from tests.browser.chromium import (
+    NEEDED,
+    opened,
+    require_no_barrier,
+    require_no_sideways_scrolling,
+    started,
+)
 from tests.recorded import recorded
-from tests.requirements import path_of
 
-CHROMIUM = path_of("chromium")
-ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 HOSTILE = ("$x^2$", "<script>document.title='owned'</script>", "v1\u202e2v", "x" * 10_000)
 
-pytestmark = pytest.mark.needs("chromium", "libatomic.so.1")
+pytestmark = NEEDED
 
 
 @pytest.fixture(scope="module")
@@ -70,49 +69,23 @@ def events(report):
     return tuple(Event(0.2 * number, "weight", f"{label} gets {number} %") for number in range(9))
 
 
-@pytest.fixture(scope="module")
-def playwright():
-    with sync_playwright() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def context(playwright, tmp_path_factory):
-    chromium = playwright.chromium.launch_persistent_context(
-        tmp_path_factory.mktemp("profile"), executable_path=CHROMIUM, args=ARGUMENTS
-    )
-    yield chromium
-    chromium.close()
-
-
-def opened(context, file):
-    page = context.new_page()
-    page.complaints = []
-    page.requests = []
-    page.on("console", lambda message: page.complaints.append(message.text))
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("request", lambda asked: page.requests.append(asked.url))
-    page.goto(file.as_uri())
-    return page
-
-
 @pytest.fixture(params=["pass", "twelve", "hostile"])
 def page(request, pages, context):
-    made = opened(context, pages / f"{request.param}.html")
+    made = opened(context, (pages / f"{request.param}.html").as_uri())
     yield made
     made.close()
 
 
 @pytest.fixture(params=["pass", "twelve", "hostile", "compared", "compared-hostile"])
 def any_page(request, pages, context):
-    made = opened(context, pages / f"{request.param}.html")
+    made = opened(context, (pages / f"{request.param}.html").as_uri())
     yield made
     made.close()
 
 
 @pytest.fixture
 def plain(pages, context):
-    made = opened(context, pages / "pass.html")
+    made = opened(context, (pages / "pass.html").as_uri())
     yield made
     made.close()
 
@@ -231,10 +204,8 @@ def test_one_version_can_be_chosen_and_all_come_back(plain):
 
 
 def test_without_scripts_the_page_is_whole(playwright, pages, tmp_path):
-    chromium = playwright.chromium.launch_persistent_context(
-        tmp_path, executable_path=CHROMIUM, args=ARGUMENTS, java_script_enabled=False
-    )
-    page = opened(chromium, pages / "pass.html")
+    chromium = started(playwright, tmp_path, java_script_enabled=False)
+    page = opened(chromium, (pages / "pass.html").as_uri())
     counts = [page.locator(each).count() for each in ("figure svg[id]", "table", "input", "output")]
     complaints = page.complaints
     chromium.close()
@@ -264,16 +235,7 @@ def test_the_policy_of_the_page_runs_no_script_but_its_own(plain, attack):
 
 @pytest.mark.parametrize("width", [320, 400, 1200])
 def test_nothing_but_tables_scrolls_sideways(any_page, width):
-    any_page.set_viewport_size({"width": width, "height": 800})
-
-    assert any_page.evaluate("document.documentElement.scrollWidth") <= width
-    outside = any_page.eval_on_selector_all(
-        "body *:not(svg *):not(.scroll *)",
-        "(all, width) => all.filter(e => e.getBoundingClientRect().right > width + 1)"
-        ".map(e => e.tagName)",
-        width,
-    )
-    assert outside == []
+    require_no_sideways_scrolling(any_page, width)
 
 
 def test_the_dark_scheme_changes_page_and_figures(any_page):
@@ -338,11 +300,5 @@ def test_the_chart_shows_each_version_where_its_numbers_are(plain):
 
 @pytest.mark.needs("axe-core")
 def test_axe_finds_no_barrier(any_page):
-    rules = Path(path_of("axe-core") or "").read_text(encoding="utf-8")
     # Colours are the same in each page: the slow second look is taken at the small ones.
-    schemes = ("light", "dark") if "twelve" not in any_page.url else ("light",)
-    for scheme in schemes:
-        any_page.emulate_media(color_scheme=scheme)
-        found = any_page.evaluate(f"{rules}; axe.run()")
-        told = [f"{each['id']}: {each['nodes'][0]['html'][:120]}" for each in found["violations"]]
-        assert told == [], scheme
+    require_no_barrier(any_page, *(("light",) if "twelve" in any_page.url else ("light", "dark")))
