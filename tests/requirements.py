@@ -60,6 +60,8 @@ PARTS = (
     Part("haproxy", "haproxy", "one of the data planes that are weighed"),
     Part("hey", "hey", "a load generator whose log is judged"),
     Part("rsync", "rsync", "what gitlab-ci-local copies the files of a job with"),
+    Part("promtool", "prometheus", "what checks the metrics and the alerts of a watch"),
+    Part("prometheus", "prometheus", "what scrapes a watch and raises alarms"),
     Part("git", "git", "the repository in which a canary is moved"),
     Part("kubectl", "kubernetes-client", "what manifests are read and rendered with"),
     Part("man", "man-db", "what shows the manual pages"),

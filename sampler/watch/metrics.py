@@ -1,0 +1,291 @@
+"""What a watch exports to Prometheus: its live states as metric families.
+
+Nothing is kept between two scrapes but what only ever grows: the histograms. All other series are
+made of the states as they are, so a target or a label that is gone has no series any more. Labels
+of the series are bounded: the versions that were expected, then ``other`` and ``none``.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import numpy as np
+from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR
+from prometheus_client.core import (
+    CounterMetricFamily,
+    Exemplar,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from analysis.data.batch import Outcome
+from analysis.data.live import MOST_LABELS, ChangeTold, State
+from analysis.data.report import Verdict
+from analysis.render.printable import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from prometheus_client import Metric
+
+    from analysis.data.batch import Batch
+    from analysis.data.live import Event, LiveLabel, LiveState
+
+OTHER, NONE = "other", "none"
+"""Labels of what was not expected, and of answers without a label."""
+LAGS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
+DURATIONS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_LONGEST = 100
+_NS_PER_S = 1e9
+
+_RATIOS: tuple[tuple[str, str, Callable[[LiveLabel], float | None]], ...] = (
+    ("share", "Share of a label in the current stretch.", lambda each: each.share),
+    ("share_low", "Lower end of its interval.", lambda each: each.interval[0]),
+    ("share_high", "Upper end of its interval.", lambda each: each.interval[1]),
+    ("expected", "Share that is expected.", lambda each: each.expected),
+    ("band_low", "Least share that is accepted.", lambda each: each.band[0] if each.band else None),
+    (
+        "band_high",
+        "Largest share that is accepted.",
+        lambda each: each.band[1] if each.band else None,
+    ),
+    ("declared", "Share by the manifests.", lambda each: each.declared),
+    ("configured", "Share by the routes and workloads.", lambda each: each.configured),
+)
+"""Gauges by target and label: name, help, and value, None where there is none."""
+
+_GAUGES: tuple[tuple[str, str, Callable[[LiveState], float | None]], ...] = (
+    ("evidence_nats", "Evidence of a departure.", lambda state: state.detector.evidence),
+    (
+        "evidence_threshold_nats",
+        "Evidence that raises an alarm.",
+        lambda state: state.detector.threshold,
+    ),
+    (
+        "last_judged_timestamp_seconds",
+        "When the last judged connection was sent.",
+        lambda state: state.last_judged,
+    ),
+    (
+        "last_change_timestamp_seconds",
+        "When the expectation or the endpoints last changed.",
+        lambda state: state.last_changes[-1].at if state.last_changes else None,
+    ),
+)
+"""Gauges by target."""
+
+_COUNTERS: tuple[tuple[str, str, str, Callable[[LiveState], dict[str, int]]], ...] = (
+    ("requests", "Requests by how they ended.", "outcome", lambda state: state.outcomes),
+    ("alarms", "Departures that were found.", "kind", lambda state: state.alarms),
+    ("changes", "Changes that were noticed.", "kind", lambda state: state.changes),
+)
+"""Counters by target and one more label."""
+
+
+class _Histogram:
+    """Observations by bucket; the last one has no upper end."""
+
+    def __init__(self, ends: tuple[float, ...]) -> None:
+        self.ends = ends
+        self.counts = [0] * (len(ends) + 1)
+        self.sum = 0.0
+        self.newest: dict[int, float] = {}
+
+    def observe(self, value: float) -> None:
+        place = bisect_left(self.ends, value)
+        self.counts[place] += 1
+        self.sum += value
+        self.newest[place] = value
+
+    def buckets(self, run: str) -> list[tuple[str, float] | tuple[str, float, Exemplar]]:
+        """Return the cumulative buckets, each with its newest value, by the run's id."""
+        totals = accumulate(self.counts)
+        names = [*map(str, self.ends), "+Inf"]
+        return [
+            (name, total, Exemplar({"run": run}, self.newest[place]))
+            if run and place in self.newest
+            else (name, total)
+            for place, (name, total) in enumerate(zip(names, totals, strict=True))
+        ]
+
+
+class Metrics(Collector):
+    """Collects the families of all targets of a watch.
+
+    Parameters
+    ----------
+    version : str
+        Of weighbridge.
+    python : str
+        Of the interpreter.
+    """
+
+    def __init__(self, version: str, python: str) -> None:
+        self._build = {"version": version, "python": python}
+        self._states: dict[str, LiveState] = {}
+        self._expected: dict[str, dict[str, None]] = {}
+        self._lags: dict[str, _Histogram] = {}
+        self._durations: dict[str, dict[str, _Histogram]] = {}
+
+    def tell(self, event: Event) -> None:
+        """Take a change whose lag is known."""
+        if isinstance(event, ChangeTold) and event.change.lag_s is not None:
+            self._lags.setdefault(event.target, _Histogram(LAGS_S)).observe(event.change.lag_s)
+
+    def show(self, states: Iterable[LiveState]) -> None:
+        """Export these states from now on; targets that are not among them have no series."""
+        self._states = {state.target: state for state in states}
+        for kept in (self._expected, self._lags, self._durations):
+            for gone in set(kept) - set(self._states):
+                del kept[gone]
+        for target, state in self._states.items():
+            known = self._expected.setdefault(target, {})
+            for each in state.labels:
+                if each.expected is not None and len(known) < MOST_LABELS:
+                    known[each.label] = None
+
+    def take(self, target: str, batch: Batch) -> None:
+        """Count how long the answers of a batch took."""
+        known = self._expected.get(target, {})
+        done = (batch.outcome <= Outcome.UNLABELLED) & (batch.done_ns >= 0)
+        took_s = (batch.done_ns[done] - batch.sent_ns[done]) / _NS_PER_S
+        codes = batch.label[done]
+        by_label = self._durations.setdefault(target, {})
+        for code in np.unique(codes).tolist():
+            label = batch.labels[code] if code >= 0 else NONE
+            name = label if code < 0 or label in known else OTHER
+            histogram = by_label.setdefault(name, _Histogram(DURATIONS_S))
+            for value in took_s[codes == code].tolist():
+                histogram.observe(value)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family; those without a series too, so that their names are known."""
+        build = GaugeMetricFamily(
+            "weighbridge_build_info", "1, with the versions.", labels=list(self._build)
+        )
+        build.add_metric(list(self._build.values()), 1)
+        yield build
+        targets = {visible(name[:_LONGEST]): state for name, state in self._states.items()}
+        yield from _sets(targets)
+        yield from _values(targets)
+        yield self._connections(targets)
+        yield from _of_labels(targets)
+        yield self._convergence(targets)
+        yield self._duration(targets)
+
+    def _connections(self, targets: Mapping[str, LiveState]) -> Metric:
+        family = CounterMetricFamily(
+            "weighbridge_connections", "Judged connections.", labels=["target", "label"]
+        )
+        for target, state in targets.items():
+            known = self._expected[state.target]
+            totals = dict.fromkeys(known, 0) | {OTHER: 0}
+            for each in state.labels:
+                totals[each.label if each.label in known else OTHER] += each.total
+            for label, total in (totals | {NONE: state.unlabelled}).items():
+                family.add_metric([target, _name(label)], total)
+        return family
+
+    def _convergence(self, targets: Mapping[str, LiveState]) -> Metric:
+        family = HistogramMetricFamily(
+            "weighbridge_convergence_seconds",
+            "From a change to the answers that follow it.",
+            labels=["target"],
+        )
+        for target, state in targets.items():
+            lags = self._lags.get(state.target, _Histogram(LAGS_S))
+            family.add_metric([target], lags.buckets(""), lags.sum)
+        return family
+
+    def _duration(self, targets: Mapping[str, LiveState]) -> Metric:
+        family = HistogramMetricFamily(
+            "weighbridge_request_duration_seconds",
+            "From sending a request to the end of its answer.",
+            labels=["target", "label"],
+        )
+        for target, state in targets.items():
+            for label, times in self._durations.get(state.target, {}).items():
+                family.add_metric([target, _name(label)], times.buckets(state.run), times.sum)
+        return family
+
+
+def _name(label: str) -> str:
+    return visible(label[:_LONGEST])
+
+
+def _sets(targets: Mapping[str, LiveState]) -> Iterator[Metric]:
+    """Yield the state sets: one gauge for each state, 1 for the one that holds."""
+    for name, text, members, holds in (
+        ("weighbridge_verdict_state", "1 for the present verdict.", Verdict, "verdict"),
+        ("weighbridge_state", "1 for the present state.", State, "state"),
+    ):
+        family = GaugeMetricFamily(name, text, labels=["target", "state"])
+        for target, state in targets.items():
+            for each in members:
+                family.add_metric([target, each.value], float(getattr(state, holds) is each))
+        yield family
+
+
+def _values(targets: Mapping[str, LiveState]) -> Iterator[Metric]:
+    for name, text, value_of in _GAUGES:
+        family = GaugeMetricFamily(f"weighbridge_{name}", text, labels=["target"])
+        for target, state in targets.items():
+            if (value := value_of(state)) is not None:
+                family.add_metric([target], value)
+        yield family
+    for name, text, key, counts_of in _COUNTERS:
+        counter = CounterMetricFamily(f"weighbridge_{name}", text, labels=["target", key])
+        for target, state in targets.items():
+            for each, count in counts_of(state).items():
+                counter.add_metric([target, each], count)
+        yield counter
+
+
+def _shown(labels: Iterable[LiveLabel]) -> list[tuple[str, LiveLabel]]:
+    """Return the labels that have gauges: at most `MOST_LABELS`, each name once."""
+    named: dict[str, LiveLabel] = {}
+    for each in labels:
+        if len(named) < MOST_LABELS:
+            named.setdefault(_name(each.label), each)
+    return list(named.items())
+
+
+def _of_labels(targets: Mapping[str, LiveState]) -> Iterator[Metric]:
+    for name, text, value_of in _RATIOS:
+        family = GaugeMetricFamily(f"weighbridge_{name}_ratio", text, labels=["target", "label"])
+        for target, state in targets.items():
+            for label, each in _shown(state.labels):
+                if (value := value_of(each)) is not None:
+                    family.add_metric([target, label], value)
+        yield family
+    zones = GaugeMetricFamily(
+        "weighbridge_zone_share_ratio",
+        "Share of a label as one zone receives it.",
+        labels=["target", "zone", "label"],
+    )
+    for target, state in targets.items():
+        for zone in state.zones:
+            for label, _ in _shown(state.labels):
+                if label in zone.shares:
+                    zones.add_metric([target, _name(zone.name), label], zone.shares[label])
+    yield zones
+
+
+def exposition(metrics: Metrics, accept: str) -> tuple[bytes, str]:
+    """Return the metrics in the format that a scraper prefers, and its content type.
+
+    Parameters
+    ----------
+    metrics : Metrics
+    accept : str
+        The header: OpenMetrics where it is asked for, else Prometheus' text.
+    """
+    registry = CollectorRegistry(auto_describe=False)
+    for each in (metrics, PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
+        registry.register(each)
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type

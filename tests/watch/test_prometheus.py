@@ -1,0 +1,161 @@
+"""The alerts and the dashboard of examples/prometheus, on Debian's promtool and Prometheus."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from contextlib import contextmanager
+
+import msgspec
+import pytest
+
+from analysis.data.live import StateTold
+from tests.processes import REPOSITORY
+from tests.recorded import recorded
+from tests.requirements import path_of
+from tests.stories import ALARM, BEGIN, Story
+from tests.watch.served import serving
+
+EXAMPLES = REPOSITORY / "examples" / "prometheus"
+DASHBOARD = json.loads((EXAMPLES / "dashboard.json").read_text(encoding="utf-8"))
+EVENTS = list(Story().events())
+GOOD = [each for each in EVENTS if each.at <= BEGIN + 100]
+BAD = [each for each in EVENTS if BEGIN + 100 < each.at <= BEGIN + ALARM + 9]
+READY = "Server is ready to receive web requests"
+
+pytestmark = pytest.mark.needs("promtool", "prometheus")
+
+
+def promtool(*arguments):
+    done = subprocess.run(
+        [path_of("promtool") or "promtool", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=EXAMPLES,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_examples_are_well_formed_and_the_alerts_fire_when_they_should():
+    assert promtool("check", "config", "prometheus.yml")[0] == 0
+    code, told = promtool("test", "rules", "rules.test.yml")
+    assert code == 0, told
+    assert "SUCCESS" in told
+
+
+def test_an_alert_that_waits_longer_fails_its_test(tmp_path):
+    for name in ("rules.yml", "rules.test.yml"):
+        text = (EXAMPLES / name).read_text(encoding="utf-8")
+        (tmp_path / name).write_text(text.replace("> 120", "> 1200"), encoding="utf-8")
+
+    assert promtool("test", "rules", str(tmp_path / "rules.test.yml"))[0] != 0
+
+
+class Prometheus:
+    """A server that scrapes five times a second; questions are asked of its API."""
+
+    def __init__(self, port, scrapes):
+        self._url = f"http://127.0.0.1:{port}/api/v1/"
+        self._scrapes = scrapes
+
+    def ask(self, path, **query):
+        url = f"{self._url}{path}?{urllib.parse.urlencode(query)}"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return json.load(answer)["data"]
+
+    def query(self, expression):
+        return self.ask("query", query=expression)["result"]
+
+    def until(self, expression):
+        """Return the result of an expression as soon as a scrape brings one."""
+        for _ in range(200):
+            self._scrapes.get(timeout=30)
+            if found := self.query(expression):
+                return found
+        raise AssertionError(f"{expression} has no result")
+
+    def firing(self):
+        alerts = self.ask("alerts")["alerts"]
+        return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
+
+
+@contextmanager
+def scraping(served, folder):
+    """Run the Prometheus of the example on another port, faster, for one target."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    text = (EXAMPLES / "prometheus.yml").read_text(encoding="utf-8")
+    text = text.replace("15s", "200ms").replace("127.0.0.1:9431", f"127.0.0.1:{served.port}")
+    (folder / "prometheus.yml").write_text(text, encoding="utf-8")
+    (folder / "rules.yml").write_bytes((EXAMPLES / "rules.yml").read_bytes())
+    process = subprocess.Popen(
+        [
+            path_of("prometheus") or "prometheus", f"--config.file={folder}/prometheus.yml",
+            f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}",
+        ],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with process:
+        try:
+            told = []
+            for line in process.stderr or ():
+                told.append(line)
+                if READY in line:
+                    break
+            else:
+                raise AssertionError("".join(told))
+            yield Prometheus(port, served.asked)
+        finally:
+            process.terminate()
+
+
+def expressions():
+    """Return each expression of the dashboard, as Grafana fills it in."""
+    found = [each["expr"] for panel in DASHBOARD["panels"] for each in panel["targets"]]
+    found += [each["expr"] for each in DASHBOARD["annotations"]["list"]]
+    filled = {"$target": ".*", "$__rate_interval": "1m", "$__range": "5m"}
+    return [
+        re.sub("|".join(map(re.escape, filled)), lambda m: filled[m[0]], each) for each in found
+    ]
+
+
+def now(events, clock):
+    """Move states to the present, which the alerts compare them with."""
+    for each in events:
+        if isinstance(each, StateTold):
+            state = msgspec.structs.replace(each.state, last_judged=clock)
+            yield msgspec.structs.replace(each, state=state)
+        else:
+            yield each
+
+
+def test_a_real_prometheus_is_quiet_until_the_split_drifts(tmp_path):
+    clock = time.time()
+    with serving() as served:
+        served.tell(*now(GOOD, clock))
+        served.call(_durations(served))
+        with scraping(served, tmp_path) as prometheus:
+            prometheus.until('count_over_time(weighbridge_state{state="OK"}[1m]) >= 3')
+            assert prometheus.firing() == set()
+
+            served.tell(*now(BAD, clock))
+            alert = prometheus.until('ALERTS{alertname="SplitDrift", alertstate="firing"}')
+            assert alert[0]["metric"]["target"] == "shop"
+            assert prometheus.firing() == {"SplitDrift"}
+
+            prometheus.until("changes(weighbridge_alarms_total[1m]) >= 0")
+            silent = [each for each in expressions() if not prometheus.query(each)]
+    # Without an alarm or a lag in a window there is nothing to show.
+    assert [each for each in silent if "increase" not in each and "changes" not in each] == []
+
+
+async def _durations(served):
+    served.metrics.show(served.stream.states())
+    served.metrics.take("shop", recorded(["v1", "v2"], [9, 1], n=300)[0])
