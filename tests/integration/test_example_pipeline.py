@@ -41,7 +41,6 @@ def project(tmp_path):
         "PYTHONPATH": str(REPOSITORY),
         "PUSH_URL": str(origin),
         "CI_COMMIT_BRANCH": "main",
-        "WEIGHBRIDGE_INSTALL": "true",
     }
 
     def run(script):
@@ -67,7 +66,7 @@ def project(tmp_path):
 
     def run_job(name):
         job = pipeline[".decide"] | pipeline[name]
-        return run("\n".join([*job["before_script"], *job["script"]]))
+        return run("\n".join(job["script"]))
 
     return run, run_job
 

@@ -29,6 +29,8 @@ EXAMPLE = REPOSITORY / "examples" / "gitops"
 _HOST = "gitlab.example"
 # gitlab-ci-local takes the names of the server and the project from this remote.
 _REMOTE = f"https://{_HOST}/team/shop.git"
+_ALONE = ("--no-color", "--no-evaluate-rule-changes")
+"""Without a remote there is nothing that could have changed."""
 _TIMEOUT_S = 100
 # Real chance is at work: at the default error rates one run in a hundred would end otherwise.
 _OPTIONS = "--alpha 1e-5 --beta 1e-5 --max-samples 50000"
@@ -119,7 +121,6 @@ class Forge:
             "PUSH_URL": str(self.origin),
             "SERVICE_URL": f"http://{ADDRESSES['app']}/",
             "CANARY_URL": f"http://{ADDRESSES['app-canary']}/",
-            "WEIGHBRIDGE_INSTALL": "true",
             "SETTLE_S": "0",
             "CHECK_OPTIONS": _OPTIONS,
             **settings,
@@ -211,7 +212,7 @@ def preview(folder: Path) -> dict[str, Any]:
     ):
         subprocess.run(command, cwd=folder, check=True, timeout=_TIMEOUT_S)
     done = subprocess.run(
-        [*_runner(), "--preview", "--no-color", "--home", str(folder / "home")],
+        [*_runner(), "--preview", *_ALONE, "--home", str(folder / "home")],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -223,6 +224,29 @@ def preview(folder: Path) -> dict[str, Any]:
         raise RuntimeError(f"{done.stdout}{done.stderr}")
     jobs: dict[str, Any] = YAML(typ="safe").load(done.stdout)
     return jobs
+
+
+def run_job(folder: Path, job: str, programs: Path) -> str:
+    """Run one job of a pipeline that `preview` was asked for; return what it printed.
+
+    Raises
+    ------
+    RuntimeError
+        If the job fails.
+    """
+    done = subprocess.run(
+        [*_runner(), job, "--force-shell-executor", *_ALONE, "--home", str(folder / "home")],
+        env=os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        timeout=_TIMEOUT_S,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{done.stdout}{done.stderr}")
+    return done.stdout
 
 
 def copy_template(project: Path) -> None:

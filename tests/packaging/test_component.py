@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from sampler.cli.check import command
-from tests.network.forge import preview
+from tests.network.forge import preview, run_job
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = (REPOSITORY / "docs" / "gitlab.md").read_text(encoding="utf-8")
-EXAMPLE = (REPOSITORY / "examples" / "gitops" / ".gitlab-ci.yml").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +29,8 @@ def test_the_page_has_a_row_for_each_input_with_its_default(component):
     rows = dict(re.findall(r"^\| `(\w+)` \|(.*?)\| .* \|$", table, re.MULTILINE))
 
     assert list(rows) == list(inputs)
-    assert [name for name, about in inputs.items() if "default" not in about] == ["url", "install"]
-    for name in ("job", "stage", "expectation", "folder", "environment"):
+    assert [name for name, about in inputs.items() if "default" not in about] == ["url", "image"]
+    for name in ("job", "stage", "expectation", "folder", "environment", "inconclusive"):
         assert rows[name].strip() == f"`{inputs[name]['default']}`"
 
 
@@ -40,7 +39,7 @@ def test_every_input_is_used_and_every_option_exists(component):
     used = set(re.findall(r"\$\[\[ inputs\.(\w+) \]\]", text))
     assert used == set(component[0]["spec"]["inputs"])
 
-    (job,) = component[1].values()
+    job = component[1]["$[[ inputs.job ]]"]
     options = set(re.findall(r"--[a-z]+", job["script"][-1]))
     assert options == {"--out", "--json", "--junit", "--metrics", "--dotenv", "--html",
                        "--annotations"}  # fmt: skip
@@ -48,11 +47,23 @@ def test_every_input_is_used_and_every_option_exists(component):
     assert set(job["artifacts"]["reports"]) == {"junit", "metrics", "dotenv", "annotations"}
 
 
-def test_the_images_are_pinned_by_digest_and_alike(component):
-    image = component[0]["spec"]["inputs"]["image"]["default"]
+@pytest.mark.needs("gitlab-ci-local", "node", "rsync", "git")
+def test_the_example_builds_the_image_that_its_jobs_use(tmp_path):
+    example = REPOSITORY / "examples" / "gitops"
+    shutil.copytree(example, tmp_path / "shop")
+    buildah = tmp_path / "buildah"
+    buildah.write_text('#!/bin/sh\necho "buildah $*"\n', encoding="utf-8")
+    buildah.chmod(0o755)
 
-    assert re.fullmatch(r"docker\.io/library/python:[\w.-]+@sha256:[0-9a-f]{64}", image)
-    assert f"PYTHON_IMAGE: {image}\n" in EXAMPLE
+    jobs = preview(tmp_path / "shop")
+    done = run_job(tmp_path / "shop", "weighbridge-image", tmp_path)
+
+    said = re.findall(r"> buildah (\w+) .*?(\S*/team/shop/weighbridge:ci)", done)
+    assert [command for command, _ in said] == ["build", "push"], done
+    for name in ("verify", "testers-entry", "promote", "roll-back"):
+        assert jobs[name]["image"] == {"name": "$WEIGHBRIDGE_IMAGE", "entrypoint": [""]}
+    base = (example / "ci" / "Containerfile").read_text(encoding="utf-8")
+    assert re.search(r"\nFROM docker\.io/library/python:[\w.-]+@sha256:[0-9a-f]{64}\n", base)
 
 
 def test_the_page_names_each_variable_that_later_jobs_get():
@@ -70,18 +81,19 @@ stages: [qa, ship]
 include:
   - local: /templates/check.yml
     inputs:
-      {job: split, stage: qa, url: http://a/, environment: staging, folder: one, install: "true"}
+      {job: split, stage: qa, url: http://a/, environment: staging, folder: one, image: ours}
   - local: /templates/check.yml
     inputs:
       job: entry of testers
       stage: ship
       url: http://b/
       expectation: --expect v2=1
+      image: python:3.13
       install: python -m pip install wheels/weighbridge-*.whl
+      inconclusive: warn
       rules: [{if: $CI_COMMIT_BRANCH}]
       folder: two
 split:
-  allow_failure: {exit_codes: [3]}
   tags: [inside]
 """)
 
@@ -90,9 +102,9 @@ split:
     split, entry = jobs["split"], jobs["entry of testers"]
     assert (split["stage"], entry["stage"]) == ("qa", "ship")
     assert split["environment"] == {"name": "staging", "action": "verify"}
-    assert split["allow_failure"] == {"exit_codes": [3]}
+    assert split["allow_failure"] is False
     assert split["tags"] == ["inside"]
-    assert "@sha256:" in json.dumps(split["image"])
+    assert split["image"] == {"name": "ours", "entrypoint": [""]}
     assert split["artifacts"]["when"] == "always"
     assert split["artifacts"]["reports"] == {
         "junit": "one/junit.xml",
@@ -103,4 +115,5 @@ split:
     assert entry["artifacts"]["reports"]["junit"] == "two/junit.xml"
     assert " --expect v2=1 " in entry["script"][-1]
     assert entry["rules"] == [{"if": "$CI_COMMIT_BRANCH"}]
-    assert "allow_failure" not in entry
+    assert entry["allow_failure"] == {"exit_codes": [3]}
+    assert entry["before_script"] == ["python -m pip install wheels/weighbridge-*.whl"]
