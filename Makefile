@@ -133,6 +133,10 @@ notebooks: $(VENV)/.develop ## run the notebooks and store what they show (ARGS=
 notebook-runs: $(VENV)/.develop ## record the runs that the notebooks read again, on the embedded Service
 	@$(BIN)/python -m notebooks.record
 
+.PHONY: release-check
+release-check: $(VENV)/.release ## rehearse a release: built twice, checked, installed, used; leaves it in dist/
+	@$(BIN)/python -m tests.release
+
 .PHONY: man
 man: $(VENV)/.develop ## write the manual pages into build/man (man -l build/man/weighbridge-check.1 shows one)
 	@$(BIN)/python -m tests.man_pages build/man
@@ -163,6 +167,10 @@ $(VENV)/.runtime: $(VENV)/.created pyproject.toml
 $(VENV)/.develop: $(VENV)/.created pyproject.toml
 	@$(PIP) install --editable . --group lint --group test
 	touch $@ $(VENV)/.runtime
+
+$(VENV)/.release: $(VENV)/.develop
+	@$(PIP) install --group release
+	touch $@
 
 # What npm brings for the tests. Where it cannot, the tests that need it are left out.
 $(VENV)/.npm: $(VENV)/.created tests/requirements.py
