@@ -31,7 +31,7 @@ _HOST = "gitlab.example"
 _REMOTE = f"https://{_HOST}/team/shop.git"
 _ALONE = ("--no-color", "--no-evaluate-rule-changes")
 """Without a remote there is nothing that could have changed."""
-_TIMEOUT_S = 100
+_TIMEOUT_S = 300
 # Real chance is at work: at the default error rates one run in a hundred would end otherwise.
 _OPTIONS = "--alpha 1e-5 --beta 1e-5 --max-samples 50000"
 
