@@ -32,12 +32,14 @@ from sampler.cli.values import Count, Duration, Factor, Settle, Share, Weights, 
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from analysis import Split
     from analysis.data.report import Source, View
     from analysis.versions.health import HealthPolicy
     from sampler.expect.cluster.watch import Watch
     from sampler.expect.rules.model import Expectation
+    from sampler.plan.run import RunPlan
 
 
 @click.command(
@@ -130,7 +132,35 @@ def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
     connection by default, because a Service picks a pod per connection.
     """
     from sampler.cli.execute import execute  # noqa: PLC0415 - heavy imports wait for a command
-    from sampler.plan.load import Limits  # noqa: PLC0415
+
+    plan, watch = planned(url, options, runs_folder(ctx), command_line(sys.argv[1:]))
+    ctx.exit(execute(plan, documents_of(options), watch))
+
+
+def planned(
+    url: str | None, options: dict[str, Any], out: Path | None, command: str
+) -> tuple[RunPlan, Watch | None]:
+    """Make the plan of a check from its options, and look at the cluster if that was asked for.
+
+    Parameters
+    ----------
+    url : str or None
+        As given.
+    options : dict
+        By parameter, as click gives them.
+    out : Path or None
+        Folder of all runs.
+    command : str
+        The command line that repeats the run.
+
+    Raises
+    ------
+    UsageError, ExpectationError
+        If the options do not fit together, or nothing can be expected.
+    ClusterError
+        If the cluster cannot be asked.
+    """
+    from sampler.plan.load import Limits  # noqa: PLC0415 - as above
     from sampler.plan.run import RunPlan, draw_seed  # noqa: PLC0415
 
     expectation = _expectation(url, options)
@@ -162,14 +192,14 @@ def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
         if options["previous"] is None
         else make_split(options["previous"], "--previous", "v1=10,v2=0"),
         wait_for_s=options["wait_for"] or 0.0,
-        out=runs_folder(ctx),
+        out=out,
         keep=options["keep"],
         name=options["name"] or "check",
-        command=command_line(sys.argv[1:]),
+        command=command,
         commit=_commit(options["manifests"]),
         seed=draw_seed() if options["seed"] is None else options["seed"],
     )
-    ctx.exit(execute(plan, documents_of(options), expectation.watch))
+    return plan, expectation.watch
 
 
 @dataclass(frozen=True, slots=True)

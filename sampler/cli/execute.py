@@ -89,7 +89,7 @@ def execute(plan: RunPlan, documents: Mapping[str, str], watch: Watch | None = N
             unwritten.extend(_print(report, told))
 
     with loop_handles_them():
-        report = _loop_runner(plan)(_weigh(plan, watch, received, tell))
+        report = loop_runner(plan)(_weigh(plan, watch, received, tell))
     if is_told_late:
         unwritten += _print(report, documents)
     else:
@@ -210,7 +210,7 @@ def _tell_after(line: ProgressLine, tell: Callable[[Report], None], report: Repo
     tell(report)
 
 
-def _loop_runner(plan: RunPlan) -> Callable[..., Report]:
+def loop_runner(plan: RunPlan) -> Callable[..., Report]:
     """Choose the event loop: uvloop where the loop has to watch each socket.
 
     With an epoll of its own, the fast transport gives the loop one descriptor to watch, and

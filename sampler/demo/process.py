@@ -6,12 +6,11 @@ import json
 import os
 import select
 import subprocess
-import sys
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 from sampler.base.errors import UsageError, WeighbridgeError
+from sampler.base.own_process import command_of, environment
 from sampler.demo.pods import Counts, Faults, counts_from_json, faults_to_json, pods_of
 
 if TYPE_CHECKING:
@@ -184,15 +183,12 @@ def _settings(weights: Mapping[str, int], faults: Mapping[str, Faults] | None) -
 
 
 def _start(settings: dict[str, Any]) -> subprocess.Popen[bytes]:
-    # The process finds this very package, whatever its working directory contains (-P),
-    # and does not get the terminal's Ctrl-C: its end is ours to decide.
-    package = str(Path(__file__).parents[2])
-    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    # It does not get the terminal's Ctrl-C: its end is ours to decide.
     return subprocess.Popen(  # noqa: S603  # our own module, in our own interpreter
-        [sys.executable, "-P", "-m", "sampler.demo.service", json.dumps(settings)],
+        command_of("sampler.demo.service", json.dumps(settings)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        env=environment(),
         process_group=0,
     )

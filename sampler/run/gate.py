@@ -36,6 +36,7 @@ from sampler.store.recording import Recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from analysis import Batch, Evidence, Tally
     from analysis.data.report import Expected, Report
@@ -155,6 +156,11 @@ class Weighing:
             limits,
             keeps_time_wait=self._engine.transport.name == "full",
         )
+
+    @property
+    def path(self) -> Path | None:
+        """The run's folder; None if nothing is written."""
+        return self._recording.path
 
     def interrupt(self) -> None:
         """Stop sending and drain; a second call gives up what is in flight."""

@@ -77,6 +77,13 @@ def folder_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run"
 
 
+def import_for_writing() -> None:
+    """Import now what a run needs to be written, in a process that will write many."""
+    import concurrent.futures.thread  # noqa: PLC0415, F401 - what `RunWriter.flush` is called in
+
+    import pyarrow.parquet  # noqa: PLC0415, F401 - heavy
+
+
 class RunWriter:
     """Writes one run.
 
