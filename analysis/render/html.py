@@ -286,7 +286,7 @@ def render_page(
 
     code = _text(script)
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-    return _template(template).render(
+    return template_of(template).render(
         # The first three are ours, the same in each page; the last ones are made by our own
         # code from escaped texts: sampler.show.drawing, and `_readings`.
         style=Markup("".join(map(_text, styles)) + colours),  # noqa: S704
@@ -300,7 +300,8 @@ def render_page(
 
 
 @cache
-def _template(name: str) -> Template:
+def template_of(name: str) -> Template:
+    """Return a template of this package; what it shows is escaped."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined  # noqa: PLC0415 - as above
 
     environment = Environment(
@@ -312,6 +313,11 @@ def _template(name: str) -> Template:
     )
     environment.filters["prose"] = _prose
     return environment.get_template(name)
+
+
+def page_style() -> str:
+    """Return the style that all pages share."""
+    return _text("page.css")
 
 
 @cache

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from sampler.cli.configuration import Form, form_of, readers, settings
+from sampler.cli.configuration import GATES, Form, form_of, readers, settings
+from sampler.cli.gates import OF_THE_SERVER, SETTINGS
 from sampler.cli.values import Count, Number
 
 _ID = "urn:weighbridge:config:1"
@@ -27,7 +28,10 @@ def config_schema(ctx: click.Context) -> dict[str, Any]:
         "description": "Options of weighbridge commands, read with --config.",
         "type": "object",
         "additionalProperties": False,
-        "properties": {name: table_schema(command) for name, command in readers(ctx).items()},
+        "properties": {
+            **{name: table_schema(command) for name, command in readers(ctx).items()},
+            GATES: _gates_schema(ctx),
+        },
     }
 
 
@@ -38,6 +42,21 @@ def table_schema(command: click.Command) -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "properties": {name: _option(param) for name, param in settings(command).items()},
+    }
+
+
+def _gates_schema(ctx: click.Context) -> dict[str, Any]:
+    """Return the schema of all gates."""
+    one = table_schema(readers(ctx)["check"])
+    own = {
+        name: {**setting.schema, "description": setting.description}
+        for name, setting in SETTINGS.items()
+    }
+    options = {name: each for name, each in one["properties"].items() if name not in OF_THE_SERVER}
+    return {
+        "description": "Gates of weighbridge serve: [gate.NAME], with the options of check.",
+        "type": "object",
+        "additionalProperties": {**one, "properties": options | own},
     }
 
 

@@ -77,11 +77,32 @@ def load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) 
     if path is None:
         return
     command = ctx.info_name or ""
-    table = _table(path, command, ctx)
+    table = tables_of(path, ctx).get(command, {})
+    ctx.default_map = defaults_of(ctx, table, f"{path}: [{command}]")
+
+
+def defaults_of(ctx: click.Context, table: dict[str, Any], place: str) -> dict[str, Any]:
+    """Return what a table says of the options of a command, checked as if it had been typed.
+
+    Parameters
+    ----------
+    ctx : click.Context
+        Of the command.
+    table : dict
+        Values by the names of options without dashes.
+    place : str
+        Where the table stands, for messages.
+
+    Raises
+    ------
+    UsageError
+        If it holds a name or a value that the command does not take.
+    """
+    command = ctx.command.name or ""
     params = settings(ctx.command)
     defaults: dict[str, Any] = {}
     for key, value in table.items():
-        where = f"{path}: [{command}] {key}"
+        where = f"{place} {key}"
         if key not in params:
             raise UsageError(
                 f"{where}: {command} has no option of this name",
@@ -94,11 +115,21 @@ def load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) 
             param.type_cast_value(ctx, typed)
         except click.BadParameter as error:
             raise UsageError(f"{where} = {_in_toml(value)}: {error.message}") from error
-    ctx.default_map = defaults
+    return defaults
 
 
-def _table(path: Path, command: str, ctx: click.Context) -> dict[str, Any]:
-    """Read one table, and refuse what no command would read."""
+GATES = "gate"
+"""Table of the gates of ``serve``; all others are named after commands."""
+
+
+def tables_of(path: Path, ctx: click.Context) -> dict[str, dict[str, Any]]:
+    """Read the tables of a file, and refuse what no command would read.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read, is no TOML, or holds anything else.
+    """
     try:
         with path.open("rb") as file:
             text = file.read(_MOST_BYTES + 1)
@@ -118,15 +149,15 @@ def _table(path: Path, command: str, ctx: click.Context) -> dict[str, Any]:
     for name, table in document.items():
         if not isinstance(table, dict):
             raise UsageError(
-                f"{path}: {name!r} is outside of any table", hint=f"put it under [{command}]"
+                f"{path}: {name!r} is outside of any table",
+                hint="put it under the table of its command, such as [check]",
             )
-        if name != command and name not in readers(ctx):
+        if name not in {ctx.info_name, GATES} and name not in readers(ctx):
             raise UsageError(
                 f"{path}: no command reads a table [{name}]",
                 hint=f"name tables after the commands that do: [{'], ['.join(readers(ctx))}]",
             )
-    found: dict[str, Any] = document.get(command, {})
-    return found
+    return document
 
 
 def as_typed(param: click.Parameter, value: object) -> object:

@@ -44,6 +44,7 @@ _COMMANDS = {
     "rbac": "Print the manifest of the rights that --cluster takes; asks nothing.",
     "rollout": "Start, promote or roll back a canary by editing its manifests in Git.",
     "report": "Render a recorded run again, even an unfinished one, or compare two.",
+    "serve": "Answer controllers and scripts over HTTP: is the split right?",
     "demo": "Play the story of one canary on an embedded Service, or serve it.",
     "schema": "Print the JSON Schema of a document, or of weighbridge.toml.",
     "completion": "Print the script with which bash, zsh or fish completes commands.",

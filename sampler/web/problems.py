@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -27,6 +27,8 @@ class Problem(Exception):  # noqa: N818 - the word of the RFC
         What to do.
     headers : mapping of str to str or None
         Of the response.
+    more : mapping of str to object or None
+        Further members of the document.
     """
 
     def __init__(
@@ -35,11 +37,13 @@ class Problem(Exception):  # noqa: N818 - the word of the RFC
         detail: str,
         hint: str | None = None,
         headers: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.hint = hint
         self.headers = headers or {}
+        self.more = more or {}
 
     @classmethod
     def of(cls, status: int, error: WeighbridgeError) -> Problem:
@@ -54,6 +58,7 @@ class Problem(Exception):  # noqa: N818 - the word of the RFC
             "status": self.status,
             "detail": str(self),
             "hint": self.hint or "",
+            **self.more,
         }
         return web.Response(
             status=self.status,

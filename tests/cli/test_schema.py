@@ -98,6 +98,23 @@ def test_an_editor_is_told_of_what_would_be_refused(ctx, key, value):
         jsonschema.validate({"check": {key: value}}, config_schema(ctx))
 
 
+@pytest.mark.parametrize(
+    ("table", "is_valid"),
+    [
+        ({"url": "http://h/", "expect": {"v1": 9}, "linger": "90s", "permit": ["key"]}, True),
+        ({"url": "http://h/", "alpha_spending": "step", "fail_after": 600, "kind": "check"}, True),
+        ({"url": "http://h/", "on_inconclusive": "dance"}, False),
+        ({"url": "http://h/", "linger": "soon"}, False),
+        ({"url": "http://h/", "out": "reports"}, False),
+        ({"url": "http://h/", "concurency": 4}, False),
+    ],
+)
+def test_a_gate_is_valid_if_serve_reads_it(ctx, table, is_valid):
+    schema = jsonschema.Draft7Validator(config_schema(ctx))
+
+    assert schema.is_valid({"gate": {"shop": table}}) is is_valid
+
+
 def test_a_table_that_no_command_reads_is_refused(ctx, weighbridge, tmp_path):
     (tmp_path / "w.toml").write_text("[plan]\nrate = 5\n", encoding="utf-8")
 

@@ -1,0 +1,1 @@
+"""``weighbridge serve``: doors through which controllers and scripts get a verdict."""

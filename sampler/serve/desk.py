@@ -1,0 +1,227 @@
+"""The desk between doors and weighers: sessions are begun, waited for, written down and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sampler.serve import memory
+from sampler.serve.outcome import Kind, Outcome, line_of, undecided
+from sampler.serve.sessions import Session, Sessions, State
+from sampler.serve.weighers import Weigher, WeigherLostError, Weighers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+    from sampler.serve.gates import Ask, Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is weighed, and kept.
+
+    Parameters
+    ----------
+    at_once : int
+        Sessions that run at the same time.
+    queue : int
+        Sessions that wait.
+    keep : int or None
+        Runs that stay on disk, the newest; None removes none.
+    """
+
+    at_once: int = 2
+    queue: int = 64
+    keep: int | None = None
+
+
+class Desk:
+    """Everything behind the doors.
+
+    Parameters
+    ----------
+    gates : mapping of str to Gate
+    limits : Limits
+    out : Path
+        Folder of all runs.
+    command : sequence of str
+        What starts a weigher (`sampler.cli.weigher`).
+    on_end : callable
+        Called with each session that is over.
+
+    Attributes
+    ----------
+    sessions : Sessions
+    """
+
+    def __init__(
+        self,
+        gates: Mapping[str, Gate],
+        limits: Limits,
+        out: Path,
+        command: Sequence[str],
+        on_end: Callable[[Session], None] = lambda _: None,
+    ) -> None:
+        self.gates, self._out, self._keep, self._on_end = gates, out, limits.keep, on_end
+        self.sessions = Sessions(
+            limits.at_once, limits.queue, time.monotonic, memory.rfc3339, self._stop
+        )
+        # One more where a cluster is looked at, which does not wait for checks.
+        number = limits.at_once + any(gate.is_live for gate in gates.values())
+        self._weighers = Weighers(number, command)
+        self._weigher_of: dict[str, Weigher] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._disk = ThreadPoolExecutor(1, "disk")
+
+    async def start(self, inherited: Sequence[int] = ()) -> None:
+        """Start the weighers, and remember what earlier processes left.
+
+        Parameters
+        ----------
+        inherited : sequence of int
+            Descriptors that the weighers hold as long as they live.
+        """
+        await self._weighers.start(inherited)
+        for session, ago_s in await self._on_disk(memory.stored, self._out, self.gates):
+            if ago_s is None:
+                await self._recover(session)
+            self.sessions.restore(session, ago_s or 0.0)
+
+    async def close(self) -> None:
+        """End all sessions as INCONCLUSIVE; their runs are written."""
+        self.sessions.stop_all()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._weighers.close()
+        self._disk.shutdown()
+
+    def ask(self, gate: Gate, ask: Ask, *, is_fresh: bool = False) -> Session:
+        """Return the session that answers a request; parameters are those of `Sessions.ask`."""
+        session = self.sessions.ask(gate, ask, is_fresh=is_fresh)
+        self._pump()
+        return session
+
+    async def wait(self, session: Session, seconds: float) -> None:
+        """Wait until a session is over, for some time at most."""
+        if session.state is State.DONE or seconds <= 0:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await session.done.wait()
+        except TimeoutError:
+            pass
+
+    async def look(self, gate: Gate) -> dict[str, int] | Outcome:
+        """Return the split that a cluster is set to now, or why that cannot be told."""
+        weigher = await self._weighers.take()
+        try:
+            end = await weigher.work({"do": "look", "options": dict(gate.options)})
+        except WeigherLostError:
+            return undecided("the cluster was not looked at", "unmeasurable", Kind.UNMEASURABLE)
+        finally:
+            await self._weighers.give_back(weigher)
+        if "weights" in end:
+            weights: dict[str, int] = end["weights"]
+            return weights
+        return Outcome.from_document(end["outcome"])
+
+    def _pump(self) -> None:
+        """Begin what may begin."""
+        while (session := self.sessions.begin()) is not None:
+            self._go(self._weigh(session))
+
+    def _go(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _weigh(self, session: Session) -> None:
+        weigher = await self._weighers.take()
+        self._weigher_of[session.id] = weigher
+        job = self._job(session)
+        try:
+            if session.stopped:
+                outcome = undecided("the check was stopped before it began", session.stopped)
+            else:
+                end = await weigher.work(job, partial(_follow, session))
+                outcome = Outcome.from_document(end["outcome"])
+        except WeigherLostError:
+            outcome = await self._outcome_on_disk(session)
+        finally:
+            del self._weigher_of[session.id]
+            if not self.sessions.is_ending:
+                await self._weighers.give_back(weigher)
+        self.sessions.end(session, outcome)
+        self._on_end(session)
+        self._pump()
+        if session.run:
+            await self._on_disk(memory.save_end, session, Path(session.run))
+
+    def _job(self, session: Session) -> dict[str, Any]:
+        gate, ask = session.gate, session.ask
+        alpha, beta = session.error_rates
+        options = dict(gate.options) | {"alpha": alpha, "beta": beta}
+        if ask.expect:
+            options["expect"] = ask.expect
+        if ask.step is not None:
+            options["step"] = ask.step
+        if ask.url:
+            options["url"] = ask.url
+        return {
+            "do": "check",
+            "options": options,
+            "name": f"{gate.name}-{session.id}",
+            "out": str(self._out),
+            "keep": self._keep,
+            "canary": gate.canary,
+            "session": memory.to_document(session),
+        }
+
+    def _stop(self, session: Session) -> None:
+        weigher = self._weigher_of.get(session.id)
+        if weigher is not None:
+            weigher.stop()
+
+    async def _recover(self, session: Session) -> None:
+        """Make a report of a run whose process was killed; its verdict is never PASS or FAIL."""
+        session.outcome = await self._outcome_on_disk(session)
+        await self._on_disk(memory.save_end, session, Path(session.run))
+
+    async def _outcome_on_disk(self, session: Session) -> Outcome:
+        lost = undecided("the process that weighed was killed", "interrupted")
+        if not session.run:
+            return lost
+        weigher = await self._weighers.take()
+        try:
+            end = await weigher.work({"do": "recover", "run": session.run})
+            return Outcome.from_document(end["outcome"])
+        except WeigherLostError:
+            return lost
+        finally:
+            await self._weighers.give_back(weigher)
+
+    async def _on_disk(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """Call what touches the disk, in order, beside the loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._disk, call, *arguments)
+
+
+def _follow(session: Session, message: dict[str, Any]) -> None:
+    """Take what a weigher says of a session that is not over."""
+    if "run" in message:
+        session.run = message["run"]
+    if "connections" in message:
+        n, elapsed_s = message["connections"], message["elapsed_s"]
+        line = line_of("PENDING", f"{n} connections so far, after {elapsed_s:.1f} s")
+        session.progress = Outcome(
+            "PENDING",
+            "",
+            line,
+            observed=message["observed"],
+            connections=n,
+            elapsed_s=elapsed_s,
+        )

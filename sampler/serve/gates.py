@@ -1,0 +1,107 @@
+"""Gates: what may be asked for by name, and what a request may say beside the name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum, unique
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OVERRIDES = ("expect", "step", "key", "wait", "fresh")
+"""What a request may say, where its gate permits it; nothing else, and never a URL."""
+MOST_WAIT_S = 25.0
+DEFAULT_LINGER_S = 60.0
+UNMEASURED_LINGER_S = 5.0
+"""Shorter than any controller's interval: who asks again is measured again [s]."""
+
+
+@unique
+class Spending(StrEnum):
+    """What becomes of the error rates when a key is weighed again."""
+
+    NONE = "none"
+    STEP = "step"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A named check.
+
+    Parameters
+    ----------
+    name : str
+        As in ``[gate.NAME]``.
+    options : mapping of str to object
+        The options of ``check``, as its table in a configuration has them.
+    weights : mapping of str to int
+        The expected split; empty where a cluster or each request says it.
+    is_live : bool
+        Whether the expectation is read from a cluster.
+    alpha, beta : float
+        Error rates of one session, in (0, 1).
+    canary : str
+        The version under test; empty: the one with the smallest weight.
+    linger_s : float
+        How long a verdict is repeated [s].
+    permit : frozenset of str
+        Which of `OVERRIDES` a request may carry.
+    spending : Spending
+        STEP halves alpha and beta with each further session of a key, so that their sum over all
+        of them stays within the gate's.
+    goes_on : bool
+        Flagger: whether ``rollout`` goes on while INCONCLUSIVE.
+    fail_after_s : float or None
+        Flagger: how long INCONCLUSIVE may last until ``rollback`` says yes [s]; None never.
+    is_unmeasurable_error : bool
+        Argo: whether a target that cannot be measured is an error, or INCONCLUSIVE.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    weights: Mapping[str, int] = field(default_factory=dict)
+    is_live: bool = False
+    alpha: float = 0.01
+    beta: float = 0.01
+    canary: str = ""
+    linger_s: float = DEFAULT_LINGER_S
+    permit: frozenset[str] = frozenset(OVERRIDES)
+    spending: Spending = Spending.NONE
+    goes_on: bool = False
+    fail_after_s: float | None = None
+    is_unmeasurable_error: bool = True
+
+    def canary_of(self, weights: Mapping[str, int]) -> str:
+        """Return the version under test of a split."""
+        if self.canary in weights:
+            return self.canary
+        return min(weights, key=lambda label: weights[label], default="")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is to be weighed at a gate.
+
+    Parameters
+    ----------
+    key : str
+        Requests with the same key share a session; empty begins one of its own.
+    expect : str
+        Weights in place of the gate's, as ``--expect`` takes them; empty leaves the gate's.
+    step : int or None
+        Of a Rollout or Canary in manifests.
+    url : str
+        A target in place of the gate's, where ``--allow-target`` permits it.
+    """
+
+    key: str = ""
+    expect: str = ""
+    step: int | None = None
+    url: str = ""
+
+    @property
+    def object(self) -> str:
+        """What is rolled out: the first two parts of a key of three or more, NAMESPACE/NAME/…."""
+        parts = self.key.split("/")
+        return "/".join(parts[:2]) if len(parts) > 2 else ""

@@ -1,0 +1,150 @@
+"""What a session leaves beside its run: a server that starts again tells callers the truth."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sampler.base.errors import UsageError
+from sampler.serve.gates import Ask
+from sampler.serve.outcome import Outcome
+from sampler.serve.sessions import MOST_DONE, Session
+from sampler.store.files import read_object, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from sampler.serve.gates import Gate
+
+SESSION = "session.json"
+SCHEMA = "weighbridge.session/1"
+_LOCK = ".serve.lock"
+_ORPHANS_S = 30.0
+"""How long weighers of a server that was killed may take to write their runs [s]."""
+
+
+def to_document(session: Session) -> dict[str, Any]:
+    """Describe a session; who ends it adds what came of it."""
+    ask = session.ask
+    return {
+        "schema": SCHEMA,
+        "id": session.id,
+        "gate": session.gate.name,
+        "key": ask.key,
+        "expect": ask.expect,
+        "step": ask.step,
+        "url": ask.url,
+        "earlier": session.earlier,
+        "created_at": session.created_at,
+        "notes": session.notes,
+        "ended_at": None,
+        "outcome": None,
+    }
+
+
+def save(folder: Path, document: Mapping[str, Any]) -> None:
+    """Write the description of a session into the folder of its run.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    with whole(folder / SESSION) as part:
+        part.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def save_end(session: Session, folder: Path) -> None:
+    """Write what came of a session; a disk that is full costs the memory of it alone."""
+    outcome = None if session.outcome is None else session.outcome.to_document()
+    with suppress(OSError):
+        save(folder, to_document(session) | {"ended_at": time.time(), "outcome": outcome})
+
+
+def stored(base: Path, gates: Mapping[str, Gate]) -> list[tuple[Session, float | None]]:
+    """Return the newest sessions of earlier processes, the oldest first.
+
+    Parameters
+    ----------
+    base : Path
+        Folder of all runs.
+    gates : mapping of str to Gate
+        Those of other gates are passed over.
+
+    Returns
+    -------
+    list of (Session, float or None)
+        With the seconds since its end; None if it has none: its process was killed.
+    """
+    names = sorted(path.parent.name for path in base.glob(f"*/{SESSION}"))
+    found = []
+    for name in names[-MOST_DONE:]:
+        with suppress(UsageError, OSError, TypeError, ValueError, KeyError):
+            document = read_object(base / name / SESSION)
+            gate = gates.get(document["gate"])
+            if gate is not None:
+                found.append(_session(document, gate, base / name))
+    return found
+
+
+def _session(document: Mapping[str, Any], gate: Gate, folder: Path) -> tuple[Session, float | None]:
+    ask = Ask(str(document["key"]), str(document["expect"]), document["step"], str(document["url"]))
+    session = Session(
+        str(document["id"]),
+        gate,
+        ask,
+        int(document["earlier"]),
+        str(document["created_at"]),
+        run=str(folder),
+        notes=[str(each) for each in document["notes"]],
+    )
+    if document["outcome"] is None:
+        return session, None
+    session.outcome = Outcome.from_document(document["outcome"])
+    return session, max(time.time() - float(document["ended_at"]), 0.0)
+
+
+@contextmanager
+def locked(base: Path) -> Iterator[int | None]:
+    """Hold the folder of runs; yield what weighers inherit, so that they hold it while they write.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be made, or another server holds it.
+    """
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        file = (base / _LOCK).open("ab")
+    except OSError as error:
+        raise UsageError(
+            f"--out {base}: {error.strerror}", hint="name a folder that can be written to"
+        ) from error
+    with file:
+        try:
+            import fcntl  # noqa: PLC0415 - where it exists
+        except ImportError:
+            yield None
+            return
+        give_up_at = time.monotonic() + _ORPHANS_S
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if time.monotonic() > give_up_at:
+                    raise UsageError(
+                        f"--out {base} is in use by another server",
+                        hint="end it, or name another folder",
+                    ) from error
+                time.sleep(0.1)
+        yield file.fileno()
+
+
+def rfc3339() -> str:
+    """Return the time of day."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,461 @@
+"""What each door answers to each end of a check: the tables that controllers rely on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sampler.serve.desk import Limits
+from sampler.serve.flagger import HOOKS
+from sampler.serve.outcome import LONGEST_LINE, line_of
+from sampler.serve.requests import matches
+from sampler.serve.server import openapi
+from tests.serve.serving import gate, served
+
+PAYLOAD = {"name": "app", "namespace": "prod", "phase": "Progressing", "checksum": "85d5", "x": 1}
+SCHEMAS = openapi()["components"]["schemas"]  # type: ignore[index]
+ENDS = ("PASS", "FAIL", "INCONCLUSIVE", "PENDING", "UNMEASURABLE")
+
+
+def held_to(document, name="Session"):
+    """Hold a document to the one that the server publishes."""
+    jsonschema.validate(document, SCHEMAS[name])
+    return document
+
+
+def call(method, path, **options):
+    return method, path, options
+
+
+def answers(gates, *requests, **how):
+    """Call a server; give status, headers and text of each answer."""
+
+    async def act(_server, client):
+        given = []
+        for method, path, options in requests:
+            async with client.request(method, path, allow_redirects=False, **options) as response:
+                given.append((response.status, dict(response.headers), await response.text()))
+        return given
+
+    return served(act, *gates, **how)
+
+
+def answer(each, method, path, out, **options):
+    return answers([each], (method, path, options), out=out)[0]
+
+
+def words(end):
+    """Return the script of a gate for an end; what is pending hangs."""
+    return "HANG" if end == "PENDING" else end
+
+
+# Each row of the design: PASS, FAIL, INCONCLUSIVE, pending, nothing measured.
+FLAGGER = {
+    "confirm-rollout": (200, 403, 403, 403, 403),
+    "pre-rollout": (200, 409, 409, 409, 409),
+    "rollout": (200, 409, 409, 409, 409),
+    "confirm-traffic-increase": (200, 403, 403, 403, 403),
+    "confirm-promotion": (200, 403, 403, 403, 403),
+    "rollback": (403, 200, 403, 403, 403),
+    "post-rollout": (200, 409, 409, 202, 409),
+    "event": (202, 202, 202, 202, 202),
+}
+
+
+def test_every_hook_has_its_row():
+    assert set(HOOKS) == set(FLAGGER)
+
+
+@pytest.mark.parametrize("number", range(5), ids=ENDS)
+def test_flagger_gets_the_code_of_each_hook(tmp_path, number):
+    each = gate(words(ENDS[number]), permit=frozenset({"wait"}))
+    payload = {**PAYLOAD, "metadata": {"wait": "0.05" if ENDS[number] == "PENDING" else "20"}}
+    paths = [f"/v1/flagger/shop/{hook}" for hook in FLAGGER]
+
+    given = answers([each], *(("POST", path, {"json": payload}) for path in paths), out=tmp_path)
+
+    assert [status for status, _, _ in given] == [row[number] for row in FLAGGER.values()]
+    for (_, headers, text), hook in zip(given, FLAGGER, strict=True):
+        assert headers["Content-Type"].startswith("text/plain")
+        verdict = "INCONCLUSIVE" if ENDS[number] == "UNMEASURABLE" else ENDS[number]
+        assert hook == "event" or text.startswith(verdict), text
+        assert text.count("\n") == 1
+        assert len(text) < 1000
+
+
+@pytest.mark.parametrize(
+    ("path", "payload"),
+    [
+        ("nowhere/rollout", b"{}"),
+        ("shop/no-hook", b"{}"),
+        ("shop/rollout", b"nonsense"),
+        ("shop/rollout", b"[1]"),
+        ("shop/rollout", b"x" * (65 << 10)),
+        ("shop/rollout", json.dumps({**PAYLOAD, "metadata": {"wait": "99"}}).encode()),
+        ("shop/rollout", json.dumps({**PAYLOAD, "metadata": {"expect": "v1"}}).encode()),
+        ("shop/rollout", json.dumps({"name": {}, "metadata": 5}).encode()),
+        ("shop/rollout", b""),
+    ],
+)
+def test_flagger_is_never_told_to_ask_again_or_a_success_that_is_none(tmp_path, path, payload):
+    status, _, text = answer(gate("FAIL"), "POST", f"/v1/flagger/{path}", tmp_path, data=payload)
+
+    assert status in {403, 409}
+    assert text.count("\n") == 1
+
+
+def test_rollout_goes_on_while_inconclusive_where_the_gate_says_so(tmp_path):
+    each = gate("INCONCLUSIVE", goes_on=True)
+
+    assert answer(each, "POST", "/v1/flagger/shop/rollout", tmp_path, json=PAYLOAD)[0] == 200
+    path = "/v1/flagger/shop/confirm-traffic-increase"
+    assert answer(each, "POST", path, tmp_path, json=PAYLOAD)[0] == 403
+
+
+def test_rollback_says_yes_after_inconclusive_for_long_enough(tmp_path):
+    for seconds, status in ((0.0, 200), (3600.0, 403), (None, 403)):
+        each = gate("INCONCLUSIVE", fail_after_s=seconds)
+        path = "/v1/flagger/shop/rollback"
+        assert answer(each, "POST", path, tmp_path, json=PAYLOAD)[0] == status
+
+
+def test_increase_and_rollback_share_a_session_and_rollback_is_told_an_old_fail(tmp_path):
+    each = gate("FAIL,PASS", linger_s=0.0)
+    hooks = ("confirm-traffic-increase", "rollback", "rollback", "confirm-traffic-increase")
+    calls = [("POST", f"/v1/flagger/shop/{hook}", {"json": PAYLOAD}) for hook in hooks]
+
+    given = answers([each], *calls, ("POST", f"/v1/flagger/shop/{hooks[1]}", {"json": PAYLOAD}),
+                    out=tmp_path, limits=Limits(1))  # fmt: skip
+
+    # The second increase begins a new one, which passes; from then on there is nothing to undo.
+    assert [status for status, _, _ in given] == [403, 200, 200, 200, 403]
+
+
+def asked(given):
+    """Return what a scripted check was told to expect."""
+
+    async def act(server, client):
+        hints = []
+        for path, payload in given:
+            async with client.post(path, json=payload):
+                pass
+            hints.append(json.loads(list(server.desk.sessions)[-1].outcome.hint)["expect"])
+        return hints
+
+    return act
+
+
+def test_hooks_around_a_rollout_ask_that_one_version_answers_alone(tmp_path):
+    told = served(
+        asked([
+            ("/v1/flagger/shop/confirm-rollout", PAYLOAD),
+            ("/v1/flagger/shop/rollout", PAYLOAD),
+            ("/v1/flagger/shop/post-rollout", {**PAYLOAD, "phase": "Succeeded"}),
+            ("/v1/flagger/shop/post-rollout", {**PAYLOAD, "phase": "Failed"}),
+        ]),
+        gate("PASS"),
+        out=tmp_path,
+    )  # fmt: skip
+
+    assert told == ["v1=9,v2=0", "v1=9,v2=1", "v1=0,v2=1", "v1=9,v2=0"]
+
+
+def test_a_cluster_gate_raises_no_weight_that_was_not_weighed(tmp_path):
+    """A verdict of one weight says nothing of the next: the weights are part of the key."""
+    weights = {"v1": 10, "v2": 0}
+    each = gate("PASS,FAIL", is_live=True, options={"look": weights})
+    path = "/v1/flagger/shop/confirm-traffic-increase"
+
+    async def act(_server, client):
+        told = []
+        for canary in (0, 1, 1, 2):
+            weights.update(v1=10 - canary, v2=canary)
+            async with client.post(path, json=PAYLOAD) as response:
+                told.append((response.status, (await response.text()).partition(":")[0]))
+            async with client.post(path.replace("confirm-traffic-increase", "rollback"),
+                                   json=PAYLOAD) as response:  # fmt: skip
+                told.append(response.status)
+        return told
+
+    assert served(act, each, out=tmp_path, limits=Limits(1)) == [
+        (200, "PASS"), 403,  # weight 0: nothing to weigh, nothing to roll back
+        (200, "PASS"), 403,
+        (200, "PASS"), 403,
+        (403, "FAIL"), 200,
+    ]  # fmt: skip
+
+
+def test_an_event_is_noted_beside_the_running_session(tmp_path):
+    async def act(server, client):
+        await client.post("/v1/flagger/shop/rollout",
+                          json={**PAYLOAD, "metadata": {"wait": "0"}})  # fmt: skip
+        event = {**PAYLOAD, "metadata": {"eventMessage": "<script>alert(1)</script>"}}
+        async with client.post("/v1/flagger/shop/event", json=event) as response:
+            status = response.status
+        async with client.get("/") as page:
+            return status, next(iter(server.desk.sessions)).notes, await page.text()
+
+    status, notes, page = served(act, gate("HANG"), out=tmp_path)
+
+    assert status == 202
+    assert notes == ["<script>alert(1)</script>"]
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<script" not in page
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
+@pytest.mark.parametrize(
+    ("end", "status", "verdict"),
+    [
+        ("PASS", 200, "PASS"),
+        ("FAIL", 200, "FAIL"),
+        ("INCONCLUSIVE", 200, "INCONCLUSIVE"),
+        ("PENDING", 200, "PENDING"),
+        ("UNMEASURABLE", 503, None),
+        ("REFUSED", 422, None),
+        ("BUG", 500, None),
+    ],
+)
+def test_argo_gets_the_document_while_anything_is_measured(tmp_path, method, end, status, verdict):
+    wait = "0.05" if end == "PENDING" else "20"
+    path = f"/v1/argo/shop?key=prod/app/7d/2&wait={wait}"
+
+    told, headers, text = answer(gate(words(end)), method, path, tmp_path)
+
+    assert told == status
+    if verdict is None:
+        held_to(json.loads(text), "Problem")
+        assert ("Retry-After" in headers) is (status == 503)
+        return
+    document = held_to(json.loads(text))
+    assert document["verdict"] == headers["Weighbridge-Verdict"] == verdict
+    assert document["line"].startswith(f"{verdict}: ")
+    assert document["final"] is (verdict != "PENDING")
+    assert document["key"] == "prod/app/7d/2"
+    assert "Server-Timing" in headers
+
+
+def test_argo_can_be_told_inconclusive_where_nothing_is_measured(tmp_path):
+    each = gate("UNMEASURABLE", is_unmeasurable_error=False)
+
+    status, _, text = answer(each, "GET", "/v1/argo/shop", tmp_path)
+
+    assert (status, json.loads(text)["verdict"]) == (200, "INCONCLUSIVE")
+    assert held_to(json.loads(text))["exit_code"] == 4
+
+
+def test_head_begins_nothing(tmp_path):
+    async def act(server, client):
+        async with client.head("/v1/argo/shop?key=a") as response:
+            return response.status, len(list(server.desk.sessions))
+
+    assert served(act, gate("PASS"), out=tmp_path) == (405, 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 200),
+        (None, 200),
+        ({"expect": "v1=8,v2=2", "key": "a", "wait": 20, "step": 3, "fresh": True}, 200),
+        ({"expect": {"v1": 8, "v2": 2}}, 200),
+        ({"expect": "v1=8,v1=2"}, 422),
+        ({"expect": {"v1": 0}}, 422),
+        ({"expect": 5}, 400),
+        ({"key": 5}, 400),
+        ({"key": "x" * 513}, 400),
+        ({"wait": 26}, 400),
+        ({"wait": -1}, 400),
+        ({"wait": "nan"}, 400),
+        ({"wait": True}, 400),
+        ({"step": -1}, 400),
+        ({"step": 1.5}, 400),
+        ({"fresh": "perhaps"}, 400),
+        ({"unknown": 1}, 400),
+        ({"url": "http://169.254.169.254/"}, 403),
+        ([], 400),
+    ],
+)
+def test_the_generic_door_reads_what_it_is_told_or_says_what_is_wrong(tmp_path, body, status):
+    options = {} if body is None else {"json": body}
+
+    told, _, text = answer(gate("PASS"), "POST", "/v1/gates/shop/checks", tmp_path, **options)
+
+    assert told == status, text
+    held_to(json.loads(text), "Session" if status == 200 else "Problem")
+
+
+@pytest.mark.parametrize("name", ["expect", "step", "key", "wait", "fresh"])
+def test_a_gate_permits_what_it_says(tmp_path, name):
+    values = {"expect": "v1=1,v2=1", "step": 1, "key": "a", "wait": 1, "fresh": True}
+    each = gate("PASS", permit=frozenset(values) - {name})
+    path = "/v1/gates/shop/checks"
+
+    assert answer(each, "POST", path, tmp_path, json={name: values[name]})[0] == 403
+    del values[name]
+    assert answer(each, "POST", path, tmp_path, json=values)[0] == 200
+
+
+def test_a_check_is_begun_asked_for_and_ended(tmp_path):
+    async def act(_server, client):
+        path = "/v1/gates/shop/checks"
+        async with client.post(path, json={"wait": 0}, headers={"Idempotency-Key": "k"}) as begun:
+            first = held_to(await begun.json())
+            told = [begun.status, begun.headers["Location"], begun.headers["Retry-After"]]
+        async with client.post(path, json={"wait": 0, "key": "k"}) as joined:
+            assert (await joined.json())["id"] == first["id"]
+        state = f"/v1/checks/{first['id']}"
+        async with client.get(f"{state}/report") as early:
+            told.append(early.status)
+        waiting = asyncio.create_task(client.get(f"{state}?wait=20"))
+        for _ in range(2):
+            async with client.delete(state) as ended:
+                told.append(ended.status)
+        async with await waiting as over:
+            last = held_to(await over.json())
+        for wrong in (f"{state}?wait=x", f"{state}?x=1", "/v1/checks/0123456789abcdef"):
+            async with client.get(wrong) as refused:
+                told.append(refused.status)
+        async with client.delete("/v1/checks/0123456789abcdef") as refused:
+            told.append(refused.status)
+        return first, told, last
+
+    first, told, last = served(act, gate("HANG"), out=tmp_path)
+
+    assert told == [202, f"/v1/checks/{first['id']}", "5", 409, 202, 202, 400, 400, 404, 404]
+    assert first["status_url"] == told[1]
+    assert (last["verdict"], last["reason"], last["final"], last["exit_code"]) == (
+        "INCONCLUSIVE", "interrupted", True, 3,
+    )  # fmt: skip
+
+
+def test_keys_that_contradict_each_other_are_refused(tmp_path):
+    headers = {"Idempotency-Key": "a"}
+    path = "/v1/gates/shop/checks"
+
+    assert (
+        answer(gate("PASS"), "POST", path, tmp_path, json={"key": "b"}, headers=headers)[0] == 400
+    )
+
+
+def test_a_full_queue_is_503_for_scripts_and_argo_and_403_for_flagger(tmp_path):
+    hang = {"json": {"wait": 0}}
+    calls = [
+        ("POST", "/v1/gates/shop/checks", hang),
+        ("POST", "/v1/gates/shop/checks", hang),
+        ("POST", "/v1/gates/shop/checks", hang),
+        call("GET", "/v1/argo/shop"),
+        ("POST", "/v1/flagger/shop/confirm-traffic-increase", {"json": PAYLOAD}),
+    ]
+
+    given = answers([gate("HANG")], *calls, out=tmp_path, limits=Limits(1, 1))
+
+    assert [status for status, _, _ in given] == [202, 202, 503, 503, 403]
+    assert (
+        json.loads(given[1][2])["line"] == "PENDING: waits for other checks, number 1 of the queue"
+    )
+    assert [headers.get("Retry-After") for _, headers, _ in given] == ["5", "5", "10", "10", None]
+
+
+def test_a_weigher_that_dies_costs_its_check_alone(tmp_path):
+    calls = [call("POST", "/v1/gates/shop/checks")] * 2
+
+    (first, _, text), (second, _, _) = answers(
+        [gate("CRASH")], *calls, out=tmp_path, limits=Limits(1)
+    )
+
+    assert (first, second) == (200, 200)
+    document = held_to(json.loads(text))
+    assert (document["verdict"], document["reason"]) == ("INCONCLUSIVE", "interrupted")
+
+
+def test_gates_metrics_and_the_description_are_there(tmp_path):
+    paths = ("/v1/gates", "/metrics", "/openapi.json", "/healthz", "/")
+    begin = call("POST", "/v1/gates/shop/checks")
+
+    _, gates, metrics, described, health, page = answers(
+        [gate("FAIL")], begin, *(call("GET", path) for path in paths), out=tmp_path
+    )
+
+    assert json.loads(gates[2])["gates"][0]["weights"] == {"v1": 9, "v2": 1}
+    assert 'weighbridge_checks_total{gate="shop",verdict="FAIL"} 1.0' in metrics[2]
+    assert 'weighbridge_sessions{state="done"} 1.0' in metrics[2]
+    assert json.loads(described[2])["openapi"] == "3.1.0"
+    assert health[0] == 200
+    assert ">FAIL</td>" in page[2]
+    assert "script-src" not in page[1]["Content-Security-Policy"]
+    assert "default-src 'none'" in page[1]["Content-Security-Policy"]
+
+
+def test_the_description_names_every_route_and_no_other(tmp_path):
+    async def act(server, _client):
+        routes = server._door.app.router.routes()
+        return {(route.method.lower(), route.resource.canonical) for route in routes}
+
+    served_routes = served(act, gate("PASS"), out=tmp_path)
+    paths = openapi()["paths"]
+    told = {
+        (method, path)
+        for path, each in paths.items()  # type: ignore[attr-defined]
+        for method in each
+        if method != "parameters"
+    }
+    shown = {
+        (method, path)
+        for method, path in served_routes
+        if method != "head" and path != "/v1/checks/{id}.html"
+    }
+    assert shown == told
+
+
+@pytest.mark.parametrize(
+    ("url", "glob", "allowed"),
+    [
+        ("http://a.shop.svc/x", "http://*.shop.svc/*", True),
+        ("http://a.shop.svc:80/x", "http://*.shop.svc/*", True),
+        ("http://A.Shop.SVC/x", "http://*.shop.svc/*", True),
+        ("http://a.shop.svc:81/x", "http://*.shop.svc/*", False),
+        ("https://a.shop.svc/x", "http://*.shop.svc/*", False),
+        ("http://evil.example/x.shop.svc/y", "http://*.shop.svc/*", False),
+        ("http://evil.example?.shop.svc/", "http://*.shop.svc/*", False),
+        ("http://evil.example#.shop.svc/", "http://*.shop.svc/*", False),
+        ("http://a.shop.svc@evil.example/", "http://*.shop.svc/*", False),
+        ("http://evil.example\\.shop.svc/", "http://*.shop.svc/*", False),
+        ("http://evil.example\t.shop.svc/", "http://*.shop.svc/*", False),
+        ("http://169.254.169.254/", "http://*.shop.svc/*", False),
+        ("file:///etc/passwd", "file:///*", False),
+        ("gopher://shop/", "gopher://shop/*", False),
+        ("http://[::1/", "http://*/*", False),
+        ("http:///x", "http://*/*", False),
+    ],
+)
+def test_a_glob_allows_no_host_but_those_it_names(url, glob, allowed):
+    assert matches(url, glob) is allowed
+
+
+def test_a_target_of_the_request_is_weighed_where_it_is_allowed(tmp_path):
+    calls = [
+        ("POST", "/v1/gates/shop/checks", {"json": {"url": f"http://{host}/FAIL"}})
+        for host in ("a.svc", "b.example")
+    ]
+    argo = call("GET", "/v1/argo/shop?url=http://a.svc/")
+
+    given = answers([gate("PASS")], *calls, argo, out=tmp_path, targets=("http://*.svc/*",))
+
+    assert [status for status, _, _ in given] == [200, 403, 400]
+    assert json.loads(given[0][2])["verdict"] == "FAIL"
+
+
+@given(st.sampled_from(["PASS", "FAIL", "INCONCLUSIVE", "PENDING"]), st.text(max_size=400))
+def test_a_line_begins_with_its_verdict_and_is_short_and_inert(verdict, sentence):
+    line = line_of(verdict, sentence)
+
+    assert line.startswith(f"{verdict}: ")
+    assert len(line) <= LONGEST_LINE
+    assert line.isascii()
+    assert line.isprintable()
