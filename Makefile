@@ -101,6 +101,10 @@ data-planes: $(VENV)/.develop ## weigh kube-proxy, nginx, HAProxy, Envoy and Tra
 poor-targets: $(VENV)/.develop ## check targets without labels 200 times each; writes reports/poor-targets.md
 	$(BIN)/python -m tests.benchmarks.poor_targets $(ARGS)
 
+.PHONY: servers
+servers: $(VENV)/.develop ## compare counts with some fifty real HTTP servers, and install these; writes reports/servers.md
+	@$(BIN)/python -m tests.benchmarks.servers --install $(ARGS)
+
 fuzz: $(VENV)/.develop ## feed every reader of the bytes of others a million mutated inputs (ARGS="--only READER --inputs N --seed N")
 	@$(BIN)/python -m tests.fuzz.run $(ARGS)
 
