@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sampler.labels.parts import Headers
 
-UNPACKED = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+UNPACKED = frozenset({"", "identity", "gzip", "x-gzip", "deflate", "br", "zstd"})
 """Content codings that are undone here."""
 _QUOTED = 1000  # bytes of a text that are looked at to quote it
 _SHOWN = 80  # of a body without a label, and of where a redirect leads

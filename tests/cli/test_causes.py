@@ -86,13 +86,16 @@ CAUSES = {
     "429 from the start": (
         response(b"slow down", status="429 Too Many Requests"), (), ("--max-rate",),
     ),
-    "brotli": (
-        response(b'\x0b\x07\x80{"label": "v1"}\x03', "Content-Encoding: br"), (),
-        ("'Content-Encoding: br', which is not unpacked", "turn off the compression"),
+    "a coding of its own": (
+        response(b'\x0b\x07\x80{"label": "v1"}\x03', "Content-Encoding: dcb"), (),
+        ("'Content-Encoding: dcb', which is not unpacked", "turn off the compression"),
     ),
-    "zstd": (
-        response(b"\x28\xb5\x2f\xfd\x04", "Content-Encoding: zstd", "X-Version: %s"), (),
-        ("'Content-Encoding: zstd'", "--label header:X-Version"),
+    "a coding of its own, and a version in the head": (
+        response(b"\x28\xb5\x2f\xfd\x04", "Content-Encoding: dcz", "X-Version: %s"), (),
+        ("'Content-Encoding: dcz'", "--label header:X-Version"),
+    ),
+    "half of a zstd": (
+        response(b"\x28\xb5\x2f\xfd\x04", "Content-Encoding: zstd"), (), ("not zstd, or cut off",),
     ),
     "label in the head of a large body": (
         response(b"x" * 2_000_000, "X-Version: %s"), ("--label", "header:X-Version"),

@@ -59,7 +59,7 @@ READ = {
     + PACKED
     + b"junk",
     "GZIP": OK + b"Content-Encoding: GZIP\r\nContent-Length: %d\r\n\r\n" % len(PACKED) + PACKED,
-    "an unknown content coding": by_length(b"Content-Encoding: br\r\n"),
+    "an unknown content coding": by_length(b"Content-Encoding: lzma\r\n"),
     "a byte order mark": OK + b"Content-Length: 18\r\n\r\n\xef\xbb\xbf" + BODY,
     "a length with zeros before it": OK
     + b"Content-Length: 0000000000000000000000015\r\n\r\n"

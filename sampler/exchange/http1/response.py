@@ -27,6 +27,7 @@ VERSIONS = frozenset({"1.0", "1.1"})
 """Of the answers that are read: what calls itself something else may be framed by other rules."""
 _SWITCHING = 101
 UPGRADED = "switching protocols, which was not requested"
+_BY_ARROW = {b"br": "brotli", b"zstd": "zstd"}
 _SHOWN = 40  # bytes of what is no response that are quoted
 
 
@@ -313,8 +314,15 @@ def decompress(coding: bytes | None, body: bytes, limit: int) -> bytes:
         If the plain body is over the limit.
     """
     coding = b"" if coding is None else coding.strip().lower()
-    if not body or coding not in {b"gzip", b"x-gzip", b"deflate"}:
+    if not body or coding not in {b"gzip", b"x-gzip", b"deflate", *_BY_ARROW}:
         return body
+    plain = _by_arrow(coding, body, limit) if coding in _BY_ARROW else _by_zlib(coding, body, limit)
+    if len(plain) > limit:
+        raise LimitExceeded(f"the response body is larger than {limit} bytes")
+    return plain
+
+
+def _by_zlib(coding: bytes, body: bytes, limit: int) -> bytes:
     # "deflate" means the zlib format (RFC 9110 section 8.4.1.2), but some send it bare.
     bare = coding == b"deflate" and body[0] & 0x0F != zlib.DEFLATED
     reader = zlib.decompressobj(wbits=-zlib.MAX_WBITS if bare else zlib.MAX_WBITS | 32)
@@ -322,8 +330,20 @@ def decompress(coding: bytes | None, body: bytes, limit: int) -> bytes:
         plain = reader.decompress(body, limit + 1)
     except zlib.error as error:
         raise ProtocolViolation(f"the body is not {coding.decode()}: {error}") from error
-    if len(plain) > limit:
-        raise LimitExceeded(f"the response body is larger than {limit} bytes")
-    if not reader.eof:
+    if len(plain) <= limit and not reader.eof:
         raise ProtocolViolation(f"the body ends in the middle of its {coding.decode()}")
+    return plain
+
+
+def _by_arrow(coding: bytes, body: bytes, limit: int) -> bytes:
+    import pyarrow as pa  # noqa: PLC0415 - heavy, and for a coding that was not asked for
+
+    try:
+        plain: bytes = pa.CompressedInputStream(pa.py_buffer(body), _BY_ARROW[coding]).read(
+            limit + 1
+        )
+    except OSError as error:
+        raise ProtocolViolation(
+            f"the body is not {coding.decode()}, or cut off: {error}"
+        ) from error
     return plain

@@ -86,14 +86,14 @@ def test_what_some_libraries_write_and_json_has_not_is_named(body, told):
     assert told in describe_missing(RULE, 200, (), body)
 
 
-@pytest.mark.parametrize("coding", [b"br", b"ZSTD", b"gzip, br", b"x-own"])
+@pytest.mark.parametrize("coding", [b"compress", b"DCB", b"gzip, br", b"x-own"])
 def test_a_coding_that_is_not_unpacked_is_named(coding):
     told = describe_missing(RULE, 200, ((b"Content-Encoding", coding),), b"\x0b\x07\x80")
 
     assert f"because of 'Content-Encoding: {coding.decode().lower()}', which is not unp" in told
 
 
-@pytest.mark.parametrize("coding", [b"gzip", b"identity", b"Deflate"])
+@pytest.mark.parametrize("coding", [b"gzip", b"identity", b"Deflate", b"br"])
 def test_a_coding_that_is_unpacked_is_none_of_its_business(coding):
     headers = ((b"Content-Encoding", coding),)
 
@@ -111,8 +111,8 @@ def test_a_coding_that_is_unpacked_is_none_of_its_business(coding):
         ({"Server": "nginx/1.2", "X-AspNet-Version": "4", "Api-Version": "2"}, b"ok", None),
         ({"Set-Cookie": "track=v2; Path=/"}, b"ok", ("cookie:track", "v2")),
         ({"Set-Cookie": "sid=1234"}, b"ok", None),
-        ({"Content-Encoding": "br", "X-Version": "v1"}, b"v2", ("header:X-Version", "v1")),
-        ({"Content-Encoding": "br"}, b"v2", None),
+        ({"Content-Encoding": "dcb", "X-Version": "v1"}, b"v2", ("header:X-Version", "v1")),
+        ({"Content-Encoding": "dcb"}, b"v2", None),
         ({}, b"<p>hello from v2</p>", (r"regex:\b(?:v1|v2)\b", "v2")),
         ({}, b"<p>hello from v22</p>", None),
         ({}, b'{"label":"v2","x":NaN}', (r'regex:"label"\s*:\s*"([^"]+)"', "v2")),

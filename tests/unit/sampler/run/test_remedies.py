@@ -97,7 +97,7 @@ def test_no_failure_is_left_without_a_remedy(code):
         (429, (("Retry-After", "1"),), "--max-rate"),
         (431, (), "shorter --header"),
         (496, (), "--cert FILE"),
-        (200, (("Content-Encoding", "br"),), "turn off the compression"),
+        (200, (("Content-Encoding", "dcb"),), "turn off the compression"),
         (200, (("X-App-Version", "v1"),), "--label header:X-App-Version"),
         (404, (("X-App-Version", "v1"),), "--label header:X-App-Version"),
         (404, (("X-App-Version", "7"),), "check the path"),
