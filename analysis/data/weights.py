@@ -21,6 +21,8 @@ _FORGOTTEN_COMMA = re.compile(r"=\s*[0-9.]+%?[\s;]")
 _BETWEEN_SHARES = re.compile(r"(?<=%)\s*/\s*")
 _ENDS_WHOLE = re.compile(r"=\s*[0-9]+\s*$")
 _WHOLE = re.compile(r"[0-9]{1,15}")
+_NUMBER = r"[0-9]{0,15}\.?[0-9]{0,9}\s*%?"
+_BARE = re.compile(rf"(?=.*[0-9])\s*{_NUMBER}(?:\s*[/:,;]\s*{_NUMBER})*\s*")
 _SHARE = re.compile(r"(?P<number>[0-9]{1,3}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})\s*(?P<percent>%?)")
 
 
@@ -38,6 +40,8 @@ def parse_weights(text: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
     InputError
         If the text has another form, or shares do not add up to one; the message says which part.
     """
+    if _BARE.fullmatch(text):
+        raise _lacks_labels(text)
     # A label may begin with a brace, or hold a slash: whole weights are read as they are written.
     is_json = text.lstrip().startswith("{") and not _ENDS_WHOLE.search(text)
     pairs = _members(text) if is_json else _parts(text)
@@ -53,13 +57,22 @@ def _parts(text: str) -> list[tuple[str, str]]:
     for part in text.split(","):
         match = ARM.fullmatch(part.strip())
         if match is None:
-            hint = " (say whose share it is: v1=90%,v2=10%)" if "%" in part else ""
-            raise InputError(f"expected LABEL=WEIGHT, got {part.strip()!r}{hint}")
+            raise InputError(f"expected LABEL=WEIGHT, got {part.strip()!r}")
         label, weight = match["label"].strip(), match["weight"].strip()
         if _FORGOTTEN_COMMA.search(label):
             raise InputError(f"expected a comma between two labels, got {part.strip()!r}")
         pairs.append((label, weight))
     return pairs
+
+
+def _lacks_labels(text: str) -> InputError:
+    """Refuse numbers alone: a guess at whose they are would let a swapped split pass."""
+    numbers = re.split(r"\s*[/:,;]\s*", text.strip())
+    named = ",".join(f"v{at}={number}" for at, number in enumerate(numbers, 1))
+    return InputError(
+        f"expected LABEL=WEIGHT, got {text.strip()!r}: say whose share each one is, by the labels "
+        f"that the responses have, such as {named}"
+    )
 
 
 def _members(text: str) -> list[tuple[str, str]]:
