@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.data.batch import Outcome
 from sampler.base.errors import UsageError
+from sampler.labels.names import MAX_NAME_LENGTH
 from sampler.labels.pointer import MISSING
 from sampler.logs.formats import TABLES
 from sampler.logs.instants import UNITS, Instants
@@ -42,6 +43,7 @@ _LIKE_TIMES = re.compile(r"(?i)time|date|stamp|when|clock|(?:^|_)(?:ts|at|start(
 _TEXT_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|μs|ms|s|m|h)")
 _IN_TEXT = {**UNITS, "µs": 1_000, "μs": 1_000, "m": 60 * 10**9, "h": 3600 * 10**9}
 _SECONDS = 10**9
+_REMEMBERED = 4096
 
 
 def field_rows(
@@ -117,6 +119,7 @@ def _rows(lines: Iterator[tuple[int, Any]], fields: _Fields, instants: Instants)
     find_time, find_label, find_key = fields.time, fields.label, fields.key
     find_status, find_took, find_serial = fields.status, fields.took, fields.serial
     instant = instants.read
+    known: dict[str, str | None] = {}  # what labels are read from, as there are few of them
     for number, row in lines:
         if type(row) is str:
             yield number, row
@@ -132,9 +135,18 @@ def _rows(lines: Iterator[tuple[int, Any]], fields: _Fields, instants: Instants)
                 if find_serial is not None:
                     time += _serial(find_serial(row), time)
             status = 0 if find_status is None else status_of(find_status(row))
+            label = None if find_label is None else find_label(row)
+            if type(label) is not str:
+                label = text_of(label)
+            elif label in known:
+                label = known[label]
+            else:
+                found, label = label, _first(label)
+                if len(known) < _REMEMBERED and len(found) <= MAX_NAME_LENGTH:
+                    known[found] = label
             yield number, (
                 time,
-                None if find_label is None else _first(find_label(row)),
+                label,
                 None if find_key is None else text_of(find_key(row)),
                 status,
                 UNLABELLED if status or find_status is None else _CLOSED,
@@ -150,7 +162,7 @@ def _serial(value: object, time: int) -> int:
     return int(text) % _SECONDS if text.isdecimal() and time % _SECONDS == 0 else 0
 
 
-def _first(value: object) -> str | None:
+def _first(value: str) -> str | None:
     """Read a label; proxies that tried several servers name the one that was drawn first."""
     text = text_of(value)
     if text is not None and (", " in text or " : " in text):

@@ -69,16 +69,16 @@ class Instants:
         ValueError
             If it is not a time.
         """
-        ns = self._read(value)
+        if type(value) is str:
+            is_date = value[4:5] == "-" or value[2:3] == "/"
+            ns = self._calendar(value) if is_date else self._number(value)
+        else:
+            ns = self._value(value)
         if not -_FARTHEST_NS < ns < _FARTHEST_NS:
             raise ValueError(f"{str(value)[:40]!r} is not a plausible time")
         return ns
 
-    def _read(self, value: object) -> int:
-        if type(value) is str:
-            if value[4:5] == "-" or value[2:3] == "/":
-                return self._calendar(value)
-            return self._number(value)
+    def _value(self, value: object) -> int:
         if isinstance(value, Nanoseconds):
             return int(value)
         if isinstance(value, datetime):

@@ -40,14 +40,21 @@ class Names:
         self._codes: dict[str, int] = {}
         self._raw: dict[str | None, int] = {None: ABSENT, "": ABSENT}
 
-    def code(self, raw: str | None) -> int:
-        """Return the code of a label as the log writes it; `ABSENT` for none.
+    def codes(self, raw: Sequence[str | None]) -> list[int]:
+        """Return the codes of labels as the log writes them; `ABSENT` for none.
 
         Raises
         ------
         UsageError
             If there are more than `MOST_LABELS` of them.
         """
+        found = list(map(self._raw.get, raw))
+        if None in found:
+            found = [self.code(each) for each in raw]
+        return found  # type: ignore[return-value]  # there is no None in it
+
+    def code(self, raw: str | None) -> int:
+        """Return the code of one."""
         found = self._raw.get(raw)
         return self._new(raw or "") if found is None else found
 

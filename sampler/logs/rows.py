@@ -96,37 +96,30 @@ class Builder:
         UsageError
             If a row stands too late, or there are too many labels.
         """
-        chunk: list[LogRow] = []
+        chunk: list[LogRow | str] = []
         lines: list[int] = []
-        last: tuple[int, LogRow | str] | None = None
-        for following in rows:
-            if last is not None:
-                self._append(last, chunk, lines)
-            last = following
-            if len(chunk) >= _ROWS:
-                self._hold(chunk, lines)
-                chunk, lines = [], []
+        for line, row in rows:
+            chunk.append(row)
+            lines.append(line)
+            if len(chunk) > _ROWS:  # the last row of all is looked at by itself
+                self._hold(chunk[:_ROWS], lines[:_ROWS])
+                chunk, lines = chunk[_ROWS:], lines[_ROWS:]
                 if len(self._held) > 2 * self._reorder:
                     yield from self._release(len(self._held) - self._reorder)
-        self._hold(chunk, lines)
-        if last is not None and not self._is_cut_off(*last):
-            self._append(last, chunk := [], lines := [])
-            self._hold(chunk, lines)
+        self._hold(chunk[:-1], lines[:-1])
+        if chunk and not self._is_cut_off(lines[-1], chunk[-1]):
+            self._hold(chunk[-1:], lines[-1:])
         yield from self._release(len(self._held))
         if len(self._early):
             yield from self._in_batches(self._early.sorted())
         self._tell_what_is_whole()
 
-    def _append(
-        self, numbered: tuple[int, LogRow | str], chunk: list[LogRow], lines: list[int]
-    ) -> None:
-        line, row = numbered
-        if type(row) is str:
+    def _read(self, row: LogRow | str, line: int) -> LogRow:
+        """Return a row; for one that cannot be read, a request of which nothing is known."""
+        if isinstance(row, str):
             self._quality.count_bad(f"line {line}", row)
-            # Some version did answer it, on a connection of which nothing is known.
-            row = (None, None, None, 0, UNLABELLED, None)
-        chunk.append(row)  # type: ignore[arg-type]  # a text was replaced
-        lines.append(line)
+            return None, None, None, 0, UNLABELLED, None
+        return row
 
     def _is_cut_off(self, line: int, row: LogRow | str) -> bool:
         """Whether the log was copied while its last line was being written."""
@@ -143,9 +136,11 @@ class Builder:
         )
         return True
 
-    def _hold(self, chunk: list[LogRow], lines: list[int]) -> None:
+    def _hold(self, chunk: Sequence[LogRow | str], lines: Sequence[int]) -> None:
         if not chunk:
             return
+        if str in set(map(type, chunk)):
+            chunk = list(map(self._read, chunk, lines))
         is_first = not self._quality.rows
         self._quality.rows += len(chunk)
         times, labels, keys, statuses, outcomes, took = zip(*chunk, strict=True)
@@ -153,11 +148,13 @@ class Builder:
         self.has_keys = self.has_keys or keys.count(None) < n
         columns = np.empty((n, 6), dtype=np.int64)
         columns[:, TIME] = self._instants(times)
-        columns[:, LABEL] = np.fromiter(map(self._names.code, labels), np.int64, n)
+        columns[:, LABEL] = self._names.codes(labels)
         columns[:, STATUS] = statuses
         columns[:, OUTCOME] = outcomes
         columns[:, LINE] = lines
-        columns[:, TOOK] = [ABSENT if each is None else each for each in took]
+        columns[:, TOOK] = (
+            ABSENT if took.count(None) == n else [ABSENT if each is None else each for each in took]
+        )
         if self._clock.is_live and self.is_timed:
             self._durations.observe(columns)
             self._held.append(*self._without_early(columns, keys, is_first=is_first))

@@ -124,7 +124,8 @@ class JsonLines:
     def __init__(self, keys: tuple[str, ...] = ()) -> None:
         import msgspec  # noqa: PLC0415 - needed only where JSON is read
 
-        self._keys = [key.split() for key in keys]
+        self._keys = [frozenset(key.split()) for key in keys]
+        self._wanted = keys[0].replace(" ", " and ") if keys else ""
         self._decode = msgspec.json.Decoder(dict[str, Any], float_hook=str).decode
         self._errors = (msgspec.DecodeError, UnicodeError, RecursionError)
 
@@ -136,9 +137,13 @@ class JsonLines:
             row = self._decode(line)
         except self._errors as error:
             return f"not a JSON object: {error}"
-        if self._keys and not any(all(key in row for key in keys) for keys in self._keys):
-            return OWN if is_own_object(row) else f"it has no {' and '.join(self._keys[0])}"
-        return row
+        there = row.keys()
+        for keys in self._keys:
+            if keys <= there:
+                return row
+        if not self._keys:
+            return row
+        return OWN if is_own_object(row) else f"it has no {self._wanted}"
 
     def find(self, name: str) -> Callable[[Any], Any]:
         """Return a reader of one member, or of what a pointer leads to."""
