@@ -62,7 +62,7 @@ class View:
     colours: str = ""
 
 
-class _Happened(NamedTuple):
+class Happened(NamedTuple):
     """A row of the table of what happened."""
 
     number: int
@@ -130,9 +130,7 @@ def to_live_page(chronicle: Chronicle, view: View | None = None) -> str:
             for row, each in zip(rows, state.labels, strict=True)
         ],
     )
-    happened = [
-        _happened(each, number) for each, number in zip(told.happenings, numbers, strict=True)
-    ]
+    happened = happenings(told)
     return render_page(
         "live.html.jinja",
         (),
@@ -287,7 +285,12 @@ def _views(labels: Sequence[LiveLabel]) -> list[tuple[str, bool]]:
     ]
 
 
-def _happened(event: Happening, number: int) -> _Happened:
+def happenings(told: Told) -> list[Happened]:
+    """Return what happened to a target, in words, the oldest first."""
+    return [_happened(each, number) for number, each in enumerate(told.happenings, 1)]
+
+
+def _happened(event: Happening, number: int) -> Happened:
     if isinstance(event, AlarmTold):
         alarm = event.alarm
         more = [sentence(alarm.cause)] if alarm.cause else []
@@ -297,14 +300,14 @@ def _happened(event: Happening, number: int) -> _Happened:
                 f"It began at {clock(alarm.change.at)}, between {clock(low)} and {clock(high)}, "
                 f"{rounding.counted(alarm.change.connections, 'connection')} before."
             )
-        return _Happened(
+        return Happened(
             number, clock(alarm.at), "alarm", "fail", sentence(alarm.text), " ".join(more)
         )
     if isinstance(event, ChangeTold):
         change = event.change
         kind = _KINDS_OF_CHANGE.get(change.kind, name_of(change.kind, 16))
-        return _Happened(number, clock(change.at), kind, "quiet", sentence(change.text), "")
-    return _Happened(
+        return Happened(number, clock(change.at), kind, "quiet", sentence(change.text), "")
+    return Happened(
         number,
         clock(event.at),
         name_of(event.kind, 16),

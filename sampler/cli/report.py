@@ -12,7 +12,7 @@ from sampler.base.errors import ExitCode, UsageError
 from sampler.cli.documents import document_options, documents_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 _OF_TWO = ("json", "markdown", "html")
 """Documents that a comparison has; the others are for one run."""
@@ -52,13 +52,17 @@ def command(
     A run that was killed has no report: one is made from the samples on disk, which lack at most
     its last second, and says so. Its verdict is INCONCLUSIVE.
 
+    A run that was watched has --html, the page that was served, and --json, the last state of each
+    target on a line of its own.
+
     With OTHER, two runs are compared: the difference in each label's share, with an interval
     that is valid even though each run chose when to stop; outcomes, response times, and the
     settings that differ. --json, --markdown and --html contain the same.
 
     The exit code is 0 whatever the verdicts, and 2 if there is nothing to render or compare.
     """
-    from sampler.store.runs import LATEST, find_run  # noqa: PLC0415 - imports wait for a command
+    from sampler.show.watched import is_watched  # noqa: PLC0415 - imports wait for a command
+    from sampler.store.runs import LATEST, find_run  # noqa: PLC0415
 
     if is_list:
         _list(runs, run, documents_of(options))
@@ -69,6 +73,9 @@ def command(
             hint=f"name one, or the newest: weighbridge report {LATEST}; --list shows them",
         )
     run = find_run(run, runs)
+    if other is None and is_watched(run):
+        _show_watched(run, documents_of(options))
+        ctx.exit(ExitCode.PASS)
     if other is not None:
         _compare(run, find_run(other, runs), documents_of(options))
         ctx.exit(ExitCode.PASS)
@@ -95,6 +102,25 @@ def _list(runs: Path, run: Path | None, documents: Mapping[str, str]) -> None:
     screen.show(lambda **_: [table])
 
 
+def _show_watched(run: Path, documents: Mapping[str, str]) -> None:
+    from sampler.cli.execute import require_written, write_out  # noqa: PLC0415 - as above
+    from sampler.show.watched import chronicle_of, parts, renderers_of  # noqa: PLC0415
+
+    chronicle = chronicle_of(run)
+    renderers = renderers_of(chronicle)
+    _require_known(documents, renderers, "is for one verdict, and this run was watched")
+    require_written(write_out(partial(parts, chronicle), renderers, documents))
+
+
+def _require_known(documents: Mapping[str, str], known: Iterable[str], why: str) -> None:
+    for name in documents:
+        if name not in known:
+            raise UsageError(
+                f"--{name} {why}",
+                hint="leave it out; there is " + ", ".join(f"--{each}" for each in known),
+            )
+
+
 def _compare(run: Path, other: Path, documents: Mapping[str, str]) -> None:
     from analysis.render.comparison import (  # noqa: PLC0415 - as above
         comparison_parts,
@@ -104,13 +130,7 @@ def _compare(run: Path, other: Path, documents: Mapping[str, str]) -> None:
     from sampler.cli.execute import require_written, write_out  # noqa: PLC0415
     from sampler.show.comparing import compare_folders, comparison_page  # noqa: PLC0415
 
-    for name in documents:
-        if name not in _OF_TWO:
-            raise UsageError(
-                f"--{name} is for one run, and two are compared here",
-                hint="leave it out, or give one run; a comparison has "
-                + ", ".join(f"--{each}" for each in _OF_TWO),
-            )
+    _require_known(documents, _OF_TWO, "is for one run, and two are compared here")
     pair = compare_folders(run, other)
     comparison = pair.comparison
     renderers = {
