@@ -1,5 +1,11 @@
 """What a watch serves over HTTP: its page, the stream of events, the state and the metrics.
 
+    stream, metrics = Stream(), Metrics(version, python)
+    LivePages(stream, metrics).add_to(door.app)
+    ...
+    stream.tell(event), metrics.tell(event)  # each event, in the loop of the door
+    metrics.take(target, batch)  # each batch of answers
+
 Read only: nothing here starts, stops or changes anything. `sampler.web.door` listens, and keeps
 strangers out.
 """
