@@ -13,7 +13,8 @@ strangers out.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import gzip
+from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import web
 
@@ -39,7 +40,16 @@ _STREAMED = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
 _RETRY = b"retry: 2000\n\n"
 _COMMENT = b": no news\n\n"
 _MOST_PAGES = 16
+_EFFORT = 4
 _AT_ONCE = 256
+
+
+class _Made(NamedTuple):
+    """A page as it is after an event, plain and compressed."""
+
+    seq: int
+    text: bytes
+    packed: bytes
 
 
 class LivePages:
@@ -56,7 +66,7 @@ class LivePages:
         self._metrics = metrics
         self._readers = 0
         self._colours = style_sheet(".live")
-        self._pages: dict[View, tuple[int, str]] = {}
+        self._pages: dict[View, _Made] = {}
 
     def add_to(self, app: web.Application) -> None:
         """Add what is served to an application; its end lets the readers of the stream leave."""
@@ -83,19 +93,20 @@ class LivePages:
         query = request.query
         view = View(query.get("target"), query.get("span"), is_live=is_live, colours=self._colours)
         chronicle = self._stream.chronicle
-        seq, text = self._pages.get(view, (-1, ""))
-        if seq != chronicle.seq:
+        made = self._pages.get(view)
+        if made is None or made.seq != chronicle.seq:
             # Of many who look at the same second, one pays for the page.
             try:
-                text = to_live_page(chronicle, view)
+                text = to_live_page(chronicle, view).encode()
             except UnknownViewError as error:
                 raise Problem(404, str(error)) from error
-            if len(self._pages) >= _MOST_PAGES and view not in self._pages:
+            if len(self._pages) >= _MOST_PAGES and made is None:
                 self._pages.pop(next(iter(self._pages)))
-            self._pages[view] = chronicle.seq, text
-        response = web.Response(text=text, content_type="text/html", headers=_POLICY)
-        response.enable_compression()
-        return response
+            made = self._pages[view] = _Made(chronicle.seq, text, gzip.compress(text, _EFFORT))
+        headers = _POLICY | {"Content-Type": "text/html; charset=utf-8", "Vary": "Accept-Encoding"}
+        if "gzip" not in request.headers.get("Accept-Encoding", ""):
+            return web.Response(body=made.text, headers=headers)
+        return web.Response(body=made.packed, headers=headers | {"Content-Encoding": "gzip"})
 
     async def _state(self, request: web.Request) -> web.Response:
         states = {state.target: state for state in self._stream.states()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import socket
@@ -219,3 +220,7 @@ def test_a_page_is_made_once_for_all_who_look_at_the_same_second(served, monkeyp
     pages = {asked(served, "/")[1] for _ in range(3)}
 
     assert len(pages) == len(made) == 1
+    answer, packed = asked(served, "/", **{"Accept-Encoding": "gzip"})
+    assert answer.getheader("Content-Encoding") == "gzip"
+    assert {gzip.decompress(packed)} == pages
+    assert len(packed) < 20_000
