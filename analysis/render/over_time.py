@@ -373,7 +373,7 @@ def _times(since: float, until: float, scale: _Scale) -> Iterator[Tick]:
 
 
 def _shares(low: float, high: float, height: Callable[[float], float]) -> Iterator[Tick]:
-    step = next((each for each in _SHARE_STEPS if (high - low) / each <= 3.5), _SHARE_STEPS[-1])
+    step = next((each for each in _SHARE_STEPS if (high - low) / each <= 4.5), _SHARE_STEPS[-1])
     for number in range(int(-(-low // step)), int(high // step) + 1):
         yield Tick(height(number * step), f"{100 * number * step:.4g} %")
 
