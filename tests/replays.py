@@ -24,10 +24,11 @@ from analysis import Batch, Outcome, Policy, Split
 from analysis.data.report import Performance, Run, Source
 from analysis.data.split import Tolerance
 from analysis.verdict.decision import Ended
+from analysis.weighing.change import Phase
 from analysis.weighing.expectation import Fixed
 from analysis.weighing.fold import Fold
 from analysis.weighing.report import Account, Asked, assemble
-from analysis.weighing.watched import Phase, Watched
+from analysis.weighing.watched import Watched
 from sampler.base.clock import NS_PER_S
 from sampler.expect.cluster.overview import compare
 from sampler.expect.cluster.resources import PODS, WORKLOADS, Resource

@@ -41,7 +41,7 @@ from analysis.watching.departure import RECENT, Draws
 from analysis.watching.neighbours import Neighbours
 from analysis.watching.states import Course, Sign, verdict_in
 from analysis.watching.totals import Totals, wilson
-from analysis.weighing.watched import Phase
+from analysis.weighing.change import Phase
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

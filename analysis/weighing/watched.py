@@ -16,19 +16,18 @@ Nothing here is done for a single request: batches are cut where something chang
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, field, replace
-from enum import Enum, auto, unique
-from math import ceil, inf, log
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from dataclasses import replace
+from math import ceil, inf
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from analysis.data.events import ENDPOINTS, SETTLED, WEIGHT, Event
 from analysis.data.report import ReasonCode
 from analysis.evidence.fold import weigh
+from analysis.weighing.change import Phase
 from analysis.weighing.history import (
     History,
-    Outage,
     Part,
     Stretch,
     alike,
@@ -37,6 +36,8 @@ from analysis.weighing.history import (
     policy_of_stretch,
     rank_of,
 )
+from analysis.weighing.outages import Outages, Span
+from analysis.weighing.settling import LONGEST_S, SHORTEST_S, Settling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,11 +49,8 @@ if TYPE_CHECKING:
     from analysis.data.report import Source
     from analysis.data.split import Split
     from analysis.evidence.state import Evidence
+    from analysis.weighing.change import Change, Judging
 
-LONGEST_S = 10.0
-"""``--settle auto`` waits no longer than this after a change [s]."""
-SHORTEST_S = 1.0
-"""... and no shorter."""
 GUARD_S = 0.25
 """What was sent this long before a change was noticed is not judged either [s]: news take time,
 and this process may have been busy. A verdict stands after so long without news."""
@@ -60,83 +58,6 @@ MOST_STRETCHES = 8
 """So often a run begins anew; then the split is said to move too much."""
 
 _NS_PER_S = 1_000_000_000
-_FOLLOWED = log(1e6)
-"""Log likelihood ratio at which the answers are taken to follow the new split [nats]."""
-_RAREST = 1e-3
-"""A label's share is taken to be at least this, so that one answer proves nothing."""
-
-
-@dataclass
-class Settling:
-    """The time after a change in which nothing is judged.
-
-    Parameters
-    ----------
-    since_ns : int
-        When the change was noticed [ns since the start of the run].
-    until_ns : float
-        When judging begins at the latest [ns].
-    begun_ns : int
-        When the first change of a series was noticed, whose time to settle was never over [ns].
-    old, new : Split or None
-        What the data plane turns from and to; `new` is None if there is nothing to tell apart.
-    is_patient : bool
-        Whether the whole time is waited for, whatever the answers say.
-
-    Attributes
-    ----------
-    followed_ns : int or None
-        When the answers began to follow the new split, if that was seen [ns].
-    """
-
-    since_ns: int
-    until_ns: float
-    begun_ns: int = 0
-    old: Split | None = None
-    new: Split | None = None
-    is_patient: bool = False
-    followed_ns: int | None = None
-    _sum: float = field(default=0.0, repr=False)
-    _least: float = field(default=0.0, repr=False)
-    _turned_ns: int = field(default=-1, repr=False)
-
-    def see(self, batch: Batch, sent_ns: NDArray[np.int64]) -> int:
-        """Return the position of the first sample that is judged, or their number."""
-        if self.followed_ns is None and self.old is not None and self.new is not None:
-            self._look_for_turn(batch, sent_ns, self.old, self.new)
-        return int(np.searchsorted(sent_ns, ceil(min(self.until_ns, 2**62))))
-
-    def _look_for_turn(
-        self, batch: Batch, sent_ns: NDArray[np.int64], old: Split, new: Split
-    ) -> None:
-        """Find where the answers turn from the old split to the new one.
-
-        The sum of log likelihood ratios falls as long as the old split holds and rises
-        afterwards; where it was lowest, the data plane followed (Page, Biometrika 41, 1954).
-        A random rise this high is seen less than once in a million connections.
-        """
-        gains = np.array([*(_gain(label, old, new) for label in batch.labels), 0.0])
-        judged = np.where(batch.ordinal == 0, gains[batch.label], 0.0)
-        sums = self._sum + np.cumsum(judged)
-        if not len(sums):
-            return
-        lows = np.minimum(np.minimum.accumulate(np.concatenate([[0.0], sums[:-1]])), self._least)
-        has_turned = sums - lows >= _FOLLOWED
-        end = int(has_turned.argmax()) if has_turned.any() else len(sums) - 1
-        before = np.concatenate([[self._sum], sums[:end]])
-        lowest = int(before.argmin())
-        if self._turned_ns < 0 or before[lowest] < self._least:
-            self._least = min(self._least, float(before[lowest]))
-            self._turned_ns = int(sent_ns[lowest])
-        self._sum = float(sums[-1])
-        if has_turned.any():
-            self.followed_ns = max(self._turned_ns, self.since_ns)
-            if self.is_patient:
-                return
-            lag_ns = self.followed_ns - self.since_ns
-            # As long again as it took: other nodes may follow later than the first ones.
-            wait_ns = max(2 * lag_ns, round(SHORTEST_S * _NS_PER_S))
-            self.until_ns = min(self.until_ns, max(int(sent_ns[end]), self.since_ns + wait_ns))
 
 
 def _counts(part: Batch) -> Counter[str]:
@@ -147,97 +68,23 @@ def _counts(part: Batch) -> Counter[str]:
     return found if not unlabelled else found + Counter({"": unlabelled})
 
 
-def _gain(label: str, old: Split, new: Split) -> float:
-    """Log likelihood ratio of one answer, new against old [nats]."""
-    shares = [
-        max(split.share(label), _RAREST) if label in split.arms else _RAREST for split in (new, old)
-    ]
-    return log(shares[0] / shares[1])
-
-
-class Stated(Protocol):
-    """The expected split from some moment on, and where it was read."""
-
-    @property
-    def split(self) -> Split:
-        """The expected split."""
-        ...
-
-    @property
-    def source(self) -> Source:
-        """Where it was read."""
-        ...
-
-
-class Change(Protocol):
-    """A change of the expectation, as a watcher reports it."""
-
-    @property
-    def at_ns(self) -> int:
-        """When it was noticed, on the clock of the watcher [ns]."""
-        ...
-
-    @property
-    def expectation(self) -> Stated | None:
-        """The expected split from then on; None if it is unknown."""
-        ...
-
-    @property
-    def is_of_endpoints(self) -> bool:
-        """Whether pods came or went; otherwise weights changed."""
-        ...
-
-    @property
-    def text(self) -> str:
-        """One sentence."""
-        ...
-
-    @property
-    def observed(self) -> Split | None:
-        """The split of the endpoints, which the data plane follows; None is the expected one."""
-        ...
-
-    @property
-    def code(self) -> ReasonCode:
-        """Why nothing can be judged, if so."""
-        ...
-
-    @property
-    def outage(self) -> str:
-        """What is out of service under an unchanged configuration, in a sentence."""
-        ...
-
-    @property
-    def lost(self) -> str:
-        """Which version that is; empty if none is."""
-        ...
-
-    @property
-    def trouble(self) -> str:
-        """What the status of the pods says; empty if all are well."""
-        ...
-
-    @property
-    def is_reconfigured(self) -> bool:
-        """Whether somebody has changed the configuration since the last change."""
-        ...
-
-    @property
-    def is_remark(self) -> bool:
-        """Whether nothing but `trouble` is new."""
-        ...
-
-    @property
-    def is_unseen(self) -> bool:
-        """Whether the watcher sees nothing any more."""
-        ...
-
-
 class _Noticed(NamedTuple):
     """A change, and when it was noticed [ns since the run began]."""
 
     at_ns: int
     change: Change
+
+
+def _held_since(since_ns: int | None, at_ns: int, change: Change) -> int | None:
+    """Return since when nothing can be judged after a change; None if it can be.
+
+    Whoever changes the configuration meanwhile begins another roll-out, and is waited for anew.
+    """
+    if change.is_remark:
+        return since_ns
+    if change.expectation is not None:
+        return None
+    return at_ns if since_ns is None or change.is_reconfigured else since_ns
 
 
 class _Known(NamedTuple):
@@ -248,29 +95,6 @@ class _Known(NamedTuple):
     evidence: Evidence
     counts: Counter[str]
     """Of the samples since the one before it, by label; empty without one."""
-
-
-class Judging(Protocol):
-    """How the stretches of an expectation are judged, if not as those of a run with an end."""
-
-    def begin(self, split: Split) -> Evidence:
-        """Return the evidence of a stretch before its first sample."""
-        ...
-
-    def judge(self, evidence: Evidence, part: Batch) -> Evidence:
-        """Judge the next samples of a stretch."""
-        ...
-
-
-@unique
-class Phase(Enum):
-    """What a run does with the samples of a moment."""
-
-    WAITING = auto()
-    """There is nothing to judge: the cluster moves, or is not as declared."""
-    SETTLING = auto()
-    """The data plane follows what has changed."""
-    JUDGING = auto()
 
 
 class Watched:
@@ -349,13 +173,10 @@ class Watched:
         self._why = ""
         self._code = ReasonCode.EXPECTATION_MOVED
         self._aside = Counter[str]()
-        self._aside_ns = 0
-        self._aside_since_ns: int | None = None
-        self._outages: list[Outage] = []
+        self._unjudged, self._unseen = Span(), Span()
+        self._held_since_ns: int | None = None
+        self._outages = Outages()
         self._trouble = ""
-        self._unseen_ns = 0
-        self._unseen_since_ns: int | None = None
-        self._bygone = 0  # outages of an earlier configuration
         self._last_ns = 0
         self._settling: Settling | None = None
         self._first_connection = 0
@@ -370,7 +191,7 @@ class Watched:
             self.events.append(
                 Event(-age_s, ENDPOINTS, f"last change, {age_s:.1f} s before the start")
             )
-            self._aside_since_ns = 0
+            self._unjudged.begin(0)
         if start is not None:
             self._trouble = start.trouble
             if start.expectation is None:
@@ -395,7 +216,7 @@ class Watched:
     @property
     def is_unseen(self) -> bool:
         """Whether nothing is known of the cluster now."""
-        return self._unseen_since_ns is not None
+        return self._unseen.since_ns is not None
 
     @property
     def observed(self) -> Split:
@@ -427,7 +248,10 @@ class Watched:
     @property
     def waits_since_ns(self) -> int | None:
         """Since when nothing can be judged [ns since the run began]; None if it can be."""
-        return self._aside_since_ns if self.phase is Phase.WAITING else None
+        since_ns = self._held_since_ns
+        for each in self._pending:
+            since_ns = _held_since(since_ns, *each)
+        return since_ns
 
     @property
     def doubt(self) -> str:
@@ -474,7 +298,7 @@ class Watched:
         """Take the changes after the last sample, and return what happened."""
         while self._pending:
             self._turn(*self._pending.popleft())
-        self._end_aside(self._last_ns)
+        self._unjudged.end(self._last_ns)
         return self.history(is_over=True)
 
     def _weigh_part(self, part: Batch, sent_ns: NDArray[np.int64]) -> None:
@@ -551,18 +375,21 @@ class Watched:
         if not change.is_unseen:
             self._trouble = change.trouble
         if change.is_reconfigured:
-            self._bygone = len(self._outages)
-        self._note_outage(at_s, change.outage, change.lost)
-        self._note_unseen(at_ns, is_unseen=change.is_unseen)
+            self._outages.reconfigure()
+        self._outages.note(at_s, change.outage, change.lost)
+        if change.is_unseen:
+            self._unseen.begin(at_ns)
+        else:
+            self._unseen.end(at_ns)
         is_new = not self._why or change.expectation is not None or change.code is not self._code
         if is_new or at_s - self.events[-1].at_s >= SHORTEST_S:
             self.events.append(Event(at_s, kind, change.text))
+        self._held_since_ns = _held_since(self._held_since_ns, at_ns, change)
         if change.is_remark:
             return
         if self._settling is None and not self._why:
             self._take_back(at_ns)
-        if self._aside_since_ns is None:
-            self._aside_since_ns = at_ns
+        since_ns = self._unjudged.begin(at_ns)
         if change.expectation is None:
             self._why, self._code = change.text, change.code
             self._settling = None
@@ -570,60 +397,18 @@ class Watched:
         self._split, self._next_source = change.expectation.split, change.expectation.source
         before, self._observed = self._observed, change.observed or self._split
         self._why = ""
-        self._settling = self._settling_after(at_ns, before, self._observed)
-
-    def _note_outage(self, at_s: float, text: str, label: str) -> None:
-        """Note that a version went out of service, or that it is back."""
-        last = self._outages[-1] if self._outages else None
-        if text and (last is None or last.until_s is not None):
-            self._outages.append(Outage(at_s, None, text, label))
-        elif last is not None and last.until_s is None:
-            until_s = None if text else at_s
-            self._outages[-1] = replace(last, until_s=until_s, text=text or last.text)
-
-    def _note_unseen(self, at_ns: int, *, is_unseen: bool) -> None:
-        """Count the time in which the watcher saw nothing."""
-        if is_unseen:
-            self._unseen_since_ns = (
-                at_ns if self._unseen_since_ns is None else self._unseen_since_ns
-            )
-        elif self._unseen_since_ns is not None:
-            self._unseen_ns += max(at_ns - self._unseen_since_ns, 0)
-            self._unseen_since_ns = None
-
-    def _end_aside(self, at_ns: int) -> None:
-        """Count the time in which nothing was judged."""
-        if self._aside_since_ns is not None:
-            self._aside_ns += max(at_ns - self._aside_since_ns, 0)
-            self._aside_since_ns = None
-
-    def _settling_after(self, at_ns: int, before: Split, after: Split) -> Settling:
-        """Return the time to settle after a change, which may be one of a series."""
-        series = self._settling
-        aside_ns = at_ns if self._aside_since_ns is None else self._aside_since_ns
-        begun_ns = aside_ns if series is None else series.begun_ns
-        # What the data plane was last seen to follow is what it turns from.
-        old = before if series is None or series.old is None else series.old
-        is_told = not alike(old, after)
-        if self._settle_s is not None:
-            wait_s = self._settle_s
-        elif is_told:
-            wait_s = LONGEST_S
-        else:  # back where it was: as long as it was away
-            wait_s = min(LONGEST_S, SHORTEST_S + (at_ns - begun_ns) / _NS_PER_S)
-        return Settling(
+        self._settling = Settling.after(
             at_ns,
-            at_ns + wait_s * _NS_PER_S,
-            begun_ns,
-            old,
-            after if is_told else None,
-            is_patient=self._settle_s is not None,
+            since_ns,
+            (before, self._observed),
+            self._settling,
+            self._settle_s,
         )
 
     def _settle(self, settling: Settling, at_ns: int) -> None:
         """Judge again: go on, or begin anew for another split."""
         self._settling = None
-        self._end_aside(at_ns)
+        self._unjudged.end(at_ns)
         text = "what is sent from here on is judged"
         if settling.followed_ns is not None:
             lag_s = (settling.followed_ns - settling.since_ns) / _NS_PER_S
@@ -647,16 +432,7 @@ class Watched:
             return
         self._observed_before = self._observed
         if not alike(self.evidence.split, split):
-            # What a version lost is made good by a change of its own weight, and of no other.
-            old, new = (
-                dict(zip(of.arms, of.weights, strict=True)) for of in (self.evidence.split, split)
-            )
-            kept = [
-                each
-                for each in self._outages[: self._bygone]
-                if old.get(each.label) == new.get(each.label, 0)
-            ]
-            self._outages[: self._bygone], self._bygone = kept, 0
+            self._outages.forgive(self.evidence.split, split)
             self.previous = self.evidence.split
         if self._parts or not alike(self.evidence.split, split):
             self._closed.append(self._stretch(self._parts))
@@ -668,7 +444,8 @@ class Watched:
 
     def _hold(self, at_ns: int, why: str) -> None:
         """Judge nothing from here on."""
-        self._why, self._aside_since_ns = why, at_ns
+        self._why, self._held_since_ns = why, at_ns
+        self._unjudged.begin(at_ns)
 
     def history(self, *, is_over: bool = False) -> History:
         """Return what happened so far, as it is kept.
@@ -682,8 +459,7 @@ class Watched:
         if not is_over and not self.doubt:
             last = parts.pop() if parts else Part(first_connection=self._first_connection)
             parts.append(replace(last, end_row=None, until_s=None))
-        since_ns = self._unseen_since_ns
-        still_ns = 0 if since_ns is None else max(self._last_ns - since_ns, 0)
+        since_ns = self._unseen.since_ns
         return History(
             stretches=(
                 *self._closed,
@@ -695,10 +471,10 @@ class Watched:
             doubt=self.doubt,
             remarks=self._remarks,
             aside=dict(self._aside),
-            aside_s=self._aside_ns / _NS_PER_S,
-            outages=tuple(self._outages),
+            aside_s=self._unjudged.total_ns / _NS_PER_S,
+            outages=tuple(self._outages.all),
             trouble=self._trouble,
             code=self._code if self._why else ReasonCode.EXPECTATION_MOVED,
-            unseen_s=(self._unseen_ns + still_ns) / _NS_PER_S,
+            unseen_s=self._unseen.until(self._last_ns) / _NS_PER_S,
             unseen_since_s=None if since_ns is None else since_ns / _NS_PER_S,
         )

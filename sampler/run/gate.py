@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 
 from analysis.verdict.sections import expected_of
 from analysis.versions.health import HealthEvidence
+from analysis.weighing.change import Phase
 from analysis.weighing.expectation import Fixed
 from analysis.weighing.fold import Fold
 from analysis.weighing.report import assemble
-from analysis.weighing.watched import Phase, Watched
+from analysis.weighing.watched import Watched
 from sampler.base.clock import NS_PER_S, run_clock
 from sampler.engine.engine import Engine
 from sampler.engine.preflight import LocalLimits, raise_file_limit, warnings

@@ -16,9 +16,10 @@ from analysis import Batch, Policy
 from analysis.data.report import Performance, ReasonCode, Run, Verdict
 from analysis.data.split import Tolerance
 from analysis.verdict.decision import Ended
+from analysis.weighing.change import Phase
 from analysis.weighing.fold import Fold
 from analysis.weighing.report import Account, Asked, assemble
-from analysis.weighing.watched import Phase, Watched
+from analysis.weighing.watched import Watched
 from sampler.expect.cluster.overview import compare
 from sampler.expect.rules.model import Question
 from tests.clusters import canary, deployment, endpoint, endpoint_slice, pod, replica_set
@@ -159,6 +160,25 @@ class Scene:
             Ended.TIME,
         )
         return assemble(Asked(self.policy, self.asked.source, ()), self.fold.finish(), account)
+
+
+@pytest.mark.parametrize("pause_s", [0, 2])
+def test_each_roll_out_is_waited_for_by_itself(pause_s):
+    objects = cluster()
+    scene, app = Scene(objects, wait_s=6), copied(objects, "Deployment", "app")
+    scene.run(0.5, RIGHT)
+    for generation in (2, 3):
+        app["metadata"]["generation"] = generation
+        app["spec"]["template"]["metadata"]["annotations"] = {"restartedAt": str(generation)}
+        scene.tell("MODIFIED", copy.deepcopy(app))
+        scene.run(5, RIGHT)
+        if generation == 3 or pause_s:
+            app["status"]["observedGeneration"] = generation
+            scene.tell("MODIFIED", copy.deepcopy(app))
+            scene.run(pause_s, RIGHT)
+    scene.run(30, RIGHT)
+
+    assert scene.report().verdict is Verdict.PASS
 
 
 def test_what_was_lost_is_not_made_good_by_a_roll_out_of_the_same_split():

@@ -129,7 +129,7 @@ class News:
                 sight.held, sight.outage, sight.trouble,
             )  # fmt: skip
             change = replace(change, is_reconfigured=is_reconfigured, is_unseen=bool(blind))
-            return [] if is_same else [change]
+            return [] if is_same and not is_reconfigured else [change]
         is_same = (
             before.held is None and sight.pods == before.pods and _splits(before) == _splits(sight)
         )

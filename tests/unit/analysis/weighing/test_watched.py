@@ -10,11 +10,10 @@ import pytest
 
 from analysis import Batch, Policy, Split, finish
 from analysis.data.report import Source
+from analysis.weighing.settling import LONGEST_S, Settling
 from analysis.weighing.watched import (
     GUARD_S,
-    LONGEST_S,
     MOST_STRETCHES,
-    Settling,
     Watched,
 )
 from sampler.base.clock import NS_PER_S

@@ -1,0 +1,84 @@
+"""Versions out of service during a run, and times in which something was not done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from analysis.weighing.history import Outage
+
+if TYPE_CHECKING:
+    from analysis.data.split import Split
+
+
+@dataclass
+class Span:
+    """The sum of the times in which something lasted.
+
+    Attributes
+    ----------
+    since_ns : int or None
+        When it began, if it lasts [ns since the run began].
+    total_ns : int
+        The times that are over [ns].
+    """
+
+    since_ns: int | None = None
+    total_ns: int = 0
+
+    def begin(self, at_ns: int) -> int:
+        """Begin, if it does not last yet; return when it began."""
+        if self.since_ns is None:
+            self.since_ns = at_ns
+        return self.since_ns
+
+    def end(self, at_ns: int) -> None:
+        """End, if it lasts."""
+        if self.since_ns is not None:
+            self.total_ns += max(at_ns - self.since_ns, 0)
+            self.since_ns = None
+
+    def until(self, at_ns: int) -> int:
+        """Return the sum, with what lasts counted up to a moment [ns]."""
+        return self.total_ns + (0 if self.since_ns is None else max(at_ns - self.since_ns, 0))
+
+
+@dataclass
+class Outages:
+    """The outages of a run.
+
+    Attributes
+    ----------
+    all : list of Outage
+        In the order of time.
+    """
+
+    all: list[Outage] = field(default_factory=list)
+    _bygone: int = 0
+    """Those of an earlier configuration: the first ones."""
+
+    def note(self, at_s: float, text: str, label: str) -> None:
+        """Note that a version is out of service, or, without a text, that none is."""
+        last = self.all[-1] if self.all else None
+        if text and (last is None or last.until_s is not None):
+            self.all.append(Outage(at_s, None, text, label))
+        elif last is not None and last.until_s is None:
+            until_s = None if text else at_s
+            self.all[-1] = replace(last, until_s=until_s, text=text or last.text)
+
+    def reconfigure(self) -> None:
+        """Note that somebody has changed the configuration."""
+        self._bygone = len(self.all)
+
+    def forgive(self, before: Split, after: Split) -> None:
+        """Forget what an earlier configuration lost and a new split makes good.
+
+        What a version lost is made good by a change of its own weight, and of no other.
+        """
+        old, new = before.weight_of, after.weight_of
+        self.all[: self._bygone] = [
+            each
+            for each in self.all[: self._bygone]
+            if old.get(each.label) == new.get(each.label, 0)
+        ]
+        self._bygone = 0
