@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from analysis.data.report import View
     from sampler.expect.cluster.overview import Overview
+    from sampler.expect.cluster.standing import Deciding
     from sampler.expect.cluster.watch import Watch
     from sampler.expect.rules.findings import Finding
     from sampler.expect.rules.model import Expectation, Place, Question
@@ -185,11 +187,23 @@ def question_of(
 
 
 def overview_of(
-    options: dict[str, Any], url: str | None = None, headers: Sequence[str] = ()
+    options: dict[str, Any],
+    url: str | None = None,
+    headers: Sequence[str] = (),
+    *,
+    deciding: Deciding | None = None,
+    wait_s: float | None = None,
 ) -> tuple[Overview, tuple[Finding, ...]]:
     """Look at the cluster that the options name, and at the manifests, if some are given.
 
-    Parameters are those of `read`.
+    Parameters
+    ----------
+    options, url, headers
+        As for `read`.
+    deciding : Deciding or None
+        Which split is judged, if somebody chose.
+    wait_s : float or None
+        How long a split to judge is waited for [s]; None takes what is there.
 
     Returns
     -------
@@ -206,7 +220,7 @@ def overview_of(
     """
     import asyncio  # noqa: PLC0415 - only who asks a cluster pays
 
-    from sampler.expect.cluster.overview import look  # noqa: PLC0415 - as above
+    from sampler.expect.cluster.overview import look, look_until_known  # noqa: PLC0415 - as above
     from sampler.expect.resolve import expect  # noqa: PLC0415
 
     question = question_of(options, url, headers)
@@ -218,8 +232,16 @@ def overview_of(
         if question.service or question.route:
             declared = expect(given.inventory, given.question)
             findings = (*findings, *declared.findings)
+    look_once = partial(look, question, options["context"], declared)
+
+    def say(why: str) -> None:
+        say_warning(f"nothing is sent yet, because no split is known: {why}")
+
     with loop_handles_them():
-        return asyncio.run(look(question, options["context"], declared)), findings
+        looking = (
+            look_once() if wait_s is None else look_until_known(look_once, deciding, wait_s, say)
+        )
+        return asyncio.run(looking), findings
 
 
 def refuse_cluster_options(options: dict[str, Any]) -> None:
@@ -304,8 +326,9 @@ def expectation_for_check(
     if options["is_live"]:
         from sampler.expect.cluster.standing import Deciding  # noqa: PLC0415 - as above
 
-        overview, findings = overview_of(options, url, headers)
         deciding = None if options["expected"] is None else Deciding(options["expected"])
+        wait_s = min(options["wait"], options["max_time"])
+        overview, findings = overview_of(options, url, headers, deciding=deciding, wait_s=wait_s)
         expected = overview.expectation(deciding)
         url = url or overview.address()
         findings += overview.findings

@@ -21,6 +21,7 @@ from analysis.weighing.fold import Fold
 from analysis.weighing.report import Account, Asked, assemble
 from analysis.weighing.watched import Watched
 from sampler.expect.cluster.overview import compare
+from sampler.expect.cluster.standing import Deciding
 from sampler.expect.rules.model import Question
 from tests.clusters import canary, deployment, endpoint, endpoint_slice, pod, replica_set
 from tests.replays import NAMESPACE, RESOURCES, Playing, declare, timed
@@ -109,7 +110,9 @@ def slice_of(pods, **conditions):
 class Scene:
     """A check of a cluster whose objects and answers are told."""
 
-    def __init__(self, objects, tolerance="5pp", wait_s=120.0, declared=None, zone=""):
+    def __init__(
+        self, objects, tolerance="5pp", wait_s=120.0, declared=None, zone="", deciding=None
+    ):
         self.playing = Playing([])
         for kind, resource in BY_KIND.items():
             listed = [each for each in objects if each["kind"] == kind]
@@ -117,8 +120,8 @@ class Scene:
         access: Any = None
         question = Question("app", namespace=NAMESPACE, zone=zone)
         seen = compare(access, self.playing.state, question, declared)
-        asked = seen.expectation()
-        watch = seen.watch(None, BEGAN, wait_s=wait_s, clock=self.playing.clock)
+        asked = seen.expectation(deciding)
+        watch = seen.watch(None, BEGAN, deciding=deciding, wait_s=wait_s, clock=self.playing.clock)
         watcher: Any = watch.watcher
         self.watcher = self.playing.watcher = watcher
         self.wait_s, self.asked = wait_s, asked
@@ -176,6 +179,49 @@ def test_each_roll_out_is_waited_for_by_itself(pause_s):
             app["status"]["observedGeneration"] = generation
             scene.tell("MODIFIED", copy.deepcopy(app))
             scene.run(pause_s, RIGHT)
+    scene.run(30, RIGHT)
+
+    assert scene.report().verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("deciding", [None, Deciding.CONFIGURED, Deciding.OBSERVED])
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_a_ready_pod_that_no_slice_has_yet_fails_no_canary(deciding, is_listed):
+    objects = cluster(9, 4)
+    pods = [name for name in names(objects) if is_listed or name not in {"v2-2", "v2-3"}]
+    away = {"v2_2": UNREADY, "v2_3": UNREADY} if is_listed else {}
+    objects = [each for each in objects if each["kind"] != "EndpointSlice"]
+    scene = Scene([*objects, slice_of(pods, **away)], "4pp", deciding=deciding)
+    scene.run(60, {"v1": 9, "v2": 2})
+    before = scene.fold.is_decided
+    scene.tell("MODIFIED", slice_of(names(objects)))
+    scene.run(60, {"v1": 9, "v2": 4})
+
+    assert before == (deciding is Deciding.OBSERVED)
+    assert scene.report().verdict is Verdict.PASS
+
+
+def test_a_slice_that_never_follows_is_named():
+    objects = cluster(9, 2)
+    pods = [name for name in names(objects) if name != "v2-1"]
+    objects = [each for each in objects if each["kind"] != "EndpointSlice"]
+    scene = Scene([*objects, slice_of(pods)], wait_s=20)
+    scene.run(60, RIGHT)
+    report = scene.report()
+
+    assert report.reasons[0].code is ReasonCode.EXPECTATION_MOVED
+    assert "1 of 11 pods are ready, and no EndpointSlice has" in report.reasons[0].message
+    assert "v2-1; --expected observed" in report.reasons[0].message
+
+
+def test_endpoints_that_are_asked_about_are_waited_for():
+    objects = cluster()
+    bare = [each for each in objects if each["kind"] not in {"Pod", "EndpointSlice"}]
+    scene = Scene(bare, deciding=Deciding.OBSERVED)
+    scene.run(3, RIGHT)
+    for each in objects:
+        if each["kind"] in {"Pod", "EndpointSlice"}:
+            scene.tell("ADDED", each)
     scene.run(30, RIGHT)
 
     assert scene.report().verdict is Verdict.PASS

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from typing import Any
+
+import pytest
 
 from analysis.data.report import Verdict
+from sampler.base.errors import ExpectationError
 from sampler.cli import main
 from sampler.demo.process import EmbeddedService
+from sampler.expect.cluster import overview
+from sampler.expect.cluster.standing import Deciding
+from sampler.expect.cluster.state import ClusterState
+from sampler.expect.rules.model import Question
 from tests.clusters import FakeCluster, Script, canary, endpoint, endpoint_slice, names, pod, weigh
 
 READY = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:09Z"}
@@ -71,3 +80,63 @@ def test_a_service_without_any_endpoint_is_no_unmeasurable_target(reach, capsys)
 
     assert code == 3
     assert "no endpoint is ready" in capsys.readouterr().out
+
+
+OBJECTS = list(canary(9, 1))
+EMPTY = endpoint_slice([])
+BEFORE = {
+    "all at 0": [each for each in canary(0, 0) if each["kind"] != "EndpointSlice"] + [EMPTY],
+    "the Service alone": [each for each in OBJECTS if each["kind"] == "Service"],
+}
+
+
+@pytest.mark.parametrize("objects", BEFORE.values(), ids=BEFORE)
+def test_a_split_that_nobody_can_read_yet_is_waited_for(reach, monkeypatch, objects):
+    monkeypatch.setattr(overview, "LOOKS_EVERY_S", 0.01)
+    said: list[str] = []
+    looks = 0
+    with FakeCluster(objects) as cluster:
+        reach(cluster)
+
+        async def look():
+            nonlocal looks
+            looks += 1
+            if looks == 3:
+                for each in OBJECTS:
+                    cluster.store_silently(each)
+            return await overview.look(Question(service="app", namespace="shop"))
+
+        seen = asyncio.run(overview.look_until_known(look, None, 60, said.append))
+
+    assert seen.expectation().split.weight_of == {"v1": 9, "v2": 1}
+    assert (looks, len(said)) == (3, 1)
+
+
+@pytest.mark.parametrize("objects", BEFORE.values(), ids=BEFORE)
+def test_a_split_that_nobody_could_read_ends_undecided_and_says_why(reach, capsys, objects):
+    with FakeCluster(objects) as cluster, EmbeddedService({"v1": 9}) as service:
+        reach(cluster)
+        code = main(["check", service.url, "--cluster", "--service", "app", "--wait", "0s"])
+        sent = service.counts().total
+
+    assert (code, sent) == (3, 0)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "no split became known: " in said
+    assert "every version has weight 0 (Deployment" in said or "no pod template carries" in said
+
+
+def test_what_will_never_be_a_split_is_not_waited_for():
+    looks = 0
+    access: Any = None
+
+    async def look():
+        nonlocal looks
+        looks += 1
+        question = Question(service="app", namespace="shop")
+        return overview.compare(access, ClusterState(), question, None)
+
+    seen = asyncio.run(overview.look_until_known(look, Deciding.OBSERVED, 60, pytest.fail))
+
+    assert looks == 1
+    with pytest.raises(ExpectationError, match="expected a Service named 'app'"):
+        seen.expectation()

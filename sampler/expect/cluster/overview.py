@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from math import inf
 from typing import TYPE_CHECKING
 
-from sampler.base.clock import run_clock
-from sampler.base.errors import ExpectationError
+from sampler.base.clock import NS_PER_S, run_clock
+from sampler.base.errors import ExitCode, ExpectationError
 from sampler.expect.cluster.api import TIMEOUT_S, Cluster
 from sampler.expect.cluster.credentials import access
 from sampler.expect.cluster.news import ExpectationChange
 from sampler.expect.cluster.position import locate
-from sampler.expect.cluster.standing import Standing
+from sampler.expect.cluster.standing import Deciding, Standing
 from sampler.expect.cluster.state import changed_at, in_namespace, read, refuse_unreadable, watched
 from sampler.expect.cluster.watch import ClusterWatcher, Watch
 from sampler.expect.lint import lint
@@ -25,13 +25,25 @@ from sampler.expect.rules.places import entries_of
 from sampler.expect.views import ContradictionError, Views, compare_views
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from sampler.base.clock import Clock
     from sampler.expect.cluster.credentials import Access
-    from sampler.expect.cluster.standing import Deciding, Sight
+    from sampler.expect.cluster.standing import Sight
     from sampler.expect.cluster.state import ClusterState
     from sampler.expect.rules.findings import Finding
     from sampler.expect.rules.model import Expectation, Question
     from sampler.expect.rules.objects import KubeObject
+
+
+LOOKS_EVERY_S = 1.0
+"""How often `look_until_known` looks [s]."""
+
+
+class NeverKnownError(ExpectationError):
+    """There was no split to judge, as long as was waited for one."""
+
+    exit_code = ExitCode.INCONCLUSIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +125,15 @@ class Overview:
         ):
             raise self.refusal
         seen = standing.look(self.state, run_clock())
-        if seen.asked is None:
+        asked = seen.asked
+        if standing.deciding is Deciding.OBSERVED and self.views.unseen is not None:
+            asked = self.views.configured  # until there are endpoints, for nothing is judged
+        if asked is None:
             raise self.refusal or ExpectationError(
                 f"the {standing.deciding or 'expected'} split is not known",
                 hint="choose another one with --expected, or declare it with --expect",
             )
-        return seen.asked, seen
+        return asked, seen
 
     def standing(self, deciding: Deciding | None = None, now: datetime | None = None) -> Standing:
         """Return what folds this look and those to come.
@@ -253,6 +268,57 @@ async def look(
     question = await _placed(question, state, reached)
     await asyncio.sleep(0)  # lets the connections close
     return compare(reached, state, question, declared)
+
+
+async def look_until_known(
+    look_once: Callable[[], Awaitable[Overview]],
+    deciding: Deciding | None,
+    wait_s: float,
+    on_wait: Callable[[str], None],
+) -> Overview:
+    """Look again and again, until there is a split that a check can begin with.
+
+    Parameters
+    ----------
+    look_once : callable
+        Looks.
+    deciding : Deciding or None
+        Which split is judged, if somebody chose.
+    wait_s : float
+        For how long [s].
+    on_wait : callable
+        Told once why there is none yet.
+
+    Returns
+    -------
+    Overview
+        The last one; `Overview.expectation` may still refuse it for good.
+
+    Raises
+    ------
+    NeverKnownError
+        If the time is over.
+    """
+    until_ns, said = run_clock() + wait_s * NS_PER_S, ""
+    while True:
+        overview = await look_once()
+        try:
+            overview.expectation(deciding)
+        except NotYetError as error:
+            why = str(overview.views.unread or error)
+            if run_clock() >= until_ns:
+                raise NeverKnownError(
+                    f"in {wait_s:g} s no split became known: {why}",
+                    hint="kubectl get deployments,endpointslices; --wait waits longer, and "
+                    "--manifests or --expect say what is expected",
+                ) from error
+            if not said:
+                on_wait(said := why)
+            await asyncio.sleep(LOOKS_EVERY_S)
+        except ExpectationError:
+            return overview
+        else:
+            return overview
 
 
 def compare(

@@ -13,26 +13,28 @@ from enum import StrEnum, unique
 from typing import TYPE_CHECKING
 
 from analysis.data.report import ReasonCode
-from sampler.base.clock import NS_PER_S
 from sampler.base.errors import ExpectationError
-from sampler.expect.rules.endpoints import endpoints_of, ready_by_label, top_of
+from sampler.expect.cluster.pods_behind import (
+    Crashes,
+    PodBehind,
+    awaited,
+    pods_behind,
+    starting,
+    trouble_of,
+)
+from sampler.expect.rules.endpoints import endpoints_of, ready_by_label
 from sampler.expect.rules.model import NotYetError, Quantity
-from sampler.expect.rules.objects import selects
 from sampler.expect.rules.places import zone_of
-from sampler.expect.rules.pods import PodState, is_over, state_of
-from sampler.expect.rules.workloads import label_of
+from sampler.expect.rules.progress import progress_of
 from sampler.expect.views import compare_views, endpoint_identities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
 
     from sampler.expect.cluster.state import ClusterState
     from sampler.expect.rules.model import Expectation, Question
     from sampler.expect.rules.objects import Inventory, KubeObject
     from sampler.expect.views import Views
-
-_MOST_NAMED = 3
 
 
 @unique
@@ -96,14 +98,6 @@ class Sight:
     again_ns: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Pod:
-    label: str
-    identity: str
-    name: str
-    state: PodState
-
-
 @dataclass
 class Standing:
     """Folds looks at a cluster into what is judged.
@@ -128,8 +122,10 @@ class Standing:
     _configurations: int = field(default=0, init=False)
     _is_established: bool = field(default=False, init=False)
     _served: set[str] = field(default_factory=set, init=False)
-    _restarted: dict[str, tuple[int, int]] = field(default_factory=dict, init=False)
-    _is_first: bool = field(default=True, init=False)
+    _crashes: Crashes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._crashes = Crashes(self.began)
 
     def look(self, state: ClusterState, now_ns: int) -> Sight:
         """Return what the objects known now say.
@@ -149,16 +145,15 @@ class Standing:
         views = compare_views(self.declared, state.configured(), running, self.question)
         self._take_configuration(views)
         services = self._services(views, running)
-        pods = [*self._pods(services, running)]
-        again_ns, unproven = self._unproven(pods, now_ns)
-        self._is_first = False
+        pods = list(pods_behind(services, running, self.question))
+        again_ns, unproven = self._crashes.look(pods, now_ns)
         ready, is_whole = self._ready(services, running)
         if any(each["spec"]["publishNotReadyAddresses"].value is True for each in services):
             # Their endpoints are ready whatever becomes of the pods.
             sound = {pod.label for pod in pods if pod.state.is_ready}
             ready = Counter({label: n for label, n in ready.items() if label in sound})
         # A pod whose object went before its endpoint says nothing of the others.
-        gone, trouble = self._gone(views, ready, pods) if is_whole else "", _trouble(pods)
+        gone, trouble = self._gone(views, ready, pods) if is_whole else "", trouble_of(pods)
         held = (
             _undeclared(views)
             or self._unread(views)
@@ -166,7 +161,8 @@ class Standing:
             or (self._missing(views, gone, ready, trouble) if is_whole else None)
             or _moving(views, pods)
             or self._unready_here(views, services, running)
-            or unproven
+            or (_moved(unproven) if unproven else None)
+            or self._awaited(pods)
         )
         outage = ""
         if gone and self._is_established:
@@ -266,7 +262,12 @@ class Standing:
             "--expected observed judges the split of the others"
         )
 
-    def _gone(self, views: Views, ready: Counter[str], pods: list[_Pod]) -> str:
+    def _awaited(self, pods: list[PodBehind]) -> Held | None:
+        """Hold back while the slices lag behind the pods, unless the slices are asked about."""
+        text = "" if self.deciding is Deciding.OBSERVED else awaited(pods)
+        return _moved(text) if text else None
+
+    def _gone(self, views: Views, ready: Counter[str], pods: list[PodBehind]) -> str:
         """Return a version that is configured and has no ready endpoint anywhere; or nothing."""
         if views.configured is None:
             return ""
@@ -302,51 +303,6 @@ class Standing:
             except ExpectationError:
                 is_whole = False
         return found, is_whole
-
-    def _pods(self, services: list[KubeObject], running: Inventory) -> Iterator[_Pod]:
-        """Yield the pods behind the Services whose version can be told."""
-        for service in services:
-            selector = service["spec"]["selector"].texts()
-            for pod in running.of("Pod"):
-                is_behind = pod.namespace == service.namespace and selects(selector, pod.labels)
-                if not is_behind or is_over(pod):
-                    continue
-                try:
-                    name = top_of(pod, running).name
-                    label = label_of(
-                        pod.root, pod, self.question, also=service.name, owner_name=name
-                    )
-                    state = state_of(pod)
-                except ExpectationError:
-                    continue
-                yield _Pod(label, pod["metadata"]["uid"].text("") or pod.name, pod.name, state)
-
-    def _unproven(self, pods: list[_Pod], now_ns: int) -> tuple[int | None, Held | None]:
-        """Hold back while all pods of a version have crashed, and may just be between crashes."""
-        due_ns: dict[str, int] = {}
-        unproven: dict[str, list[_Pod]] = {}
-        for pod in pods:
-            state = pod.state
-            known = self._restarted.get(pod.identity)
-            if known is None or known[0] != state.restarts:
-                age_s = 0.0
-                if self._is_first and state.started_at is not None:
-                    age_s = max((self.began - state.started_at).total_seconds(), 0.0)
-                known = self._restarted[pod.identity] = (
-                    state.restarts,
-                    now_ns - round(age_s * NS_PER_S),
-                )
-            until_ns = known[1] + round(state.proven_after_s * NS_PER_S)
-            if state.restarts and until_ns > now_ns:
-                unproven.setdefault(pod.label, []).append(pod)
-                due_ns[pod.label] = min(due_ns.get(pod.label, until_ns), until_ns)
-        for label, crashing in unproven.items():
-            if len(crashing) == sum(pod.label == label for pod in pods):
-                return due_ns[label], _moved(
-                    f"{label} crashes and starts again: {_name(crashing)}; it counts as in service "
-                    "when it has run twice as long as before its last crash"
-                )
-        return None, None
 
 
 def _moved(text: str) -> Held:
@@ -389,69 +345,11 @@ def _unobserved(views: Views) -> Held | None:
     )
 
 
-def _moving(views: Views, pods: list[_Pod]) -> Held | None:
+def _moving(views: Views, pods: list[PodBehind]) -> Held | None:
     """Hold back while a roll-out is under way: mixed templates, or pods that start."""
     for each in () if views.configured is None else views.configured.objects:
-        progress = _progress(each)
+        progress = progress_of(each)
         if progress:
             return _moved(f"{each} is being rolled out: {progress}")
-    starting = [pod for pod in pods if pod.state.is_starting]
-    if not starting:
-        return None
-    return _moved(f"{len(starting)} of {len(pods)} pods are starting: {_name(starting)}")
-
-
-def _progress(each: KubeObject) -> str:
-    """Return what a workload's status leaves to do of its roll-out; empty if it is complete."""
-    status = each["status"]
-    if each.kind not in {"Deployment", "StatefulSet"} or not status.exists:
-        return ""
-    seen, meant = status["observedGeneration"], each["metadata"]["generation"]
-    if meant.exists and seen.integer(0) < meant.integer(0):
-        return f"generation {meant.integer(0)} has not been taken up yet"
-    wanted = each["spec"]["replicas"].count(1)
-    if each.kind == "StatefulSet":
-        return _progress_of_ordered(each, wanted)
-    updated, every = status["updatedReplicas"].count(0), status["replicas"].count(0)
-    if updated < wanted:
-        return f"{updated} of {wanted} pods have its template"
-    if every > updated:
-        return f"{every - updated} pods of an earlier template are left"
-    return ""
-
-
-def _progress_of_ordered(each: KubeObject, wanted: int) -> str:
-    """Return the same of a StatefulSet, which replaces its pods one by one."""
-    status, strategy = each["status"], each["spec"]["updateStrategy"]
-    if status["replicas"].count(wanted) < wanted:
-        return f"{status['replicas'].count(0)} of {wanted} pods exist"
-    is_halted = strategy["type"].text("") == "OnDelete" or strategy["rollingUpdate"][
-        "partition"
-    ].count(0)
-    revision = status["currentRevision"].text("")
-    if is_halted or status["updateRevision"].text(revision) == revision:
-        return ""
-    return f"{status['updatedReplicas'].count(0)} of {wanted} pods have its template"
-
-
-def _trouble(pods: list[_Pod]) -> str:
-    """Describe what the pods' status says, by version."""
-    told = []
-    for label in dict.fromkeys(pod.label for pod in pods):
-        of = [pod for pod in pods if pod.label == label]
-        bad = [pod for pod in of if pod.state.trouble]
-        if bad:
-            told.append(f"{label}: {len(bad)} of {len(of)} pods: {_name(bad)}")
-    return "; ".join(told)
-
-
-def _name(pods: list[_Pod]) -> str:
-    """Name some pods, with what is wrong with them."""
-    by_trouble: dict[str, list[str]] = {}
-    for pod in pods:
-        by_trouble.setdefault(pod.state.trouble, []).append(pod.name)
-    told = []
-    for trouble, names in by_trouble.items():
-        shown = ", ".join(names[:_MOST_NAMED]) + (" …" if len(names) > _MOST_NAMED else "")
-        told.append(f"{trouble} ({shown})" if trouble else shown)
-    return ", ".join(told)
+    text = starting(pods)
+    return _moved(text) if text else None
