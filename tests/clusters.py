@@ -8,6 +8,7 @@ import re
 import threading
 import urllib.request
 from contextlib import AsyncExitStack
+from math import inf
 from typing import TYPE_CHECKING, Any, Self
 
 import kmock
@@ -236,25 +237,28 @@ class Script:
             thread.join()
 
 
-def weigh(url, script, *, settle_s=0.3, tolerance="9pp", max_time_s=30.0, out=None):
-    """Weigh what the cluster says of `app` at `url`, slowly enough for things to happen."""
+def weigh(url, script, *, settle_s=0.3, tolerance="5pp", wait_s=inf, out=None):
+    """Weigh what the cluster says of `app` at `url`, slowly enough for things to happen.
+
+    The tolerance decides how long a run takes without them: what happens to it has to come first.
+    """
     overview = asyncio.run(look(Question(service="app", namespace=NAMESPACE)))
     expected = overview.expectation()
     plan = RunPlan(
         Target(url),
         Load(max_rate=1000.0, concurrency=8),
-        Limits(max_time_s=max_time_s),
+        Limits(max_time_s=60.0),
         split=expected.split,
         # So that no verdict is a matter of luck.
         policy=Policy(
-            alpha=1e-4, beta=1e-4, tolerance=Tolerance.parse(tolerance), max_samples=20_000
+            alpha=1e-6, beta=1e-6, tolerance=Tolerance.parse(tolerance), max_samples=20_000
         ),
         source=expected.source,
         seed=4,
         out=out,
     )
     try:
-        return asyncio.run(Weighing(plan, script, overview.watch(settle_s)).run())
+        return asyncio.run(Weighing(plan, script, overview.watch(settle_s, wait_s=wait_s)).run())
     finally:
         script.end()
 

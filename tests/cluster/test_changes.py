@@ -139,7 +139,7 @@ def test_a_canary_that_loses_its_pods_is_not_taken_for_right(reach):
             cluster.change(endpoint_slice(map(endpoint, names("v1", 9))))
             service.configure({"v1": 9})
 
-        report = weigh(service.url, Script((100, crash)), max_time_s=1.2)
+        report = weigh(service.url, Script((100, crash)), tolerance="2pp", wait_s=0.5)
 
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.reasons[0].code is ReasonCode.EXPECTATION_MOVED, (report.reasons, report.events)
@@ -190,7 +190,7 @@ def test_a_watch_that_is_forbidden_later_ends_undecided(reach):
             cluster.forbid("EndpointSlice")
             cluster.say("EndpointSlice", ...)
 
-        report = weigh(service.url, Script((100, forbid)), max_time_s=1.2)
+        report = weigh(service.url, Script((100, forbid)), tolerance="2pp", wait_s=0.5)
 
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.reasons[0].code is ReasonCode.EXPECTATION_MOVED, (report.reasons, report.events)
@@ -200,7 +200,7 @@ def test_a_watch_that_is_forbidden_later_ends_undecided(reach):
 def test_an_api_server_that_goes_away_ends_undecided(reach):
     with FakeCluster(canary(9, 1)) as cluster, EmbeddedService(NINE_TO_ONE, seed=5) as service:
         reach(cluster)
-        report = weigh(service.url, Script((100, cluster.go_away)), max_time_s=1.2)
+        report = weigh(service.url, Script((100, cluster.go_away)), tolerance="2pp", wait_s=0.5)
 
     assert report.verdict is Verdict.INCONCLUSIVE
     reason = report.reasons[0]

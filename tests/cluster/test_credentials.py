@@ -356,7 +356,7 @@ def test_a_run_whose_token_cannot_be_renewed_ends_undecided(reach, tmp_path, mon
             for kind in ("EndpointSlice", "Pod", "Service", "Deployment"):
                 cluster.say(kind, BROKEN)
 
-        report = weigh(service.url, Script((100, expire)), max_time_s=1.2)
+        report = weigh(service.url, Script((100, expire)), tolerance="2pp", wait_s=0.5)
 
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.reasons[0].code is ReasonCode.EXPECTATION_MOVED

@@ -48,7 +48,7 @@ def test_affinity_that_comes_during_the_run_ends_undecided(reach):
             cluster.change(service(sessionAffinity="ClientIP"))
             target.configure({"v1": 1})
 
-        report = weigh(target.url, Script((50, bind)), tolerance="2pp", max_time_s=1.5)
+        report = weigh(target.url, Script((50, bind)), tolerance="2pp", wait_s=0.5)
 
     assert report.verdict is Verdict.INCONCLUSIVE, report.reasons
     assert report.reasons[0].code is ReasonCode.EXPECTATION_MOVED

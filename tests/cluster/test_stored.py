@@ -30,14 +30,14 @@ from tests.clusters import (
 )
 
 QUESTION = Question(service="app", namespace="shop")
-POLICY = Policy(alpha=1e-4, beta=1e-4, tolerance=Tolerance.parse("9pp"), max_samples=20_000)
-ASKED = ("--tolerance", "9pp", "--alpha", "1e-4", "--beta", "1e-4", "--max-samples", "20000")
+POLICY = Policy(alpha=1e-6, beta=1e-6, tolerance=Tolerance.parse("5pp"), max_samples=20_000)
+ASKED = ("--tolerance", "5pp", "--alpha", "1e-6", "--beta", "1e-6", "--max-samples", "20000")
 
 
-def weigh_and_keep(url, folder, act=None, max_time_s=30.0):
+def weigh_and_keep(url, folder, act=None, **options):
     """Weigh what the cluster says at `url`; do something after a hundred requests."""
     script = Script() if act is None else Script((100, act))
-    report = weigh(url, script, max_time_s=max_time_s, out=folder)
+    report = weigh(url, script, out=folder, **options)
     (path,) = folder.iterdir()
     return report, read(path)
 
@@ -153,7 +153,9 @@ def test_a_run_that_ended_in_doubt_stays_undecided(reach, tmp_path):
         def crash():
             cluster.change(endpoint_slice(map(endpoint, names("v1", 9))))
 
-        report, run = weigh_and_keep(service.url, tmp_path / "runs", crash, max_time_s=1.2)
+        report, run = weigh_and_keep(
+            service.url, tmp_path / "runs", crash, tolerance="2pp", wait_s=0.5
+        )
 
     again = rejudge(run)
 

@@ -140,7 +140,8 @@ def test_a_hanging_canary_is_not_reported_as_absent(transport):
 
     assert report.verdict in {"FAIL", "INCONCLUSIVE"}
     codes = [reason.code for reason in report.reasons]
-    assert codes[0] in {"too_many_unlabelled", "missing_labels"}
+    # On a machine that stalls, the timeouts may be the client's own.
+    assert codes[0] in {"too_many_unlabelled", "missing_labels", "client_saturated"}
     assert "looks_like" not in codes
     assert "timeout" in " ".join(reason.message for reason in report.reasons) + " ".join(
         report.notes
