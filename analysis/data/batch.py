@@ -56,6 +56,8 @@ class Outcome(IntEnum):
     """Given up by us in flight, because the operator forced the stop."""
     SURPLUS = 12
     """More came on the connection than was asked for: no telling which request was answered."""
+    LOST = 13
+    """May have been sent by a vantage that was lost before it could tell how it ended."""
 
     @property
     def key(self) -> str:

@@ -43,6 +43,7 @@ _OUTCOMES = {
     "client_limit": "not sent: limit of this machine",
     "aborted": "aborted when sending stopped",
     "surplus": "on connections that sent more than was asked for",
+    "lost": "with a vantage that was lost",
 }
 
 

@@ -249,5 +249,7 @@ def _remedy_for(outcome: Outcome, url: str) -> str:
             return "the target must send one answer to each request: look at what is in front of it"
         case Outcome.TOO_LARGE:
             return "use a path with a smaller response: each response is read completely"
+        case Outcome.LOST:
+            return "all vantages were lost: look at their logs, and at what ended them"
         case Outcome.RESET | Outcome.CLOSED | Outcome.STALE | Outcome.ABORTED:
             return "the target closes connections early: look at its logs; does it expect https?"

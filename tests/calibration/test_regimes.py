@@ -98,6 +98,13 @@ def test_leaving_unlabelled_answers_out_passes_a_wrong_split(at_most):
     assert twin.ours * 40 <= at_most(0.01, 40)
 
 
+def test_vantages_merged_as_answers_arrive_pass_a_wrong_split(at_most):
+    twin = twins.order_of_arrival(runs=40, seed=5)
+
+    assert twin.naive * 40 > at_most(0.01, 40)
+    assert twin.ours * 40 <= at_most(0.01, 40)
+
+
 def test_counts_alone_overlook_an_outage():
     twin = twins.outage(runs=10, seed=5)
 

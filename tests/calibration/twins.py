@@ -22,6 +22,7 @@ from analysis.simulate import (
     by_completion,
     simulate,
 )
+from analysis.weighing.merging import SLICE_NS, Merger
 from tests.calibration.flock import ABSENT, Flock
 from tests.calibration.mean_flock import MeanFlock
 
@@ -62,6 +63,7 @@ def run_all(runs: int, seed: int) -> list[Twin]:
     return [
         *keep_alive(runs, seed),
         completion_order(max(runs // 2, 20), seed),
+        order_of_arrival(max(runs // 2, 20), seed),
         lost_labels(runs, seed),
         outage(runs, seed),
         sticky(runs, seed),
@@ -118,6 +120,33 @@ def completion_order(runs, seed):
     naive, ours = flock.judge(np.stack(completed)), flock.judge(np.stack(sent))
     return Twin(
         "tallied in the order of completion, canary 5 times slower, 100 in flight",
+        "12 % (10 % +-2 pp)", "PASS", _rate(naive, "PASS"), _rate(ours, "PASS"), runs,
+    )  # fmt: skip
+
+
+def order_of_arrival(runs, seed, vantages=3):
+    """The same seen from several vantages, each answer merged as it arrives."""
+    flock = Flock(SPLIT, STRICT)
+    random = np.random.default_rng([seed, 55])
+    planned, arrived = [], []
+    for _ in range(runs):
+        parts = [
+            simulate(
+                RandomPerConnection((0.88, 0.12)), flock.budget // vantages + 200, random,
+                seconds=(1, 5), in_flight=100 // vantages,
+            )
+            for _ in range(vantages)
+        ]  # fmt: skip
+        merger = Merger(vantages)
+        for number, part in enumerate(parts):
+            merger.seal(number, int(part.scheduled_ns[-1]) // SLICE_NS + 1, part)
+            merger.end(number)
+        stream = merger.take()
+        planned.append(stream.label[: flock.budget])
+        arrived.append(by_completion(stream).label[: flock.budget])
+    naive, ours = flock.judge(np.stack(arrived)), flock.judge(np.stack(planned))
+    return Twin(
+        f"{vantages} vantages merged in the order of arrival, canary 5 times slower",
         "12 % (10 % +-2 pp)", "PASS", _rate(naive, "PASS"), _rate(ours, "PASS"), runs,
     )  # fmt: skip
 
