@@ -9,8 +9,8 @@
 How it works. The time of a run is cut into slices of `SLICE_NS`, by when requests were *planned*.
 Each vantage seals its slices one after the other, and a slice is handed out when every vantage that
 is still there has sealed it. So the merged order is a function of what was planned and of which
-vantages were lost, never of when answers arrived: a batch waits for its slowest answer, and the order
-of arrival would under-count a slow version at every look
+vantages were lost, never of when answers arrived: a batch waits for its slowest answer, and the
+order of arrival would under-count a slow version at every look
 (docs/decisions/0003-judged-in-send-order.md).
 
 A vantage launches nothing that it has no lease for. If it is lost, of what it had not sealed only

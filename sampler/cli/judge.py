@@ -21,6 +21,7 @@ from sampler.cli.values import Count, Factor, Share, Weights, once
 if TYPE_CHECKING:
     from analysis import Policy, Split
     from analysis.data.report import Source
+    from sampler.logs import Record
     from sampler.store.reader import RunFolder
 
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     short_help="Make the same decision from a log or a recorded run.",
     epilog="Example: weighbridge judge access.csv --expect v1=9,v2=1 --label-column version",
 )
-@click.argument("file")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option(
     "--expect", type=Weights(), multiple=True, callback=once, metavar="v1=9,v2=1",
     help="Declared weights by label. Default, for the folder of a check: its own.",
@@ -58,8 +59,11 @@ if TYPE_CHECKING:
 @click.option("--junit", default=None, metavar="FILE", help="Write a JUnit report; '-' is stdout.")
 @document_options
 @click.pass_context
-def command(ctx: click.Context, /, file: str, **options: Any) -> None:
+def command(ctx: click.Context, /, files: tuple[str, ...], **options: Any) -> None:
     """Judge FILE: a log, or a run's folder; '-' is a log on stdin.
+
+    Several folders are runs of one check from several clients: their samples are merged in the
+    order in which they were planned.
 
     A log is CSV, JSON lines or Parquet, output of a load generator or of a loop of curl, or an
     access log of a proxy, compressed or not, as kubectl or docker print it or not. Nothing is sent.
@@ -70,11 +74,14 @@ def command(ctx: click.Context, /, file: str, **options: Any) -> None:
     from sampler.cli.execute import exit_code, show  # noqa: PLC0415 - heavy imports wait for a command
     from sampler.logs import StoredSamples, open_record  # noqa: PLC0415
     from sampler.run.judging import Judging, judge  # noqa: PLC0415
+    from sampler.run.vantages import merged_record  # noqa: PLC0415
     from sampler.store.reader import RunFolder  # noqa: PLC0415
 
     reading = make_reading(options)
-    record = open_record(file, reading)
-    run = RunFolder(record.folder) if isinstance(record, StoredSamples) else None
+    records: list[Record] = [open_record(file, reading) for file in files]
+    runs = [RunFolder(each.folder) for each in records if isinstance(each, StoredSamples)]
+    record = records[0] if len(files) == 1 else merged_record(files, records, runs)
+    run = runs[0] if runs else None
     split, source = _expectation(options["expect"], run)
     is_own = options["expect"] is None
     plan = None if run is None else run.readable_plan
@@ -89,12 +96,13 @@ def command(ctx: click.Context, /, file: str, **options: Any) -> None:
         split,
         policy,
         source,
-        name="stdin" if file == "-" else Path(file).name,
+        name=" + ".join("stdin" if file == "-" else Path(file).name for file in files),
         max_bad=options["max_bad_lines"],
         run=run,
         command=command_line(sys.argv[1:]),
         health=plan.health if is_own and plan is not None else None,
         history=history,
+        others=tuple(runs[1:]),
     )
 
     documents = documents_of(options)

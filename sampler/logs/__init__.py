@@ -19,7 +19,7 @@ from sampler.logs.reading import (
     Record,
 )
 from sampler.logs.recognise import KINDS
-from sampler.logs.stored import StoredSamples
+from sampler.logs.stored import MergedSamples, StoredSamples
 
 __all__ = [
     "DEFAULT",
@@ -31,6 +31,7 @@ __all__ = [
     "UNITS",
     "Columns",
     "ForeignLog",
+    "MergedSamples",
     "Quality",
     "Reading",
     "Record",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from analysis.data.batch import Outcome
 from sampler.base.errors import UsageError
 
@@ -167,6 +169,11 @@ class Quality:
     passed: list[str] = field(default_factory=list)
     doubt: str = ""
     whole: tuple[int, int] | None = None
+
+    def take(self, batch: Batch) -> None:
+        """Count the rows of a batch, and those on connections that had some before."""
+        self.rows += len(batch)
+        self.repeated += int(np.count_nonzero(batch.ordinal))
 
     def skip(self, number: int, line: str) -> None:
         """Count a line that is no row, and name it if it is one of the first."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.data.batch import ABSENT, Batch
+from analysis.weighing.merging import merged
 from sampler.base.errors import UsageError
 from sampler.logs.names import Names
 from sampler.logs.parquet import unreadable_parquet
@@ -17,7 +18,7 @@ from sampler.store.layout import SAMPLES, STREAM
 from sampler.store.reader import record_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -46,8 +47,27 @@ class StoredSamples:
             except ValueError as error:
                 raise UsageError(f"{self.folder}: {error}") from error
             first += len(batch)
-            self.quality.rows += len(batch)
-            self.quality.repeated += int(np.count_nonzero(batch.ordinal))
+            self.quality.take(batch)
+            yield batch
+
+
+class MergedSamples:
+    """The samples of several runs, merged as those of one run with several vantages are.
+
+    Parameters
+    ----------
+    runs : sequence of StoredSamples
+        In the order of the vantages; each has a time of its own that starts with 0.
+    """
+
+    def __init__(self, runs: Sequence[StoredSamples]) -> None:
+        self._runs = runs
+        self.quality = Quality()
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield the samples in the order in which they were planned."""
+        for batch in merged([run.batches() for run in self._runs]):
+            self.quality.take(batch)
             yield batch
 
 

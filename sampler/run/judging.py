@@ -72,6 +72,8 @@ class Judging:
     history : History or None
         What happened to the expectation while the run went on: its last stretch is judged, and
         `split` is the one of that. None judges every sample.
+    others : tuple of RunFolder
+        Runs of further vantages, where several are judged as one.
     """
 
     split: Split
@@ -84,6 +86,7 @@ class Judging:
     command: str = ""
     health: HealthPolicy | None = None
     history: History | None = None
+    others: tuple[RunFolder, ...] = ()
 
 
 def judge(record: Record, judging: Judging) -> Report:
@@ -107,7 +110,7 @@ def judge(record: Record, judging: Judging) -> Report:
         If the record cannot be read, or too much of it.
     """
     plan = None if judging.run is None else judging.run.readable_plan
-    original = _original(judging.run)
+    original = None if judging.others else _original(judging.run)
     policy = _matching(judging.policy, plan)
     fold = fold_of(
         judging.split,
@@ -249,11 +252,10 @@ def rejudge(
 def stored_expectation(run: RunFolder) -> tuple[Split, Source] | None:
     """Return the split that a run was checked for; None if it was not, or nothing says so."""
     original = _original(run)
-    if original is None:  # the run was killed: its plan is there from the start
+    # A run that was killed has its plan from the start; a vantage measures for others to judge.
+    if original is None or original.expected is None:
         plan = run.readable_plan
         return None if plan is None or plan.split is None else (plan.split, plan.source)
-    if original.expected is None:
-        return None
     return Split.of(original.expected.weights), original.expected.source
 
 
@@ -295,15 +297,7 @@ def _account(
     """Return what is known of a record besides its samples."""
     if original is None:
         performance = _performance(folded, is_fresh=quality.repeated == 0)
-        run = Run(
-            id=judging.name,
-            path=None,
-            seed=0,
-            started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            version=__version__,
-            target=f"record {judging.name}",
-            label=judging.label or quality.label,
-        )
+        run = _run_of(judging, quality)
     else:
         performance, run = original.performance, original.run
     bad = f"{quality.describe()}; each counts as a connection without a label"
@@ -312,17 +306,46 @@ def _account(
         run=replace(run, command=judging.command),
         unmeasurable=_unmeasurable(quality, folded) if judging.run is None else None,
         remedies=_remedies(folded, is_log=judging.run is None),
-        doubt=None if original is None else lambda _: _doubt(original),
+        doubt=lambda reason: _doubt(judging, reason),
         notes=(*((bad,) if quality.bad else ()), *quality.notes),
     )
 
 
-def _doubt(original: Report) -> Reason | None:
-    """Return what the run's own client could have done to its verdict: its samples do not say."""
-    saturated = (
-        reason for reason in original.reasons if reason.code is ReasonCode.CLIENT_SATURATED
+def _run_of(judging: Judging, quality: Quality) -> Run:
+    """Return which run a record is, where no report says it."""
+    plan = None if judging.run is None else judging.run.readable_plan
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return Run(
+        id=judging.name,
+        path=None,
+        seed=0 if plan is None else plan.seed,
+        started_at=now if plan is None else plan.started_at,
+        version=__version__,
+        target=f"record {judging.name}"
+        if plan is None
+        else f"{plan.target.method} {plan.target.shown}",
+        label=judging.label or (quality.label if plan is None else str(plan.label)),
     )
-    return next(saturated, None)
+
+
+def _doubt(judging: Judging, reason: Reason) -> Reason | None:
+    """Return what the runs' own clients could have done to a verdict: the samples do not say."""
+    runs = (judging.run, *judging.others)
+    reports = [run.report for run in runs if run is not None and run.has_report]
+    told = (each for report in reports for each in report.reasons)
+    saturated = next((each for each in told if each.code is ReasonCode.CLIENT_SATURATED), None)
+    if saturated is not None or not judging.others:
+        return saturated
+    for report in reports:  # of vantages: they measured, and said nothing of a verdict
+        shed, due = report.samples.shed, report.samples.launched + report.samples.shed
+        if report.performance.client_saturated and shed > judging.policy.max_unlabelled * due:
+            return Reason(
+                ReasonCode.CLIENT_SATURATED,
+                f"Nothing is claimed: the client of {report.run.id} was saturated and lost {shed} "
+                f"of the {due} arrivals that it was to send. Without that: {reason.message}",
+                "Lower --rate, or run on more machines.",
+            )
+    return None
 
 
 def _unmeasurable(quality: Quality, folded: Folded) -> Reason | None:

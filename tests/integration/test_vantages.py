@@ -1,0 +1,84 @@
+"""Runs from several clients, judged as one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+
+from analysis import Policy, Split, Tolerance, Verdict
+from analysis.weighing.expectation import Fixed
+from analysis.weighing.fold import Fold
+from analysis.weighing.merging import merged
+from sampler import ConnectionLife, Limits, Load, Target, read
+from sampler.base.errors import UsageError
+from sampler.demo.process import EmbeddedService
+from sampler.logs import StoredSamples, open_record
+from sampler.plan.run import RunPlan
+from sampler.run.gate import Weighing
+from sampler.run.vantages import merged_record
+from sampler.store.reader import RunFolder
+
+SPLIT = Split.parse("v1=9,v2=1")
+
+
+def recorded(service, out, **changes):
+    """Run one client, and return the folder of its run."""
+    plan = RunPlan(
+        Target(service.url),
+        Load(rate=2000.0, concurrency=64),
+        Limits(max_samples=150),
+        split=SPLIT,
+        policy=Policy(tolerance=Tolerance.parse("8pp")),
+        out=out,
+    )
+    report = asyncio.run(Weighing(replace(plan, **changes)).run())
+    return report.run.path
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs")
+    with EmbeddedService({"v1": 9, "v2": 1}, seed=5) as service:
+        fresh = [recorded(service, out, seed=seed) for seed in (1, 2, 3)]
+        kept = recorded(service, out, load=Load(connection=ConnectionLife.parse("reuse")))
+    return [*fresh, kept]
+
+
+def test_runs_are_judged_together_on_the_connections_of_the_merged_stream(weighbridge, folders):
+    three = folders[:3]
+    fold = Fold(Fixed(SPLIT, Policy(tolerance=Tolerance.parse("8pp"))))
+    for batch in merged([[read(folder).batch] for folder in three]):
+        fold.take(batch)
+    samples = sum(len(read(folder).batch) for folder in three)
+
+    done = weighbridge("judge", *three, "--json", "-")
+
+    report = json.loads(done.stdout)
+    assert report["samples"]["launched"] == samples == fold.tally.launched
+    assert report["decision"]["decided_after"] == fold.evidence.judged
+    assert report["observed"]["counts"] == fold.evidence.answers
+    assert (done.returncode == 0) == (report["verdict"] == Verdict.PASS)
+    assert report["run"]["target"].startswith("GET http://")
+
+
+@pytest.mark.parametrize(
+    ("choose", "message"),
+    [
+        (lambda a, b, kept, log: [a, a], "named twice"),
+        (lambda a, b, kept, log: [a, b, log], "is a log"),
+        (lambda a, b, kept, log: [a, kept], "connections reuse"),
+    ],
+    ids=["twice", "log", "another check"],
+)
+def test_what_is_not_one_check_is_refused(folders, tmp_path, choose, message):
+    log = tmp_path / "log.csv"
+    log.write_text("time,label\n1,v1\n", encoding="utf-8")
+    files = choose(folders[0], folders[1], folders[3], str(log))
+    records = [open_record(file) for file in files]
+    runs = [RunFolder(each.folder) for each in records if isinstance(each, StoredSamples)]
+
+    with pytest.raises(UsageError, match=message):
+        merged_record(files, records, runs)
