@@ -58,6 +58,7 @@ class ReasonCode(StrEnum):
     DECLARED_DIFFERS = "declared_differs"
     VERSION_LOST = "version_lost"
     ORDER_UNKNOWN = "order_unknown"
+    VANTAGE_LOST = "vantage_lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +291,39 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
+class Worker:
+    """One vantage of a run that was sent from several.
+
+    Parameters
+    ----------
+    name, node, zone : str
+        What it is called and where it is; empty where that is not known.
+    launched : int
+        Requests that it launched, as far as it could tell.
+    lost : int
+        Requests that it may have launched beside these, and of which nothing is known.
+    cpu_share : float
+        CPU time of its process while it sent, over the length of that time; 1 is one core.
+    saturated : bool
+        Whether it was the bottleneck.
+    gone : str
+        Why it was lost; empty if it came to its end.
+    run : str
+        Folder of its own run, where it is; empty where none was written.
+    """
+
+    name: str
+    node: str = ""
+    zone: str = ""
+    launched: int = 0
+    lost: int = 0
+    cpu_share: float = 0.0
+    saturated: bool = False
+    gone: str = ""
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Performance:
     """How the client did.
 
@@ -324,6 +358,9 @@ class Performance:
     closed : dict of str to int
         Connections by who ended them: ``by_server``, ``by_us``, ``reset`` (by us). Empty
         where the transport cannot tell.
+    workers : list of Worker
+        The vantages, where several sent the run; empty for one process. `cpu_share`, `loop_lag_ms`
+        and `lateness_ms` are then those of the one that had to work hardest.
     """
 
     transport: str
@@ -339,6 +376,7 @@ class Performance:
     lateness_ms: dict[str, float] | None = None
     max_rate_per_s: float | None = None
     closed: dict[str, int] = field(default_factory=dict)
+    workers: list[Worker] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

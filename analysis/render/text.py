@@ -239,6 +239,8 @@ def load_in_words(report: Report) -> str:
         f"concurrency {rounding.amount(performance.concurrency)}",
         f"{life} connections" if life in {"fresh", "reuse"} else f"{visible(life)} per connection",
     ]
+    if performance.workers:
+        parts.insert(0, f"{len(performance.workers)} vantages")
     achieved = rounding.significant(performance.rate_per_s, 3)
     if performance.offered_per_s is None:
         parts.append(f"{achieved} requests/s")

@@ -90,6 +90,8 @@ class Account:
         Why nothing could be measured, if so.
     overload : Reason or None
         Why sending stopped before its end, if the target could not take more.
+    lost : Reason or None
+        Why it saw less than it was to see, if vantages were lost.
     doubt : callable or None
         Takes the reason of a PASS or a FAIL; returns what the client's own delays could have done
         to it, or None.
@@ -105,6 +107,7 @@ class Account:
     shed: int = 0
     unmeasurable: Reason | None = None
     overload: Reason | None = None
+    lost: Reason | None = None
     doubt: Callable[[Reason], Reason | None] | None = None
     remedies: Mapping[ReasonCode, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -208,7 +211,8 @@ def _outcome(decision: Decision | None, folded: Folded, account: Account) -> _Ou
     reasons, checks = list(decision.reasons), list(decision.checks)
     lost = None if folded.history is None else folded.history.out_of_service()
     if verdict is Verdict.INCONCLUSIVE:
-        return _Outcome(verdict, [*filter(None, (_moved(folded), lost)), *reasons], checks)
+        first = filter(None, (account.lost, _moved(folded), lost))
+        return _Outcome(verdict, [*first, *reasons], checks)
     if verdict is Verdict.PASS and lost is not None:
         return _undecided(verdict, lost)
     doubt = _drawn_and_not_sent(folded, reasons[0])

@@ -11,6 +11,7 @@ import click
 
 from sampler.base.errors import UsageError
 from sampler.cli.documents import document_options, documents_of
+from sampler.cli.fleet import fleet_options, make_sampling
 from sampler.cli.manifests import (
     expectation_for_check,
     manifest_options,
@@ -117,6 +118,7 @@ if TYPE_CHECKING:
     help="Weights of the previous step, to recognise them if they are still in force.",
 )  # fmt: skip
 @load_options
+@fleet_options
 @target_options
 @click.option("--junit", default=None, metavar="FILE", help="Write a JUnit report; '-' is stdout.")
 @document_options
@@ -134,7 +136,7 @@ def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
     from sampler.cli.execute import execute  # noqa: PLC0415 - heavy imports wait for a command
 
     plan, watch = planned(url, options, runs_folder(ctx), command_line(sys.argv[1:]))
-    ctx.exit(execute(plan, documents_of(options), watch))
+    ctx.exit(execute(plan, documents_of(options), watch, make_sampling(options)))
 
 
 def planned(

@@ -22,6 +22,7 @@ from sampler.cli.interrupts import loop_handles_them
 from sampler.cli.messages import say_error, say_warning
 from sampler.cli.progress import ProgressLine
 from sampler.cli.streams import command, deliver, failure
+from sampler.engine.engine import one_process
 from sampler.plan.load import TransportKind
 from sampler.run.gate import Weighing
 from sampler.run.pilot import Pilot
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from analysis import Report
     from analysis.render.grid import Grid
+    from sampler.engine.effort import SamplingFactory
     from sampler.expect.cluster.watch import Watch
     from sampler.plan.run import RunPlan
 
@@ -60,7 +62,12 @@ _RENDERERS: dict[str, Callable[[Report], str]] = {
 }
 
 
-def execute(plan: RunPlan, documents: Mapping[str, str], watch: Watch | None = None) -> ExitCode:
+def execute(
+    plan: RunPlan,
+    documents: Mapping[str, str],
+    watch: Watch | None = None,
+    sampling: SamplingFactory | None = None,
+) -> ExitCode:
     """Run a plan, print its report, write its documents.
 
     Parameters
@@ -71,6 +78,8 @@ def execute(plan: RunPlan, documents: Mapping[str, str], watch: Watch | None = N
         File of each document that was asked for, of `sampler.cli.documents`; "-" is stdout.
     watch : Watch or None
         Reports changes of the expectation during the run.
+    sampling : SamplingFactory or None
+        Makes what sends the run; None is this process.
 
     Returns
     -------
@@ -89,7 +98,7 @@ def execute(plan: RunPlan, documents: Mapping[str, str], watch: Watch | None = N
             unwritten.extend(_print(report, told))
 
     with loop_handles_them():
-        report = loop_runner(plan)(_weigh(plan, watch, received, tell))
+        report = loop_runner(plan)(_weigh(plan, watch, received, tell, sampling or one_process))
     if is_told_late:
         unwritten += _print(report, documents)
     else:
@@ -159,6 +168,7 @@ async def _weigh(
     watch: Watch | None,
     received: list[signal.Signals],
     tell: Callable[[Report], None],
+    sampling: SamplingFactory,
 ) -> Report:
 
     def interrupt(signum: signal.Signals) -> None:
@@ -178,7 +188,7 @@ async def _weigh(
             current = pilot = Pilot(plan)
             plan = await pilot.run()
             line.tell(pilot.told)
-        current = weighing = Weighing(plan, line.show, watch)
+        current = weighing = Weighing(plan, line.show, watch, sampling=sampling)
         if received:
             weighing.interrupt()
         for warning in weighing.warnings:

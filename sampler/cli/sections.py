@@ -22,7 +22,8 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "max_error_ratio", "max_slowdown", "error_status", "canary", "stable", "replicas",
     ),
     "How requests are sent": (
-        "concurrency", "rate", "max_rate", "overload_stop", "connection", "transport", "timeout",
+        "workers", "lost", "concurrency", "rate", "max_rate", "overload_stop", "connection",
+        "transport", "timeout",
         "connect_timeout", "wait_for", "pins", "dns_ttl", "cacert", "cert", "key", "insecure",
     ),
     "What is requested, and how responses are read": (

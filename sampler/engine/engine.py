@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sampler.base.clock import NS_PER_MS, NS_PER_S, run_clock
+from sampler.engine.effort import Effort
 from sampler.engine.pacing import RateCap, poisson_arrivals
 from sampler.engine.probing import Probing
 from sampler.engine.saturation import Gauge
@@ -31,16 +32,19 @@ from sampler.exchange.overload import (
 )
 from sampler.exchange.record import HOLD_NS, Recorder
 from sampler.exchange.transport.base import Wiring
+from sampler.exchange.transport.choice import make_transport
+from sampler.labels.reader import LabelReader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
+    from pathlib import Path
 
     from analysis import Batch
     from sampler.base.clock import Clock
     from sampler.engine.saturation import Strain
     from sampler.exchange.transport.base import TransportFactory
-    from sampler.labels.reader import LabelReader
     from sampler.plan.load import Limits, Load
+    from sampler.plan.run import RunPlan
     from sampler.plan.target import Target
 
 _SHORTEST_TICK_NS = 2 * NS_PER_MS
@@ -67,6 +71,8 @@ class Engine:
         Monotonic time.
     on_tick : callable or None
         Called a few dozen times a second, whether answers came or not; may call `slow_down`.
+    allowed : int
+        Requests that may be launched until `allow` says more.
 
     Notes
     -----
@@ -89,6 +95,7 @@ class Engine:
         seed: int = 0,
         clock: Clock = run_clock,
         on_tick: Callable[[], None] | None = None,
+        allowed: int = maxsize,
     ) -> None:
         self.launched = 0
         self.shed = 0
@@ -116,9 +123,11 @@ class Engine:
         self._resume_ns = 0
         self._gauge = Gauge(load, clock)
         self._most = maxsize if limits.max_samples is None else limits.max_samples
+        self._reader = reader
         self._labels = reader.labels
+        self._allowed = allowed
         self._probing: Probing | None = Probing(load.timeout_s)
-        self._quota = min(self._probing.quota, self._most)  # launches so far, at most
+        self._quota = self._within(self._probing.quota)  # launches so far, at most
         self._has_held_back = False
         self._arrivals: Iterator[int] = iter(())
         self._rng = np.random.default_rng(seed)
@@ -182,7 +191,7 @@ class Engine:
         if self._probing is not None:  # what was asked too early says nothing
             self._probing = Probing(load.timeout_s, self.launched)
             self._probing.begin(self.elapsed_ns(), self.launched)
-            self._quota = self._most if is_waiting else min(self._probing.quota, self._most)
+            self._quota = self._within(maxsize if is_waiting else self._probing.quota)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -194,10 +203,57 @@ class Engine:
                 self._due_ns = self._next_due()
             self._launch_idle()
 
+    def allow(self, launches: int, *, is_last: bool = False) -> None:
+        """Let so many requests be launched in all; after the last ones, sending stops."""
+        self._allowed = launches
+        if is_last:
+            self._most = min(self._most, launches)
+        if self.is_stopping:
+            return
+        if self._probing is None or self._labels.names:
+            self._lift_quota()
+        else:
+            self._quota = self._within(maxsize if self._is_waiting else self._probing.quota)
+        if self.launched >= self._most:
+            self.stop()
+        elif self._is_started and not self._is_held:
+            self._launch_idle()
+
+    def complete_ns(self) -> int:
+        """Return an instant before which all that was planned is handed out [ns]; 0 at first.
+
+        None of the requests that follow is planned before it.
+        """
+        if not self._is_started or self.recorder.handed_out < self.launched:
+            return 0
+        now = self._clock()
+        if self._load.rate is not None:
+            now = min(now, self._due_ns)
+        return now - self._origin_ns
+
     def strain(self) -> Strain:
         """Return how hard the client had to work; after the last batch."""
         return self._gauge.strain(
             sending_ns=self.sending_ns, launched=self.launched, shed=self.shed
+        )
+
+    def effort(self) -> Effort:
+        """Return what sending the run took; after the last batch."""
+        recorder = self.recorder
+        return Effort(
+            transport=self.transport.name,
+            strains=(self.strain(),),
+            launched=self.launched,
+            shed=self.shed,
+            duration_ns=self.elapsed_ns(),
+            closings=tuple(self.transport.closings),
+            failures=recorder.failures,
+            example=self._reader.example,
+            surplus=recorder.surplus,
+            failed_lookups=0 if recorder.remotes is None else recorder.remotes.failed_lookups,
+            pauses=0 if self._watch is None else self._watch.pauses,
+            overload=self.overload,
+            reached_max_time=self.reached_max_time,
         )
 
     def abort(self) -> None:
@@ -401,7 +457,11 @@ class Engine:
             late_ns = max(self._clock() - self._due_ns, 0)
             self._schedule_ns += late_ns
             self._due_ns += late_ns
-        self._quota = self._most
+        self._quota = self._within(maxsize)
+
+    def _within(self, quota: int) -> int:
+        """Return how much of a quota the plan, and who allows launches, leave."""
+        return min(quota, self._most, self._allowed)
 
     def _look_for_labels(self) -> None:
         """Go on as far as a run may that has no label yet, or give it up."""
@@ -418,7 +478,7 @@ class Engine:
             return
         else:
             probing.look(now, launched=self.launched, ended=ended)
-            self._quota = min(probing.quota, self._most)
+            self._quota = self._within(probing.quota)
         self._launch_idle()
 
     # Overload of the target
@@ -456,7 +516,7 @@ class Engine:
             self._watch.forget()
         if self._probing is not None:
             self._probing.begin(self.elapsed_ns(), self.launched)
-            self._quota = min(self._probing.quota, self._most)
+            self._quota = self._within(self._probing.quota)
         self._launch_idle()
 
     def _launch_idle(self) -> None:
@@ -474,7 +534,37 @@ class Engine:
         self.overload = why
         self.stop()
 
-    @property
-    def pauses(self) -> int:
-        """Times that the run waited because the target asked for it."""
-        return 0 if self._watch is None else self._watch.pauses
+
+def one_process(
+    plan: RunPlan,
+    *,
+    folder: Callable[[], Path | None] | None = None,  # noqa: ARG001 - for who sends elsewhere
+    clock: Clock = run_clock,
+    on_tick: Callable[[], None] | None = None,
+    seed: int | None = None,
+    allowed: int = maxsize,
+) -> Engine:
+    """Return an engine that sends a plan from this process.
+
+    Parameters
+    ----------
+    plan : RunPlan
+    folder, clock, on_tick
+        As of `sampler.engine.effort.SamplingFactory`.
+    seed : int or None
+        Of arrivals and connection lengths; None takes the plan's.
+    allowed : int
+        As of `Engine`.
+    """
+    expected = () if plan.split is None or on_tick is not None else plan.split.arms
+    return Engine(
+        plan.target,
+        plan.load,
+        plan.limits,
+        LabelReader(plan.label, plan.replica, expected=expected),
+        transport=make_transport,
+        seed=plan.seed if seed is None else seed,
+        clock=clock,
+        on_tick=on_tick,
+        allowed=allowed,
+    )

@@ -258,6 +258,11 @@ class Recorder:
         return self._taken + len(self._rows) // _STRIDE
 
     @property
+    def handed_out(self) -> int:
+        """Samples that were sealed so far."""
+        return self._next
+
+    @property
     def waiting(self) -> int:
         """Samples that completed before their turn and are not sealed yet."""
         return self.recorded - self._next

@@ -25,11 +25,10 @@ from analysis.weighing.fold import Fold
 from analysis.weighing.report import assemble
 from analysis.weighing.watched import Watched
 from sampler.base.clock import NS_PER_S, run_clock
-from sampler.engine.engine import Engine
+from sampler.engine.engine import one_process
 from sampler.engine.preflight import LocalLimits, raise_file_limit, warnings
 from sampler.engine.saturation import cpu_s
-from sampler.exchange.transport.choice import make_transport
-from sampler.labels.reader import LabelReader
+from sampler.plan.load import TransportKind
 from sampler.run.report import Course, account_of, asked_of
 from sampler.run.stopping import Stopping
 from sampler.run.waiting import Waiting
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from analysis.weighing.history import History
     from analysis.weighing.report import Account
     from sampler.base.clock import Clock
+    from sampler.engine.effort import SamplingFactory
     from sampler.expect.cluster.watch import Watch
     from sampler.plan.load import Limits
     from sampler.plan.run import RunPlan
@@ -95,6 +95,8 @@ class Weighing:
         Reports changes of the expectation during the run; None expects one split throughout.
     clock : Clock
         Monotonic time.
+    sampling : callable
+        Makes what sends the run; this process by default.
 
     Attributes
     ----------
@@ -115,6 +117,7 @@ class Weighing:
         observe: Callable[[Progress], None] | None = None,
         watch: Watch | None = None,
         clock: Clock = run_clock,
+        sampling: SamplingFactory = one_process,
     ) -> None:
         self.plan = plan
         self._observe = observe
@@ -131,18 +134,11 @@ class Weighing:
             else HealthEvidence.start(plan.split, plan.health, plan.seed),
             has_connections=not plan.load.connection.is_fresh,
         )
-        expected = () if plan.split is None or watch is not None else plan.split.arms
         limits = self._limits()
-        reader = LabelReader(plan.label, plan.replica, expected=expected)
-        self._reader = reader
         self._clock = clock
-        self._engine = Engine(
-            plan.target,
-            plan.load,
-            limits,
-            reader,
-            transport=make_transport,
-            seed=plan.seed,
+        self._engine = sampling(
+            replace(plan, limits=limits),
+            folder=lambda: self._recording.path,
             clock=clock,
             on_tick=None if watch is None else self._tick,
         )
@@ -155,7 +151,7 @@ class Weighing:
             LocalLimits.here(),
             plan.load,
             limits,
-            keeps_time_wait=self._engine.transport.name == "full",
+            keeps_time_wait=plan.load.transport is TransportKind.FULL,
         )
 
     @property
@@ -316,7 +312,6 @@ class Weighing:
             warnings=self.warnings,
             unmeasurable=self._stopping.unmeasurable,
             interruptions=self._interruptions,
-            example=self._reader.example,
             waiting=self._waiting,
         )
-        return account_of(self.plan, self._engine, tally, course)
+        return account_of(self.plan, self._engine.effort(), tally, course)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from analysis import Outcome
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from analysis import Tally
-    from sampler.engine.engine import Engine
+    from sampler.engine.effort import Effort
     from sampler.exchange.failure import Failure
-    from sampler.labels.parts import Headers
     from sampler.plan.run import RunPlan
     from sampler.run.waiting import Waiting
+
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,6 @@ class Course:
         Why nothing could be measured, if so.
     interruptions : int
         How often the run was told to stop from outside.
-    example : (int, sequence of (bytes, bytes), bytes) or None
-        Status, header and body of the first response.
     waiting : Waiting or None
         What was asked before the run.
     """
@@ -61,7 +60,6 @@ class Course:
     warnings: list[str]
     unmeasurable: Reason | None
     interruptions: int
-    example: tuple[int, Headers, bytes] | None = None
     waiting: Waiting | None = None
 
 
@@ -78,54 +76,84 @@ def asked_of(plan: RunPlan) -> Asked:
     )
 
 
-def account_of(plan: RunPlan, engine: Engine, tally: Tally, course: Course) -> Account:
+def account_of(plan: RunPlan, effort: Effort, tally: Tally, course: Course) -> Account:
     """Return what happened around the samples of a run that is over."""
     return Account(
-        performance=_performance(plan, engine, tally, course),
+        performance=_performance(plan, effort, tally, course),
         run=_run(plan, course),
-        ended=_ended(engine, tally, course),
-        shed=engine.shed,
+        ended=_ended(effort, tally, course),
+        shed=effort.shed,
         unmeasurable=course.unmeasurable,
-        overload=None if engine.overload is None else _explain_overload(engine, tally),
-        remedies=_remedies(plan, tally, course),
-        doubt=lambda reason: _doubt(plan, engine, tally, reason),
-        notes=tuple(_notes(plan, engine, tally, course)),
+        overload=None if effort.overload is None else _explain_overload(effort, tally),
+        remedies=_remedies(plan, effort, tally),
+        lost=_vantages_lost(effort) if any(each.gone for each in effort.workers) else None,
+        doubt=lambda reason: _doubt(plan, effort, tally, reason),
+        notes=tuple(_notes(plan, effort, tally, course)),
     )
 
 
-def _remedies(plan: RunPlan, tally: Tally, course: Course) -> dict[ReasonCode, str]:
+def _remedies(plan: RunPlan, effort: Effort, tally: Tally) -> dict[ReasonCode, str]:
     """Return where the version is, if no expected label came and another place has one."""
     arms = () if plan.split is None else plan.split.arms
-    if course.example is None or any(tally.labels[arm] for arm in arms):
+    if effort.example is None or any(tally.labels[arm] for arm in arms):
         return {}
-    place = place_of(*course.example, arms)
+    place = place_of(*effort.example, arms)
     if place is None or place[1] not in arms:
         return {}
     return {ReasonCode.UNEXPECTED_LABEL: explain_place(*place)}
 
 
-def _ended(engine: Engine, tally: Tally, course: Course) -> Ended:
+def _ended(effort: Effort, tally: Tally, course: Course) -> Ended:
     if course.interruptions:
         return Ended.INTERRUPTED
-    if engine.overload is not None:
+    if effort.overload is not None:
         return Ended.OVERLOADED
     if tally.outcomes[Outcome.CLIENT_LIMIT]:
         return Ended.CLIENT_LIMIT
-    return Ended.TIME if engine.reached_max_time else Ended.SAMPLES
+    return Ended.TIME if effort.reached_max_time else Ended.SAMPLES
 
 
-def _explain_overload(engine: Engine, tally: Tally) -> Reason:
+def _tell_lost(effort: Effort) -> str:
+    """Name the vantages that were lost, how, and what that leaves unknown."""
+    gone = [worker for worker in effort.workers if worker.gone]
+    told = "; ".join(f"{worker.name} ({worker.gone})" for worker in gone[:_MOST_NAMED])
+    more = "; …" if len(gone) > _MOST_NAMED else ""
+    unknown = counted(sum(worker.lost for worker in gone), "request")
+    return (
+        f"{counted(len(gone), 'vantage')} of {len(effort.workers)} were lost: {told}{more}; of "
+        f"{unknown} at most it is not known whether they were sent"
+    )
+
+
+def _vantages_lost(effort: Effort) -> Reason:
+    return Reason(
+        ReasonCode.VANTAGE_LOST,
+        f"{_tell_lost(effort)}.",
+        "Find out what ended them; if it had nothing to do with the target (an evicted pod, a "
+        "node that was drained), --lost ignore leaves these requests out.",
+    )
+
+
+def _explain_overload(effort: Effort, tally: Tally) -> Reason:
     return Reason(
         ReasonCode.TARGET_OVERLOADED,
-        f"The target is overloaded: {engine.overload}. Sending stopped after "
+        f"The target is overloaded: {effort.overload}. Sending stopped after "
         f"{tally.launched} requests.",
         SPARE_THE_TARGET,
     )
 
 
-def _doubt(plan: RunPlan, engine: Engine, tally: Tally, reason: Reason) -> Reason | None:
-    """Explain what the client's own delays could have done to the verdict, if anything."""
-    doubt = engine.strain().doubt(reason.code, tally.outcomes, plan.policy.max_unlabelled)
+def _doubt(plan: RunPlan, effort: Effort, tally: Tally, reason: Reason) -> Reason | None:
+    """Explain what clients that were lost or late could have done to the verdict, if anything."""
+    if tally.outcomes[Outcome.LOST] and reason.code is ReasonCode.TOO_MANY_UNLABELLED:
+        return replace(
+            _vantages_lost(effort),
+            message=f"Nothing is claimed: {_tell_lost(effort)}, and what they may have sent counts "
+            f"among the requests without a label. Without that: {reason.message}",
+        )
+    limit = plan.policy.max_unlabelled
+    doubts = (each.doubt(reason.code, tally.outcomes, limit) for each in effort.strains)
+    doubt = next(filter(None, doubts), None)
     if doubt is None:
         return None
     return Reason(
@@ -135,13 +163,13 @@ def _doubt(plan: RunPlan, engine: Engine, tally: Tally, reason: Reason) -> Reaso
     )
 
 
-def _performance(plan: RunPlan, engine: Engine, tally: Tally, course: Course) -> Performance:
-    strain, load = engine.strain(), plan.load
+def _performance(plan: RunPlan, effort: Effort, tally: Tally, course: Course) -> Performance:
+    strain, load = effort.strain, plan.load
     return Performance(
-        transport=engine.transport.name,
-        duration_s=engine.elapsed_ns() / NS_PER_S,
+        transport=effort.transport,
+        duration_s=effort.duration_ns / NS_PER_S,
         rate_per_s=tally.launched / strain.sending_s,
-        cpu_us_per_request=(cpu_s() - course.cpu_s) / max(tally.launched, 1) * 1e6,
+        cpu_us_per_request=(cpu_s() - course.cpu_s + effort.cpu_s) / max(tally.launched, 1) * 1e6,
         client_saturated=strain.is_saturated,
         concurrency=load.concurrency,
         offered_per_s=load.rate,
@@ -150,11 +178,8 @@ def _performance(plan: RunPlan, engine: Engine, tally: Tally, course: Course) ->
         loop_lag_ms=strain.lag.summary_ms(),
         lateness_ms=None if strain.lateness is None else strain.lateness.summary_ms(),
         max_rate_per_s=load.max_rate,
-        closed={
-            closing.key: n
-            for closing, n in zip(Closing, engine.transport.closings, strict=False)
-            if n
-        },
+        closed={closing.key: n for closing, n in zip(Closing, effort.closings, strict=False) if n},
+        workers=list(effort.workers),
     )
 
 
@@ -173,16 +198,16 @@ def _run(plan: RunPlan, course: Course) -> Run:
     )
 
 
-def _strain_notes(engine: Engine) -> list[str]:
+def _strain_notes(effort: Effort) -> list[str]:
     """Explain what was too much: for the target, and for this machine."""
     notes = []
-    if engine.overload is not None:
-        notes.append(f"the target is overloaded: {engine.overload}")
-    if engine.pauses:
+    if effort.overload is not None:
+        notes.append(f"the target is overloaded: {effort.overload}")
+    if effort.pauses:
         notes.append(
-            f"sending paused {engine.pauses} times because the target asked for it (Retry-After)"
+            f"sending paused {effort.pauses} times because the target asked for it (Retry-After)"
         )
-    strain = engine.strain()
+    strain = effort.strain
     if strain.is_saturated:
         notes.append(
             f"the client was saturated ({strain.cpu_share * 100:.0f} % of a core, event "
@@ -192,26 +217,28 @@ def _strain_notes(engine: Engine) -> list[str]:
     return notes
 
 
-def _notes(plan: RunPlan, engine: Engine, tally: Tally, course: Course) -> list[str]:
-    notes = [*plan.target.caveats, *course.warnings, *_strain_notes(engine)]
+def _notes(plan: RunPlan, effort: Effort, tally: Tally, course: Course) -> list[str]:
+    notes = [*plan.target.caveats, *course.warnings, *_strain_notes(effort)]
+    if any(worker.gone for worker in effort.workers):
+        ignored = "" if tally.outcomes[Outcome.LOST] else ", and they are left out"
+        notes.append(f"{_tell_lost(effort)}{ignored}")
     if course.waiting is not None and course.waiting.asked:
         asked = counted(course.waiting.asked, "request")
         waited = f"waited {course.waiting.waited_s:.1f} s for the target to answer"
         notes.append(f"{waited} ({asked}, not judged)")
-    remotes = engine.recorder.remotes
-    if remotes is not None and remotes.failed_lookups:
+    if effort.failed_lookups:
         notes.append(
-            f"{plan.target.host} could not be looked up again, {remotes.failed_lookups} "
+            f"{plan.target.host} could not be looked up again, {effort.failed_lookups} "
             "times; the addresses known before stayed in use"
         )
-    if engine.recorder.surplus:
+    if effort.surplus:
         notes.append(
-            f"kept connections sent more than was asked for, {amount(engine.recorder.surplus)} of "
+            f"kept connections sent more than was asked for, {amount(effort.surplus)} of "
             "them: only their first answers are known to belong to their requests, and later ones "
             f"that came within {HOLD_NS / NS_PER_S:g} s of it are not counted"
         )
     for outcome in sorted(tally.outcomes):
-        failures = engine.recorder.failures.get(outcome)
+        failures = effort.failures.get(outcome)
         if failures and not _is_told(course, failures[0]):
             n = tally.outcomes[outcome]
             notes.append(f"{amount(n)} times {outcome.key}, for example: {failures[0].text}")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from analysis import Decision, Tally
     from analysis.data.report import Reason
     from analysis.versions.health import HealthEvidence
-    from sampler.engine.engine import Engine
+    from sampler.engine.effort import Sampling
     from sampler.plan.run import RunPlan
 
 _EXPLAINING_SAMPLES = 200
@@ -28,7 +28,7 @@ class Stopping:
     ----------
     plan : RunPlan
         Of the run.
-    engine : Engine
+    engine : Sampling
         What is stopped.
 
     Attributes
@@ -37,7 +37,7 @@ class Stopping:
         Why nothing could be measured, if so.
     """
 
-    def __init__(self, plan: RunPlan, engine: Engine) -> None:
+    def __init__(self, plan: RunPlan, engine: Sampling) -> None:
         self.unmeasurable: Reason | None = None
         self._plan = plan
         self._engine = engine
@@ -56,7 +56,7 @@ class Stopping:
         if not tally.launched:
             self.unmeasurable = explain_nothing_sent(plan.load, plan.limits)
         elif not tally.labelled:
-            failures = self._engine.recorder.failures
+            failures = self._engine.effort().failures
             self.unmeasurable = explain_unlabelled(tally, plan, failures)
 
     def _is_explained(self, tally: Tally, decision: Decision) -> bool:

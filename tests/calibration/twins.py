@@ -142,6 +142,7 @@ def order_of_arrival(runs, seed, vantages=3):
             merger.seal(number, int(part.scheduled_ns[-1]) // SLICE_NS + 1, part)
             merger.end(number)
         stream = merger.take()
+        assert stream is not None
         planned.append(stream.label[: flock.budget])
         arrived.append(by_completion(stream).label[: flock.budget])
     naive, ours = flock.judge(np.stack(arrived)), flock.judge(np.stack(planned))

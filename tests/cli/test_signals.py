@@ -88,9 +88,9 @@ def test_a_killed_run_can_be_read_up_to_its_last_second(tmp_path):
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_before_the_first_request_still_gets_a_report(tmp_path, monkeypatch, signum, code):
     class Interrupted(Weighing):
-        def __init__(self, *arguments):
+        def __init__(self, *arguments, **more):
             os.kill(os.getpid(), signum)
-            super().__init__(*arguments)
+            super().__init__(*arguments, **more)
 
     monkeypatch.setattr("sampler.cli.execute.Weighing", Interrupted)
     monkeypatch.chdir(tmp_path)

@@ -52,6 +52,7 @@ def test_runs_are_judged_together_on_the_connections_of_the_merged_stream(weighb
     fold = Fold(Fixed(SPLIT, Policy(tolerance=Tolerance.parse("8pp"))))
     for batch in merged([[read(folder).batch] for folder in three]):
         fold.take(batch)
+    assert fold.evidence is not None
     samples = sum(len(read(folder).batch) for folder in three)
 
     done = weighbridge("judge", *three, "--json", "-")

@@ -360,7 +360,7 @@ def test_retry_after_pauses_the_launches_for_as_long_as_it_says(make_engine):
 
     asyncio.run(collect(engine, act))
 
-    assert (engine.pauses, engine.overload) == (1, None)
+    assert (engine.effort().pauses, engine.overload) == (1, None)
 
 
 def test_a_pause_that_does_not_fit_ends_the_run(make_engine):
@@ -391,7 +391,7 @@ def test_a_fourth_request_for_a_pause_ends_the_run(make_engine):
 
     asyncio.run(collect(engine, act))
 
-    assert engine.pauses == 3
+    assert engine.effort().pauses == 3
     assert "once more" in (engine.overload or "")
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from analysis import Tally
 from sampler.base.errors import SamplingError, UsageError
+from sampler.engine.engine import Engine
 from sampler.exchange.transport import addresses as module
 from sampler.exchange.transport.addresses import AddressBook
 from sampler.plan.load import Limits, Load
@@ -201,6 +202,7 @@ def test_a_pin_for_nobody_is_refused():
 
 def test_the_report_says_that_a_name_was_lost():
     weighing = Weighing(RunPlan(Target("http://shop/"), limits=Limits(max_samples=1)))
+    assert isinstance(weighing._engine, Engine)
     remotes = weighing._engine.recorder.remotes
     assert remotes is not None
     before = weighing._account(Tally()).notes

@@ -1,0 +1,317 @@
+"""The coordinator: who may launch how much, what is complete, and who is lost.
+
+    async for batch in fleet.batches(): ...      # one stream, as of one process
+
+Nothing is launched without a lease, and a lease is counted before it is given. So of a vantage that
+is lost it is known how much it can have sent at most (`analysis.weighing.merging`). A vantage is
+lost when its crew says so, or when it has said nothing for a request's timeout and `GRACE_S` more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from sys import maxsize
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from analysis import Batch
+from analysis.data.report import Worker
+from analysis.weighing.merging import Merger
+from sampler.base.clock import NS_PER_S, run_clock
+from sampler.base.errors import SamplingError, UsageError
+from sampler.engine.effort import Effort
+from sampler.engine.saturation import Delays, Strain
+from sampler.fleet.messages import Done, Gone, Lease, Pace, Sealed, Start, Stop, Wish
+from sampler.store.wire import from_bytes, to_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+    from pathlib import Path
+
+    from sampler.base.clock import Clock
+    from sampler.fleet.messages import Order, Vantage, Word
+    from sampler.plan.run import RunPlan
+
+GRACE_S = 2.0
+"""Silence beyond the timeout of a request after which a vantage is lost [s]."""
+_TICK_S = 0.05
+_BEAT_NS = NS_PER_S
+_STALL_NS = NS_PER_S // 2
+
+
+class Crew(Protocol):
+    """Brings messages to vantages, and theirs back.
+
+    Attributes
+    ----------
+    ahead_s : float
+        For how long a lease has to last: longer than it takes to ask for the next one [s].
+    """
+
+    ahead_s: float
+
+    async def open(self, inbox: asyncio.Queue[tuple[int, Word]]) -> Sequence[Vantage]:
+        """Return the vantages, ready to start; what they say goes to the inbox by their number.
+
+        Raises
+        ------
+        WeighbridgeError
+            If there are none, or they are not fit.
+        """
+
+    def tell(self, number: int, order: Order) -> None:
+        """Send an order on its way; what cannot be sent any more is dropped."""
+
+    def give_up(self, number: int) -> None:
+        """End a vantage that is lost, as far as that is possible."""
+
+    async def close(self) -> None:
+        """End what is left."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What the coordinator knows of one vantage."""
+
+    vantage: Vantage
+    heard_ns: int
+    leased: int = 0
+    done: Done | None = None
+    gone: str = ""
+
+    @property
+    def is_live(self) -> bool:
+        return self.done is None and not self.gone
+
+
+class Fleet:
+    """Has a run sent by a crew; a `sampler.engine.effort.Sampling`.
+
+    Parameters
+    ----------
+    plan : RunPlan
+        What is sent in all: rate, concurrency and caps are divided among the vantages.
+    crew : Crew
+        Who sends it.
+    folder, clock, on_tick
+        As of `sampler.engine.effort.SamplingFactory`.
+    counts_lost : bool
+        As of `analysis.weighing.merging.Merger`.
+    """
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        crew: Crew,
+        *,
+        folder: Callable[[], Path | None],
+        clock: Clock = run_clock,
+        on_tick: Callable[[], None] | None = None,
+        counts_lost: bool = True,
+    ) -> None:
+        self.is_stopping = False
+        self._plan = plan
+        self._crew = crew
+        self._folder = folder
+        self._clock = clock
+        self._on_tick = on_tick
+        self._counts_lost = counts_lost
+        self._known: list[_Known] = []
+        self._merger = Merger(1)
+        self._origin_ns = self._beat_ns = self._looked_ns = clock()
+        self._ended_ns: int | None = None
+        self._unleased = maxsize if plan.limits.max_samples is None else plan.limits.max_samples
+
+    @property
+    def launched(self) -> int:
+        """Requests that are known to be launched."""
+        return sum(self._merger.rows(number) for number in range(len(self._known)))
+
+    def elapsed_ns(self) -> int:
+        """Time since the run began to send [ns]."""
+        return self._clock() - self._origin_ns
+
+    def stop(self) -> None:
+        """Launch nothing more; what is in flight is drained until its timeout."""
+        if not self.is_stopping:
+            self.is_stopping = True
+            self._tell_all(Stop())
+
+    def abort(self) -> None:
+        """Stop, and give up what is in flight."""
+        self.is_stopping = True
+        self._tell_all(Stop(is_abort=True))
+
+    def slow_down(self, rate_per_s: float | None, *, is_waiting: bool = False) -> None:
+        """Send no more than this in all, or what the plan says again if None [1/s]."""
+        part = None if rate_per_s is None else rate_per_s / max(len(self._known), 1)
+        self._tell_all(Pace(part, is_waiting))
+
+    def effort(self) -> Effort:
+        """Return what it took; after the last batch."""
+        efforts = [
+            each.done.effort for each in self._known if each.done is not None and each.done.effort
+        ]
+        workers = tuple(self._worker(number) for number in range(len(self._known)))
+        duration = self._ended_ns or self.elapsed_ns()
+        if not efforts:
+            timeout_s = self._plan.load.timeout_s
+            idle = Strain(duration / NS_PER_S, 0.0, Delays(), None, 0, 0, 0, timeout_s)
+            efforts = [Effort(str(self._plan.load.transport), (idle,), 0, 0, duration)]
+        return Effort.of_all(efforts, duration, workers)
+
+    async def batches(self) -> AsyncGenerator[Batch, None]:
+        """Yield the merged samples in planned order until all are in.
+
+        Raises
+        ------
+        WeighbridgeError
+            If a vantage says that it cannot sample; none is without it.
+        """
+        from_bytes(to_bytes([Batch.of_labels((None,))]))  # opens what a conversion imports
+        inbox: asyncio.Queue[tuple[int, Word]] = asyncio.Queue()
+        try:
+            vantages = await self._crew.open(inbox)
+            self._begin(vantages)
+            while not self._merger.is_over:
+                await self._hear(inbox)
+                self._look()
+                if (batch := self._merger.take()) is not None:
+                    yield batch
+            self._ended_ns = self.elapsed_ns()
+        finally:
+            self.abort()
+            await self._crew.close()
+
+    def _begin(self, vantages: Sequence[Vantage]) -> None:
+        plans = parts_of(self._plan, len(vantages))
+        self._merger = Merger(len(vantages), counts_lost=self._counts_lost)
+        # Getting ready is not part of the run.
+        self._origin_ns = self._beat_ns = self._looked_ns = now = self._clock()
+        self._known = [_Known(each, now) for each in vantages]
+        folder = self._folder()
+        for number, (vantage, plan) in enumerate(zip(vantages, plans, strict=True)):
+            seed = int(np.random.SeedSequence([self._plan.seed, number]).generate_state(1)[0])
+            out = None if folder is None else folder / "vantages"
+            part = replace(plan, out=out, keep=None, name=vantage.name)
+            self._crew.tell(number, Start(part, number, seed, self._crew.ahead_s))
+
+    async def _hear(self, inbox: asyncio.Queue[tuple[int, Word]]) -> None:
+        """Take what the vantages have said, or wait for a moment."""
+        try:
+            number, word = await asyncio.wait_for(inbox.get(), _TICK_S)
+        except TimeoutError:
+            return
+        self._take(number, word)
+        while not inbox.empty():
+            self._take(*inbox.get_nowait())
+
+    def _take(self, number: int, word: Word) -> None:
+        known, merger = self._known[number], self._merger
+        if not known.is_live:
+            return
+        known.heard_ns = self._clock()
+        match word:
+            case Wish(launches):
+                self._lease(number, launches)
+            case Sealed(slices, data):
+                batch = from_bytes(data)
+                merger.seal(number, slices, *(() if batch is None else (batch,)))
+            case Done(effort=None, error=error, hint=hint):
+                raise SamplingError(f"{known.vantage.name}: {error}", hint=hint or None)
+            case Done():
+                known.done = word
+                merger.end(number)
+            case Gone(why):
+                self._lose(number, why)
+
+    def _lease(self, number: int, launches: int) -> None:
+        """Give a lease, as far as the limit of the plan goes."""
+        known = self._known[number]
+        more = min(max(launches - known.leased, 0), self._unleased)
+        if self.is_stopping:
+            return
+        self._unleased -= more
+        known.leased += more
+        self._merger.lease(number, known.leased)
+        self._crew.tell(number, Lease(known.leased, is_last=not self._unleased))
+
+    def _look(self) -> None:
+        """Tell the vantages that somebody is here, and lose those that say nothing."""
+        if self._on_tick is not None:
+            self._on_tick()
+        now = self._clock()
+        stalled = now - self._looked_ns > _STALL_NS  # what came meanwhile is not heard yet
+        self._looked_ns = now
+        patience_ns = (self._plan.load.timeout_s + GRACE_S) * NS_PER_S
+        for number, known in enumerate(self._known):
+            if stalled:
+                known.heard_ns = now
+            elif known.is_live and now - known.heard_ns > patience_ns:
+                silent = (now - known.heard_ns) / NS_PER_S
+                self._lose(number, f"silent for {silent:.1f} s")
+        if now - self._beat_ns >= _BEAT_NS:
+            self._beat_ns = now
+            for number, known in enumerate(self._known):
+                if known.is_live and not self.is_stopping:
+                    self._crew.tell(number, Lease(known.leased, is_last=not self._unleased))
+
+    def _lose(self, number: int, why: str) -> None:
+        self._known[number].gone = why
+        self._merger.lose(number)
+        self._crew.give_up(number)
+
+    def _tell_all(self, order: Order) -> None:
+        for number, known in enumerate(self._known):
+            if known.is_live:
+                self._crew.tell(number, order)
+
+    def _worker(self, number: int) -> Worker:
+        known = self._known[number]
+        effort = None if known.done is None else known.done.effort
+        return Worker(
+            name=known.vantage.name,
+            node=known.vantage.node,
+            zone=known.vantage.zone,
+            launched=self._merger.rows(number),
+            lost=self._merger.lost(number),
+            cpu_share=0.0 if effort is None else effort.strain.cpu_share,
+            saturated=effort is not None and effort.strain.is_saturated,
+            gone=known.gone,
+            run="" if known.done is None else known.done.run,
+        )
+
+
+def parts_of(plan: RunPlan, vantages: int) -> list[RunPlan]:
+    """Divide the load of a plan; what it says is the total.
+
+    Raises
+    ------
+    UsageError
+        If there are more vantages than requests may be in flight.
+    """
+    load = plan.load
+    if load.concurrency < vantages:
+        raise UsageError(
+            f"--concurrency {load.concurrency} is the total, and {vantages} vantages need one each",
+            hint=f"give --concurrency {vantages} or more, or fewer vantages",
+        )
+    whole, rest = divmod(load.concurrency, vantages)
+
+    def part(total: float | None) -> float | None:
+        return None if total is None else total / vantages
+
+    return [
+        replace(
+            plan,
+            load=replace(
+                load,
+                concurrency=whole + (number < rest),
+                rate=part(load.rate),
+                max_rate=part(load.max_rate),
+            ),
+        )
+        for number in range(vantages)
+    ]

@@ -1,0 +1,185 @@
+"""One vantage: an engine that launches what it has a lease for, and a run of its own.
+
+It stops by itself when its coordinator is gone or silent, and what it sealed is in its own folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import socket
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from math import ceil
+from typing import TYPE_CHECKING
+
+from analysis import Batch
+from analysis.weighing.fold import Fold
+from analysis.weighing.merging import SLICE_NS, Slicer
+from analysis.weighing.report import assemble
+from sampler.base.clock import NS_PER_S, run_clock
+from sampler.base.errors import WeighbridgeError
+from sampler.engine.engine import one_process
+from sampler.engine.preflight import raise_file_limit
+from sampler.engine.saturation import cpu_s
+from sampler.fleet.messages import (
+    Done,
+    Lease,
+    Pace,
+    Ready,
+    Sealed,
+    Start,
+    Stop,
+    Wish,
+    pack,
+    receive,
+)
+from sampler.run.report import Course, account_of, asked_of
+from sampler.store.recording import Recording
+from sampler.store.wire import to_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sampler.fleet.messages import Word
+
+SILENCE_S = 5.0
+"""Time without a word of the coordinator after which a vantage stops by itself [s]."""
+BEAT_NS = 2 * SLICE_NS
+"""Between two words of a vantage at most, whether it has samples or not [ns]."""
+
+
+class Worker:
+    """Samples for a coordinator.
+
+    Parameters
+    ----------
+    start : Start
+        What to do.
+    tell : callable
+        Takes each `Word` for the coordinator.
+    """
+
+    def __init__(self, start: Start, tell: Callable[[Word], None]) -> None:
+        self._start = start
+        self._tell = tell
+        self._slicer = Slicer(self._seal)
+        self._told_ns = self._heard_ns = run_clock()
+        self._wished = 0
+        self._seen = (0, 0)  # time and launches when the rate was looked at [ns, 1]
+        self._rate_per_s = start.plan.load.rate or 0.0
+        self._engine = one_process(start.plan, on_tick=self._tick, seed=start.seed, allowed=0)
+        self._engine.recorder.worker = start.number
+
+    async def run(self) -> None:
+        """Sample until told to stop, or until the plan ends it; write the run; say so."""
+        plan, engine, began = self._start.plan, self._engine, datetime.now(UTC)
+        cpu = cpu_s()
+        recording = Recording(plan, began)
+        recording.begin(None)
+        raise_file_limit(plan.load.concurrency)
+        fold = Fold(None, has_connections=not plan.load.connection.is_fresh)
+        gc.freeze()
+        self._wish()
+        async with contextlib.aclosing(engine.batches()) as batches:
+            async for batch in batches:
+                self._slicer.take(batch)
+                fold.take(batch)
+                await recording.write(batch, engine.elapsed_ns)
+        self._slicer.complete()
+        effort = replace(engine.effort(), cpu_s=cpu_s() - cpu)
+        run = "" if recording.path is None else str(recording.path)
+        self._tell(Done(effort, run))
+        folded = fold.finish()
+        course = Course(began, cpu, recording.path, [], None, 0)
+        account = account_of(plan, replace(effort, cpu_s=0.0), folded.tally, course)
+        recording.finish(assemble(asked_of(plan), folded, account), folded.tally)
+
+    def hear(self, order: object) -> None:
+        """Do what the coordinator says; None says that it is gone."""
+        self._heard_ns = run_clock()
+        match order:
+            case Lease(launches, is_last):
+                self._engine.allow(launches, is_last=is_last)
+            case Pace(rate_per_s, is_waiting):
+                self._engine.slow_down(rate_per_s, is_waiting=is_waiting)
+            case Stop(is_abort=True):
+                self._engine.abort()
+            case _:
+                self._engine.stop()
+
+    def _tick(self) -> None:
+        now = run_clock()
+        if now - self._heard_ns > SILENCE_S * NS_PER_S:
+            self._engine.stop()
+        self._slicer.complete(self._engine.complete_ns() // SLICE_NS)
+        if now - self._told_ns >= BEAT_NS:
+            self._seal(self._slicer.sealed)
+        self._wish()
+
+    def _seal(self, slices: int, *batches: Batch) -> None:
+        self._told_ns = run_clock()
+        self._tell(Sealed(slices, to_bytes(batches)))
+
+    def _wish(self) -> None:
+        """Ask for the launches of the next moment, when half of those allowed are used up."""
+        engine, load = self._engine, self._start.plan.load
+        if engine.is_stopping:
+            return
+        now, launched = engine.elapsed_ns(), engine.launched
+        if load.rate is None and now - self._seen[0] >= SLICE_NS // 5:
+            since, before = self._seen
+            self._rate_per_s = (launched - before) * NS_PER_S / max(now - since, 1)
+            self._seen = (now, launched)
+        ahead = ceil(self._rate_per_s * self._start.ahead_s) + load.concurrency
+        if self._wished - launched <= ahead // 2:
+            self._wished = launched + ahead
+            self._tell(Wish(self._wished))
+
+
+async def serve(sock: socket.socket) -> None:
+    """Sample for the process at the other end of a socket."""
+    reader, writer = await asyncio.open_connection(sock=sock)
+
+    def tell(word: Word | Ready) -> None:
+        if not writer.is_closing():
+            writer.write(pack(word))
+
+    to_bytes([Batch.of_labels((None,))])  # opens what a conversion imports
+    tell(Ready())
+    start = await receive(reader)
+    if not isinstance(start, Start):
+        return
+    try:
+        worker = Worker(start, tell)
+        listening = asyncio.create_task(_listen(reader, worker))
+        try:
+            await worker.run()
+        finally:
+            listening.cancel()
+    except WeighbridgeError as error:
+        tell(Done(None, error=str(error), hint=error.hint or ""))
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+
+
+async def _listen(reader: asyncio.StreamReader, worker: Worker) -> None:
+    while (order := await receive(reader)) is not None:
+        worker.hear(order)
+    worker.hear(None)
+
+
+def main() -> None:
+    """Sample for the process that started this one; the socket's descriptor is the argument."""
+    # The coordinator hears the signals of the terminal, and says what to do.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with socket.socket(fileno=int(sys.argv[1])) as sock:
+        asyncio.run(serve(sock))
+
+
+if __name__ == "__main__":
+    main()

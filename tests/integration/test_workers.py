@@ -1,0 +1,135 @@
+"""A run sent by several processes: one verdict, and nothing lost when one of them dies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import select
+import signal
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from analysis import Policy, Split, Tolerance, Verdict
+from analysis.data.report import ReasonCode
+from sampler import Limits, Load, Target, read
+from sampler.base.errors import UsageError
+from sampler.demo.process import EmbeddedService
+from sampler.fleet.fleet import Fleet, parts_of
+from sampler.fleet.processes import Processes
+from sampler.plan.run import RunPlan
+from sampler.run.gate import Weighing
+from tests.processes import only_run, started
+
+ALL_V1 = Split.parse("v1=1")
+
+
+def run_of(url, out, **changes):
+    plan = RunPlan(
+        Target(url),
+        Load(rate=300.0, concurrency=12, timeout_s=1.0),
+        Limits(max_samples=600),
+        split=ALL_V1,
+        policy=Policy(tolerance=Tolerance.parse("0.5pp")),
+        out=out,
+    )
+    return replace(plan, **changes)
+
+
+def sent_by(crew, plan, observe=None, **more):
+    sampling = partial(Fleet, crew=crew, **more)
+    return asyncio.run(Weighing(plan, observe, sampling=sampling).run())
+
+
+def test_workers_give_one_verdict_that_their_own_runs_give_again(weighbridge, tmp_path):
+    with EmbeddedService({"v1": 4}, seed=1) as service:
+        report = sent_by(Processes(2), run_of(service.url, tmp_path))
+        served = service.counts().total
+
+    again = weighbridge("judge", *(each.run for each in report.performance.workers), "--json", "-")
+
+    document = json.loads(again.stdout)
+    assert report.samples.launched == served == document["samples"]["launched"]
+    assert served == sum(each.launched for each in report.performance.workers)
+    assert [document["verdict"], document["decision"]["decided_after"]] == [
+        report.verdict,
+        report.decision.decided_after,
+    ]
+    assert len(read(report.run.path).table) == served
+    assert set(read(report.run.path).table["worker"].to_pylist()) == {0, 1}
+
+
+def test_the_limit_of_the_plan_is_kept_to_the_request(tmp_path):
+    with EmbeddedService({"v1": 4}, seed=1) as service:
+        plan = run_of(service.url, None, limits=Limits(max_samples=50), load=Load(concurrency=4))
+        report = sent_by(Processes(3), plan)
+
+        assert report.samples.launched == service.counts().total == 50
+
+
+@pytest.mark.parametrize(
+    ("signum", "counts_lost"), [(signal.SIGKILL, False), (signal.SIGSTOP, True)]
+)
+def test_of_a_worker_that_is_lost_the_lease_bounds_what_it_sent(tmp_path, signum, counts_lost):
+    crew = Processes(3)
+    dead: list[int] = []
+
+    def observe(progress):
+        if progress.launched > 60 and not dead:
+            dead.append(crew.children[1].pid)
+            os.kill(dead[0], signum)
+
+    with EmbeddedService({"v1": 4}, seed=1) as service:
+        plan = run_of(service.url, tmp_path)
+        report = sent_by(crew, plan, observe, counts_lost=counts_lost)
+        served = service.counts().total
+
+    workers = report.performance.workers
+    known = sum(each.launched for each in workers)
+    lost = sum(each.lost for each in workers)
+    assert workers[1].gone
+    assert known <= served <= known + lost
+    # Leases last for a quarter of a second, and what is in flight at the end of one.
+    assert 0 <= workers[1].lost < 300 / 3 * 1.5
+    assert report.samples.launched == known + (lost if counts_lost else 0)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.reasons[0].code is ReasonCode.VANTAGE_LOST
+    assert all(child.returncode is not None for child in crew.children)
+
+
+def test_workers_outlive_their_coordinator_and_end_their_runs(weighbridge, tmp_path):
+    with EmbeddedService({"v1": 4}, seed=1) as service:
+        process = started(
+            tmp_path, "check", service.url, "--expect", "v1=1", "--tolerance", "0.01pp",
+            "--workers", "2", "--rate", "200",
+        )  # fmt: skip
+        while service.counts().total < 100:
+            assert process.poll() is None
+        listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text("ascii")
+        ends = [os.pidfd_open(int(child)) for child in listed.split()]
+        process.kill()
+        process.communicate(timeout=30)
+        for end in ends:
+            assert select.select([end], [], [], 60) == ([end], [], [])
+            os.close(end)
+        served = service.counts().total
+
+    runs = sorted((only_run(tmp_path) / "vantages").iterdir())
+    done = weighbridge("judge", *map(str, runs), "--json", "-")
+    assert len(ends) == len(runs) == 2
+    assert sum(len(read(run).table) for run in runs) == served
+    assert json.loads(done.stdout)["samples"]["launched"] == served
+
+
+def test_the_parts_of_a_load_add_up_to_it():
+    plan = run_of("http://127.0.0.1:1/", None, load=Load(concurrency=11, rate=100.0))
+
+    loads = [part.load for part in parts_of(plan, 4)]
+
+    assert [load.concurrency for load in loads] == [3, 3, 3, 2]
+    assert [load.rate for load in loads] == [25.0] * 4
+    with pytest.raises(UsageError, match="12 vantages need one each"):
+        parts_of(plan, 12)
