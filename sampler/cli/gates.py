@@ -28,6 +28,8 @@ OF_THE_SERVER = {
          "github-output"),
         "each check has its documents: GET /v1/checks/ID/report",
     ),
+    "workers": "a gate sends from the process that serves",
+    "lost": "it is about the workers of check --workers",
     "via": "a gate weighs by itself",
     "gate": "a gate weighs by itself",
     "token-file": "a gate weighs by itself; give it to serve",
