@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from math import inf
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,7 +34,6 @@ from sampler.cli.values import Count, Duration, Factor, Settle, Share, Weights, 
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from analysis import Split
     from analysis.data.report import Source, View
@@ -54,6 +54,17 @@ if TYPE_CHECKING:
     "--expect", type=Weights(), multiple=True, callback=once, metavar="v1=9,v2=1",
     help="Declared weights by label, shares (v1=90%,v2=10%) or JSON; a label with weight 0 must "
     "not answer.",
+)  # fmt: skip
+@click.option(
+    "--via", default=None, metavar="URL",
+    help="Let a server weigh (weighbridge serve) and tell its verdict; needs --gate.",
+)  # fmt: skip
+@click.option(
+    "--gate", default=None, metavar="NAME", help="With --via: which gate of the server."
+)  # fmt: skip
+@click.option(
+    "--token-file", type=click.Path(path_type=Path, dir_okay=False), default=None, metavar="FILE",
+    help="With --via: file whose first line is the token that the server asks for.",
 )  # fmt: skip
 @manifest_options
 @click.option(
@@ -127,13 +138,24 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
     """Sample URL until it is decided whether every version carries its share.
 
+    With --via, a server weighs in its place, inside the cluster for example, and URL is left out.
     With --cluster and --service, URL is optional: the default is the Service's own address.
 
     Ends with PASS (exit code 0), FAIL (1) or INCONCLUSIVE (3). The error rates are valid even
     though the decision is re-evaluated after every response. Each request opens a fresh
     connection by default, because a Service picks a pod per connection.
     """
-    from sampler.cli.execute import execute  # noqa: PLC0415 - heavy imports wait for a command
+    if options["via"] is not None:
+        from sampler.cli import via  # noqa: PLC0415 - heavy imports wait for a command
+
+        ctx.exit(via.ask(ctx, options, documents_of(options)))
+    for name in ("gate", "token_file"):
+        if options[name] is not None:
+            option = "--" + name.replace("_", "-")
+            raise UsageError(
+                f"{option} is of a server", hint=f"give --via URL, or leave {option} out"
+            )
+    from sampler.cli.execute import execute  # noqa: PLC0415 - as above
 
     plan, watch = planned(url, options, runs_folder(ctx), command_line(sys.argv[1:]))
     ctx.exit(execute(plan, documents_of(options), watch, make_sampling(options)))
@@ -261,9 +283,7 @@ def _expectation(url: str | None, options: dict[str, Any]) -> _Expected:
 
 def _commit(manifests: str | None) -> str:
     """Return the commit that declares what is expected, or that the check runs on."""
-    from pathlib import Path  # noqa: PLC0415 - as above
-
-    from sampler.base.repository import commit_of  # noqa: PLC0415
+    from sampler.base.repository import commit_of  # noqa: PLC0415 - as above
 
     return commit_of(Path() if manifests in {None, "-"} else Path(str(manifests)))
 

@@ -14,6 +14,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "expect", "manifests", "is_live", "context", "service", "route", "namespace", "node",
         "zone", "version_from", "renames", "step", "previous", "expected",
     ),
+    "Asking a server": ("via", "gate", "token_file"),
     "What counts as correct": (
         "tolerance", "alpha", "beta", "inner", "max_unlabelled", "missing_ratio", "calibrated",
     ),

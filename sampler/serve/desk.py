@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from sampler.serve.gates import Ask, Gate
+
+
+_OF_MANIFESTS = frozenset(
+    {"manifests", "service", "route", "namespace", "version-from", "map", "step"}
+)
+"""Options that say what is expected, and have no meaning beside another expectation."""
+_DRAINING_S = 15.0
+"""How long requests in flight may take at the end of the server [s]."""
+_LOG = logging.getLogger("weighbridge.web")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +85,7 @@ class Desk:
         number = limits.at_once + any(gate.is_live for gate in gates.values())
         self._weighers = Weighers(number, command)
         self._weigher_of: dict[str, Weigher] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._disk = ThreadPoolExecutor(1, "disk")
 
     async def start(self, inherited: Sequence[int] = ()) -> None:
@@ -95,9 +105,11 @@ class Desk:
     async def close(self) -> None:
         """End all sessions as INCONCLUSIVE; their runs are written."""
         self.sessions.stop_all()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_DRAINING_S)
+        await self._weighers.close()
         while self._tasks:
             await asyncio.wait(self._tasks)
-        await self._weighers.close()
         self._disk.shutdown()
 
     def ask(self, gate: Gate, ask: Ask, *, is_fresh: bool = False) -> Session:
@@ -116,19 +128,36 @@ class Desk:
         except TimeoutError:
             pass
 
-    async def look(self, gate: Gate) -> dict[str, int] | Outcome:
-        """Return the split that a cluster is set to now, or why that cannot be told."""
-        weigher = await self._weighers.take()
-        try:
-            end = await weigher.work({"do": "look", "options": dict(gate.options)})
-        except WeigherLostError:
-            return undecided("the cluster was not looked at", "unmeasurable", Kind.UNMEASURABLE)
-        finally:
-            await self._weighers.give_back(weigher)
+    async def look(self, gate: Gate, seconds: float) -> dict[str, int] | Outcome:
+        """Return the split that a cluster is set to now, or why that cannot be told in time."""
+        # Subtle: a weigher whose answer nobody reads would give it to the next job.
+        task = asyncio.create_task(self._ask_weigher({"do": "look", "options": dict(gate.options)}))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.wait({task}, timeout=seconds)
+        if not task.done():
+            what = "the cluster did not answer in time"
+            return undecided(what, "unmeasurable", Kind.UNMEASURABLE)
+        end = task.result()
         if "weights" in end:
             weights: dict[str, int] = end["weights"]
             return weights
         return Outcome.from_document(end["outcome"])
+
+    async def _ask_weigher(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Have a short job done; return what it came to."""
+        weigher = await self._weighers.take()
+        try:
+            return await weigher.work(job)
+        except WeigherLostError:
+            lost = undecided("the process that weighed was killed", "interrupted")
+            return {"outcome": lost.to_document()}
+        finally:
+            await self._give_back(weigher)
+
+    async def _give_back(self, weigher: Weigher) -> None:
+        if not self.sessions.is_ending:
+            await self._weighers.give_back(weigher)
 
     def _pump(self) -> None:
         """Begin what may begin."""
@@ -152,10 +181,12 @@ class Desk:
                 outcome = Outcome.from_document(end["outcome"])
         except WeigherLostError:
             outcome = await self._outcome_on_disk(session)
+        except Exception:  # noqa: BLE001 - callers are told, and the next session is weighed
+            _LOG.exception("a bug in weighbridge")
+            outcome = undecided("this is a bug in weighbridge", "bug", Kind.BUG)
         finally:
             del self._weigher_of[session.id]
-            if not self.sessions.is_ending:
-                await self._weighers.give_back(weigher)
+            await self._give_back(weigher)
         self.sessions.end(session, outcome)
         self._on_end(session)
         self._pump()
@@ -167,6 +198,7 @@ class Desk:
         alpha, beta = session.error_rates
         options = dict(gate.options) | {"alpha": alpha, "beta": beta}
         if ask.expect:
+            options = {name: each for name, each in options.items() if name not in _OF_MANIFESTS}
             options["expect"] = ask.expect
         if ask.step is not None:
             options["step"] = ask.step
@@ -193,17 +225,10 @@ class Desk:
         await self._on_disk(memory.save_end, session, Path(session.run))
 
     async def _outcome_on_disk(self, session: Session) -> Outcome:
-        lost = undecided("the process that weighed was killed", "interrupted")
-        if not session.run:
-            return lost
-        weigher = await self._weighers.take()
-        try:
-            end = await weigher.work({"do": "recover", "run": session.run})
-            return Outcome.from_document(end["outcome"])
-        except WeigherLostError:
-            return lost
-        finally:
-            await self._weighers.give_back(weigher)
+        if not session.run or self.sessions.is_ending:
+            return undecided("the process that weighed was killed", "interrupted")
+        end = await self._ask_weigher({"do": "recover", "run": session.run})
+        return Outcome.from_document(end["outcome"])
 
     async def _on_disk(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Call what touches the disk, in order, beside the loop."""

@@ -104,8 +104,7 @@ class Flagger:
             return _text(codes.unmeasured, weights.line)
         canary = gate.canary_of(weights)
         if not gate.is_live:
-            expect = _as_text(_expected(hook, payload, weights, canary))
-            given["expect"] = expect
+            given["expect"] = _as_text(_expected(hook, payload, weights, canary))
         elif not weights.get(canary):
             if hook == "confirm-traffic-increase":
                 return _text(200, f"PASS: the weight of {canary or 'the canary'} is 0")
@@ -120,7 +119,7 @@ class Flagger:
     async def _weights(self, gate: Gate, given: dict[str, Any]) -> Mapping[str, int] | Outcome:
         """Return the weights of the present step: of the cluster, the request, or the gate."""
         if gate.is_live:
-            return await self._desk.look(gate)
+            return await self._desk.look(gate, WAIT_S)
         if "expect" in given:
             ask = asked_of(gate, {"expect": given["expect"]}).ask
             from analysis import Split  # noqa: PLC0415

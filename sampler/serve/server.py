@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sampler.web.door import Door
 
 _LOOK_AGAIN_S = 5.0
+_LOOK_S = 60.0
 _MOST_ROWS = 100
 
 
@@ -110,7 +111,7 @@ class Server:
     async def _get_ready(self) -> None:
         """Be ready once the cluster of every live gate has answered."""
         for gate in self._gates.values():
-            while gate.is_live and isinstance(seen := await self.desk.look(gate), Outcome):
+            while gate.is_live and isinstance(seen := await self.desk.look(gate, _LOOK_S), Outcome):
                 self._door.unready = f"gate {gate.name}: {seen.line}"
                 await asyncio.sleep(_LOOK_AGAIN_S)
         self._door.unready = ""

@@ -1,7 +1,8 @@
 """A weigher that measures nothing: its jobs come to what the gate's URL says, one word a job.
 
 ``PASS,FAIL`` passes first and fails from then on. ``HANG`` waits until it is stopped, ``CRASH``
-ends the process. A look at a cluster sees the weights of the option ``look``.
+ends the process, ``NONSENSE`` says what no weigher says. A look at a cluster sees the weights of
+the option ``look``.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ def do(job):
     word = words[min(counter.stat().st_size - 1, len(words) - 1)]
     if word == "CRASH":
         sys.exit(1)
+    if word == "NONSENSE":
+        return {"outcome": {"verdict": 5}}
     if word == "HANG":
         sys.stdin.readline()
         word = "INCONCLUSIVE"

@@ -150,6 +150,16 @@ def asked(given):
     return act
 
 
+def options_of(path):
+    """Return with which options a scripted check was begun."""
+
+    async def act(server, client):
+        async with client.post(path, json=PAYLOAD):
+            return json.loads(next(iter(server.desk.sessions)).outcome.hint)
+
+    return act
+
+
 def test_hooks_around_a_rollout_ask_that_one_version_answers_alone(tmp_path):
     told = served(
         asked([
@@ -372,6 +382,23 @@ def test_a_weigher_that_dies_costs_its_check_alone(tmp_path):
     assert (first, second) == (200, 200)
     document = held_to(json.loads(text))
     assert (document["verdict"], document["reason"]) == ("INCONCLUSIVE", "interrupted")
+
+
+def test_a_bug_costs_its_check_alone(tmp_path):
+    calls = [call("POST", "/v1/gates/shop/checks")] * 2
+
+    given = answers([gate("NONSENSE,PASS")], *calls, out=tmp_path, limits=Limits(1))
+
+    assert [status for status, _, _ in given] == [500, 200]
+
+
+def test_another_expectation_takes_the_place_of_manifests(tmp_path):
+    options = {"manifests": "k8s", "service": "app", "map": "a=b", "timeout": "1s"}
+    path = "/v1/flagger/shop/pre-rollout"
+
+    job = served(options_of(path), gate("PASS", options=options), out=tmp_path)
+    assert set(job) == {"url", "timeout", "alpha", "beta", "expect"}
+    assert job["expect"] == "v1=9,v2=0"
 
 
 def test_gates_metrics_and_the_description_are_there(tmp_path):
