@@ -26,6 +26,8 @@ _OF_MANIFESTS = frozenset(
     {"manifests", "service", "route", "namespace", "version-from", "map", "step"}
 )
 """Options that say what is expected, and have no meaning beside another expectation."""
+_OF_TWO = frozenset({"canary", "stable", "max-error-ratio", "max-slowdown"})
+"""Options that compare two versions; where one answers alone, `check` refuses them."""
 _DRAINING_S = 15.0
 """How long requests in flight may take at the end of the server [s]."""
 _LOG = logging.getLogger("weighbridge.web")
@@ -130,8 +132,9 @@ class Desk:
 
     async def look(self, gate: Gate, seconds: float) -> dict[str, int] | Outcome:
         """Return the split that a cluster is set to now, or why that cannot be told in time."""
+        options = {name: each for name, each in gate.options.items() if name not in _OF_TWO}
         # Subtle: a weigher whose answer nobody reads would give it to the next job.
-        task = asyncio.create_task(self._ask_weigher({"do": "look", "options": dict(gate.options)}))
+        task = asyncio.create_task(self._ask_weigher({"do": "look", "options": options}))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         await asyncio.wait({task}, timeout=seconds)
@@ -200,6 +203,8 @@ class Desk:
         if ask.expect:
             options = {name: each for name, each in options.items() if name not in _OF_MANIFESTS}
             options["expect"] = ask.expect
+        if ask.is_alone:
+            options = {name: each for name, each in options.items() if name not in _OF_TWO}
         if ask.step is not None:
             options["step"] = ask.step
         if ask.url:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from sampler.serve.gates import Ask
+from sampler.serve.gates import Ask, is_alone
 from sampler.serve.outcome import Kind, Outcome, line_of
 from sampler.serve.replies import settled
 from sampler.serve.requests import LONGEST_KEY, Asked, asked_of, gate_of, json_of, session_of
@@ -102,14 +102,13 @@ class Flagger:
         weights = await self._weights(gate, given)
         if isinstance(weights, Outcome):
             return _text(codes.unmeasured, weights.line)
-        canary = gate.canary_of(weights)
-        if not gate.is_live:
-            given["expect"] = _as_text(_expected(hook, payload, weights, canary))
-        elif not weights.get(canary):
-            if hook == "confirm-traffic-increase":
-                return _text(200, f"PASS: the weight of {canary or 'the canary'} is 0")
-            if hook == "rollback":
-                return _text(403, "PENDING: the canary gets no traffic yet")
+        if gate.is_live:
+            settled_already = _without_weighing(hook, codes, gate, weights)
+            if settled_already is not None:
+                return settled_already
+        else:
+            weights = _expected(hook, payload, weights, gate.canary_of(weights))
+            given["expect"] = _as_text(weights)
         place = f"{where}/{_part(payload, 'checksum')}/{_STAGES.get(hook, 'step')}"
         asked = _asked(gate, given, place, weights)
         session = self._present(hook, gate, asked)
@@ -173,7 +172,29 @@ def _asked(
     asked = asked_of(gate, told | {"expect": ""} if gate.is_live else told, WAIT_S)
     step = _as_text(weights) if gate.is_live else expect
     key = f"{place}/{step}"[:LONGEST_KEY]
-    return Asked(Ask(key, expect, asked.ask.step), asked.wait_s, asked.is_fresh)
+    ask = Ask(key, expect, asked.ask.step, is_alone=is_alone(weights))
+    return Asked(ask, asked.wait_s, asked.is_fresh)
+
+
+def _without_weighing(
+    hook: str, codes: Codes, gate: Gate, weights: Mapping[str, int]
+) -> web.Response | None:
+    """Return what the weights of a cluster say by themselves; None if it has to be weighed.
+
+    Only a canary that the gate names is known to be the one whose weight is 0: at the end of a
+    roll-out, that is the stable version. Without a name the split is weighed as it is.
+    """
+    if _STAGES.get(hook) == "before" and not is_alone(weights):
+        return _text(
+            codes.failed, line_of("FAIL", f"traffic is set to {_as_text(weights)} already")
+        )
+    if gate.canary not in weights or weights[gate.canary]:
+        return None
+    if hook == "confirm-traffic-increase":
+        return _text(200, line_of("PASS", f"the weight of {gate.canary} is 0"))
+    if hook == "rollback":
+        return _text(403, "PENDING: the canary gets no traffic yet")
+    return None
 
 
 def _expected(

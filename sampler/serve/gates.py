@@ -25,6 +25,25 @@ class Spending(StrEnum):
     STEP = "step"
 
 
+def canary_of(shares: Mapping[str, float], named: str = "") -> str:
+    """Return the version under test of a split: the one that is named, or the smallest share.
+
+    Of equal shares it is the one whose name sorts last, as where its health is compared. Where
+    one version alone has a share, it is one of those that have none.
+    """
+    if named in shares:
+        return named
+    positive = [label for label, share in shares.items() if share > 0]
+    others = [label for label in shares if label not in positive]
+    candidates = positive if len(positive) > 1 or not others else others
+    return min(sorted(candidates, reverse=True), key=lambda label: shares[label], default="")
+
+
+def is_alone(shares: Mapping[str, float]) -> bool:
+    """Whether one version is to answer alone, so that there is nothing to compare it with."""
+    return sum(share > 0 for share in shares.values()) < 2
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
     """A named check.
@@ -42,7 +61,7 @@ class Gate:
     alpha, beta : float
         Error rates of one session, in (0, 1).
     canary : str
-        The version under test; empty: the one with the smallest weight.
+        The version under test; empty: found out by `canary_of`.
     linger_s : float
         How long a verdict is repeated [s].
     permit : frozenset of str
@@ -72,11 +91,9 @@ class Gate:
     fail_after_s: float | None = None
     is_unmeasurable_error: bool = True
 
-    def canary_of(self, weights: Mapping[str, int]) -> str:
+    def canary_of(self, weights: Mapping[str, float]) -> str:
         """Return the version under test of a split."""
-        if self.canary in weights:
-            return self.canary
-        return min(weights, key=lambda label: weights[label], default="")
+        return canary_of(weights, self.canary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +110,15 @@ class Ask:
         Of a Rollout or Canary in manifests.
     url : str
         A target in place of the gate's, where ``--allow-target`` permits it.
+    is_alone : bool
+        Whether one version is to answer alone: the health of two is not compared then.
     """
 
     key: str = ""
     expect: str = ""
     step: int | None = None
     url: str = ""
+    is_alone: bool = False
 
     @property
     def object(self) -> str:

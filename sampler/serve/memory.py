@@ -38,6 +38,7 @@ def to_document(session: Session) -> dict[str, Any]:
         "expect": ask.expect,
         "step": ask.step,
         "url": ask.url,
+        "is_alone": ask.is_alone,
         "earlier": session.earlier,
         "created_at": session.created_at,
         "notes": session.notes,
@@ -92,7 +93,13 @@ def stored(base: Path, gates: Mapping[str, Gate]) -> list[tuple[Session, float |
 
 
 def _session(document: Mapping[str, Any], gate: Gate, folder: Path) -> tuple[Session, float | None]:
-    ask = Ask(str(document["key"]), str(document["expect"]), document["step"], str(document["url"]))
+    ask = Ask(
+        str(document["key"]),
+        str(document["expect"]),
+        document["step"],
+        str(document["url"]),
+        bool(document["is_alone"]),
+    )
     session = Session(
         str(document["id"]),
         gate,

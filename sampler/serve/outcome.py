@@ -10,6 +10,7 @@ from analysis.data.report import ReasonCode, Verdict
 from analysis.render.printable import visible
 from analysis.render.text import headline
 from sampler.base.errors import ExitCode
+from sampler.serve.gates import canary_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,7 +143,7 @@ def outcome_of(report: Report, canary: str = "") -> Outcome:
         high={label: high for label, (_, high) in report.observed.intervals.items()},
         connections=0 if report.decision is None else report.decision.decided_after,
         elapsed_s=report.performance.duration_s,
-        canary=canary or min(shares, key=lambda label: shares[label], default=""),
+        canary=canary_of(shares, canary),
     )
 
 

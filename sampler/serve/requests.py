@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from analysis import Split
 from analysis.data.errors import InputError
-from sampler.serve.gates import MOST_WAIT_S, OVERRIDES, Ask
+from sampler.serve.gates import MOST_WAIT_S, OVERRIDES, Ask, is_alone
 from sampler.serve.sessions import QueueFullError
 from sampler.web.door import read_body
 from sampler.web.problems import Problem
@@ -118,6 +118,8 @@ def asked_of(
         step=_step(given.get("step")),
         url=_url(given.get("url", ""), targets or ()),
     )
+    if ask.expect:
+        ask = replace(ask, is_alone=is_alone(Split.parse(ask.expect).weight_of))
     return Asked(ask, wait_of(given.get("wait", default_wait_s)), _flag(given.get("fresh", False)))
 
 

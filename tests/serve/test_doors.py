@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sampler.serve.desk import Limits
 from sampler.serve.flagger import HOOKS
+from sampler.serve.gates import canary_of
 from sampler.serve.outcome import LONGEST_LINE, line_of
 from sampler.serve.requests import matches
 from sampler.serve.server import openapi
@@ -178,7 +179,7 @@ def test_hooks_around_a_rollout_ask_that_one_version_answers_alone(tmp_path):
 def test_a_cluster_gate_raises_no_weight_that_was_not_weighed(tmp_path):
     """A verdict of one weight says nothing of the next: the weights are part of the key."""
     weights = {"v1": 10, "v2": 0}
-    each = gate("PASS,FAIL", is_live=True, options={"look": weights})
+    each = gate("PASS,FAIL", is_live=True, canary="v2", options={"look": weights})
     path = "/v1/flagger/shop/confirm-traffic-increase"
 
     async def act(_server, client):
@@ -198,6 +199,68 @@ def test_a_cluster_gate_raises_no_weight_that_was_not_weighed(tmp_path):
         (200, "PASS"), 403,
         (403, "FAIL"), 200,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("canary", "weights", "hook", "status"),
+    [
+        # At the end of a roll-out the weight of 0 is that of the stable version.
+        ("v2", {"v1": 0, "v2": 10}, "confirm-traffic-increase", 403),
+        ("", {"v1": 0, "v2": 10}, "confirm-traffic-increase", 403),
+        ("", {"v1": 10, "v2": 0}, "confirm-traffic-increase", 403),
+        ("v2", {"v1": 10, "v2": 0}, "confirm-traffic-increase", 200),
+        ("v2", {"v1": 10, "v2": 0}, "rollback", 403),
+        ("v2", {"v1": 10, "v2": 0}, "rollout", 409),
+        # Traffic that is split before the roll-out is what these hooks are to find.
+        ("v2", {"v1": 9, "v2": 1}, "pre-rollout", 409),
+        ("", {"v1": 9, "v2": 1}, "confirm-rollout", 403),
+    ],
+)
+def test_weights_of_a_cluster_are_taken_for_the_canarys_only_if_they_are(
+    tmp_path, canary, weights, hook, status
+):
+    each = gate("FAIL", is_live=True, canary=canary, options={"look": weights})
+
+    assert answer(each, "POST", f"/v1/flagger/shop/{hook}", tmp_path, json=PAYLOAD)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("shares", "named", "canary"),
+    [
+        ({"v1": 9, "v2": 1}, "", "v2"),
+        ({"v1": 9, "v2": 1}, "v1", "v1"),
+        ({"v1": 9, "v2": 1}, "v3", "v2"),
+        ({"v1": 5, "v2": 5}, "", "v2"),
+        ({"v2": 5, "v1": 5}, "", "v2"),
+        ({"v1": 8, "v2": 2, "v0": 0}, "", "v2"),
+        ({"v1": 10, "v2": 0}, "", "v2"),
+        ({"v1": 10}, "", "v1"),
+        ({}, "", ""),
+    ],
+)
+def test_the_canary_is_the_one_whose_health_is_compared(shares, named, canary):
+    assert canary_of(shares, named) == canary
+
+
+def test_versions_are_not_compared_where_one_answers_alone(tmp_path):
+    options = {"canary": "v2", "stable": "v1", "max-slowdown": 2, "max-error-ratio": 2}
+    each = gate("PASS", canary="v2", options=options)
+
+    for hook, compared in (("pre-rollout", set()), ("rollout", set(options))):
+        job = served(options_of(f"/v1/flagger/shop/{hook}"), each, out=tmp_path)
+        assert set(options) & set(job) == compared
+
+
+def test_polls_of_argo_without_a_key_share_a_session(tmp_path):
+    async def act(server, client):
+        for _ in range(3):
+            async with client.get("/v1/argo/shop?wait=0"):
+                pass
+        return len(list(server.desk.sessions))
+
+    assert served(act, gate("HANG"), out=tmp_path) == 1
+    keyless = gate("HANG", permit=frozenset({"wait"}))
+    assert served(act, keyless, out=tmp_path) == 3
 
 
 def test_an_event_is_noted_beside_the_running_session(tmp_path):
