@@ -30,13 +30,13 @@ _PREFIXES = (
     re.compile(r"<\d{1,3}>1 \S+ \S+ \S+ \S+ \S+ (?:-|\[[^\]]*\]) "),
     re.compile(
         r"(?:<\d{1,3}>)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|" + _STAMP + r") "
-        r"\S+ [\w./-]+(?:\[\d+\])?: "
+        r"(?:\S+ )?[\w./-]+(?:\[\d+\])?: "  # HAProxy leaves out the host
     ),
     re.compile(
         r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)? ?(?:Z|[+-]\d\d:?\d\d)[ \t]\S+?:?[ \t](?=\{)"
     ),
 )  # fmt: skip
-_MEMBERS = ("log", "message", "MESSAGE", "textPayload")
+_MEMBERS = ("log", "message", "MESSAGE", "textPayload", "line", "@message", "_raw")
 _DOCKER = {"log", "stream", "time"}
 _DEEPEST = 4
 
@@ -95,18 +95,23 @@ def envelopes(sample: Sequence[str]) -> Iterator[Envelope]:
     for _ in range(_DEEPEST):
         yield Envelope(layers)
         candidates = (None, *_PREFIXES)
-        counts = [sum(_fits(each, line) for line in lines) for each in candidates]
-        most = max(counts)
-        if 2 * most <= len(lines):
+        fits = [[_fits(each, line) for line in lines] for each in candidates]
+        # Of two that fit as many lines, the one that says more about them.
+        most = max(fits, key=lambda each: (sum(map(bool, each)), sum(each)))
+        if 2 * sum(map(bool, most)) <= len(lines):
             return
-        layers.append(candidates[counts.index(most)])
+        layers.append(candidates[fits.index(most)])
         outer = Envelope(layers[-1:])
         lines = [text for _, text in outer.opened(enumerate(lines)) if text]
     yield Envelope(layers)
 
 
-def _fits(layer: re.Pattern[str] | None, line: str) -> bool:
-    return _record(line) is not None if layer is None else layer.match(line) is not None
+def _fits(layer: re.Pattern[str] | None, line: str) -> int:
+    """Return how much of a line is the layer, 0 if it is not in it."""
+    if layer is None:
+        return 0 if _record(line) is None else len(line)
+    match = layer.match(line)
+    return 0 if match is None else match.end()
 
 
 def _record(line: str) -> tuple[str, bool] | None:

@@ -11,7 +11,7 @@ from sampler.labels.names import MAX_NAME_LENGTH
 from sampler.labels.pointer import MISSING
 from sampler.logs.formats import TABLES
 from sampler.logs.instants import UNITS, Instants
-from sampler.logs.own import is_own
+from sampler.logs.own import is_own, is_own_object
 from sampler.logs.reading import DEFAULT, UNLABELLED
 from sampler.logs.shapes import HEADER, OWN, TextLines, status_of, text_of
 from sampler.logs.templates import directive
@@ -38,6 +38,9 @@ _NAMED_UNITS = re.compile(
 _LIKE_DURATIONS = re.compile(
     r"(?i)(?:duration|elapsed|latency|took|(?:request|response|processing|upstream)_?time|rtt)"
     r"(?:_?(?:ns|us|ms|s|sec|secs|seconds|millis|micros|nanos))?"
+)
+_LIKE_ENDS = re.compile(
+    r"(?i)(?:^|[_\W])end(?:s|ed)?(?:[_\W]|at$|time$|$)|(?-i:[a-z]End)|finish|complet|logged"
 )
 _LIKE_TIMES = re.compile(r"(?i)time|date|stamp|when|clock|(?:^|_)(?:ts|at|start(?:ed)?|sent)$")
 _TEXT_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|μs|ms|s|m|h)")
@@ -144,6 +147,8 @@ def _rows(lines: Iterator[tuple[int, Any]], fields: _Fields, instants: Instants)
                 found, label = label, _first(label)
                 if len(known) < _REMEMBERED and len(found) <= MAX_NAME_LENGTH:
                     known[found] = label
+            if not status and fields.needs_status:
+                label = None
             yield number, (
                 time,
                 label,
@@ -199,6 +204,10 @@ class _Fields:
         self.status = self._find(status_name)
         self.serial = self._find(form.serial) if self._has(form.serial) else None
         self.took = self._took(columns.duration, reading.duration_unit)
+        self.needs_status = form.needs_status
+        # Whoever says --duration-column none says that the times are those of sending.
+        self._is_of_any_name = form.name in TABLES and columns.duration is not None
+        self._is_of_messages = any(is_own_object(row) for row in sample if isinstance(row, dict))
 
     def tell(self, clock: Clock) -> None:
         """Say what the times mean."""
@@ -206,17 +215,24 @@ class _Fields:
         clock.is_live = self._form.is_live
         clock.serial = self.serial is not None
         clock.ends = self.time_name is not None and (
-            bool(self._was_asked) or (ends if isinstance(ends, bool) else self.time_name in ends)
+            bool(self._was_asked)
+            or (ends if isinstance(ends, bool) else self.time_name in ends)
+            or (self._is_of_any_name and _LIKE_ENDS.search(self.time_name) is not None)
         )
         if self.time_name is None and (self._is_bare or self._form.name == "loop"):
             clock.doubt = "the log has no times, and rows may stand in the order of the answers"
-        elif not self._form.took and self.took is None and self.time_name is not None:
+        elif self._is_of_any_name and self.took is None and self.time_name is not None:
             like = next((name for name in self.there if _LIKE_DURATIONS.fullmatch(name)), None)
-            if like is not None and self._was_asked is not None:
+            if like is not None:
                 clock.doubt = (
                     f"the log has a field {like!r}, and does not say whether {self.time_name!r} is "
                     f"when a request was sent (--duration-column none) or when it ended "
                     f"(--duration-column {like})"
+                )
+            elif self._is_of_messages:
+                clock.doubt = (
+                    "its rows are messages of a program, which are often written when a request "
+                    "has ended (--duration-column none if they are written when it is sent)"
                 )
 
     def _label_name(self, asked: str) -> str:
@@ -306,11 +322,13 @@ class _Fields:
         there = ", ".join(map(repr, self.there[:_MOST_NAMED])) or "nothing that can be read"
         what = "field" if self._shape.names is None else "column"
         otherwise = "" if option == "--label-column" else f"; {option} none if there is none"
+        like = next(filter(_LIKE_TIMES.search, self.there), None)
+        perhaps = f", perhaps {like}" if like and option == "--time-column" else ""
         hint = (
             "its first line looks like data, but must name the columns: time,label,connection"
             if any(_NUMBER.fullmatch(name) for name in self.there)
-            else f"name the right one with {option}{otherwise}; or is it the log of a tool? see "
-            "--format"
+            else f"name the right one with {option}{perhaps}{otherwise}; or is it the log of a "
+            "tool? see --format"
         )
         return UsageError(f"{self._source.path} has no {what} {asked!r}; it has {there}", hint=hint)
 

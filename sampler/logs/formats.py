@@ -58,6 +58,8 @@ class Format:
         Columns that its CSV has.
     is_live : bool
         Whether it writes a row when a request has ended, for as long as it runs.
+    needs_status : bool
+        Whether the label of a row without a status is a default of the tool, and no version.
     by_request : bool
         Whether it draws a version for each request, and keeps the connections to its clients.
     hint : str
@@ -77,6 +79,7 @@ class Format:
     keys: tuple[str, ...] = ()
     header: tuple[str, ...] = ()
     is_live: bool = True
+    needs_status: bool = False
     by_request: bool = True
     hint: str = "name the field that holds it with --label-column (docs/judge.md)"
 
@@ -161,6 +164,8 @@ FORMATS: tuple[Format, ...] = (
         texts=(RECOMMENDED, INGRESS, COMBINED),
         keys=("msec", "time_iso8601", "time_local", "upstream_addr", "upstream_http_x_version",
               "sent_http_x_version"),
+        hint="let nginx write which server or version answered: $upstream_addr or "
+             "$upstream_http_x_version in its log_format (docs/judge.md)",
     ),
     # httpd.apache.org, mod_log_config: %t is when the request was received.
     Format(
@@ -172,6 +177,8 @@ FORMATS: tuple[Format, ...] = (
         took={"took_us": "us", "took_ms": "ms", "took_s": "s"},
         ends=("end_usec", "end_msec", "ended", "end_seconds"),
         texts=('%h %l %u %t "%r" %>s %b', _VHOST),
+        hint="let Apache write which version answered: %{X-Version}o, or %{BALANCER_WORKER_NAME}e, "
+             "in its LogFormat (docs/judge.md)",
         by_request=True,
     ),
     # docs.haproxy.org, "HTTP log format", "HTTPS log format", "TCP log format": the accept date,
@@ -259,6 +266,7 @@ FORMATS: tuple[Format, ...] = (
         took={"elapsed": "ms"},
         header=("timeStamp", "elapsed", "label"),
         is_live=False,
+        needs_status=True,
         by_request=False,
         hint="`label` is the name of the sampler in JMeter; extract the version into a variable, "
              "log it with -Jsample_variables=version, and name its column: --label-column version",

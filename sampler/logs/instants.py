@@ -31,6 +31,7 @@ _ZONE = re.compile(
     r" ?(?:UTC|GMT|([+-]\d\d):?(\d\d)?(?: (?:[A-Z]{3,5}|[+-]\d\d(?:\d\d)?))?(?: m=[+-][\d.]+)?)$"
 )
 _FRACTION = re.compile(r"(.{19,20}?)[.,](\d+)(.*)", re.DOTALL)
+_DECIMAL_COMMA = re.compile(r"\d+,\d+")  # as tables of half the world write it
 # Whole seconds reach 1e11 in the year 5138, and milliseconds were below it until 1973.
 _MAGNITUDES = ((10**11, "s"), (10**14, "ms"), (10**17, "us"))
 
@@ -112,6 +113,8 @@ class Instants:
             number = float(text)
             return round(number * (self._scale or self._choose(int(number))))
         except (ValueError, OverflowError):
+            if _DECIMAL_COMMA.fullmatch(text):
+                return self._number(text.replace(",", "."))
             return _of_text(text)
 
     def _choose(self, first: int) -> int:

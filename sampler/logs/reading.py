@@ -206,7 +206,10 @@ class Quality:
         if self.bad > limit * self.rows:
             raise UsageError(
                 f"{name}: {self.describe()}; the limit is {limit * 100:.4g} %",
-                hint="fix or remove these lines, or accept more with --max-bad-lines",
+                hint="fix or remove these lines, or accept more with --max-bad-lines"
+                if 2 * self.bad < self.rows
+                else "most of it is something else: is it the right file, and are --format and the "
+                "names of the columns right? (docs/judge.md)",
             )
 
     def describe(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -50,8 +51,20 @@ _NOT_READ = (
      "use weighbridge check, or judge the access log of the server"),
     (re.compile(r"latency,thread=\d+,ok="),
      "is an access log of fortio for InfluxDB", "let fortio write -access-log-format json"),
+    (re.compile(r"(?:\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d+|\d+\.\d+)\t[A-Z]+\t\S+\t[^\t]+\t\{"),
+     "is a log of Caddy for a console, which is not read", "let Caddy write JSON: format json"),
+    (re.compile(r"HTTP/\d(?:\.\d)? \d{3}"),
+     "is what curl -i prints, heads and bodies one after the other",
+     "keep one line of each response, as in: curl -s URL | jq -r .label"),
+    (re.compile(r"\s*\d+ \S+\n(?:\s*\d+ \S+(?:\n|$)){0,4}$"),
+     "holds counts (uniq -c?), from which the order of the answers is lost",
+     "judge the lines themselves, neither sorted nor counted"),
+    (re.compile(r"#(?:Version|Software|Fields|Date): .*", re.DOTALL),
+     "is in W3C's extended format (IIS, CloudFront), which is not read",
+     "make it CSV: sed -n 's/^#Fields: //p;/^#/!p' FILE | tr -s '[:blank:]' ,"),
 )  # fmt: skip
 _SUMMARIES = (
+    ("weighbridge (its report; give the folder of the run)", {"schema", "observed"}),
     ("fortio", {"DurationHistogram", "RunType"}),
     ("oha", {"summary", "latencyPercentiles"}),
     ("k6", {"metrics", "root_group"}),
@@ -62,6 +75,7 @@ _SUMMARIES = (
     ("a load generator", {"latencies", "requests"}),
 )
 _LIKE_ACCESS_LOG = re.compile(r'.*\[\d\d/[A-Z][a-z]{2}/\d{4}:[^\]]+\].*"')
+_SEVERAL = re.compile(r'\{[^{}]{0,1000}\}\s*\{"')
 _ARRAY = re.compile(r"\[\s*(?:$|[{\[\"])")
 _MOST_WORDS, _FEWEST_WORDS = 20, 10
 _HEADER_WITHIN = 500
@@ -133,7 +147,7 @@ def _kind(source: Source, reading: Reading) -> str:
         return "apache" if is_apache(reading.log_format) else "nginx"
     if source.is_parquet:
         return "parquet"
-    start = "\n".join(source.sample[:5])
+    start = "\n".join(source.sample[:7])
     for look, what, hint in _NOT_READ:
         if look.match(start):
             raise UsageError(f"{source.path} {what}", hint=hint.replace("FILE", source.path))
@@ -221,7 +235,18 @@ def _table(source: Source, kind: str, views: Sequence[_Seen], reading: Reading) 
     if not first:
         raise UsageError(f"{source.path} is empty", hint="is it the right file?")
     at = views[0].lines.index(first)
-    return Recognised("csv", form, Cells(first, at, source.path), None)
+    if kind == "csv" or Path(source.path).suffix.lower() in {".csv", ".tsv"}:
+        return Recognised("csv", form, Cells(first, at, source.path), None)
+    cells = None
+    with suppress(UsageError):
+        cells = Cells(first, at, source.path)
+    if cells is None or len(cells.names or ()) == 1:
+        raise UsageError(
+            f"{source.path} is in no format that is known here; its first line is {first[:80]!r}",
+            hint="a table begins with the names of its columns, as in time,label; docs/judge.md "
+            "tells what is read",
+        )
+    return Recognised("csv", form, cells, None)
 
 
 def _refuse_other_label(found: Recognised, reading: Reading, where: str) -> None:
@@ -332,6 +357,11 @@ def _refuse_summaries(source: Source, lines: Sequence[str]) -> None:
                 hint="use weighbridge check, or judge the access log of the server, or a log of "
                 "single requests (docs/judge.md)",
             )
+    if _SEVERAL.match(first):
+        raise UsageError(
+            f"{source.path} has several JSON objects in a line; expected one object per line",
+            hint="jq -c . FILE | weighbridge judge - …".replace("FILE", source.path),
+        )
     if _ARRAY.match(first) or first == "{":
         raise UsageError(
             f"{source.path} is one JSON document over several lines; expected one object per line",

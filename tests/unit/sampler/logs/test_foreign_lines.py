@@ -168,6 +168,9 @@ ENVELOPES = {
     "stern": lambda line: f"app-v1-6c7b9f8d4-x2k9a proxy {line}",
     "syslog": lambda line: f"Nov 30 07:32:27 lb1 proxy[21627]: {line}",
     "syslog with a priority": lambda line: f"<134>Nov  3 07:32:27 lb1 proxy: {line}",
+    "syslog without a host": lambda line: f"<134>Nov 30 07:32:27 haproxy[7]: {line}",
+    "journalctl -o short-iso": lambda line: f"2026-11-30T07:32:27+0000 lb1 proxy[7]: {line}",
+    "logcli": lambda line: json.dumps({"labels": {"app": "a"}, "line": line, "timestamp": STAMP}),
     "RFC 5424": lambda line: f"<134>1 2026-11-30T07:32:27.1Z lb1 proxy 7 - - {line}",
     "journald": lambda line: json.dumps({"MESSAGE": line, "_PID": "7"}),
     "fluentd": lambda line: (
@@ -250,6 +253,74 @@ def test_what_is_no_text_is_named(tmp_path, start, words):
     with pytest.raises(UsageError, match=words) as caught:
         read(path)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("lines", "words", "hint"),
+    [
+        (["    900 v1", "    100 v2"], "holds counts", "neither sorted nor counted"),
+        (["900 v1", "1000 v2", "1001 v1"] * 3, "in no format that is known here", "docs/judge.md"),
+        (["HTTP/1.1 200 OK", "X-Version: v1", "", "ok"] * 3, "curl -i prints", "jq -r .label"),
+        (['{"label": "v1"}{"label": "v2"}'], "several JSON objects in a line", "jq -c . "),
+        (["#Version: 1.0", "#Fields: date time sc-status"], "W3C's extended", "sed -n"),
+        (['2026/01/31 12:00:00.1\tINFO\thttp.log.access.log0\thandled request\t{"status": 200}'],
+         "Caddy for a console", "format json"),
+        (["Running 10s test @ http://127.0.0.1/", "  2 threads"], "in no format", "time,label"),
+        (['{"schema": "weighbridge.report/1", "observed": {}}'], "weighbridge", "single requests"),
+        (["x,label"] + ["1;2,v1"] * 9, "9 of 9 lines cannot be read", "the right file"),
+    ],
+)  # fmt: skip
+def test_what_holds_no_requests_is_told_with_what_to_do(tmp_path, lines, words, hint):
+    path = written(tmp_path / "log", lines)
+    reading = {"time": "x"} if lines[0] == "x,label" else {}
+
+    log = ForeignLog(str(path), Reading(columns=Columns(**reading)))
+
+    with pytest.raises(UsageError) as caught:
+        log.quality.require(0.01, f"log of {sum(map(len, log.batches()))}")
+    assert words in str(caught.value)
+    assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("row", "time", "duration", "doubt"),
+    [
+        ({"label": "v1"}, "finished_at", "", "says when requests ended"),
+        ({"label": "v1"}, "requestEnd", "", "says when requests ended"),
+        ({"label": "v1", "level": "info", "msg": "handled"}, "ts", "", "messages of a program"),
+        ({"label": "v1", "level": "info", "msg": "handled"}, "ts", None, ""),
+        ({"label": "v1"}, "finished_at", None, ""),
+        ({"label": "v1"}, "sent_at", "", ""),
+        ({"label": "v1"}, "send", "", ""),
+        ({"label": "v1"}, "time", "", ""),
+    ],
+)
+def test_times_that_are_not_those_of_sending_leave_the_order_in_doubt(
+    tmp_path, row, time, duration, doubt
+):
+    path = written(tmp_path / "a.jsonl", [json.dumps({**row, time: at + 0.5}) for at in range(5)])
+    log = ForeignLog(str(path), Reading(columns=Columns(time=time, duration=duration)))
+
+    list(log.batches())
+
+    assert doubt in log.quality.doubt
+    assert bool(doubt) == bool(log.quality.doubt)
+
+
+def test_what_jmeter_puts_for_a_version_it_did_not_get_is_no_label(tmp_path):
+    header = "timeStamp,elapsed,label,responseCode,responseMessage,version"
+    failed = "1769860800001,5,GET,Non HTTP response code: java.net.SocketException,reset,NOT_FOUND"
+    rows = [header, "1769860800000,5,GET,200,OK,v1", failed, "1769860800002,5,GET,503,No,NOT_FOUND"]
+
+    _, counts = read(written(tmp_path / "a.jtl", rows), label="version")
+
+    assert counts == {"v1": 1, None: 1, "NOT_FOUND": 1}
+
+
+def test_a_time_may_have_a_decimal_comma(tmp_path):
+    _, counts = read(written(tmp_path / "a.csv", ["time;label", "1769860800,25;v1", "1,5;v2"]))
+
+    assert counts == {"v1": 1, "v2": 1}
 
 
 @pytest.mark.parametrize("word", ["-", "NULL", "null", "N/A", "None", "<nil>", "\\N"])
