@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     Found = TypeVar("Found")
 
-SEARCH_TIMEOUT_S = 1.0
-"""CPU time that a search in one answer may take [s]."""
+SEARCH_TIMEOUT_S = 0.1
+"""CPU time that a search in one answer may take [s]: 64 kB take some milliseconds, and no other
+answer is read meanwhile."""
 
 _is_searching = False
 

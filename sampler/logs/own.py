@@ -29,7 +29,8 @@ _FORMS = (
 _OWN = re.compile("|".join(_FORMS))
 TRACE = re.compile(
     r'HTTP/\d|\b(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) [/*h]|"https?://|'
-    r"\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d"
+    r"\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d|"
+    r"^\d{10}\.\d{3}\b"  # $msec of nginx, with which its rows begin here
 )
 """What a line of a request shows, even if the rest of it is lost."""
 

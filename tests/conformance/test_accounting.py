@@ -32,7 +32,7 @@ def test_a_version_that_hangs_is_counted_with_its_timeouts(exchange, answer, con
     def script(request):
         return [Act.SILENCE] if request.number % 10 == 9 else [answer()]
 
-    seen = exchange(script, n=40, concurrency=4, connection=connection, timeout_s=0.3)
+    seen = exchange(script, n=40, concurrency=4, connection=connection, timeout_s=1)
 
     assert seen.outcomes == {Outcome.OK: 36, Outcome.TIMEOUT: 4}
     assert len(seen.server.requests) == 40
@@ -56,7 +56,7 @@ def test_a_mixture_of_all_that_can_happen_adds_up(exchange, answer):
         n=9 * len(endings),
         concurrency=8,
         connection="1:3",
-        timeout_s=0.3,
+        timeout_s=1,
     )
 
     expected = {

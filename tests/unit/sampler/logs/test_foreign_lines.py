@@ -8,9 +8,11 @@ import json
 import lzma
 from collections import Counter
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
+from analysis import Evidence, Policy, Split, Verdict, decide, weigh
 from analysis.data.batch import ABSENT
 from sampler.base.errors import UsageError
 from sampler.logs import Columns, ForeignLog, Reading
@@ -89,6 +91,35 @@ def test_a_row_that_is_broken_is_a_request_without_a_label(tmp_path, name, spoil
 
     assert (quality.bad, quality.skipped) == (1, 0)
     assert sum(counts.values()) == sum(before.values())
+
+
+@pytest.mark.parametrize("spoil", ["cut", "strange", "after a message", "of another program"])
+def test_no_broken_row_hides_a_version(tmp_path, spoil):
+    """v2 has twice its share, and every other one of its rows is broken; the twin drops them."""
+    row = '{:.3f} 0.000 {} 1 200 "127.0.0.1:51085" "{}"'
+    remains = {
+        "cut": [row[:25]],
+        "strange": ["v2 v2 v2"],
+        "after a message": [OWN_LINES[0], row[:25]],
+        "of another program": ['10.0.0.9 - - "GET / HTTP/1.1" 200 v2'],
+    }[spoil]
+    is_second = np.random.default_rng(3).random(4000) < 0.18
+    hides = is_second & (np.cumsum(is_second) % 2 == 0)
+    verdicts = []
+    for broken in (remains, []):
+        lines = [
+            line.format(1_795_467_721 + n / 1000, n, "v2" if is_second[n] else "v1")
+            for n in range(len(hides))
+            for line in (broken if hides[n] else [row])
+        ]
+        evidence = Evidence.start(Split.parse("v1=9,v2=1"), Policy())
+        log = ForeignLog(str(written(tmp_path / "log", lines)), Reading())
+        for batch in log.batches():
+            evidence = weigh(evidence, batch)
+        verdicts.append(decide(evidence).verdict)
+
+    assert verdicts[0] is not Verdict.PASS
+    assert verdicts[1] is Verdict.PASS
 
 
 def test_a_message_hides_no_row_that_shows_a_trace_of_a_request(tmp_path):
