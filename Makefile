@@ -57,6 +57,12 @@ wheel: $(VENV)/.created ## build dist/weighbridge-VERSION-py3-none-any.whl, whic
 	$(PIP) wheel --no-deps --wheel-dir dist .
 	ls dist/weighbridge-*.whl
 
+.PHONY: image install-figures
+image: $(VENV)/.develop ## build the image where there is no registry, into build/image; needs root (AGAIN=1 builds it anew)
+	@$(FIND_PYTHON)
+	"$$python" tests/requirements.py --install || true
+	PYTHON=$(BIN)/python bash packaging/image.sh
+
 test: ## lint, then all tests that can run here (ARGS= goes to pytest; EVERY_TEST=1 leaves none out)
 	@$(FIND_PYTHON)
 	every=$${EVERY_TEST:-0}
@@ -64,6 +70,7 @@ test: ## lint, then all tests that can run here (ARGS= goes to pytest; EVERY_TES
 	$(MAKE) lint
 	$(MAKE) $(VENV)/.npm
 	[ "$$every" = 0 ] || [ -e $(VENV)/.npm ]
+	PYTHON=$(BIN)/python bash packaging/image.sh base || [ "$$every" = 0 ]
 	$(BIN)/python -u -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal \
 	    --ignore=tests/benchmarks $(ARGS)
 

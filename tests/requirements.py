@@ -63,6 +63,8 @@ PARTS = (
     Part("promtool", "prometheus", "what checks the metrics and the alerts of a watch"),
     Part("prometheus", "prometheus", "what scrapes a watch and raises alarms"),
     Part("git", "git", "the repository in which a canary is moved"),
+    Part("buildah", "buildah", "builds the image"),
+    Part("mmdebstrap", "mmdebstrap", "makes what the image stands on"),
     Part("kubectl", "kubernetes-client", "what manifests are read and rendered with"),
     Part("man", "man-db", "what shows the manual pages"),
     Part("node", "nodejs", "what gitlab-ci-local runs on"),

@@ -19,6 +19,7 @@ from sampler.base.errors import ExitCode, UsageError, WeighbridgeError
 from sampler.base.version import __version__
 from sampler.cli.messages import closest, say_error, say_warning
 from sampler.cli.streams import failure, guarded, say, stdout_is_data
+from sampler.cli.termination_log import leave
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,25 +144,31 @@ def _end(error: BaseException) -> int:
             error.show()
             return ExitCode.USAGE
         case click.ClickException():
-            say_error(*_in_our_words(error))
+            _say_last(*_in_our_words(error))
             return ExitCode.USAGE
         case KeyboardInterrupt() | click.exceptions.Abort():
             say("interrupted", err=True)
             return ExitCode.INTERRUPTED
         case WeighbridgeError():
-            say_error(str(error), error.hint)
+            _say_last(str(error), error.hint)
             return error.exit_code
         case OSError() if error.errno in _DISK_TROUBLE:
-            say_error(f"a file cannot be written: {error.strerror}", "free some space")
+            _say_last(f"a file cannot be written: {error.strerror}", "free some space")
             return ExitCode.UNMEASURABLE
     if _is_out_of_memory(error):
         return _end_out_of_memory(error)
     _say_traceback(error)
-    say_error(
+    _say_last(
         f"this is a bug in weighbridge {__version__}, not in your service",
         "please report it with the lines above and the command line",
     )
     return ExitCode.BUG
+
+
+def _say_last(problem: str, hint: str | None) -> None:
+    """Print why the command ended, and leave it where a pod keeps it."""
+    say_error(problem, hint)
+    leave(f"error: {problem}" + (f"; hint: {hint}" if hint else ""))
 
 
 def _say_traceback(error: BaseException) -> None:

@@ -15,7 +15,7 @@ from analysis.data.report import ReasonCode, Verdict
 from analysis.render import text, to_dotenv, to_json, to_junit, to_markdown, to_metrics
 from analysis.render.annotations import to_github_annotations
 from sampler.base.errors import ExitCode, UsageError, WeighbridgeError
-from sampler.cli import screen
+from sampler.cli import screen, termination_log
 from sampler.cli.announcing import announce
 from sampler.cli.documents import save_document, unwritable
 from sampler.cli.interrupts import loop_handles_them
@@ -237,6 +237,7 @@ def loop_runner(plan: RunPlan) -> Callable[..., Report]:
 
 
 def _print(report: Report, documents: Mapping[str, str]) -> list[WeighbridgeError]:
+    termination_log.leave(str(report))
     return write_out(partial(text.parts, report), _renderers(report, documents), documents)
 
 

@@ -1,9 +1,10 @@
-"""Ctrl-C at any moment ends the process quietly, with 130.
+"""Ctrl-C at any moment ends the process quietly, with 130; SIGTERM ends it also in a container.
 
 How it works. Python turns SIGINT into a KeyboardInterrupt wherever the program stands. While a
 module is being imported that goes wrong: the traceback shows, or a C extension makes an
 ImportError of it, which looks like a broken installation. Nothing of ours is half done at such
-a moment, so the process ends on the spot. Anywhere else the exception is raised as usual.
+a moment, so the process ends on the spot. Anywhere else the exception is raised as usual. The
+first process of a container gets no signal that it has no handler for, so SIGTERM needs one there.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
     from types import FrameType
 
 INTERRUPTED = 130  # as ExitCode.INTERRUPTED, which has to be imported first
+_TERMINATED = 143
 _IMPORTER = "<frozen importlib"
 
 
 def end_quietly() -> None:
-    """Make SIGINT end the process at once while a module is being imported."""
+    """Make SIGINT end the process during an import, and SIGTERM the first one of a container."""
     signal.signal(signal.SIGINT, _interrupt)
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(_TERMINATED))
 
 
 @contextmanager

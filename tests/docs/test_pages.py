@@ -30,6 +30,8 @@ OTHERS_OPTIONS = {
     "--probability": "iptables",
     "--group": "pip",
     "--privileged": "docker",
+    "--build-arg": "podman build",
+    "--input": "podman load",
     "--format": "vegeta",
     "--prefix": "kubectl logs",
     "--since": "kubectl logs",

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Builds the image of the Containerfile where there is no registry: packaging/image.sh [base]
+#
+# Its base is made by mmdebstrap, and the wheels of its dependencies are fetched beforehand, so that what is built twice
+# from the same parts has the same digest. Writes build/image/weighbridge.oci.tar and build/image/digest; builds nothing
+# if none of the parts has changed. With "base", only the base is made. Needs root, buildah and mmdebstrap.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+PYTHON=${PYTHON:-.venv/bin/python}
+cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/weighbridge
+folder=build/image
+mkdir -p "$folder" "$cache"
+exec 9>"$cache/image.lock"
+flock 9
+
+# What the image of Debian that others start from leaves out, too.
+debian=(--variant=minbase --include=python3,python3-venv,ca-certificates
+    --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*'
+    --dpkgopt='path-exclude=/usr/share/doc/*' --aptopt='Acquire::Languages "none"' bookworm)
+base=$cache/base-$(printf '%s\n' "${debian[@]}" | sha256sum | cut -c1-12).tar
+if [ ! -e "$base" ]; then
+    echo "$0: making the base with mmdebstrap, once" >&2
+    SOURCE_DATE_EPOCH=0 mmdebstrap --quiet "${debian[@]}" "$base.part"
+    mv "$base.part" "$base"
+fi
+[ "${1:-}" != base ] || exit 0
+
+# The commit's time is that of every file in the image. Outside of a repository it is that of the sources.
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat --format=%Y pyproject.toml)}
+revision=${REVISION:-$(git rev-parse HEAD 2>/dev/null || true)}
+pip=("$PYTHON" -m pip --disable-pip-version-check --quiet)
+wheels=$folder/wheels
+mkdir -p "$wheels"
+rm -f "$wheels"/weighbridge-*.whl
+isolation=$("$PYTHON" -c 'import hatchling' 2>/dev/null && echo --no-build-isolation || true)
+"${pip[@]}" wheel --no-deps ${isolation:+"$isolation"} --wheel-dir "$wheels" .
+ours=$(echo "$wheels"/weighbridge-*.whl)
+version=$(basename "$ours" | cut -d- -f2)
+# Wheels for the base's Python, whatever the one here is.
+wanted=$(sha256sum pyproject.toml | cut -c1-12)
+if [ ! -e "$wheels/.fetched-$wanted" ]; then
+    find "$wheels" -mindepth 1 ! -name 'weighbridge-*.whl' -delete
+    "${pip[@]}" download --dest "$wheels" --only-binary=:all: --python-version 3.11 --implementation cp \
+        "$ours[kubernetes]"
+    touch "$wheels/.fetched-$wanted"
+fi
+
+inputs=$({ sha256sum Containerfile "$0" "$wheels"/*.whl; echo "$base $revision $SOURCE_DATE_EPOCH"; } | sha256sum)
+if [ -e "$folder/weighbridge.oci.tar" ] && [ "$inputs" = "$(cat "$folder/inputs" 2>/dev/null)" ] && [ "${AGAIN:-0}" = 0 ]; then
+    exit 0
+fi
+export BUILDAH_ISOLATION=chroot
+storage=$(mktemp -d "$PWD/$folder/storage.XXXXXX")
+buildah=(buildah --root "$storage/root" --runroot "$storage/run" --storage-driver vfs)
+trap 'rm -rf "$storage"' EXIT
+container=$("${buildah[@]}" from scratch)
+"${buildah[@]}" add --quiet "$container" "$base" / >/dev/null
+"${buildah[@]}" commit --quiet --rm "$container" localhost/weighbridge-base >/dev/null
+"${buildah[@]}" bud --quiet --format oci --network none --timestamp "$SOURCE_DATE_EPOCH" \
+    --build-arg BASE=localhost/weighbridge-base --build-arg WHEELS="$wheels" --build-arg PIP_NO_INDEX=1 \
+    --build-arg VERSION="$version" --build-arg REVISION="$revision" \
+    --build-arg CREATED="$(date --utc --date "@$SOURCE_DATE_EPOCH" +%FT%TZ)" \
+    --file Containerfile --tag "localhost/weighbridge:$version" . >/dev/null
+rm -f "$folder/weighbridge.oci.tar"
+"${buildah[@]}" push --quiet --digestfile "$folder/digest" "localhost/weighbridge:$version" \
+    "oci-archive:$folder/weighbridge.oci.tar:localhost/weighbridge:$version"
+echo "$inputs" >"$folder/inputs"
+echo "$0: localhost/weighbridge:$version $(cat "$folder/digest") in $folder/weighbridge.oci.tar" >&2

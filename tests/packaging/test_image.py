@@ -1,0 +1,169 @@
+"""The image holds what it promises, and checks a Service where nothing is permitted."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sampler import __version__
+from sampler.demo.process import EmbeddedService
+from tests import container
+from tests.processes import REPOSITORY
+
+pytestmark = [pytest.mark.needs(*container.NEEDS), pytest.mark.timeout(container.BUILD_S)]
+
+MOST_MB = 560
+"""Unpacked; reports/image.md says what of."""
+
+
+@pytest.fixture(scope="module")
+def image():
+    return container.built()
+
+
+@pytest.fixture
+def run(image, tmp_path):
+    """Run the image to its end, or start it; its working directory and its last word are files."""
+    work, log = tmp_path / "work", tmp_path / "termination-log"
+    work.mkdir()
+
+    def run(*arguments, entry=None, start=False):
+        command, environment = image.command(work, log, *arguments, entry=entry)
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if start:
+            return process
+        out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    run.work, run.log = work, log
+    return run
+
+
+def files_of(image):
+    for folder, _, names in os.walk(image.root):
+        for name in names:
+            path = Path(folder, name)
+            yield path.relative_to(image.root), path.lstat()
+
+
+def test_its_labels_and_its_user_are_those_of_the_project(image):
+    config = image.config["config"]
+
+    assert config["User"] == "65532:65532"
+    assert config["Entrypoint"] == ["weighbridge"]
+    assert {"HOME=/tmp", "PYTHONDONTWRITEBYTECODE=1"} <= set(config["Env"])
+    labels = {
+        name.removeprefix("org.opencontainers.image."): text
+        for name, text in config["Labels"].items()
+        if name.startswith("org.opencontainers.image.")
+    }
+    assert labels.keys() >= {"title", "description", "licenses", "version", "revision", "created"}
+    assert labels["version"] == __version__
+    assert labels["created"] == image.config["created"]
+    assert "source" not in labels  # no address is public yet
+
+
+def test_it_holds_no_installer_no_setuid_program_and_nothing_to_compile(image):
+    files = dict(files_of(image))
+
+    assert [path for path, about in files.items() if about.st_mode & 0o6000] == []
+    assert [path for path in files if {"pip", "ensurepip", "setuptools"} & set(path.parts)] == []
+    assert [path for path in files if path.name in {"pip", "pip3"}] == []
+    sources = [path for path in files if path.suffix == ".py" and path.parts[0] == "opt"]
+    assert len(sources) > 1000
+    for source in sources:
+        cached = Path(importlib.util.cache_from_source(str(image.root / source)))
+        # Unchecked: whatever time stamp a runtime gives the source, it is not compiled again.
+        assert cached.read_bytes()[4:8] == b"\x01\0\0\0", source
+    assert sum(about.st_size for about in files.values()) < MOST_MB * 10**6
+    written = [
+        path for path, about in files.items() if stat.S_ISREG(about.st_mode) and about.st_mode & 2
+    ]
+    assert written == []
+
+
+def test_nothing_is_permitted_where_it_is_run_here(run):
+    program = """
+import os
+print(os.getpid(), os.getuid(), os.getgid(), os.getgroups())
+print(*(line.split()[1] for line in open("/proc/self/status") if line.startswith("Cap")))
+print(os.access("/", os.W_OK), os.access("/opt/weighbridge", os.W_OK), os.access("/work", os.W_OK))
+"""
+    done = run(entry=("python3", "-c", program))
+
+    assert done.stderr == ""
+    first, capabilities, access = done.stdout.splitlines()
+    assert first == "1 65532 65532 []"
+    assert set(capabilities.split()) == {"0" * 16}
+    assert access == "False False True"
+
+
+def test_a_check_passes_and_leaves_its_verdict_and_its_page(run):
+    with EmbeddedService({"v1": 10}, seed=1) as service:
+        arguments = ("check", service.url, "--expect", "v1=1", "--html", "report.html")
+        done = run(*arguments, "--json", "-")
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["verdict"] == "PASS"
+    assert "<svg" in (run.work / "report.html").read_text("utf-8")
+    (path,) = (run.work / "reports").iterdir()
+    assert (path / "samples.parquet").stat().st_size > 0
+    assert run.log.read_text("utf-8").startswith("PASS: v1 received ")
+
+
+@pytest.mark.parametrize(
+    ("expected", "code", "last"),
+    [("v1=1,v2=1", 1, "FAIL: "), ("v1", 2, "error: "), ("other=1", 4, "INCONCLUSIVE: ")],
+)
+def test_every_exit_code_comes_through(run, expected, code, last):
+    with EmbeddedService({"v1": 10}, seed=1) as service:
+        done = run("check", service.url, "--expect", expected, "--out", "none")
+
+    assert done.returncode == code, done.stderr
+    assert run.log.read_text("utf-8").startswith(last)
+
+
+def test_sigterm_ends_the_first_process_with_a_report(run):
+    with EmbeddedService({"v1": 10}, seed=1) as service:
+        arguments = (
+            "check",
+            service.url,
+            "--expect",
+            "v1=1",
+            "--tolerance",
+            "0.01pp",
+            "--beta",
+            "1e-9",
+        )
+        process = run(*arguments, "--out", "none", "--json", "-", "--rate", "50/s", start=True)
+        while service.counts().total < 20:
+            assert process.poll() is None, process.communicate()
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        os.kill(int(children.read_text("utf-8")), signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+
+    assert process.returncode == 143, err
+    assert json.loads(out)["reasons"][0]["code"] == "interrupted"
+    assert run.log.read_text("utf-8").startswith("INCONCLUSIVE: ")
+
+
+def test_the_containerfile_names_its_base_by_digest_and_installs_by_path():
+    text = (REPOSITORY / "Containerfile").read_text("utf-8")
+
+    base = text.partition("ARG BASE=")[2].splitlines()[0]
+    assert "@sha256:" in base
+    assert len(base.rpartition(":")[2]) == 64
