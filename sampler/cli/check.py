@@ -14,9 +14,9 @@ from sampler.base.errors import UsageError
 from sampler.cli.documents import document_options, documents_of
 from sampler.cli.fleet import fleet_options, make_sampling
 from sampler.cli.manifests import (
+    complete_cluster_options,
     expectation_for_check,
     manifest_options,
-    refuse_cluster_options,
 )
 from sampler.cli.options import (
     command_line,
@@ -242,6 +242,7 @@ def _expectation(url: str | None, options: dict[str, Any]) -> _Expected:
     """Return what is expected: from the command line, from manifests or from a cluster."""
     from analysis.data.report import Source  # noqa: PLC0415 - as above
 
+    complete_cluster_options(options)
     is_read = options["is_live"] or options["manifests"] is not None
     if (options["expect"] is not None) == is_read:
         raise UsageError(
@@ -249,7 +250,6 @@ def _expectation(url: str | None, options: dict[str, Any]) -> _Expected:
             hint="--expect v1=9,v2=1, or --manifests PATH --service NAME, or --cluster "
             "--service NAME",
         )
-    refuse_cluster_options(options)
     if not options["is_live"] and options["settle"] is not None:
         raise UsageError(
             "--settle works with --cluster only: changes are not seen otherwise",

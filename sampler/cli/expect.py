@@ -10,7 +10,7 @@ import click
 from sampler.base.errors import ExitCode, ExpectationError, UsageError
 from sampler.cli.documents import write_document
 from sampler.cli.expectation import View, parts, to_document
-from sampler.cli.manifests import manifest_options, overview_of, read, refuse_cluster_options
+from sampler.cli.manifests import complete_cluster_options, manifest_options, overview_of, read
 from sampler.cli.screen import show
 from sampler.cli.streams import deliver
 
@@ -53,7 +53,7 @@ def command(
     Reads Kubernetes manifests as they are in Git, or as kustomize and kubectl print them. With
     --cluster, reads the live objects: declared, configured and observed, side by side.
     """
-    refuse_cluster_options(options)
+    complete_cluster_options(options)
     if options["is_live"]:
         view, findings, refusal = _look_at_cluster(options, url, is_lint=is_lint)
     elif options["manifests"] is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from sampler.expect.rules.model import Expectation, Place, Question
     from sampler.expect.rules.objects import Inventory
 
+ZONE = "NODE_ZONE"
+"""Variable that a pod is given its zone in, by the downward API."""
+
 _OPTIONS = (
     click.option(
         "--manifests", default=None, metavar="PATH",
@@ -36,6 +40,11 @@ _OPTIONS = (
         help="Read the expected split from the live cluster, through kubeconfig or the pod's "
         "service account; needs list and watch only (weighbridge rbac). With --manifests, both "
         "must agree.",
+    ),
+    click.option(
+        "--in-cluster", "in_pod", is_flag=True,
+        help="As --cluster, from a pod of that cluster: through its service account alone, whose "
+        "namespace is the default, with the node and the zone of NODE_NAME and NODE_ZONE.",
     ),
     click.option(
         "--context", default=None, metavar="NAME",
@@ -232,7 +241,9 @@ def overview_of(
         if question.service or question.route:
             declared = expect(given.inventory, given.question)
             findings = (*findings, *declared.findings)
-    look_once = partial(look, question, options["context"], declared)
+    look_once = partial(
+        look, question, options["context"], declared, in_pod=options["in_pod"]
+    )
 
     def say(why: str) -> None:
         say_warning(f"nothing is sent yet, because no split is known: {why}")
@@ -244,14 +255,27 @@ def overview_of(
         return asyncio.run(looking), findings
 
 
-def refuse_cluster_options(options: dict[str, Any]) -> None:
-    """Refuse options that only mean something with --cluster.
+def complete_cluster_options(options: dict[str, Any]) -> None:
+    """Add what --in-cluster stands for, and refuse what only means something with --cluster.
+
+    Parameters
+    ----------
+    options : dict
+        As `manifest_options` gave them; changed in place.
 
     Raises
     ------
     UsageError
-        If one of them is given without it.
+        If an option is given without the one that it belongs to, or with one that excludes it.
     """
+    if options["in_pod"]:
+        if options["context"]:
+            raise UsageError(
+                f"--context {options['context']}: --in-cluster reads no kubeconfig",
+                hint="give --cluster with --context, or leave --context out",
+            )
+        options["is_live"] = True
+        options["zone"] = options["zone"] or os.environ.get(ZONE, "")
     for name in ("context", "node", "zone"):
         if options[name] and not options["is_live"]:
             raise UsageError(

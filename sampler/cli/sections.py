@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "What is expected": (
-        "expect", "manifests", "is_live", "context", "service", "route", "namespace", "node",
-        "zone", "version_from", "renames", "step", "previous", "expected",
+        "expect", "manifests", "is_live", "in_pod", "context", "service", "route", "namespace",
+        "node", "zone", "version_from", "renames", "step", "previous", "expected",
     ),
     "Asking a server": ("via", "gate", "token_file"),
     "What counts as correct": (

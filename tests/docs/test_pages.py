@@ -19,8 +19,8 @@ from sampler.cli.entry import weighbridge as program
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "examples/**/*.md", "reports/*.md", "reports/*/*.md",
-                    "templates/**/*.md", "notebooks/*.md", "notebooks/*.ipynb")
+    for pattern in ("*.md", "docs/**/*.md", "examples/**/*.md", "deploy/*.md", "reports/*.md",
+                    "reports/*/*.md", "templates/**/*.md", "notebooks/*.md", "notebooks/*.ipynb")
     for path in REPOSITORY.glob(pattern)
 )  # fmt: skip
 OTHERS_OPTIONS = {

@@ -23,7 +23,10 @@ PACKAGE = "kubernetes-asyncio>=32.0"
 PLUGIN_TIMEOUT_S = 30.0
 """How long a credential plugin may take [s]."""
 
-_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+API_SERVER = "KUBERNETES_SERVICE_HOST"
+"""Variable that every pod has."""
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where the kubelet mounts the credentials of a pod."""
 _BROKEN = (ValueError, TypeError, KeyError, AttributeError, AssertionError)
 """What kubernetes-asyncio raises for a kubeconfig that does not have its shape."""
 
@@ -77,15 +80,19 @@ class Access:
         return (file, *_versions([file] if file else []))
 
 
-async def access(context: str | None = None, account: Path = _ACCOUNT) -> Access:
+async def access(
+    context: str | None = None, account: Path | None = None, *, in_pod: bool = False
+) -> Access:
     """Find out how to reach the cluster.
 
     Parameters
     ----------
     context : str or None
         Of the kubeconfig; None takes the current one.
-    account : Path
-        Folder of the pod's service account, used where there is no kubeconfig.
+    account : Path or None
+        Folder of the pod's service account, used where there is no kubeconfig; None is `ACCOUNT`.
+    in_pod : bool
+        Whether to use that account, whatever kubeconfig there is.
 
     Raises
     ------
@@ -100,6 +107,9 @@ async def access(context: str | None = None, account: Path = _ACCOUNT) -> Access
             hint=f"pip install '{PACKAGE}'",
         ) from error
     configuration = client.Configuration()
+    account = account or ACCOUNT
+    if in_pod:
+        return _of_pod(configuration, account)
     files = _kubeconfigs()
     if not any(map(os.path.exists, files)):
         return _in_cluster(configuration, account, files, context)
@@ -230,13 +240,41 @@ class Account:
 
 
 def _in_cluster(configuration: Any, account: Path, files: list[str], context: str | None) -> Access:
-    from kubernetes_asyncio import config  # noqa: PLC0415 - as above
-
+    named = files[0] if files else "KUBECONFIG"
     if context is not None:
         raise UsageError(
-            f"--context {context}: there is no kubeconfig ({files[0] if files else 'KUBECONFIG'})",
-            hint="set KUBECONFIG",
+            f"--context {context}: there is no kubeconfig ({named})", hint="set KUBECONFIG"
         )
+    try:
+        return _of_account(configuration, account)
+    except OSError as error:
+        raise UsageError(
+            f"no cluster is configured: there is no kubeconfig ({named}), "
+            f"and this is not a pod with a service account ({error})",
+            hint="set KUBECONFIG, or run in a pod whose service account may read: "
+            "weighbridge rbac prints its manifest",
+        ) from error
+
+
+def _of_pod(configuration: Any, account: Path) -> Access:
+    if not os.environ.get(API_SERVER):
+        raise UsageError(
+            f"--in-cluster: this is no pod of a cluster: {API_SERVER} is not set",
+            hint="run it in a pod, as deploy/job does; elsewhere, --cluster reads the kubeconfig",
+        )
+    try:
+        return _of_account(configuration, account)
+    except OSError as error:
+        raise UsageError(
+            f"--in-cluster: the pod's service account in {account} cannot be used: {error}",
+            hint="see serviceAccountName and automountServiceAccountToken of the pod; "
+            "weighbridge rbac prints an account and its rights",
+        ) from error
+
+
+def _of_account(configuration: Any, account: Path) -> Access:
+    from kubernetes_asyncio import config  # noqa: PLC0415 - as above
+
     load: Any = config.load_incluster_config  # has no types
     try:
         load(
@@ -245,15 +283,9 @@ def _in_cluster(configuration: Any, account: Path, files: list[str], context: st
             token_filename=str(account / "token"),
             cert_filename=str(account / "ca.crt"),
         )
-        namespace = (account / "namespace").read_text(encoding="utf-8").strip()
-    except (config.ConfigException, OSError) as error:
-        raise UsageError(
-            "no cluster is configured: there is no kubeconfig "
-            f"({files[0] if files else 'KUBECONFIG'}), "
-            f"and this is not a pod with a service account ({error})",
-            hint="set KUBECONFIG, or run in a pod whose service account may read: "
-            "weighbridge rbac prints its manifest",
-        ) from error
+    except config.ConfigException as error:
+        raise OSError(str(error)) from error
+    namespace = (account / "namespace").read_text(encoding="utf-8").strip()
     _strip(configuration)
     return Access(
         configuration, namespace or "default", "service account", Account(account / "token")

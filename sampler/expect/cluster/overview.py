@@ -240,6 +240,8 @@ async def look(
     context: str | None = None,
     declared: Expectation | None = None,
     timeout_s: float = TIMEOUT_S,
+    *,
+    in_pod: bool = False,
 ) -> Overview:
     """Look at a cluster.
 
@@ -253,6 +255,8 @@ async def look(
         From manifests, to compare with.
     timeout_s : float
         How long an answer of the API server may take [s].
+    in_pod : bool
+        Whether this is a pod of the cluster, and no kubeconfig is to be read.
 
     Raises
     ------
@@ -261,7 +265,7 @@ async def look(
     ClusterError
         If the API server cannot be reached or does not answer.
     """
-    reached = await access(context)
+    reached = await access(context, in_pod=in_pod)
     question = in_namespace(question, reached.namespace)
     async with Cluster(reached, timeout_s) as cluster:
         state = await read(cluster, question)

@@ -16,6 +16,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from sampler.expect.cluster.credentials import API_SERVER
 from sampler.expect.rules.model import Client, Place
 from sampler.expect.rules.places import nodes_by_address
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 NODE_NAMES = ("NODE_NAME", "MY_NODE_NAME", "K8S_NODE_NAME")
 """Variables that pods are commonly given the name of their node in."""
-_IN_POD = "KUBERNETES_SERVICE_HOST"
 _LOOK_UP_S = 2.0
 
 
@@ -61,9 +61,9 @@ async def locate(
 def _stand(
     inventory: Inventory, namespace: str, environment: Mapping[str, str], server: str
 ) -> tuple[Client, str]:
-    is_in_pod = bool(environment.get(_IN_POD))
+    is_in_pod = bool(environment.get(API_SERVER))
     host = urlsplit(server).hostname or ""
-    is_of_cluster = host == environment.get(_IN_POD) or host.startswith("kubernetes.default")
+    is_of_cluster = host == environment.get(API_SERVER) or host.startswith("kubernetes.default")
     named = next(filter(None, map(environment.get, NODE_NAMES)), "") if is_in_pod else ""
     own = _own_pod(inventory, namespace) if is_in_pod else None
     if own is not None and own["spec"]["hostNetwork"].value is not True:
