@@ -29,10 +29,21 @@ def image():
 
 
 @pytest.fixture
-def run(image, tmp_path):
-    """Run the image to its end, or start it; its working directory and its last word are files."""
-    work, log = tmp_path / "work", tmp_path / "termination-log"
-    work.mkdir()
+def work(tmp_path):
+    """Give the folder that is the container's working directory."""
+    (tmp_path / "work").mkdir()
+    return tmp_path / "work"
+
+
+@pytest.fixture
+def log(tmp_path):
+    """Give the file that is the container's termination log."""
+    return tmp_path / "termination-log"
+
+
+@pytest.fixture
+def run(image, work, log):
+    """Run the image to its end, or start it."""
 
     def run(*arguments, entry=None, start=False):
         command, environment = image.command(work, log, *arguments, entry=entry)
@@ -49,7 +60,6 @@ def run(image, tmp_path):
         out, err = process.communicate(timeout=60)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
-    run.work, run.log = work, log
     return run
 
 
@@ -112,32 +122,32 @@ print(os.access("/", os.W_OK), os.access("/opt/weighbridge", os.W_OK), os.access
     assert access == "False False True"
 
 
-def test_a_check_passes_and_leaves_its_verdict_and_its_page(run):
+def test_a_check_passes_and_leaves_its_verdict_and_its_page(run, work, log):
     with EmbeddedService({"v1": 10}, seed=1) as service:
         arguments = ("check", service.url, "--expect", "v1=1", "--html", "report.html")
         done = run(*arguments, "--json", "-")
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["verdict"] == "PASS"
-    assert "<svg" in (run.work / "report.html").read_text("utf-8")
-    (path,) = (run.work / "reports").iterdir()
+    assert "<svg" in (work / "report.html").read_text("utf-8")
+    (path,) = (work / "reports").iterdir()
     assert (path / "samples.parquet").stat().st_size > 0
-    assert run.log.read_text("utf-8").startswith("PASS: v1 received ")
+    assert log.read_text("utf-8").startswith("PASS: v1 received ")
 
 
 @pytest.mark.parametrize(
     ("expected", "code", "last"),
     [("v1=1,v2=1", 1, "FAIL: "), ("v1", 2, "error: "), ("other=1", 4, "INCONCLUSIVE: ")],
 )
-def test_every_exit_code_comes_through(run, expected, code, last):
+def test_every_exit_code_comes_through(run, log, expected, code, last):
     with EmbeddedService({"v1": 10}, seed=1) as service:
         done = run("check", service.url, "--expect", expected, "--out", "none")
 
     assert done.returncode == code, done.stderr
-    assert run.log.read_text("utf-8").startswith(last)
+    assert log.read_text("utf-8").startswith(last)
 
 
-def test_sigterm_ends_the_first_process_with_a_report(run):
+def test_sigterm_ends_the_first_process_with_a_report(run, log):
     with EmbeddedService({"v1": 10}, seed=1) as service:
         arguments = (
             "check",
@@ -158,7 +168,7 @@ def test_sigterm_ends_the_first_process_with_a_report(run):
 
     assert process.returncode == 143, err
     assert json.loads(out)["reasons"][0]["code"] == "interrupted"
-    assert run.log.read_text("utf-8").startswith("INCONCLUSIVE: ")
+    assert log.read_text("utf-8").startswith("INCONCLUSIVE: ")
 
 
 def test_the_containerfile_names_its_base_by_digest_and_installs_by_path():
