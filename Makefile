@@ -108,6 +108,9 @@ data-planes: $(VENV)/.develop ## weigh kube-proxy, nginx, HAProxy, Envoy and Tra
 	"$$python" tests/requirements.py --install
 	$(BIN)/python -m tests.benchmarks.data_planes
 
+install-figures: wheel image ## sizes and first verdicts of pip, uv and the image; needs root; writes reports/install.md and image.md
+	@$(BIN)/python -m tests.benchmarks.install
+
 poor-targets: $(VENV)/.develop ## check targets without labels 200 times each; writes reports/poor-targets.md
 	$(BIN)/python -m tests.benchmarks.poor_targets $(ARGS)
 
