@@ -9,6 +9,7 @@ import click
 
 from sampler.base.errors import UsageError, WeighbridgeError
 from sampler.cli.configuration import GATES, defaults_of, tables_of
+from sampler.cli.manifests import complete_cluster_options
 from sampler.cli.messages import closest
 from sampler.cli.values import Duration
 
@@ -179,6 +180,10 @@ def _checked(options: dict[str, Any], place: str) -> tuple[dict[str, Any], dict[
         params = dict(ctx.params)
     if params["manifests"] == "-":
         raise UsageError(f"{place} manifests: stdin is read once", hint="name a file or a folder")
+    try:
+        complete_cluster_options(params)
+    except UsageError as error:
+        raise UsageError(f"{place} {error}", hint=error.hint) from error
     is_open = params["expect"] is None and params["manifests"] is None and not params["is_live"]
     if params["is_live"] or (is_open and params["url"] is not None):
         return params, {}  # a cluster, or each request, says what is expected

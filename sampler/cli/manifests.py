@@ -241,9 +241,7 @@ def overview_of(
         if question.service or question.route:
             declared = expect(given.inventory, given.question)
             findings = (*findings, *declared.findings)
-    look_once = partial(
-        look, question, options["context"], declared, in_pod=options["in_pod"]
-    )
+    look_once = partial(look, question, options["context"], declared, in_pod=options["in_pod"])
 
     def say(why: str) -> None:
         say_warning(f"nothing is sent yet, because no split is known: {why}")

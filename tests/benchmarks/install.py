@@ -141,7 +141,8 @@ environment.
 ## From nothing to the first verdict
 
 From an empty folder, the wheel and Python to the end of the first `check`. With an empty cache,
-everything is downloaded; the image is one that a node has pulled already.
+everything is downloaded; the image is one that a node has pulled already. The machine had other
+work to do meanwhile: {os.getloadavg()[2]:.0f} processes wanted its {os.cpu_count()} processors.
 
 | way | cache | s |
 | --- | --- | ---: |

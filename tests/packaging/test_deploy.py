@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import click
 import kubernetes_validate
 import pytest
 import yaml
 
 from sampler import __version__
 from sampler.cli import main
-from sampler.cli.check import command
+from sampler.cli.entry import weighbridge
+from sampler.cli.gates import gates_of
 from tests.requirements import path_of
 
 pytestmark = pytest.mark.needs("kubectl")
@@ -101,8 +103,52 @@ def test_each_pod_is_restricted_and_runs_the_image_of_this_version(rendered, bas
         )
 
 
+@pytest.mark.parametrize("base", BASES, ids=IDS)
+def test_each_container_runs_a_command_with_options_that_it_has(rendered, base):
+    for document in yaml.safe_load_all(rendered[base]):
+        for container in (pod_of(document) or {"spec": {"containers": []}})["spec"]["containers"]:
+            name, *arguments = container["args"]
+            with click.Context(weighbridge) as ctx:
+                command = weighbridge.get_command(ctx, name)
+            assert command is not None
+            options = {option for each in command.params for option in each.opts}
+            given = [each.partition("=")[0] for each in arguments if each.startswith("-")]
+            assert set(given) <= options
+            mounts = [each["mountPath"] for each in container["volumeMounts"]]
+            places = [each.partition("=/")[2] for each in arguments if "=/" in each]
+            assert all(any(f"/{place}".startswith(f"{at}/") for at in mounts) for place in places)
+
+
+def test_the_gates_of_the_server_are_understood():
+    config = REPOSITORY / "deploy" / "serve" / "weighbridge.toml"
+
+    with click.Context(weighbridge) as ctx:
+        gates = gates_of(config, ctx)
+
+    assert [gate.is_live for gate in gates.values()] == [True]
+
+
+def test_the_server_listens_where_its_service_and_its_policy_lead(rendered):
+    documents = {
+        each["kind"]: each for each in yaml.safe_load_all(rendered[REPOSITORY / "deploy" / "serve"])
+    }
+
+    template = documents["Deployment"]["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    (port,) = container["ports"]
+    (service,) = documents["Service"]["spec"]["ports"]
+    (admitted,) = documents["NetworkPolicy"]["spec"]["ingress"]
+    assert f"--listen=0.0.0.0:{port['containerPort']}" in container["args"]
+    assert service["targetPort"] == port["name"]
+    assert (
+        documents["Service"]["spec"]["selector"].items() <= template["metadata"]["labels"].items()
+    )
+    assert admitted["ports"] == [{"port": port["containerPort"], "protocol": "TCP"}]
+    (gates,) = (each for each in template["spec"]["volumes"] if each["name"] == "gates")
+    assert gates["configMap"]["name"] == documents["ConfigMap"]["metadata"]["name"]
+
+
 def test_a_check_is_weighed_once_and_has_time_to_end(rendered):
-    options = {name for option in command.params for name in option.opts}
     jobs = [rendered[REPOSITORY / "deploy" / name] for name in ("job", "cronjob")]
     specs = []
     for job in jobs:
@@ -114,7 +160,6 @@ def test_a_check_is_weighed_once_and_has_time_to_end(rendered):
     name, *arguments = container["args"]
     assert name == "check"
     given = dict(each.partition("=")[::2] for each in arguments)
-    assert set(given) <= options
     assert given["--max-time"] == "5m"
     assert specs[0]["activeDeadlineSeconds"] == 5 * 60 + 60
     assert specs[0]["backoffLimit"] == 0
