@@ -19,12 +19,15 @@ _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
 _KEPT = "/:@!$&'()*+,;=~%-._"
 """What a path may hold as it is (RFC 3986 section 3.3), and what is encoded already."""
 _HINT = "give it as http://HOST[:PORT][/PATH]"
+_HINT_V6 = "put an address of IPv6 into brackets: http://[::1]:8080/"
+_BARE_V6 = re.compile(r"(?i)https?://[0-9a-f]*:[0-9a-f]*:[0-9a-f:.]*(?:/|$)")
 _HINT_OF = {"url": _HINT, "body": 'write text as bytes: body=b"…"'}
 _FILES = ("cacert", "cert", "key")
 _LONGEST_SHOWN = 300
 _ONE_SLASH = re.compile(r"https?:/(?!/)", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")  # RFC 3986 section 3.1
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 section 9.2.1
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Those that change nothing (RFC 9110 section 9.2.1)."""
 _OURS = frozenset({"connection", "content-length", "transfer-encoding"})
 
 
@@ -79,7 +82,7 @@ class Target:
         _check_url(self.url)
         if not _TOKEN.fullmatch(self.method):
             raise UsageError(f"expected an HTTP method such as GET, got {self.method!r}")
-        if (self.body or self.method not in _SAFE_METHODS) and not self.allow_unsafe:
+        if (self.body or self.method not in SAFE_METHODS) and not self.allow_unsafe:
             what = "a body" if self.body else f"the method {self.method}"
             raise UsageError(
                 f"{what} may change the state of the target with every one of many requests",
@@ -203,7 +206,8 @@ def _check_url(url: str) -> None:
             if "ort" in str(error)
             else "its host cannot be read"
         )
-        raise UsageError(f"expected a URL, got {shown!r}: {reason}", hint=_HINT) from None
+        hint = _HINT_V6 if _BARE_V6.match(url) else _HINT
+        raise UsageError(f"expected a URL, got {shown!r}: {reason}", hint=hint) from None
     if parts.scheme not in {"http", "https"}:
         raise UsageError(f"expected an http or https URL, got {shown!r}", hint=_HINT)
     if not parts.hostname:

@@ -15,6 +15,7 @@ from sampler.exchange.failure import FailureCode
 from sampler.labels.missing import coding_of, place_of
 from sampler.labels.parts import SET_COOKIE, fields
 from sampler.labels.rule import RuleKind
+from sampler.plan.target import SAFE_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from sampler.plan.target import Target
 
 
-_LONGEST, _SEARCHED = 200, 2_000
+_LONGEST, _SEARCHED, _PAGE = 200, 2_000, 64_000
 
 CLIENT_CERTIFICATE = (
     "the server wants a client certificate: give it with --cert FILE, and its key with --key FILE"
@@ -69,6 +70,22 @@ ALERTS = {
     "NAME:{port}:{host}), a client certificate (--cert, --key), or other ciphers; see {probe}",
 }
 """Remedies by OpenSSL's name for an alert, or for what it found itself; the first match counts."""
+
+STARTS = {
+    r"\\x00\\x00.{1,4}\\x04\\x00": "this port speaks HTTP/2 alone, as for gRPC, and "
+    "HTTP/1.1 is all that is spoken here: use a port or listener that serves it",
+    r"\\x15\\x03": "this port speaks TLS: use https://",
+    "SSH-": "an SSH server listens on this port: use that of the Service",
+}
+"""Remedies by how what is no HTTP/1 begins, as it is quoted: a frame of SETTINGS (RFC 9113 section
+6.5), an alert of TLS (RFC 8446 section 6)."""
+
+_LOGIN = (
+    "the target wants a login: send what it accepts with --header 'Authorization: …' or --header "
+    "'Cookie: …', or use an address that is not behind the login"
+)
+_TO_LOGIN = re.compile(r"(?i)\b(?:log-?in|sign-?in|sso|saml2?|oauth2?|oidc|auth|authorize)\b")
+_LOGIN_PAGE = re.compile(rb"(?i)<input\b[^>]{0,200}\btype=[\"']?password")
 
 STATUSES = {
     401: "if it needs credentials, send them with --header 'Authorization: …'",
@@ -138,6 +155,10 @@ def _remedy_by_code(failure: Failure, plan: RunPlan) -> str | None:
             return "this port does not speak TLS: use http://, or the TLS port"
         case FailureCode.NO_ADDRESS:
             return "no local port is free (ss -s), or this machine has no such address (ip addr)"
+        case FailureCode.NOT_HTTP:
+            quotes = re.search(r"begins ['\"](.*)", failure.text)
+            begins = quotes[1] if quotes else ""
+            return next((STARTS[each] for each in STARTS if re.match(each, begins)), None)
         case FailureCode.HTTPS_EXPECTED:
             return "this port speaks TLS: use https://"
         case FailureCode.TOO_LARGE if not plan.label.reads_body and plan.target.method != "HEAD":
@@ -159,6 +180,8 @@ def _remedy_by_answer(failure: Failure, plan: RunPlan) -> str | None:
         return explain_place(*place)
     if by_status is not None:
         return by_status
+    if _LOGIN_PAGE.search(failure.body[:_PAGE]):
+        return _LOGIN
     if coding_of(failure.headers) and plan.label.reads_body:
         return (
             "turn off the compression for this path (it was not asked for), or read the label "
@@ -190,6 +213,8 @@ def _remedy_by_status(failure: Failure) -> str | None:
     status, headers = failure.status, failure.headers
     if 300 <= status < 400:
         location = without_secrets("".join(fields(headers, "location")[:1]), is_url=True)
+        if _TO_LOGIN.search(location):
+            return _LOGIN
         to = f": {quote(location[:_LONGEST])}" if location else ""
         return f"redirects are not followed: use the URL that they lead to{to}"
     if status == 400 and b"certificate" in failure.body[:_SEARCHED].lower():
@@ -197,7 +222,9 @@ def _remedy_by_status(failure: Failure) -> str | None:
     if status == 405:
         allowed = "".join(fields(headers, "allow")[:1])
         of = f" (allowed: {visible(allowed[:_LONGEST])})" if allowed else ""
-        return f"ask with a method that the path allows{of}: --method NAME"
+        is_safe = not allowed or SAFE_METHODS & set(re.findall(r"[A-Z]+", allowed))
+        unsafe = "" if is_safe else " --allow-unsafe"
+        return f"ask with a method that the path allows{of}: --method NAME{unsafe}"
     if status == 426:
         wanted = "".join(fields(headers, "upgrade")[:1]) or "another protocol"
         return (

@@ -73,6 +73,16 @@ def test_a_url_that_cannot_be_asked_is_refused_with_a_hint(url):
 
 
 @pytest.mark.parametrize(
+    "url", ["http://::1/", "http://::1:8080/x", "https://fe80::12", "http://2001:db8::1:80/"]
+)
+def test_an_address_of_ipv6_without_brackets_is_told_to_have_them(url):
+    with pytest.raises(UsageError) as caught:
+        Target(url)
+
+    assert "brackets" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "http://me:secret@shop/",

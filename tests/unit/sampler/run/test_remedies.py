@@ -12,6 +12,7 @@ from analysis.data.report import ReasonCode
 from analysis.data.split import Split
 from analysis.data.tally import Tally
 from sampler.exchange.failure import Failure, FailureCode, no_label
+from sampler.exchange.http1.response import ProtocolViolation, ResponseReader
 from sampler.labels.rule import LabelRule
 from sampler.plan.load import Limits, Load
 from sampler.plan.run import RunPlan
@@ -39,6 +40,7 @@ def missing(status, body=b"", headers=(), label="/label"):
         (200, b"<html>", "set --label to the place of its version"),
         (204, b"", "set --label to the place of its version"),
         (302, b"", "redirects are not followed"),
+        (200, b'<form><input name="p" type="password"></form>', "not behind the login"),
         (400, b"The plain HTTP request was sent to HTTPS port", "use https://"),
         (400, b"no", "set --label to the place of its version"),
         (401, b"", "--header 'Authorization: …'"),
@@ -90,7 +92,11 @@ def test_no_failure_is_left_without_a_remedy(code):
     ("status", "headers", "remedy"),
     [
         (301, (("Location", "https://shop/new"),), "lead to: https://shop/new"),
-        (405, (("Allow", "HEAD"),), "(allowed: HEAD): --method"),
+        (302, (("Location", "https://shop/login?next=/"),), "the target wants a login"),
+        (302, (("Location", "/oauth2/start?rd=/"),), "the target wants a login"),
+        (302, (("Location", "https://shop/authors"),), "lead to: https://shop/authors"),
+        (405, (("Allow", "HEAD"),), "(allowed: HEAD): --method NAME"),
+        (405, (("Allow", "POST, PUT"),), "--method NAME --allow-unsafe"),
         (407, (), "proxy"),
         (421, (), "--resolve NAME"),
         (426, (("Upgrade", "h2c"),), "the target wants h2c"),
@@ -106,6 +112,23 @@ def test_no_failure_is_left_without_a_remedy(code):
 )
 def test_the_head_of_an_answer_says_what_to_do(status, headers, remedy):
     assert remedy in explain(missing(status, b"no", headers)).remedy
+
+
+@pytest.mark.parametrize(
+    ("start", "remedy"),
+    [
+        (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00", "speaks HTTP/2 alone"),
+        (b"\x00\x00$\x04\x00\x00\x00\x00\x00", "speaks HTTP/2 alone"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "use https://"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "an SSH server"),
+        (b"220 mail ESMTP\r\n", "is this the right port"),
+    ],
+)
+def test_the_start_of_what_is_no_http_says_what_it_is(start, remedy):
+    with pytest.raises(ProtocolViolation) as caught:
+        ResponseReader(bodyless=False, max_header_bytes=1000, max_body_bytes=1000).feed(start)
+
+    assert remedy in explain(Failure(FailureCode.NOT_HTTP, str(caught.value))).remedy
 
 
 def test_a_400_about_a_certificate_wants_one():
