@@ -99,10 +99,10 @@ class Desk:
             Descriptors that the weighers hold as long as they live.
         """
         await self._weighers.start(inherited)
-        for session, ago_s in await self._on_disk(memory.stored, self._out, self.gates):
-            if ago_s is None:
-                await self._recover(session)
-            self.sessions.restore(session, ago_s or 0.0)
+        for each in await self._on_disk(memory.stored, self._out, self.gates):
+            if each.ago_s is None:
+                await self._recover(each.session)
+            self.sessions.restore(each.session, each.ago_s or 0.0, is_current=each.is_current)
 
     async def close(self) -> None:
         """End all sessions as INCONCLUSIVE; their runs are written."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -90,6 +92,12 @@ class Gate:
     goes_on: bool = False
     fail_after_s: float | None = None
     is_unmeasurable_error: bool = True
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells whether a gate of this name asked the same in an earlier process."""
+        told = json.dumps(dict(self.options), sort_keys=True, default=str)
+        return sha256(told.encode()).hexdigest()[:16]
 
     def canary_of(self, weights: Mapping[str, float]) -> str:
         """Return the version under test of a split."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ def to_document(session: Session) -> dict[str, Any]:
         "schema": SCHEMA,
         "id": session.id,
         "gate": session.gate.name,
+        "asks": session.gate.fingerprint,
         "key": ask.key,
         "expect": ask.expect,
         "step": ask.step,
@@ -66,7 +68,25 @@ def save_end(session: Session, folder: Path) -> None:
         save(folder, to_document(session) | {"ended_at": time.time(), "outcome": outcome})
 
 
-def stored(base: Path, gates: Mapping[str, Gate]) -> list[tuple[Session, float | None]]:
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A session of an earlier process.
+
+    Parameters
+    ----------
+    session : Session
+    ago_s : float or None
+        Seconds since its end; None if it has none: its process was killed.
+    is_current : bool
+        Whether its gate asked what it asks now.
+    """
+
+    session: Session
+    ago_s: float | None
+    is_current: bool
+
+
+def stored(base: Path, gates: Mapping[str, Gate]) -> list[Stored]:
     """Return the newest sessions of earlier processes, the oldest first.
 
     Parameters
@@ -76,13 +96,9 @@ def stored(base: Path, gates: Mapping[str, Gate]) -> list[tuple[Session, float |
     gates : mapping of str to Gate
         Those of other gates are passed over.
 
-    Returns
-    -------
-    list of (Session, float or None)
-        With the seconds since its end; None if it has none: its process was killed.
     """
     names = sorted(path.parent.name for path in base.glob(f"*/{SESSION}"))
-    found = []
+    found: list[Stored] = []
     for name in names[-MOST_DONE:]:
         with suppress(UsageError, OSError, TypeError, ValueError, KeyError):
             document = read_object(base / name / SESSION)
@@ -92,7 +108,7 @@ def stored(base: Path, gates: Mapping[str, Gate]) -> list[tuple[Session, float |
     return found
 
 
-def _session(document: Mapping[str, Any], gate: Gate, folder: Path) -> tuple[Session, float | None]:
+def _session(document: Mapping[str, Any], gate: Gate, folder: Path) -> Stored:
     ask = Ask(
         str(document["key"]),
         str(document["expect"]),
@@ -109,10 +125,11 @@ def _session(document: Mapping[str, Any], gate: Gate, folder: Path) -> tuple[Ses
         run=str(folder),
         notes=[str(each) for each in document["notes"]],
     )
+    is_current = document["asks"] == gate.fingerprint
     if document["outcome"] is None:
-        return session, None
+        return Stored(session, None, is_current)
     session.outcome = Outcome.from_document(document["outcome"])
-    return session, max(time.time() - float(document["ended_at"]), 0.0)
+    return Stored(session, max(time.time() - float(document["ended_at"]), 0.0), is_current)
 
 
 @contextmanager

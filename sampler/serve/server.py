@@ -92,6 +92,7 @@ class Server:
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(signum, end.set)
+        to_html((), (), __version__)  # the first page loads its template: no request waits for it
         with memory.locked(self._out) as lock:
             try:
                 await self.desk.start(() if lock is None else (lock,))

@@ -242,7 +242,7 @@ class Sessions:
             if session.gate is gate and session.ask.object == where:
                 session.notes = [*session.notes, text][-MOST_NOTES:]
 
-    def restore(self, session: Session, ago_s: float) -> None:
+    def restore(self, session: Session, ago_s: float, *, is_current: bool = True) -> None:
         """Remember a session of an earlier process that is over.
 
         Parameters
@@ -251,13 +251,16 @@ class Sessions:
             The older ones first.
         ago_s : float
             How long ago it ended [s].
+        is_current : bool
+            Whether its gate asks now what it asked then: otherwise its verdict is not repeated.
         """
         session.state = State.DONE
         session.done_at = self._clock() - ago_s
         session.done.set()
         self._by_id[session.id] = session
         if session.ask.key:
-            self._latest[session.gate.name, session.ask] = session
+            if is_current:
+                self._latest[session.gate.name, session.ask] = session
             family = (session.gate.name, session.key)
             self._weighed[family] = max(self._weighed.get(family, 0), session.earlier + 1)
         self._sweep()

@@ -38,7 +38,7 @@ async def serving(
     """Serve gates; yield the server, and a client of it."""
     door = Door(Address("127.0.0.1", 0))
     by_name = {each.name: each for each in gates}
-    server = Server(door, by_name, limits or Limits(), out, SCRIPTED, targets)
+    server = Server(door, by_name, limits or Limits(1), out, SCRIPTED, targets)
     await server.desk.start()
     await door.open()
     try:

@@ -19,6 +19,7 @@ from sampler.cli.entry import main
 from sampler.demo.process import EmbeddedService
 from sampler.serve import memory
 from sampler.serve.server import openapi
+from tests.clusters import FakeCluster, canary
 from tests.processes import started
 
 SESSION = openapi()["components"]["schemas"]["Session"]  # type: ignore[index]
@@ -128,7 +129,7 @@ def test_sigterm_ends_checks_as_inconclusive_and_writes_them(tmp_path, service):
     with serving(tmp_path) as (process, url), ThreadPoolExecutor(1) as pool:
         _, begun = check(url, key="a", wait=0)
         state = f"{url}{begun['status_url']}"
-        wait_until(lambda: json.loads(ask(state)[1])["connections"] > 0, process)
+        wait_until(lambda: json.loads(ask(f"{state}?wait=0.3")[1])["connections"] > 0, process)
         waiting = pool.submit(ask, f"{state}?wait=25")
         process.send_signal(signal.SIGTERM)
         _, body = waiting.result()
@@ -148,7 +149,7 @@ def test_after_sigkill_callers_are_told_the_truth(tmp_path, service, kills_weigh
         _, passed = check(url, key="p", wait=25)
         _, begun = check(url, "slow", key="a", wait=0)
         state = f"{url}{begun['status_url']}"
-        wait_until(lambda: json.loads(ask(state)[1])["connections"] > 0, process)
+        wait_until(lambda: json.loads(ask(f"{state}?wait=0.3")[1])["connections"] > 0, process)
         weighers = children(process)
         process.kill()
         if kills_weighers:
@@ -172,6 +173,29 @@ def test_after_sigkill_callers_are_told_the_truth(tmp_path, service, kills_weigh
     assert again["id"] == begun["id"]  # it is repeated like any other end
     assert report[0] == 200
     assert json.loads(report[1])["verdict"] == "INCONCLUSIVE"
+
+
+def test_a_gate_reads_the_cluster_and_nothing_passes_without_it(tmp_path, monkeypatch, service):
+    hook = {"name": "app", "namespace": "shop", "checksum": "1", "metadata": {"wait": "25"}}
+    table = f'url = "{service.url}"\ncluster = true\nservice = "app"\ntolerance = "5pp"\n'
+    configuration(tmp_path, shop=table)
+    with FakeCluster(canary(3, 0)) as cluster:
+        monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(tmp_path)))
+        with serving(tmp_path) as (process, url):
+            _, document = check(url, wait=25)
+            wait_until(lambda: ask(f"{url}/readyz")[0] == 200, process)
+            increase = f"{url}/v1/flagger/shop/confirm-traffic-increase"
+            passed = ask(increase, "POST", hook)
+            cluster.revoke("t")
+            refused = ask(increase, "POST", hook)
+            status, problem = check(url, wait=25)
+
+    assert (document["verdict"], document["expected"]) == (
+        "PASS",
+        {"v1": 1.0, "v2": 0.0},
+    )
+    assert (passed[0], refused[0], status) == (200, 403, 422), (passed, refused, problem)
+    assert refused[1].startswith(b"INCONCLUSIVE: ")
 
 
 def test_labels_of_strangers_are_inert_wherever_they_are_shown(tmp_path):

@@ -207,6 +207,12 @@ def test_a_restored_session_is_repeated_and_counted(world):
     world.sessions.restore(old, 30.0)
 
     assert world.ask("a", gate) is old
+    changed = World()
+    changed.sessions.restore(old, 30.0, is_current=False)
+    assert changed.ask("a", gate) is not old  # the gate asks something else now
+    assert old in list(changed.sessions)
+    assert changed.ask("a", gate).earlier == 4
+    old.done_at = world.now - 30
     world.now += 31
     assert world.ask("a", gate).earlier == 4
 
