@@ -44,7 +44,7 @@ if [ -z "$$python" ]; then
 fi
 endef
 
-.PHONY: help demo wheel test lint bench example-reports calibrate watch-calibration endurance serving peers poor-targets fuzz data-planes notebooks notebook-runs format clean
+.PHONY: help demo wheel test lint bench example-reports calibrate watch-calibration soak endurance serving peers poor-targets fuzz data-planes notebooks notebook-runs format clean
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -102,6 +102,9 @@ endurance: $(VENV)/.develop ## one run of 20 million samples; needs root; writes
 
 serving: $(VENV)/.develop ## compare a check through a server with the command, and watch its memory; writes reports/benchmarks
 	$(BIN)/python -m tests.benchmarks.serving $(ARGS)
+
+soak: $(VENV)/.develop ## watch at 2 000 connections per second for 20 minutes (SOAK_S, SOAK_RATE); writes reports/benchmarks
+	@$(BIN)/python -m tests.benchmarks.soak
 
 data-planes: $(VENV)/.develop ## weigh kube-proxy, nginx, HAProxy, Envoy and Traefik; needs root; writes reports/data-planes.md
 	@$(FIND_PYTHON)

@@ -99,6 +99,8 @@ class Fold:
         All samples so far.
     health : HealthEvidence or None
         Of all samples so far.
+    replicas : ReplicaCounts
+        Likewise.
     decision : Decision or None
         What the last `look` found.
     """
@@ -114,7 +116,7 @@ class Fold:
         self.tally = Tally()
         self.health = health
         self._expectation = expectation
-        self._replicas = ReplicaCounts()
+        self.replicas = ReplicaCounts()
         self._connections = ConnectionCounts() if has_connections else None
         self._keeps_windows = keeps_windows
         self.decision: Decision | None = None
@@ -134,7 +136,7 @@ class Fold:
         """Count the next samples, and weigh them unless the run is decided."""
         self.tally += Tally.of(batch, has_windows=self._keeps_windows)
         self.weigh(batch)
-        self._replicas.observe(batch)
+        self.replicas.observe(batch)
         if self._connections is not None:
             self._connections.observe(batch)
         if self.health is not None:
@@ -163,7 +165,7 @@ class Fold:
             tally=self.tally,
             evidence=None if self.evidence is None else finish(self.evidence),
             health=self.health,
-            replicas=self._replicas,
+            replicas=self.replicas,
             correlation=None if self._connections is None else self._connections.finish(),
             history=history,
             last_ns=self._last_ns,

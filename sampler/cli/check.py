@@ -187,7 +187,7 @@ def planned(
     from sampler.plan.load import Limits  # noqa: PLC0415 - as above
     from sampler.plan.run import RunPlan, draw_seed  # noqa: PLC0415
 
-    expectation = _expectation(url, options)
+    expectation = expectation_of(url, options)
     url, split = expectation.url, expectation.split
     if options["calibrated"] and expectation.watch is not None:
         raise UsageError(
@@ -227,7 +227,7 @@ def planned(
 
 
 @dataclass(frozen=True, slots=True)
-class _Expected:
+class Expected:
     """What is expected, where it was read, and what is asked."""
 
     url: str
@@ -238,7 +238,7 @@ class _Expected:
     replicas: Mapping[str, int] = field(default_factory=dict)
 
 
-def _expectation(url: str | None, options: dict[str, Any]) -> _Expected:
+def expectation_of(url: str | None, options: dict[str, Any]) -> Expected:
     """Return what is expected: from the command line, from manifests or from a cluster."""
     from analysis.data.report import Source  # noqa: PLC0415 - as above
 
@@ -270,7 +270,7 @@ def _expectation(url: str | None, options: dict[str, Any]) -> _Expected:
         given = expectation_for_check(options, url, options["headers"], options["settle"])
         expected = given.expected
         replicas = {} if options["is_live"] else _declared_replicas(expected)
-        return _Expected(
+        return Expected(
             given.url, expected.split, expected.source, given.watch, given.views, replicas
         )
     if options["service"] or options["route"]:
@@ -278,7 +278,7 @@ def _expectation(url: str | None, options: dict[str, Any]) -> _Expected:
             "--service and --route name objects of --manifests or --cluster, not of --expect",
             hint="give --manifests PATH or --cluster instead of --expect",
         )
-    return _Expected(str(url), make_split(options["expect"]), Source())
+    return Expected(str(url), make_split(options["expect"]), Source())
 
 
 def _commit(manifests: str | None) -> str:

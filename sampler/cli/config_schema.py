@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sampler.cli.configuration import GATES, Form, form_of, readers, settings
+from sampler.cli.configuration import GATES, WITH_TARGETS, Form, form_of, readers, settings
 from sampler.cli.gates import OF_THE_SERVER, SETTINGS
 from sampler.cli.values import Count, Number
 
@@ -29,10 +29,18 @@ def config_schema(ctx: click.Context) -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            **{name: table_schema(command) for name, command in readers(ctx).items()},
+            **{name: _own_table(command) for name, command in readers(ctx).items()},
             GATES: _gates_schema(ctx),
         },
     }
+
+
+def _own_table(command: click.Command) -> dict[str, Any]:
+    """Return the schema of a command's table, which may hold one for each target."""
+    table = table_schema(command)
+    if command.name in WITH_TARGETS:
+        table["additionalProperties"] = table_schema(command)
+    return table
 
 
 def table_schema(command: click.Command) -> dict[str, Any]:

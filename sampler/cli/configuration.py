@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from sampler.base.errors import UsageError
 from sampler.cli.messages import closest
@@ -17,6 +18,11 @@ from sampler.cli.values import Weights
 if TYPE_CHECKING:
     from pathlib import Path
 
+WITH_TARGETS = frozenset({"watch"})
+"""Commands whose table may hold a table for each of several targets."""
+TARGETS = "weighbridge.targets"
+"""Key of the context's `meta` for the options of each target, by its name."""
+_FILE = "weighbridge.config"
 _CONFIG = "config"
 _MOST_BYTES = 32 << 10
 _MANY_PARTS = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){32}""")
@@ -74,11 +80,45 @@ def load_config(ctx: click.Context, _param: click.Parameter, path: Path | None) 
     UsageError
         If the file cannot be read, or holds a name or a value that the command does not take.
     """
+    if path is not None:
+        ctx.meta[_FILE] = path
+        read_again(ctx)
+
+
+def read_again(ctx: click.Context) -> None:
+    """Take defaults from the file that the command was given; without one, none.
+
+    Raises
+    ------
+    UsageError
+        As `load_config`.
+    """
+    path = ctx.meta.get(_FILE)
     if path is None:
         return
     command = ctx.info_name or ""
     table = tables_of(path, ctx).get(command, {})
+    targets = {
+        key: table.pop(key)
+        for key, value in list(table.items())
+        if command in WITH_TARGETS and key not in settings(ctx.command) and isinstance(value, dict)
+    }
     ctx.default_map = defaults_of(ctx, table, f"{path}: [{command}]")
+    ctx.meta[TARGETS] = {
+        key: defaults_of(ctx, value, f"{path}: [{command}.{key}]") for key, value in targets.items()
+    }
+
+
+def nested_options(ctx: click.Context, table: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of one target: what was typed wins over its table, that over the rest."""
+    typed = {
+        name: value
+        for name, value in ctx.params.items()
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    defaults = {**(ctx.default_map or {}), **table}
+    nested = ctx.command.make_context(ctx.info_name, [], parent=ctx.parent, default_map=defaults)
+    return {**nested.params, **typed}
 
 
 def defaults_of(ctx: click.Context, table: dict[str, Any], place: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ _INTRODUCTION = (
     "The story of one canary, on an embedded Service: pods behind a load balancer that picks one "
     "per connection, as kube-proxy does. The declared split is checked against what answers."
 )
-_OF_THE_STORY = frozenset({"out", "concurrency"})
+_OF_THE_STORY = frozenset({"out", "concurrency", "is_watched"})
 _OF_THE_SERVICE = frozenset({"pods", "faults", "host", "port"})
 
 
@@ -48,6 +48,10 @@ _OF_THE_SERVICE = frozenset({"pods", "faults", "host", "port"})
 @click.option(
     "--concurrency", "-c", type=Count(1, 10_000), default=16, show_default=True,
     metavar="N", help="Maximum number of requests in flight.",
+)  # fmt: skip
+@click.option(
+    "--watch", "is_watched", is_flag=True,
+    help="Weigh one Service without an end: its weights fall to 1:1 in mid-run, and return.",
 )  # fmt: skip
 @click.option("--serve", is_flag=True, help="Only serve, in the foreground, until interrupted.")
 @click.option(
@@ -72,7 +76,8 @@ def command(
     out: Path,
     seed: int | None,
     concurrency: int,
-    serve: bool,  # noqa: FBT001 - click passes flags by name
+    is_watched: bool,  # noqa: FBT001 - click passes flags by name
+    serve: bool,  # noqa: FBT001 - as above
     pods: str,
     faults: tuple[str, ...],
     host: str,
@@ -82,7 +87,8 @@ def command(
 
     Ten pods of v1 (PASS); nine and one of v2 (PASS); a broken canary whose weight never took
     effect (FAIL); the promotion (PASS). Exits with 0 if the four verdicts are as expected.
-    With --serve, only the Service runs, to try `weighbridge check` on.
+    With --watch, a drift is found in mid-run, and its end is proven. With --serve, only the
+    Service runs, to try `weighbridge check` on.
     """
     _refuse_misplaced(ctx, _OF_THE_STORY if serve else _OF_THE_SERVICE, is_served=serve)
     if serve:
@@ -90,8 +96,9 @@ def command(
         return
     import asyncio  # noqa: PLC0415 - heavy imports wait until there is something to run
 
+    story = _tell_of_a_drift if is_watched else _tell
     with loop_handles_them():
-        ctx.exit(asyncio.run(_tell(out, 1 if seed is None else seed, concurrency)))
+        ctx.exit(asyncio.run(story(out, 1 if seed is None else seed, concurrency)))
 
 
 def _refuse_misplaced(ctx: click.Context, names: frozenset[str], *, is_served: bool) -> None:
@@ -129,6 +136,24 @@ async def _tell(out: Path, seed: int, concurrency: int) -> ExitCode:
         return ExitCode.FAIL
     say(f"All four verdicts are as expected. The runs are in {out}/.")
     say("To check such a Service yourself: weighbridge demo --serve --port 8080")
+    return ExitCode.PASS
+
+
+async def _tell_of_a_drift(out: Path, seed: int, concurrency: int) -> ExitCode:
+    from sampler.cli.live import LiveView  # noqa: PLC0415 - heavy imports wait for a command
+    from sampler.demo.watching import tell  # noqa: PLC0415
+    from sampler.watch.several import Watching  # noqa: PLC0415
+
+    watching = Watching()
+    with LiveView(watching):
+        alarm = await tell(out, seed=seed, concurrency=concurrency, watching=watching)
+    if alarm is None or not alarm.cause:
+        say_error("the drift was not found, named and seen to end", "see what was told above")
+        return ExitCode.FAIL
+    say(
+        f"The weights fell to 1:1: found {alarm.delay_s or 0.0:.2f} s after it began. {alarm.cause}"
+    )
+    say(f"Its end is proven, by connections sent after it. The run is in {out}/.")
     return ExitCode.PASS
 
 

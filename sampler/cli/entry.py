@@ -34,11 +34,12 @@ wrote can be read: weighbridge report RUN"""
 _ROOM = 128 << 20
 """Bytes of address space that the numerical libraries take when they are loaded."""
 
-_SPEAK_BY_CODE = frozenset({"check", "sample", "judge", "demo", "rollout"})
+_SPEAK_BY_CODE = frozenset({"check", "sample", "watch", "judge", "demo", "rollout"})
 """Commands whose exit code tells what they came to, even if nobody can read their text."""
 _COMMANDS = {
     "check": "Sample until it is decided whether the split holds.",
     "sample": "Measure only, and write a run.",
+    "watch": "Weigh a split for as long as traffic flows, and find when it departs.",
     "judge": "Make the same decision from a log or a recorded run.",
     "plan": "Show what a check will cost and what it can detect; sends nothing.",
     "expect": "Show the expected split and where it was read; sends nothing.",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,9 @@ def end_quietly() -> None:
 @contextmanager
 def loop_handles_them() -> Iterator[None]:
     """Leave SIGINT to an event loop meanwhile: it takes over only from Python's own handler."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals come to the main thread
+        return
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield

@@ -62,15 +62,19 @@ _TARGET_OPTIONS = (
     ),
 )  # fmt: skip
 
+_RATE = click.option(
+    "--rate", type=Rate(), default=None, metavar="R/s",
+    help="Open workload: Poisson arrivals at this rate. Default: closed workload, as fast as "
+    "responses come.",
+)  # fmt: skip
+_LOW_RATE = click.option(
+    "--rate", type=Rate(), default="5/s", show_default=True, metavar="R/s",
+    help="Poisson arrivals at this rate.",
+)  # fmt: skip
 _LOAD_OPTIONS = (
     click.option(
         "--concurrency", "-c", type=Count(1, 10_000), default=16, show_default=True,
         metavar="N", help="Maximum number of requests in flight.",
-    ),
-    click.option(
-        "--rate", type=Rate(), default=None, metavar="R/s",
-        help="Open workload: Poisson arrivals at this rate. Default: closed workload, as fast as "
-        "responses come.",
     ),
     click.option(
         "--max-rate", type=RateCap(), default="2000/s", show_default=True, metavar="R/s",
@@ -168,7 +172,13 @@ def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def load_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options for how it is asked."""
-    decorated: Callable[..., Any] = _apply(_LOAD_OPTIONS, function)
+    decorated: Callable[..., Any] = _apply((_RATE, *_LOAD_OPTIONS), function)
+    return decorated
+
+
+def paced_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options for how it is asked where little is sent, without an end."""
+    decorated: Callable[..., Any] = _apply((_LOW_RATE, *_LOAD_OPTIONS), function)
     return decorated
 
 

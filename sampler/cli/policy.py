@@ -44,6 +44,9 @@ _JUDGING_OPTIONS = (
     ),
 )  # fmt: skip
 
+_OF_A_RUN = frozenset({"alpha", "calibrated"})
+"""Those that need an end: an error rate, and a budget."""
+
 _MAX_SAMPLES = click.option(
     "--max-samples", type=Count(), default=None, metavar="N",
     help="End undecided after N connections. Default: enough for 99 % of correct splits to pass.",
@@ -55,6 +58,14 @@ def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
     decorated = function
     for option in reversed(_JUDGING_OPTIONS):
         decorated = option(decorated)
+    return decorated
+
+
+def watching_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options for what counts as correct where there is no end."""
+    decorated = judging_options(function)
+    params = decorated.__click_params__  # type: ignore[attr-defined]
+    params[:] = [param for param in params if param.name not in _OF_A_RUN]
     return decorated
 
 

@@ -18,7 +18,8 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "What counts as correct": (
         "tolerance", "alpha", "beta", "inner", "max_unlabelled", "missing_ratio", "calibrated",
     ),
-    "When to stop": ("max_samples", "max_time", "settle", "wait"),
+    "When to stop": ("max_samples", "max_time", "fail_fast", "settle", "wait"),
+    "When to raise an alarm": ("false_alarm", "blind_after"),
     "Canary compared with stable": (
         "max_error_ratio", "max_slowdown", "error_status", "canary", "stable", "replicas",
     ),

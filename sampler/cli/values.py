@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 _DECIMAL = r"((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e-?[0-9]{1,2})?)"
-_UNITS_S = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS_S = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _MOST_PER_S = 1_000_000
 
 
@@ -81,7 +81,7 @@ class Duration(Number):
     """
 
     name = "duration"
-    form = _DECIMAL + "(ms|s|m|h|)"
+    form = _DECIMAL + "(ms|s|m|h|d|)"
 
     def __init__(self, longest_s: float = 1e6, *, is_positive: bool = True) -> None:
         self._longest_s = longest_s

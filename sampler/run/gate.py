@@ -54,7 +54,8 @@ WAITING_PER_S = 5.0
 SETTLING_PER_S = 100.0
 """... and while the data plane settles: enough to see in seconds that it follows [1/s]."""
 
-_PACES = {Phase.WAITING: WAITING_PER_S, Phase.SETTLING: SETTLING_PER_S, Phase.JUDGING: None}
+PACES = {Phase.WAITING: WAITING_PER_S, Phase.SETTLING: SETTLING_PER_S, Phase.JUDGING: None}
+"""Requests per second at most, by what is done with them; None is what the plan says [1/s]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,11 @@ class Weighing:
         If the tolerance or the comparison of health does not fit the split.
     """
 
+    keeps_windows = True
+    """Whether windows of time are counted, which grow with the length of the run."""
+    always_ticks = False
+    """Whether `_tick` is called where no watch needs it, too."""
+
     def __init__(
         self,
         plan: RunPlan,
@@ -133,6 +139,7 @@ class Weighing:
             if plan.split is None
             else HealthEvidence.start(plan.split, plan.health, plan.seed),
             has_connections=not plan.load.connection.is_fresh,
+            keeps_windows=self.keeps_windows,
         )
         limits = self._limits()
         self._clock = clock
@@ -140,7 +147,7 @@ class Weighing:
             replace(plan, limits=limits),
             folder=lambda: self._recording.path,
             clock=clock,
-            on_tick=None if watch is None else self._tick,
+            on_tick=None if watch is None and not self.always_ticks else self._tick,
         )
         self._pace()
         self._stopping = Stopping(plan, self._engine)
@@ -271,7 +278,7 @@ class Weighing:
         """Send little while nothing is judged."""
         if self._watched is not None and not self._fold.is_decided:
             phase = self._watched.phase
-            self._engine.slow_down(_PACES[phase], is_waiting=phase is Phase.WAITING)
+            self._engine.slow_down(PACES[phase], is_waiting=phase is Phase.WAITING)
 
     def _record_news(self) -> None:
         """Write down what happened to the expectation, in case this run is killed."""

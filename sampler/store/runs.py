@@ -66,7 +66,7 @@ def find_run(name: Path, base: Path) -> Path:
     return every[-1].path
 
 
-def keep_newest(base: Path, most: int) -> list[Path]:
+def keep_newest(base: Path, most: int, name: str | None = None) -> list[Path]:
     """Remove all but the newest runs of a folder.
 
     Only what is certainly a run that came to its end goes: its name is one that we give, it is
@@ -78,13 +78,21 @@ def keep_newest(base: Path, most: int) -> list[Path]:
         As given to ``--out``.
     most : int
         Runs to keep, at least 1.
+    name : str or None
+        Looks only at runs whose folder ends with it (`sampler.store.writer.folder_name`).
 
     Returns
     -------
     list of Path
         What was removed, the oldest first.
     """
-    finished = [run.path for run in runs_in(base) if run.has_report and not run.path.is_symlink()]
+    finished = [
+        run.path
+        for run in runs_in(base)
+        if run.has_report
+        and not run.path.is_symlink()
+        and (name is None or run.path.name.partition("Z-")[2] == name)
+    ]
     for path in finished[:-most]:
         shutil.rmtree(path, ignore_errors=True)
     return [path for path in finished[:-most] if not path.exists()]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sampler.cli import watch
+from sampler.cli.configuration import TARGETS
 from sampler.cli.entry import main
 from sampler.demo.process import EmbeddedService
 from tests.processes import only_run
@@ -87,13 +89,17 @@ def test_tables_of_other_commands_may_stand_beside(configured):
     assert "v1=x" in done.stderr
 
 
-def test_the_file_on_the_page_about_it_can_be_used(configured):
-    (text,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+def test_the_file_on_the_page_about_it_can_be_used(tmp_path, configured):
+    text, several = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
     with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as service:
         done = configured(text, "--label", "/label", "--max-samples", "5", url=service.url)
 
     assert done.returncode == 3, done.stderr
+    file = tmp_path / "several.toml"
+    file.write_text(several, encoding="utf-8")
+    of_targets = watch.command.make_context("watch", ["--config", str(file)]).meta[TARGETS]
+    assert list(of_targets) == ["shop", "search"]
 
 
 def test_a_byte_order_mark_is_read_over(tmp_path, configured):
