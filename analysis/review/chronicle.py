@@ -122,6 +122,13 @@ class Told:
             since = state.stretch.since if self.accepted else state.started
             self.accepted.append(Accepted(since, shares))
 
+    def show(self, state: LiveState) -> bool:
+        """Take a state that no event told: it is the newest, and leaves no trace."""
+        is_newer = self.state is None or state.at > self.state.at
+        if is_newer:
+            self.state = state
+        return is_newer
+
     def within(self, since: float, until: float) -> list[BucketTold]:
         """Return what was sent in a time: finer buckets where coarser ones are not over yet."""
         reach = (w for w, kept in self.buckets.items() if _reaches(kept, since))
@@ -213,6 +220,10 @@ class Chronicle:
         self.seq = 0
         for each in events:
             self.take(each)
+
+    def show(self, state: LiveState) -> bool:
+        """Take a state that no event told; return whether it is newer than the last one."""
+        return self.targets.setdefault(state.target, Told()).show(state)
 
     def take(self, event: Event) -> None:
         """Fold one event."""

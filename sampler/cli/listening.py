@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _OPTIONS = (
     click.option(
-        "--listen", default="127.0.0.1:8080", show_default=True, metavar="HOST:PORT",
-        help="Where to listen; port 0 takes a free one. Beyond loopback a token is needed.",
-    ),
-    click.option(
         "--token-file", type=_FILE, default=None, metavar="FILE",
         help="Tokens that callers must send (Authorization: Bearer), one a line; read again when "
         "it changes.",
@@ -36,16 +32,34 @@ _OPTIONS = (
     click.option(
         "--tls-key", type=_FILE, default=None, metavar="FILE", help="PEM file of its key.",
     ),
-    click.option(
-        "--access-log/--no-access-log", default=True, show_default=True,
-        help="Log each request on stderr, as a line of JSON.",
-    ),
 )  # fmt: skip
 
 
 def listening_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a command that listens."""
-    for option in reversed(_OPTIONS):
+    return _listening(
+        function, "127.0.0.1:8080", "Where to listen; port 0 takes a free one.", has_log=True
+    )
+
+
+def page_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a command that listens only if it is told to; the same names."""
+    told = "Serve the page and the metrics at this address, such as 127.0.0.1:9431."
+    return _listening(function, None, told, has_log=False)
+
+
+def _listening(
+    function: Callable[..., Any], default: str | None, told: str, *, has_log: bool
+) -> Callable[..., Any]:
+    listen = click.option(
+        "--listen", default=default, show_default=default is not None, metavar="HOST:PORT",
+        help=f"{told} Beyond loopback a token is needed.",
+    )  # fmt: skip
+    log = click.option(
+        "--access-log/--no-access-log", default=has_log, show_default=True,
+        help="Log each request on stderr, as a line of JSON.",
+    )  # fmt: skip
+    for option in (log, *reversed(_OPTIONS), listen):
         function = option(function)
     return function
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from contextlib import nullcontext
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -17,6 +18,7 @@ from sampler.cli.check import expectation_of
 from sampler.cli.configuration import TARGETS, nested_options, read_again
 from sampler.cli.documents import save_document
 from sampler.cli.interrupts import loop_handles_them
+from sampler.cli.listening import make_door, page_options
 from sampler.cli.manifests import manifest_options
 from sampler.cli.messages import say_error
 from sampler.cli.options import (
@@ -36,6 +38,7 @@ from sampler.cli.values import Duration, Factor, Settle, Share, Weights, once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
 
     from sampler.watch.session import Session
     from sampler.watch.several import Setup, Watching
@@ -80,6 +83,7 @@ if TYPE_CHECKING:
     "--max-time", type=Duration(1e8), default=None, metavar="TIME",
     help="End after this time, with the verdict of the last stretch. Default: when told to.",
 )  # fmt: skip
+@page_options
 @watching_options
 @click.option(
     "--max-unlabelled", type=Share(), default="5%", show_default=True, metavar="SHARE",
@@ -129,9 +133,10 @@ async def _watch(ctx: click.Context, setups: list[Setup]) -> ExitCode:
     for signum, act in handled.items():
         loop.add_signal_handler(signum, act)
     try:
-        with LiveView(watching):
-            watching.update(setups)
-            code = await watching.wait()
+        async with _listening(ctx, watching):
+            with LiveView(watching):
+                watching.update(setups)
+                code = await watching.wait()
     finally:
         for signum in handled:
             loop.remove_signal_handler(signum)
@@ -142,6 +147,16 @@ async def _watch(ctx: click.Context, setups: list[Setup]) -> ExitCode:
     if ctx.params["json_file"]:
         _write_states(ctx.params["json_file"], watching)
     return code
+
+
+def _listening(ctx: click.Context, watching: Watching) -> AbstractAsyncContextManager[None]:
+    """Open the door, if there is to be one, as long as is weighed."""
+    if ctx.params["listen"] is None:
+        return nullcontext()
+    from sampler.watch.on_air import on_air  # noqa: PLC0415 - heavy imports wait
+
+    door = make_door(ctx.params)
+    return on_air(watching, door, lambda: say(f"listening on {door.url}/", err=True))
 
 
 def _write_states(file: str, watching: Watching) -> None:

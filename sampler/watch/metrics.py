@@ -7,8 +7,6 @@ of the series are bounded: the versions that were expected, then ``other`` and `
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +28,7 @@ from analysis.render.printable import visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from numpy.typing import NDArray
     from prometheus_client import Metric
 
     from analysis.data.batch import Batch
@@ -40,6 +39,8 @@ OTHER, NONE = "other", "none"
 LAGS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
 DURATIONS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _LONGEST = 100
+_MOST_TIMED = 100
+"""Labels whose times are counted apart, whether they will be expected or not [1]."""
 _NS_PER_S = 1e9
 
 _RATIOS: tuple[tuple[str, str, Callable[[LiveLabel], float | None]], ...] = (
@@ -91,19 +92,25 @@ class _Histogram:
 
     def __init__(self, ends: tuple[float, ...]) -> None:
         self.ends = ends
-        self.counts = [0] * (len(ends) + 1)
+        self.counts = np.zeros(len(ends) + 1, np.int64)
         self.sum = 0.0
         self.newest: dict[int, float] = {}
 
-    def observe(self, value: float) -> None:
-        place = bisect_left(self.ends, value)
-        self.counts[place] += 1
-        self.sum += value
-        self.newest[place] = value
+    def observe(self, values: NDArray[np.float64]) -> None:
+        places = np.searchsorted(self.ends, values)
+        self.counts += np.bincount(places, minlength=len(self.counts))
+        self.sum += float(values.sum())
+        self.newest.update(zip(places.tolist(), values.tolist(), strict=True))
+
+    def add(self, other: _Histogram) -> None:
+        """Count what another one has counted, too."""
+        self.counts += other.counts
+        self.sum += other.sum
+        self.newest |= other.newest
 
     def buckets(self, run: str) -> list[tuple[str, float] | tuple[str, float, Exemplar]]:
         """Return the cumulative buckets, each with its newest value, by the run's id."""
-        totals = accumulate(self.counts)
+        totals = map(int, np.cumsum(self.counts))
         names = [*map(str, self.ends), "+Inf"]
         return [
             (name, total, Exemplar({"run": run}, self.newest[place]))
@@ -134,7 +141,8 @@ class Metrics(Collector):
     def tell(self, event: Event) -> None:
         """Take a change whose lag is known."""
         if isinstance(event, ChangeTold) and event.change.lag_s is not None:
-            self._lags.setdefault(event.target, _Histogram(LAGS_S)).observe(event.change.lag_s)
+            lag_s = np.array([event.change.lag_s])
+            self._lags.setdefault(event.target, _Histogram(LAGS_S)).observe(lag_s)
 
     def show(self, states: Iterable[LiveState]) -> None:
         """Export these states from now on; targets that are not among them have no series."""
@@ -150,17 +158,15 @@ class Metrics(Collector):
 
     def take(self, target: str, batch: Batch) -> None:
         """Count how long the answers of a batch took."""
-        known = self._expected.get(target, {})
         done = (batch.outcome <= Outcome.UNLABELLED) & (batch.done_ns >= 0)
         took_s = (batch.done_ns[done] - batch.sent_ns[done]) / _NS_PER_S
         codes = batch.label[done]
         by_label = self._durations.setdefault(target, {})
         for code in np.unique(codes).tolist():
-            label = batch.labels[code] if code >= 0 else NONE
-            name = label if code < 0 or label in known else OTHER
-            histogram = by_label.setdefault(name, _Histogram(DURATIONS_S))
-            for value in took_s[codes == code].tolist():
-                histogram.observe(value)
+            label = batch.labels[code] if code >= 0 else ""
+            if label not in by_label and len(by_label) >= _MOST_TIMED:
+                label = OTHER
+            by_label.setdefault(label, _Histogram(DURATIONS_S)).observe(took_s[codes == code])
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family; those without a series too, so that their names are known."""
@@ -208,8 +214,13 @@ class Metrics(Collector):
             labels=["target", "label"],
         )
         for target, state in targets.items():
+            named: dict[str, _Histogram] = {}
             for label, times in self._durations.get(state.target, {}).items():
-                family.add_metric([target, _name(label)], times.buckets(state.run), times.sum)
+                is_known = label in self._expected[state.target]
+                name = label if is_known else OTHER if label else NONE
+                named.setdefault(name, _Histogram(DURATIONS_S)).add(times)
+            for name, times in named.items():
+                family.add_metric([target, _name(name)], times.buckets(state.run), times.sum)
         return family
 
 

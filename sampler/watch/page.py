@@ -1,11 +1,5 @@
 """What a watch serves over HTTP: its page, the stream of events, the state and the metrics.
 
-    stream, metrics = Stream(), Metrics(version, python)
-    LivePages(stream, metrics).add_to(door.app)
-    ...
-    stream.tell(event), metrics.tell(event)  # each event, in the loop of the door
-    metrics.take(target, batch)  # each batch of answers
-
 Read only: nothing here starts, stops or changes anything. `sampler.web.door` listens, and keeps
 strangers out.
 """
@@ -47,13 +41,13 @@ _AT_ONCE = 256
 class _Made(NamedTuple):
     """A page as it is after an event, plain and compressed."""
 
-    seq: int
+    place: int
     text: bytes
     packed: bytes
 
 
 class LivePages:
-    """Answers for one stream.
+    """Answers for one process.
 
     Parameters
     ----------
@@ -92,9 +86,9 @@ class LivePages:
     def _rendered(self, request: web.Request, *, is_live: bool) -> web.Response:
         query = request.query
         view = View(query.get("target"), query.get("span"), is_live=is_live, colours=self._colours)
-        chronicle = self._stream.chronicle
+        chronicle, place = self._stream.chronicle, self._stream.place
         made = self._pages.get(view)
-        if made is None or made.seq != chronicle.seq:
+        if made is None or made.place != place:
             # Of many who look at the same second, one pays for the page.
             try:
                 text = to_live_page(chronicle, view).encode()
@@ -102,7 +96,7 @@ class LivePages:
                 raise Problem(404, str(error)) from error
             if len(self._pages) >= _MOST_PAGES and made is None:
                 self._pages.pop(next(iter(self._pages)))
-            made = self._pages[view] = _Made(chronicle.seq, text, gzip.compress(text, _EFFORT))
+            made = self._pages[view] = _Made(place, text, gzip.compress(text, _EFFORT))
         headers = _POLICY | {"Content-Type": "text/html; charset=utf-8", "Vary": "Accept-Encoding"}
         if "gzip" not in request.headers.get("Accept-Encoding", ""):
             return web.Response(body=made.text, headers=headers)
@@ -144,15 +138,16 @@ class LivePages:
 
     async def _follow(self, response: web.StreamResponse, seq: int | None) -> None:
         stream = self._stream
+        place, lines = stream.place, stream.begin(seq)
         while not stream.is_over:
             # Subtle: taken before looking, or what is told in between would wait for the next.
             news = stream.news()
-            lines = stream.since(seq)
+            for first in range(0, len(lines), _AT_ONCE):
+                await _write(response, lines[first : first + _AT_ONCE])
+            lines = stream.since(place)
             if lines:
-                seq = await _write(response, lines)
+                place = lines[-1].place
                 continue
-            if seq is None:
-                seq = stream.chronicle.seq  # nothing was told yet
             try:
                 async with asyncio.timeout(PATIENCE_S):
                     await news.wait()
@@ -160,12 +155,9 @@ class LivePages:
                 await response.write(_COMMENT)
 
 
-async def _write(response: web.StreamResponse, lines: list[Line]) -> int:
-    """Send the first of some lines; return the number of the last one sent."""
-    sent = lines[:_AT_ONCE]
+async def _write(response: web.StreamResponse, lines: list[Line]) -> None:
     async with asyncio.timeout(STALLED_S):
-        await response.write(b"".join(line.frame() for line in sent))
-    return sent[-1].seq
+        await response.write(b"".join(line.frame() for line in lines))
 
 
 def _last_of(request: web.Request) -> int | None:

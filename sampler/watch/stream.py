@@ -1,8 +1,8 @@
-"""The stream of events as it is followed by many: what is kept of it, and what each reader lacks.
+"""The events of a process as many follow them: what is kept of them, and what each reader lacks.
 
-A reader is a number, that of the last event it was given. Whoever is slow is not queued for: when
-it comes again, it gets the events since then, and of the states only the newest of each target. So
-a reader costs no memory, and the ring is small, since states are most of the stream.
+A reader is a place in what was sent. Whoever is slow is not queued for: when it comes again, it
+gets the events since then, and of the states only the newest of each target. So a reader costs no
+memory, and what is kept is small, since states are most of the stream.
 """
 
 from __future__ import annotations
@@ -11,10 +11,14 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from analysis.data.live import StateTold, to_line
 from analysis.review.chronicle import Chronicle
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from analysis.data.live import Event, LiveState
 
 KEPT = 4096
@@ -22,8 +26,19 @@ KEPT = 4096
 
 
 class Line(NamedTuple):
-    """An event as it is sent."""
+    """An event as it is sent.
 
+    Parameters
+    ----------
+    place : int
+        Of all that was ever sent, from 1.
+    seq : int
+        Number of the event; a state that has none has that of the last event before it.
+    kind : str
+    data : bytes
+    """
+
+    place: int
     seq: int
     kind: str
     data: bytes
@@ -34,7 +49,7 @@ class Line(NamedTuple):
 
 
 class Stream:
-    """The events of one process.
+    """Hands on the events of one process.
 
     Parameters
     ----------
@@ -45,29 +60,45 @@ class Stream:
     ----------
     chronicle : Chronicle
         Everything that the page shows.
+    place : int
+        Of the newest line.
     is_over : bool
         Whether readers should leave.
     """
 
     def __init__(self, kept: int = KEPT) -> None:
         self.chronicle = Chronicle()
+        self.place = 0
         self.is_over = False
-        self._ring: deque[Line] = deque(maxlen=kept)
+        self._kept: deque[Line] = deque(maxlen=kept)
         self._states: dict[str, Line] = {}
-        self._forgotten = 0
+        self._forgotten = Line(0, 0, "", b"")
         self._news = asyncio.Event()
 
     def tell(self, event: Event) -> None:
         """Add an event, and wake whoever waits for it."""
         self.chronicle.take(event)
-        line = Line(event.seq, str(event.__struct_config__.tag), to_line(event))
+        line = self._line(event)
         if isinstance(event, StateTold):
             self._states[event.target] = line
         else:
-            if len(self._ring) == self._ring.maxlen:
-                self._forgotten = self._ring[0].seq
-            self._ring.append(line)
+            if len(self._kept) == self._kept.maxlen:
+                self._forgotten = self._kept[0]
+            self._kept.append(line)
         self._wake()
+
+    def show(self, states: Iterable[LiveState]) -> None:
+        """Show the present state of all targets there are: those that no event has told, too."""
+        present = {state.target: state for state in states}
+        for gone in set(self.chronicle.targets) - set(present):
+            del self.chronicle.targets[gone]
+            self._states.pop(gone, None)
+        for target, state in present.items():
+            if self.chronicle.show(state):
+                seq = self.chronicle.seq
+                told = StateTold(seq=seq, at=state.at, target=target, state=state)
+                self._states[target] = self._line(told)
+                self._wake()
 
     def close(self) -> None:
         """Let all readers leave."""
@@ -79,27 +110,40 @@ class Stream:
         found = (told.state for told in self.chronicle.targets.values())
         return [state for state in found if state is not None]
 
-    def since(self, seq: int | None) -> list[Line]:
-        """Return what a reader lacks who was last given `seq`; None for a new one.
+    def begin(self, seq: int | None) -> list[Line]:
+        """Return what a reader lacks who comes: the states, and the events since `seq`.
 
-        A new reader gets the states. Who has missed what is no longer kept, or what another
-        process told, gets a ``gap`` first, and should read ``/api/state``.
+        Who has missed what is no longer kept, or what another process told, gets a ``gap`` first,
+        and should read ``/api/state``.
         """
-        newest = self.chronicle.seq
         if seq is None:
             return sorted(self._states.values())
-        gap: list[Line] = []
-        if not self._forgotten <= seq <= newest:
-            data = b'{"event":"gap","after":%d}' % seq
-            # Subtle: its number is that from which on nothing is missing, lest it be sent again.
-            seq = self._forgotten if seq < self._forgotten else 0
-            gap = [Line(seq, "gap", data)]
-        lines = [each for each in (*self._ring, *self._states.values()) if each.seq > seq]
-        return gap + sorted(lines)
+        if not self._forgotten.seq <= seq <= self.chronicle.seq:
+            return self._after_a_gap(seq)
+        lines = (line for line in self._kept if line.seq > seq)
+        return sorted((*lines, *self._states.values()))
+
+    def since(self, place: int) -> list[Line]:
+        """Return what a reader lacks who has had everything up to a place."""
+        if place < self._forgotten.place:
+            return self._after_a_gap(self._forgotten.seq)
+        lines = (*self._kept, *self._states.values())
+        return sorted(line for line in lines if line.place > place)
 
     def news(self) -> asyncio.Event:
-        """Return what is set at the next event; take it before looking at `since`."""
+        """Return what is set at the next line; take it before looking for lines."""
         return self._news
+
+    def _after_a_gap(self, seq: int) -> list[Line]:
+        first = self._forgotten
+        gap = Line(
+            first.place, first.seq, "gap", msgspec.json.encode({"event": "gap", "after": seq})
+        )
+        return [gap, *sorted((*self._kept, *self._states.values()))]
+
+    def _line(self, event: Event) -> Line:
+        self.place += 1
+        return Line(self.place, event.seq, str(event.__struct_config__.tag), to_line(event))
 
     def _wake(self) -> None:
         self._news.set()

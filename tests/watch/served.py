@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
 from contextlib import contextmanager
-
-from aiohttp import web
 
 from sampler.watch.metrics import Metrics
 from sampler.watch.page import LivePages
@@ -17,16 +14,12 @@ from sampler.web.door import Door
 
 
 class Served:
-    """Serves one stream; `stop` and `start` are those of the listener, the stream goes on.
-
-    What is asked for is noted in `asked`, a queue of paths.
-    """
+    """Serves one stream; `stop` and `start` are those of the listener, the stream goes on."""
 
     def __init__(self, **settings):
         self.stream = Stream(**settings)
         self.metrics = Metrics("0.0", "3")
         self.port = 0
-        self.asked: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -54,15 +47,9 @@ class Served:
     async def _start(self):
         self.stream.is_over = False
         self._door = Door(Address("127.0.0.1", self.port))
-        self._door.app.middlewares.append(self._note)
         LivePages(self.stream, self.metrics).add_to(self._door.app)
         await self._door.open()
         self.port = int(self._door.url.rpartition(":")[2])
-
-    @web.middleware
-    async def _note(self, request, handler):
-        self.asked.put(request.path)
-        return await handler(request)
 
     def stop(self):
         self.call(self._door.close())

@@ -13,6 +13,7 @@ import pytest
 
 from analysis.data.live import BucketTold, StateTold, state_of
 from analysis.render.live import to_live_page
+from analysis.review.chronicle import Chronicle
 from sampler.watch import page
 from sampler.watch.stream import Stream
 from tests.stories import Story
@@ -69,12 +70,12 @@ def lasting(found):
 def test_a_new_reader_begins_with_the_state_and_hears_what_follows(served):
     served.tell(*EVENTS[:60])
     reader = Reader(served)
-    first = next(seq for seq, kind in reader.until(EVENTS[59].seq - 0) if kind == "state")
+    first = next(line for line in reader.lines() if line.startswith("event: "))
     served.tell(*EVENTS[60:])
     found = reader.until(EVENTS[-1].seq)
     reader.close()
 
-    assert first <= 60
+    assert first == "event: state"
     assert lasting(found) == [seq for seq in LASTING if seq > 60]
     assert reader.answer.getheader("Content-Type") == "text/event-stream"
     assert reader.answer.getheader("X-Accel-Buffering") == "no"
@@ -107,11 +108,11 @@ def test_of_states_that_were_missed_only_the_newest_is_sent():
     stream = Stream()
     for each in EVENTS:
         stream.tell(each)
-    kinds = [line.kind for line in stream.since(0)]
+    kinds = [line.kind for line in stream.begin(0)]
 
     assert kinds.count("state") == 1
     assert kinds[-1] == "state"
-    assert [line.seq for line in stream.since(0) if line.kind != "state"] == LASTING
+    assert [line.seq for line in stream.begin(0) if line.kind != "state"] == LASTING
 
 
 @pytest.mark.parametrize("last", [3, 10**9], ids=["too long ago", "of another process"])
@@ -119,11 +120,40 @@ def test_who_missed_what_is_not_kept_is_told_of_the_gap(last):
     stream = Stream(kept=10)
     for each in EVENTS:
         stream.tell(each)
-    gap, *rest = stream.since(last)
+    gap, *rest = stream.begin(last)
 
     assert gap.kind == "gap"
     assert json.loads(gap.data)["after"] == last
     assert [line.seq for line in rest if line.kind != "state"] == LASTING[-10:]
+
+
+def test_a_state_that_no_event_told_is_sent_with_the_number_of_the_last_event():
+    stream = Stream()
+    for each in EVENTS:
+        stream.tell(each)
+    place, last = stream.place, EVENTS[-1].state
+    stream.show([last])
+    assert stream.since(place) == []
+
+    newer = msgspec.structs.replace(last, at=last.at + 1)
+    stream.show([newer])
+    [line] = stream.since(place)
+    assert (line.seq, line.kind) == (EVENTS[-1].seq, "state")
+    assert json.loads(line.data)["state"]["at"] == newer.at
+    assert stream.states() == [newer]
+    assert list(stream.chronicle.targets["shop"].turns) == list(
+        Chronicle(EVENTS).targets["shop"].turns
+    )
+
+
+def test_a_target_that_is_no_longer_weighed_is_no_longer_shown():
+    stream = Stream()
+    for each in EVENTS:
+        stream.tell(each)
+    stream.show([])
+
+    assert stream.states() == []
+    assert not any(line.kind == "state" for line in stream.begin(0))
 
 
 def test_silence_is_filled_with_comments(served, monkeypatch):

@@ -6,26 +6,18 @@ import json
 import re
 import socket
 import subprocess
-import time
 import urllib.parse
 import urllib.request
 from contextlib import contextmanager
 
-import msgspec
 import pytest
 
-from analysis.data.live import StateTold
-from tests.processes import REPOSITORY
-from tests.recorded import recorded
+from sampler.demo.process import EmbeddedService
+from tests.processes import REPOSITORY, WEIGHBRIDGE, surroundings
 from tests.requirements import path_of
-from tests.stories import ALARM, BEGIN, Story
-from tests.watch.served import serving
 
 EXAMPLES = REPOSITORY / "examples" / "prometheus"
 DASHBOARD = json.loads((EXAMPLES / "dashboard.json").read_text(encoding="utf-8"))
-EVENTS = list(Story().events())
-GOOD = [each for each in EVENTS if each.at <= BEGIN + 100]
-BAD = [each for each in EVENTS if BEGIN + 100 < each.at <= BEGIN + ALARM + 9]
 READY = "Server is ready to receive web requests"
 
 pytestmark = pytest.mark.needs("promtool", "prometheus")
@@ -60,9 +52,9 @@ def test_an_alert_that_waits_longer_fails_its_test(tmp_path):
 class Prometheus:
     """A server that scrapes five times a second; questions are asked of its API."""
 
-    def __init__(self, port, scrapes):
+    def __init__(self, port, events):
         self._url = f"http://127.0.0.1:{port}/api/v1/"
-        self._scrapes = scrapes
+        self._events = events
 
     def ask(self, path, **query):
         url = f"{self._url}{path}?{urllib.parse.urlencode(query)}"
@@ -73,9 +65,8 @@ class Prometheus:
         return self.ask("query", query=expression)["result"]
 
     def until(self, expression):
-        """Return the result of an expression as soon as a scrape brings one."""
-        for _ in range(200):
-            self._scrapes.get(timeout=30)
+        """Return the result of an expression, looked for at each line that the watch tells."""
+        for _ in self._events:
             if found := self.query(expression):
                 return found
         raise AssertionError(f"{expression} has no result")
@@ -86,13 +77,13 @@ class Prometheus:
 
 
 @contextmanager
-def scraping(served, folder):
+def scraping(target, events, folder):
     """Run the Prometheus of the example on another port, faster, for one target."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     text = (EXAMPLES / "prometheus.yml").read_text(encoding="utf-8")
-    text = text.replace("15s", "200ms").replace("127.0.0.1:9431", f"127.0.0.1:{served.port}")
+    text = text.replace("15s", "200ms").replace("127.0.0.1:9431", f"127.0.0.1:{target}")
     (folder / "prometheus.yml").write_text(text, encoding="utf-8")
     (folder / "rules.yml").write_bytes((EXAMPLES / "rules.yml").read_bytes())
     process = subprocess.Popen(
@@ -111,7 +102,7 @@ def scraping(served, folder):
                     break
             else:
                 raise AssertionError("".join(told))
-            yield Prometheus(port, served.asked)
+            yield Prometheus(port, events)
         finally:
             process.terminate()
 
@@ -126,36 +117,43 @@ def expressions():
     ]
 
 
-def now(events, clock):
-    """Move states to the present, which the alerts compare them with."""
-    for each in events:
-        if isinstance(each, StateTold):
-            state = msgspec.structs.replace(each.state, last_judged=clock)
-            yield msgspec.structs.replace(each, state=state)
-        else:
-            yield each
+@contextmanager
+def watched(service, folder):
+    """Watch a Service at 300 connections/s; yield the port of the page, and its stream."""
+    process = subprocess.Popen(
+        [
+            *WEIGHBRIDGE, "watch", service.url, "--expect", "v1=9,v2=1", "--rate", "300/s",
+            "--name", "shop", "--listen", "127.0.0.1:0", "--out", str(folder), "--max-time", "110s",
+        ],
+        stderr=subprocess.PIPE, text=True, env=surroundings(), cwd=folder,
+    )  # fmt: skip
+    with process:
+        try:
+            told = next(line for line in process.stderr or () if line.startswith("listening on "))
+            port = int(told.rpartition(":")[2].strip().strip("/"))
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/events", timeout=60) as events:
+                yield port, events
+        finally:
+            process.terminate()
 
 
 def test_a_real_prometheus_is_quiet_until_the_split_drifts(tmp_path):
-    clock = time.time()
-    with serving() as served:
-        served.tell(*now(GOOD, clock))
-        served.call(_durations(served))
-        with scraping(served, tmp_path) as prometheus:
-            prometheus.until('count_over_time(weighbridge_state{state="OK"}[1m]) >= 3')
-            assert prometheus.firing() == set()
+    """The alarm is certain within a second; a false one before it is not seen in 30 days."""
+    with (
+        EmbeddedService({"v1": 9, "v2": 1}, seed=5) as service,
+        watched(service, tmp_path) as (port, events),
+        scraping(port, events, tmp_path) as prometheus,
+    ):
+        prometheus.until('count_over_time(weighbridge_state{state="OK"}[1m]) >= 3')
+        assert prometheus.firing() == set()
 
-            served.tell(*now(BAD, clock))
-            alert = prometheus.until('ALERTS{alertname="SplitDrift", alertstate="firing"}')
-            assert alert[0]["metric"]["target"] == "shop"
-            assert prometheus.firing() == {"SplitDrift"}
+        service.configure({"v1": 5, "v2": 5}, seed=6)
+        alert = prometheus.until('ALERTS{alertname="SplitDrift", alertstate="firing"}')
+        assert alert[0]["metric"]["target"] == "shop"
+        assert prometheus.firing() == {"SplitDrift"}
 
-            prometheus.until("changes(weighbridge_alarms_total[1m]) >= 0")
-            silent = [each for each in expressions() if not prometheus.query(each)]
-    # Without an alarm or a lag in a window there is nothing to show.
-    assert [each for each in silent if "increase" not in each and "changes" not in each] == []
-
-
-async def _durations(served):
-    served.metrics.show(served.stream.states())
-    served.metrics.take("shop", recorded(["v1", "v2"], [9, 1], n=300)[0])
+        prometheus.until('weighbridge_alarms_total{kind="outside_tolerance"}')
+        silent = [each for each in expressions() if not prometheus.query(each)]
+    # Nothing was declared or read in a cluster, and no change has a lag.
+    empty = "declared|configured|convergence|changes"
+    assert [each for each in silent if not re.search(empty, each)] == []
