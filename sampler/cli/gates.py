@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sampler.serve.gates import Gate
 
+_WATCH_URL = re.compile(r"https?://[^\s/?#@]+/?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 OF_THE_SERVER = {
     "out": "give it to serve: --out DIR",
@@ -80,7 +81,11 @@ def _time(description: str) -> _Setting:
 
 
 SETTINGS: Mapping[str, _Setting] = {
-    "kind": _choice("What the gate does.", "check"),
+    "kind": _choice(
+        "check weighs at each request; watch tells the verdict of a weighbridge watch at url.",
+        "check",
+        "watch",
+    ),
     "linger": _time("How long a verdict is repeated to requests of the same key."),
     "permit": _Setting(
         _overrides,
@@ -146,6 +151,8 @@ def _gate(path: Path, name: str, table: object) -> Gate:
             read[key] = SETTINGS[key].read(value)
         except click.BadParameter as error:
             raise UsageError(f"{place} {key} = {value!r}: {error.message}") from error
+    if read.get("kind") == "watch":
+        return _watched(place, name, options, read)
     for key in options:
         if key in OF_THE_SERVER:
             raise UsageError(f"{place} {key}: not for a gate", hint=OF_THE_SERVER[key])
@@ -165,6 +172,35 @@ def _gate(path: Path, name: str, table: object) -> Gate:
         spending=Spending(read.get("alpha_spending", "none")),
         goes_on=read.get("on_inconclusive") == "go",
         fail_after_s=read.get("fail_after"),
+        is_unmeasurable_error=read.get("unmeasurable") != "inconclusive",
+    )
+
+
+def _watched(place: str, name: str, options: dict[str, Any], read: dict[str, Any]) -> Gate:
+    """Return a gate that tells what a watch says."""
+    from sampler.serve.gates import WATCHED_LINGER_S, Gate  # noqa: PLC0415 - as above
+
+    for key in options:
+        if key not in {"url", "name"}:
+            raise UsageError(
+                f"{place} {key}: not for a gate of kind watch",
+                hint="it has url, where the watch listens, and name, of a target there",
+            )
+    url, target = options.get("url"), options.get("name", "")
+    if not isinstance(url, str) or not _WATCH_URL.fullmatch(url):
+        raise UsageError(
+            f"{place} url: expected where the watch listens, got {url!r}",
+            hint='write url = "http://127.0.0.1:9431/"',
+        )
+    if not isinstance(target, str):
+        raise UsageError(f"{place} name: expected the name of a target, got {target!r}")
+    return Gate(
+        name,
+        {},
+        watch=url,
+        target=target,
+        linger_s=read.get("linger", WATCHED_LINGER_S),
+        permit=read.get("permit", frozenset({"key", "wait", "fresh"})),
         is_unmeasurable_error=read.get("unmeasurable") != "inconclusive",
     )
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sampler.serve import memory
 from sampler.serve.outcome import Kind, Outcome, line_of, undecided
 from sampler.serve.sessions import Session, Sessions, State
+from sampler.serve.watched import look_at_watch
 from sampler.serve.weighers import Weigher, WeigherLostError, Weighers
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class Desk:
     def _pump(self) -> None:
         """Begin what may begin."""
         while (session := self.sessions.begin()) is not None:
-            self._go(self._weigh(session))
+            self._go(self._look_at_watch(session) if session.gate.watch else self._weigh(session))
 
     def _go(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -195,6 +196,12 @@ class Desk:
         self._pump()
         if session.run:
             await self._on_disk(memory.save_end, session, Path(session.run))
+
+    async def _look_at_watch(self, session: Session) -> None:
+        outcome = await look_at_watch(session.gate.watch, session.gate.target)
+        self.sessions.end(session, outcome)
+        self._on_end(session)
+        self._pump()
 
     def _job(self, session: Session) -> dict[str, Any]:
         gate, ask = session.gate, session.ask

@@ -15,6 +15,8 @@ OVERRIDES = ("expect", "step", "key", "wait", "fresh")
 """What a request may say, where its gate permits it; nothing else, and never a URL."""
 MOST_WAIT_S = 25.0
 DEFAULT_LINGER_S = 60.0
+WATCHED_LINGER_S = 1.0
+"""A watch says what is so now: its verdict is hardly repeated [s]."""
 UNMEASURED_LINGER_S = 5.0
 """Shorter than any controller's interval: who asks again is measured again [s]."""
 
@@ -75,6 +77,10 @@ class Gate:
         Flagger: whether ``rollout`` goes on while INCONCLUSIVE.
     fail_after_s : float or None
         Flagger: how long INCONCLUSIVE may last until ``rollback`` says yes [s]; None never.
+    watch : str
+        URL of a watch whose verdict is told in place of a check's; empty for a check.
+    target : str
+        Name of the target there; empty for the first one.
     is_unmeasurable_error : bool
         Argo: whether a target that cannot be measured is an error, or INCONCLUSIVE.
     """
@@ -92,6 +98,8 @@ class Gate:
     goes_on: bool = False
     fail_after_s: float | None = None
     is_unmeasurable_error: bool = True
+    watch: str = ""
+    target: str = ""
 
     @property
     def fingerprint(self) -> str:

@@ -140,11 +140,13 @@ def session_of(desk: Desk, gate: Gate, asked: Asked) -> Session:
 
 def _expect(gate: Gate, given: object) -> str:
     if given == "":
-        if not (gate.weights or gate.is_live):
+        if not (gate.weights or gate.is_live or gate.watch):
             raise Problem(
                 400, f"gate {gate.name} expects no split of its own", "say expect=v1=9,v2=1"
             )
         return ""
+    if gate.watch:
+        raise Problem(403, f"what gate {gate.name} expects is said by its watch")
     if gate.is_live:
         raise Problem(403, f"gate {gate.name} reads what is expected from the cluster")
     text = json.dumps(given) if isinstance(given, dict) else given

@@ -147,6 +147,8 @@ def openapi() -> dict[str, object]:
 def _expected_of(gate: Gate) -> str:
     if gate.is_live:
         return "read from the cluster"
+    if gate.watch:
+        return f"said by the watch at {gate.watch}"
     if not gate.weights:
         return "said by each request"
     return ", ".join(f"{label}={n}" for label, n in gate.weights.items())
