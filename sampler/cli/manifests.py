@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sampler.expect.rules.model import Expectation, Place, Question
     from sampler.expect.rules.objects import Inventory
 
-ZONE = "NODE_ZONE"
+ZONE = "WEIGHBRIDGE_ZONE"
 """Variable that a pod is given its zone in, by the downward API."""
 
 _OPTIONS = (
@@ -44,7 +44,7 @@ _OPTIONS = (
     click.option(
         "--in-cluster", "in_pod", is_flag=True,
         help="As --cluster, from a pod of that cluster: through its service account alone, whose "
-        "namespace is the default, with the node and the zone of NODE_NAME and NODE_ZONE.",
+        "namespace is the default, with the node and the zone of NODE_NAME and WEIGHBRIDGE_ZONE.",
     ),
     click.option(
         "--context", default=None, metavar="NAME",

@@ -23,7 +23,7 @@ def pod(monkeypatch, tmp_path):
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
-    for variable in ("NODE_ZONE", "NODE_NAME"):
+    for variable in ("WEIGHBRIDGE_ZONE", "NODE_NAME"):
         monkeypatch.delenv(variable, raising=False)
     return account
 
@@ -56,7 +56,7 @@ def asks(pod, monkeypatch, capsys):
 
 def test_the_zone_and_the_node_are_those_that_the_pod_was_given(asks, monkeypatch):
     monkeypatch.setenv("NODE_NAME", "n9")
-    monkeypatch.setenv("NODE_ZONE", "z2")
+    monkeypatch.setenv("WEIGHBRIDGE_ZONE", "z2")
 
     code, out, err = asks(two_nodes(trafficDistribution="PreferClose"))
 
@@ -66,7 +66,7 @@ def test_the_zone_and_the_node_are_those_that_the_pod_was_given(asks, monkeypatc
 
 def test_an_option_comes_before_what_the_pod_was_given(asks, monkeypatch):
     monkeypatch.setenv("NODE_NAME", "n9")
-    monkeypatch.setenv("NODE_ZONE", "z2")
+    monkeypatch.setenv("WEIGHBRIDGE_ZONE", "z2")
 
     code, out, err = asks(two_nodes(trafficDistribution="PreferClose"), "--zone", "z1")
 
