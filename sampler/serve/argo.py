@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sampler.serve.outcome import Kind
 from sampler.serve.replies import reply, require_measured, settled
-from sampler.serve.requests import asked_of, gate_of, json_of, session_of
+from sampler.serve.requests import asked_of, current_session_of, gate_of, json_of
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -48,7 +48,7 @@ class Argo:
         gate = gate_of(request, self._desk)
         given = await json_of(request) | dict(request.query)
         asked = asked_of(gate, {"key": _KEY, **given} if "key" in gate.permit else given)
-        session = session_of(self._desk, gate, asked)
+        session = await current_session_of(self._desk, gate, asked)
         headers = await settled(self._desk, session, asked)
         outcome = session.outcome
         is_unmeasurable = outcome is not None and outcome.kind is Kind.UNMEASURABLE

@@ -15,7 +15,15 @@ from aiohttp import web
 from sampler.serve.gates import Ask, is_alone
 from sampler.serve.outcome import Kind, Outcome, line_of
 from sampler.serve.replies import settled
-from sampler.serve.requests import LONGEST_KEY, Asked, asked_of, gate_of, json_of, session_of
+from sampler.serve.requests import (
+    LONGEST_KEY,
+    LOOK_S,
+    Asked,
+    asked_of,
+    gate_of,
+    json_of,
+    session_of,
+)
 from sampler.web.problems import Problem
 
 if TYPE_CHECKING:
@@ -118,7 +126,7 @@ class Flagger:
     async def _weights(self, gate: Gate, given: dict[str, Any]) -> Mapping[str, int] | Outcome:
         """Return the weights of the present step: of the cluster, the request, or the gate."""
         if gate.is_live:
-            return await self._desk.look(gate, WAIT_S)
+            return await self._desk.look(gate, LOOK_S)
         if "expect" in given:
             ask = asked_of(gate, {"expect": given["expect"]}).ask
             from analysis import Split  # noqa: PLC0415

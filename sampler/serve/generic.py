@@ -10,7 +10,7 @@ from aiohttp import web
 
 from sampler.base.own_process import command_of, environment
 from sampler.serve.replies import json_response, reply, require_measured, settled
-from sampler.serve.requests import Asked, asked_of, gate_of, json_of, session_of, wait_of
+from sampler.serve.requests import Asked, asked_of, current_session_of, gate_of, json_of, wait_of
 from sampler.serve.sessions import INTERRUPTED, State
 from sampler.show.documents import HTML
 from sampler.store.layout import JUNIT, REPORT
@@ -76,7 +76,7 @@ class Generic:
         if header is not None and given.setdefault("key", header) != header:
             raise Problem(400, "key and Idempotency-Key differ", "send one of both")
         asked = asked_of(gate, given, targets=self._targets)
-        session = session_of(self._desk, gate, asked)
+        session = await current_session_of(self._desk, gate, asked)
         headers = await settled(self._desk, session, asked)
         require_measured(session)
         if session.state is State.DONE:

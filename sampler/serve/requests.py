@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from math import isclose
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from analysis import Split
 from analysis.data.errors import InputError
 from sampler.serve.gates import MOST_WAIT_S, OVERRIDES, Ask, is_alone
+from sampler.serve.outcome import Kind, Outcome
 from sampler.serve.sessions import QueueFullError
 from sampler.web.door import read_body
 from sampler.web.problems import Problem
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from sampler.serve.sessions import Session
 
 LONGEST_KEY = 512
+LOOK_S = 5.0
+"""How long a cluster may take to tell its weights while a caller waits [s]."""
 _LONGEST_EXPECT = 8192
 _YES, _NO = frozenset({"true", "1", "yes", True}), frozenset({"false", "0", "no", "", False})
 
@@ -121,6 +125,33 @@ def asked_of(
     if ask.expect:
         ask = replace(ask, is_alone=is_alone(Split.parse(ask.expect).weight_of))
     return Asked(ask, wait_of(given.get("wait", default_wait_s)), _flag(given.get("fresh", False)))
+
+
+async def current_session_of(desk: Desk, gate: Gate, asked: Asked) -> Session:
+    """Return the session that answers; of a cluster, it is about the weights of this moment.
+
+    Raises
+    ------
+    Problem
+        As `session_of`; 503 if the cluster cannot be asked whether a verdict is to be repeated.
+    """
+    last = desk.sessions.latest(gate, asked.ask)
+    if gate.is_live and last is not None and last.outcome is not None and not asked.is_fresh:
+        weights = await desk.look(gate, LOOK_S)
+        if isinstance(weights, Outcome):
+            raise Problem(503, weights.line, weights.hint, {"Retry-After": "5"})
+        asked = replace(asked, is_fresh=not _is_about(last.outcome, weights))
+    return session_of(desk, gate, asked)
+
+
+def _is_about(outcome: Outcome, weights: Mapping[str, int]) -> bool:
+    """Whether an outcome is about the split that these weights are; what measured none is."""
+    if outcome.kind is not Kind.MEASURED:
+        return True
+    total = sum(weights.values()) or 1
+    shares = {label: n / total for label, n in weights.items()}
+    labels = shares.keys() | outcome.expected.keys()
+    return all(isclose(shares.get(x, 0), outcome.expected.get(x, 0)) for x in labels)
 
 
 def session_of(desk: Desk, gate: Gate, asked: Asked) -> Session:

@@ -25,13 +25,15 @@ def outcome(word):
         "kind": KINDS.get(word, "measured"),
         "connections": 100,
         "elapsed_s": 0.5,
+        "expected": {"v1": 0.9, "v2": 0.1},
         "observed": {"v1": 0.9, "v2": 0.1},
     }
 
 
 def do(job):
     if job["do"] == "look":
-        return {"weights": job["options"]["look"]}
+        weights = job["options"]["look"]
+        return {"weights": weights} if weights else {"outcome": outcome("UNMEASURABLE")}
     url = job["options"]["url"]
     words = urlsplit(url).path.strip("/").split(",")
     counter = Path(job["out"]) / f"count-{zlib.crc32(url.encode())}"  # of all weighers

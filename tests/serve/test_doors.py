@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import jsonschema
 import pytest
@@ -29,6 +30,15 @@ def held_to(document, name="Session"):
     return document
 
 
+def documented(method, path):
+    """Return the statuses that the description has for a request; none for a path without one."""
+    for template, each in openapi()["paths"].items():  # type: ignore[attr-defined]
+        pattern = re.sub(r"\{\w+\}", "[^/]+", template)
+        if re.fullmatch(pattern, path.partition("?")[0]) and method.lower() in each:
+            return set(each[method.lower()]["responses"])
+    return set()
+
+
 def call(method, path, **options):
     return method, path, options
 
@@ -40,6 +50,7 @@ def answers(gates, *requests, **how):
         given = []
         for method, path, options in requests:
             async with client.request(method, path, allow_redirects=False, **options) as response:
+                assert str(response.status) in documented(method, path), (method, path)
                 given.append((response.status, dict(response.headers), await response.text()))
         return given
 
@@ -199,6 +210,25 @@ def test_a_cluster_gate_raises_no_weight_that_was_not_weighed(tmp_path):
         (200, "PASS"), 403,
         (403, "FAIL"), 200,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/v1/argo/shop", "/v1/gates/shop/checks"])
+def test_a_verdict_of_a_cluster_is_repeated_only_while_its_weights_are(tmp_path, path):
+    weights = {"v1": 90, "v2": 10}
+    each = gate("PASS,FAIL", is_live=True, options={"look": weights})
+
+    async def act(_server, client):
+        told = []
+        for change in ({}, {}, {"v1": 9, "v2": 1}, {"v1": 8, "v2": 2}, None):
+            weights.update(change or {})
+            if change is None:
+                weights.clear()  # the cluster does not answer
+            async with client.post(path, json={"key": "a"}) as response:
+                told.append((response.status, (await response.json()).get("verdict")))
+        return told
+
+    passed, failed = (200, "PASS"), (200, "FAIL")
+    assert served(act, each, out=tmp_path) == [passed, passed, passed, failed, (503, None)]
 
 
 @pytest.mark.parametrize(
