@@ -14,6 +14,7 @@ from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from analysis.data.live import AlarmTold, ChangeTold, State
+from analysis.data.report import Verdict
 from analysis.render import health, table
 from analysis.render.grid import Span
 from analysis.render.html import KINDS, SIGNS, bands_of, kind_of, render_page
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 _LABEL_ROOM = 32
 _MOST_HAPPENINGS = 40
+_LEAST_LIVE_S, _LEAST_S = 60.0, 2.0
+"""Shortest time that a chart shows: one that goes on has room for what comes [s]."""
 _KINDS_OF_CHANGE = {"weight": "weights", "endpoints": "endpoints", "settled": "settled"}
 SPANS = {"10m": 600.0, "3h": 10_800.0, "14d": 1_209_600.0}
 """Times that the chart can show [s], by their names in an address."""
@@ -116,7 +119,7 @@ def to_live_page(chronicle: Chronicle, view: View | None = None) -> str:
         raise UnknownViewError(f"expected one of {', '.join(SPANS)} as span, got {view.span!r}")
     span = view.span or _fitting(state)
     numbers = list(range(1, len(told.happenings) + 1))
-    rows = [_version(each) for each in state.labels]
+    rows = [_version(each, state) for each in state.labels]
     spans = [Span(e.share, e.interval if e.connections else None, e.band) for e in state.labels]
     bands, scale = bands_of(
         spans,
@@ -159,7 +162,12 @@ def to_live_page(chronicle: Chronicle, view: View | None = None) -> str:
         rows=rows,
         heads=[head for head, has in _views(state.labels) if has],
         spans=_links(view, span),
-        chart=chart_of(told, _beginning(state, span), numbers),
+        chart=chart_of(
+            told,
+            _beginning(state, span),
+            numbers,
+            _LEAST_LIVE_S if view.is_live else _LEAST_S,
+        ),
         happened=happened[::-1][:_MOST_HAPPENINGS],
         hidden=max(len(happened) - _MOST_HAPPENINGS, 0),
         lag=_lag(state),
@@ -242,13 +250,21 @@ def _headline(state: LiveState) -> str:
     return f"Not proven yet: {judged}."
 
 
-def _mark(label: LiveLabel) -> table.Mark:
+def _mark(label: LiveLabel, state: LiveState) -> table.Mark:
+    """Judge one label for display: by the verdict where it speaks of it, else by its interval."""
     if label.expected is None or (not label.expected and label.connections):
         return table.Mark.UNEXPECTED if label.connections else table.Mark.NONE
+    if state.verdict is Verdict.PASS:
+        return table.Mark.WITHIN
+    point = None if state.last_alarm is None else state.last_alarm.change
+    if state.state is State.DRIFT and point is not None:
+        is_either = sum(each.expected is not None for each in state.labels) == 2
+        if is_either or label.label == point.label:
+            return table.Mark.OUTSIDE
     return table.compare(label.interval if label.connections else None, label.band)
 
 
-def _version(label: LiveLabel) -> _Version:
+def _version(label: LiveLabel, state: LiveState) -> _Version:
     places = places_of(label)
 
     def share(value: float | None) -> str:
@@ -262,7 +278,7 @@ def _version(label: LiveLabel) -> _Version:
 
     return _Version(
         label=name_of(label.label, _LABEL_ROOM),
-        mark=_mark(label),
+        mark=_mark(label, state),
         views=tuple(
             exact(getattr(label, each)) for each in ("declared", "configured", "endpoints")
         ),

@@ -35,7 +35,6 @@ _MOST_TICKS = 6
 _NUMBER_ROOM = 40.0
 _DAY_S = 86_400
 _SHARE_STEPS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-_LEAST_SPAN_S = 60.0
 
 TONES = {
     State.STARTING: Tone.OPEN,
@@ -175,7 +174,9 @@ def places_of(label: LiveLabel) -> int:
     return rounding.band_decimals(label.expected, label.band)
 
 
-def chart_of(told: Told, since: float, numbers: Sequence[int]) -> Chart | None:
+def chart_of(
+    told: Told, since: float, numbers: Sequence[int], least_s: float = 60.0
+) -> Chart | None:
     """Lay out the chart of a target.
 
     Parameters
@@ -186,6 +187,8 @@ def chart_of(told: Told, since: float, numbers: Sequence[int]) -> Chart | None:
         Where it begins; it ends at the state.
     numbers : sequence of int
         The row of each happening of `told` in its table.
+    least_s : float
+        Shortest time that is shown [s].
 
     Returns
     -------
@@ -195,7 +198,7 @@ def chart_of(told: Told, since: float, numbers: Sequence[int]) -> Chart | None:
     state = told.state
     if state is None:
         return None
-    until = max(state.at, since + _LEAST_SPAN_S)
+    until = max(state.at, since + least_s)
     columns = told.columns(since, until)
     if not columns:
         return None

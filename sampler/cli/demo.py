@@ -154,6 +154,7 @@ async def _tell_of_a_drift(out: Path, seed: int, concurrency: int) -> ExitCode:
         f"The weights fell to 1:1: found {alarm.delay_s or 0.0:.2f} s after it began. {alarm.cause}"
     )
     say(f"Its end is proven, by connections sent after it. The run is in {out}/.")
+    say(f"Its page: weighbridge report latest --runs {out} --html page.html")
     return ExitCode.PASS
 
 

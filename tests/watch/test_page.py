@@ -16,7 +16,7 @@ from analysis.render.live import to_live_page
 from analysis.review.chronicle import Chronicle
 from sampler.watch import page
 from sampler.watch.stream import Stream
-from tests.stories import Story
+from tests.stories import ALARM, Story
 from tests.watch.served import serving
 
 EVENTS = list(Story(seconds=60).events())
@@ -254,3 +254,15 @@ def test_a_page_is_made_once_for_all_who_look_at_the_same_second(served, monkeyp
     assert answer.getheader("Content-Encoding") == "gzip"
     assert {gzip.decompress(packed)} == pages
     assert len(packed) < 20_000
+
+
+@pytest.mark.parametrize(
+    ("at", "mark"), [(640, "✓ within"), (ALARM + 2, "✗ outside"), (20, "? undecided")]
+)
+def test_a_version_is_marked_as_the_verdict_says_whatever_its_interval_is(at, mark):
+    story = list(Story(seconds=at).events())
+    wide = [msgspec.structs.replace(each, interval=(0.0, 1.0)) for each in story[-1].state.labels]
+    state = msgspec.structs.replace(story[-1].state, labels=wide)
+    page_of = to_live_page(Chronicle([msgspec.structs.replace(story[-1], state=state)]))
+
+    assert page_of.count(f">{mark}<") == 2
