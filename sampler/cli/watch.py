@@ -196,7 +196,7 @@ def setups_of(ctx: click.Context) -> list[Setup]:
     """
     own = nested_options(ctx, {})
     targets = ctx.meta.get(TARGETS, {})
-    if own["url"] or own["is_live"] or not targets:
+    if own["url"] or own["is_live"] or own["in_pod"] or not targets:
         name = own["name"] or _host(own["url"]) or own["service"] or "watch"
         return [_setup(ctx, name, own)]
     setups = []
@@ -231,7 +231,8 @@ def _setup(ctx: click.Context, name: str, options: dict[str, Any]) -> Setup:
             "--connection auto makes a pilot, which a session without an end has no time for",
             hint="give fresh, reuse or MIN:MAX",
         )
-    given = expectation_of(options["url"], {**options, "wait": inf})
+    endless = {"wait": inf, "max_time": options["max_time"] or inf}
+    given = expectation_of(options["url"], {**options, **endless})
     label, replica = make_rules(options)
     load = make_load(options)
     policy = make_policy(

@@ -128,9 +128,20 @@ def test_the_gates_of_the_server_are_understood():
     assert [gate.is_live for gate in gates.values()] == [True]
 
 
-def test_the_server_listens_where_its_service_and_its_policy_lead(rendered):
+def test_what_is_watched_is_understood_and_asked_for_from_within_the_cluster(
+    monkeypatch, tmp_path, capsys
+):
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    config = REPOSITORY / "deploy" / "watch" / "weighbridge.toml"
+
+    assert main(["watch", "--config", str(config), "--out", str(tmp_path)]) == 2
+    assert "[watch.app]: --in-cluster: this is no pod of a cluster" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["serve", "watch"])
+def test_a_server_listens_where_its_service_and_its_policy_lead(rendered, name):
     documents = {
-        each["kind"]: each for each in yaml.safe_load_all(rendered[REPOSITORY / "deploy" / "serve"])
+        each["kind"]: each for each in yaml.safe_load_all(rendered[REPOSITORY / "deploy" / name])
     }
 
     template = documents["Deployment"]["spec"]["template"]
@@ -144,8 +155,8 @@ def test_the_server_listens_where_its_service_and_its_policy_lead(rendered):
         documents["Service"]["spec"]["selector"].items() <= template["metadata"]["labels"].items()
     )
     assert admitted["ports"] == [{"port": port["containerPort"], "protocol": "TCP"}]
-    (gates,) = (each for each in template["spec"]["volumes"] if each["name"] == "gates")
-    assert gates["configMap"]["name"] == documents["ConfigMap"]["metadata"]["name"]
+    (config,) = (each["configMap"] for each in template["spec"]["volumes"] if "configMap" in each)
+    assert config["name"] == documents["ConfigMap"]["metadata"]["name"]
 
 
 def test_a_check_is_weighed_once_and_has_time_to_end(rendered):
