@@ -58,6 +58,5 @@ async def on_air(
 
 async def _show(watching: Watching, stream: Stream) -> None:
     while True:
-        latest = (session.latest for session in watching.sessions.values())
-        stream.show(state for state in latest if state is not None)
+        stream.show({name: session.latest for name, session in watching.sessions.items()})
         await asyncio.sleep(SHOWN_EVERY_S)

@@ -17,7 +17,7 @@ from analysis.data.live import StateTold, to_line
 from analysis.review.chronicle import Chronicle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from analysis.data.live import Event, LiveState
 
@@ -87,14 +87,19 @@ class Stream:
             self._kept.append(line)
         self._wake()
 
-    def show(self, states: Iterable[LiveState]) -> None:
-        """Show the present state of all targets there are: those that no event has told, too."""
-        present = {state.target: state for state in states}
+    def show(self, present: Mapping[str, LiveState | None]) -> None:
+        """Show the present state of every target there is, also where no event has told it.
+
+        Parameters
+        ----------
+        present : mapping of str to LiveState or None
+            By target; None has no state yet. Other targets are no longer shown.
+        """
         for gone in set(self.chronicle.targets) - set(present):
             del self.chronicle.targets[gone]
             self._states.pop(gone, None)
         for target, state in present.items():
-            if self.chronicle.show(state):
+            if state is not None and self.chronicle.show(state):
                 seq = self.chronicle.seq
                 told = StateTold(seq=seq, at=state.at, target=target, state=state)
                 self._states[target] = self._line(told)

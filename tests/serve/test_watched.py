@@ -48,7 +48,7 @@ def watch():
 )
 def test_the_verdict_is_that_of_the_watch(watch, tmp_path, state, verdict):
     async def show():
-        watch.stream.show([shown(state)])
+        watch.stream.show({"shop": shown(state)})
 
     watch.call(show())
     status, document = asked(watch.url, tmp_path)
@@ -63,7 +63,7 @@ def test_the_verdict_is_that_of_the_watch(watch, tmp_path, state, verdict):
 
 def test_an_old_state_a_wrong_answer_and_nobody_are_no_verdict(watch, tmp_path, closed_port):
     async def show():
-        watch.stream.show([shown(STATES[-1], at=time.time() - 100)])
+        watch.stream.show({"shop": shown(STATES[-1], at=time.time() - 100)})
 
     empty = asked(watch.url, tmp_path)
     watch.call(show())

@@ -132,11 +132,11 @@ def test_a_state_that_no_event_told_is_sent_with_the_number_of_the_last_event():
     for each in EVENTS:
         stream.tell(each)
     place, last = stream.place, EVENTS[-1].state
-    stream.show([last])
+    stream.show({"shop": last})
     assert stream.since(place) == []
 
     newer = msgspec.structs.replace(last, at=last.at + 1)
-    stream.show([newer])
+    stream.show({"shop": newer})
     [line] = stream.since(place)
     assert (line.seq, line.kind) == (EVENTS[-1].seq, "state")
     assert json.loads(line.data)["state"]["at"] == newer.at
@@ -150,7 +150,9 @@ def test_a_target_that_is_no_longer_weighed_is_no_longer_shown():
     stream = Stream()
     for each in EVENTS:
         stream.tell(each)
-    stream.show([])
+    stream.show({"shop": None})
+    assert stream.states() == [EVENTS[-1].state]
+    stream.show({})
 
     assert stream.states() == []
     assert not any(line.kind == "state" for line in stream.begin(0))
