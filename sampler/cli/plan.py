@@ -9,7 +9,7 @@ import click
 
 from sampler.base.errors import ExitCode, UsageError
 from sampler.cli.documents import require_writable, unwritable, write_document
-from sampler.cli.messages import say_warning
+from sampler.cli.messages import say_line, say_warning
 from sampler.cli.options import naming
 from sampler.cli.policy import make_policy, make_split, policy_options
 from sampler.cli.screen import show
@@ -83,6 +83,10 @@ def command(ctx: click.Context, /, expect: str, **options: Any) -> None:
         raise UsageError(
             f"--exact: {error}", hint="leave --exact out: the other figures have no such limit"
         ) from error
+    if options["connection"] == "auto":
+        from sampler.run.pilot import forecast  # noqa: PLC0415 - as above
+
+        say_line(forecast(split))
     show(lambda **_: plan_parts(outlook, rate), err=file == "-")
     for problem, hint in doubts(split, policy):
         say_warning(problem, hint)

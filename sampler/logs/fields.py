@@ -323,7 +323,11 @@ class _Fields:
         what = "field" if self._shape.names is None else "column"
         otherwise = "" if option == "--label-column" else f"; {option} none if there is none"
         like = next(filter(_LIKE_TIMES.search, self.there), None)
-        perhaps = f", perhaps {like}" if like and option == "--time-column" else ""
+        perhaps = (
+            f", perhaps {like}"
+            if like and like == like.strip() and option == "--time-column"
+            else ""
+        )
         hint = (
             "its first line looks like data, but must name the columns: time,label,connection"
             if any(_NUMBER.fullmatch(name) for name in self.there)

@@ -155,7 +155,7 @@ FORMATS: tuple[Format, ...] = (
     # format".
     Format(
         "nginx", "nginx",
-        time=("msec", "time_iso8601", "time_local"),
+        time=("msec", "time_iso8601", "time_local", "@timestamp", "timestamp", "time"),
         label=("sent_http_x_version", "upstream_http_x_version", "upstream_addr"),
         connection=("connection",),
         status=("status",),

@@ -35,11 +35,15 @@ TRACE = re.compile(
 """What a line of a request shows, even if the rest of it is lost."""
 
 
+_LEVELS = {"level", "severity", "lvl", "levelname", "log.level", "log_level", "loglevel"}
+_MESSAGES = {"msg", "message", "event"}
+
+
 def is_own(line: str) -> bool:
     """Whether a program reports on itself in it."""
     return _OWN.match(line) is not None
 
 
 def is_own_object(row: dict[str, object]) -> bool:
-    """Whether a program reports on itself in this object: it has a level and a message."""
-    return bool({"level", "severity", "lvl"} & row.keys() and {"msg", "message"} & row.keys())
+    """Whether a program reports in this object: it has a level and a message."""
+    return bool(_LEVELS & row.keys() and _MESSAGES & row.keys())

@@ -131,12 +131,12 @@ def judge(record: Record, judging: Judging) -> Report:
     own = Asked(is_fresh=record.quality.repeated == 0) if plan is None else asked_of(plan)
     views = _views(original, judging)
     asked = replace(own, policy=policy, source=judging.source, views=views)
-    account = _account(record.quality, judging, folded, original)
+    account = _account(record.quality, judging, folded, original, ordering)
     caveats = () if plan is None else plan.target.caveats
     return assemble(
         asked,
         folded,
-        replace(account, notes=(*caveats, *account.notes), doubt=account.doubt or ordering.doubt),
+        replace(account, notes=(*caveats, *account.notes)),
     )
 
 
@@ -292,7 +292,11 @@ def _views(original: Report | None, judging: Judging) -> tuple[View, ...]:
 
 
 def _account(
-    quality: Quality, judging: Judging, folded: Folded, original: Report | None
+    quality: Quality,
+    judging: Judging,
+    folded: Folded,
+    original: Report | None,
+    ordering: Ordering,
 ) -> Account:
     """Return what is known of a record besides its samples."""
     if original is None:
@@ -306,7 +310,7 @@ def _account(
         run=replace(run, command=judging.command),
         unmeasurable=_unmeasurable(quality, folded) if judging.run is None else None,
         remedies=_remedies(folded, is_log=judging.run is None),
-        doubt=lambda reason: _doubt(judging, reason),
+        doubt=lambda reason: _doubt(judging, reason) or ordering.doubt(reason),
         notes=(*((bad,) if quality.bad else ()), *quality.notes),
     )
 

@@ -48,6 +48,17 @@ def connections_of(split: Split | None) -> int:
     return min(ceil(log(_MISSED) / log(alike)), _MOST) if alike < 1 else 1
 
 
+def forecast(split: Split) -> str:
+    """Say what a pilot will do, and what follows from what it finds."""
+    connections = connections_of(split)
+    return (
+        f"--connection auto: check first sends {counted(connections, 'connection')} with {EACH} "
+        "requests each, which are not judged. If the balancer picks for each connection, the run "
+        f"goes on with a connection for each request, as below; if for each request, with "
+        f"{KEPT.shortest} to {KEPT.longest} requests on each, and fewer of them than below"
+    )
+
+
 class Pilot:
     """Settles how long the connections of a run live.
 

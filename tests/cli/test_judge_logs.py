@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from sampler.cli.entry import main
@@ -66,6 +68,27 @@ MET = {
 }  # fmt: skip
 
 
+def messages(at, label, **more):
+    return {"level": "info", "event": "answered", "timestamp": at, "label": label, **more}
+
+
+SLOW = {
+    "messages": (messages, ("--time-column", "timestamp"), INCONCLUSIVE),
+    "messages of ECS": (
+        lambda at, label: {"log.level": "INFO", "message": "x", "@timestamp": at, "label": label},
+        ("--time-column", "@timestamp"), INCONCLUSIVE,
+    ),
+    "ends": (lambda at, label: {"endTime": at, "label": label}, ("--time-column", "endTime"),
+             INCONCLUSIVE),
+    "unsaid": (lambda at, label: {"time": at, "label": label, "took_ms": 1, "responseTime": 1},
+               (), INCONCLUSIVE),
+    "as sent, it is said": (messages, ("--time-column", "timestamp", "--duration-column", "none"),
+                            FAIL),
+    "nginx": (lambda at, label: {"@timestamp": at, "upstream_addr": label}, (), INCONCLUSIVE),
+}  # fmt: skip
+"""How a program writes that a request has ended, and whether a FAIL may come of that order."""
+
+
 def judged(capsys, *arguments):
     code = main(["judge", *map(str, arguments)])
     captured = capsys.readouterr()
@@ -81,3 +104,18 @@ def test_a_log_that_was_met_gets_the_right_verdict(capsys, name):
     assert (code, words in said) == (expected, True), said
     for option in ("--timeout", "longer", "--label "):  # of check alone
         assert option not in said
+
+
+@pytest.mark.parametrize("kind", SLOW)
+def test_a_slow_canary_in_the_order_of_the_ends_is_no_fail(tmp_path, capsys, kind):
+    write, options, expected = SLOW[kind]
+    labels = ["v2" if at % 10 == 3 else "v1" for at in range(1000)]
+    ended = sorted((1.7e9 + at / 50 + (3.0 if label == "v2" else 0), label)
+                   for at, label in enumerate(labels))  # fmt: skip
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(write(at, label)) + "\n" for at, label in ended))
+
+    code, said = judged(capsys, path, *NINE_TO_ONE, *options)
+
+    assert code == expected, said
+    assert ("--duration-column" in said or "Order" in said) == (code == INCONCLUSIVE)

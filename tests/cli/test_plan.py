@@ -127,6 +127,7 @@ def test_what_cannot_be_planned_is_refused_with_a_remedy(weighbridge, arguments,
     [
         ("10:30", 0, "after 795 connections"),
         ("auto", 0, "after 716 connections"),
+        ("auto", 0, "first sends 11 connections with 4 requests each, which are not judged"),
         ("reuse", 2, "as many as --concurrency"),
         ("3:1", 2, "1 <= MIN <= MAX"),
     ],
