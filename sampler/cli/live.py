@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from analysis.data.live import AlarmTold, ChangeTold, NoteTold, State, StateTold
 from analysis.render.grid import Span
 from analysis.render.printable import cells, pad, visible
+from sampler.cli.progress import numbers
 from sampler.cli.screen import bars, is_terminal, wants_colour
 from sampler.cli.streams import say
 
@@ -138,7 +139,11 @@ def drawn(session: Session, columns: int) -> list[Text]:
     ]
     if state.why:
         lines.append(Text(f"  {visible(state.why)}", _STYLES[state.state]))
-    known = sorted((each for each in state.labels if each.total), key=lambda each: each.share)
+    # In one order, whatever comes: the canary, which has the smallest part, first.
+    known = sorted(
+        (each for each in state.labels if each.total or each.expected is not None),
+        key=lambda each: (each.expected is None, each.expected, each.label),
+    )
     spans = {
         visible(each.label): Span(each.share, each.interval, each.band)
         for each in known[:_MOST_LABELS]
@@ -147,8 +152,7 @@ def drawn(session: Session, columns: int) -> list[Text]:
         room = max(map(cells, spans))
         bar = max(min(columns - room - 24, _BAR), 12)
         for (label, span), shape in zip(spans.items(), bars(spans, bar), strict=True):
-            band = "" if span.band is None else f" ({span.band[0]:.1%} to {span.band[1]:.1%})"
-            lines.append(Text.assemble(f"  {pad(label, room)} ", shape, f" {span.share:.1%}{band}"))
+            lines.append(Text.assemble(f"  {pad(label, room)} ", shape, f" {numbers(span)}"))
         canary = known[0].label
         spark = sparkline(session.lookout.buckets.kept[10], canary)
         if spark:

@@ -183,7 +183,7 @@ class State:
     def line(self) -> str:
         """Return everything in one line of text."""
         parts = [*self.facts[:-1]]
-        parts += [f"{label} {_numbers(span)}" for label, span in self.spans.items()]
+        parts += [f"{label} {numbers(span)}" for label, span in self.spans.items()]
         if self.nearer:
             parts.append(self.meter_text)
         return " · ".join([*parts, self.facts[-1]])
@@ -210,7 +210,7 @@ def drawn(state: State, columns: int) -> list[Text]:
     room = max(map(cells, state.spans), default=0)
     bar = min(max(columns - room - _NUMBERS - 3, _LEAST_BAR), _MOST_BAR)
     for (label, span), shape in zip(state.spans.items(), bars(state.spans, bar), strict=True):
-        lines.append(Text.assemble(f"{pad(label, room)} ", shape, f" {_numbers(span)}"))
+        lines.append(Text.assemble(f"{pad(label, room)} ", shape, f" {numbers(span)}"))
     if state.hidden:
         lines.append(Text(f"and {counted(state.hidden, 'more label')}", "dim"))
     for line in lines:
@@ -223,7 +223,7 @@ def _named(spans: dict[str, Span]) -> dict[str, Span]:
     return {name_of(label, _LABEL_ROOM): span for label, span in spans.items()}
 
 
-def _numbers(span: Span) -> str:
+def numbers(span: Span) -> str:
     """Return a share, and what is accepted: ``9.8 % (5-14)``, with a dash between."""
     share = f"{percent(span.share, 1)} %"
     if span.band is None:
