@@ -43,6 +43,11 @@ def pytest_configure(config: pytest.Config) -> None:
         is_proxy = name.lower().endswith("_proxy")
         if name in SURROUNDINGS or name.startswith(SURROUNDINGS_FROM) or is_proxy:
             del os.environ[name]
+    # What ignores a signal (nohup, a shell's background) has its children ignore it, and tests
+    # send signals to theirs: what is caught here is theirs to take.
+    for each in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(each) is signal.SIG_IGN:
+            signal.signal(each, lambda *_: None)
     # Whoever ends a run that takes too long gets a report, and no namespace or process is left.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 

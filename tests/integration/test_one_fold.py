@@ -57,7 +57,7 @@ def test_samples_in_memory_stored_and_live_give_the_same_report(tmp_path, connec
             Load(connection=ConnectionLife.parse(connection), max_rate=None),
             Limits(max_time_s=30.0),
             split=SPLIT,
-            policy=Policy(tolerance=Tolerance.parse("8pp")),
+            policy=Policy(tolerance=Tolerance.parse("5pp")),
             health=HealthPolicy(max_slowdown=50.0),
             replica_counts=REPLICAS,
             previous=Split.parse("v1=1,v2=1"),
