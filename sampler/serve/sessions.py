@@ -63,7 +63,7 @@ class Session:
     gate : Gate
     ask : Ask
     earlier : int
-        Sessions of the same key before it.
+        Sessions of the same key before it; 0 where error rates are not spent.
     created_at : str
         RFC 3339, UTC.
     """
@@ -262,7 +262,8 @@ class Sessions:
             if is_current:
                 self._latest[session.gate.name, session.ask] = session
             family = (session.gate.name, session.key)
-            self._weighed[family] = max(self._weighed.get(family, 0), session.earlier + 1)
+            if session.gate.spending is not Spending.NONE:
+                self._weighed[family] = max(self._weighed.get(family, 0), session.earlier + 1)
         self._sweep()
 
     def _supersede(self, gate: Gate, ask: Ask) -> None:
@@ -274,8 +275,8 @@ class Sessions:
                 self.stop(session, SUPERSEDED)
 
     def _count(self, gate: Gate, ask: Ask) -> int:
-        """Count a session of a key; return how many there were before."""
-        if not ask.key:
+        """Count a session of a key, if that matters; return how many there were before."""
+        if not ask.key or gate.spending is Spending.NONE:
             return 0
         family = (gate.name, ask.key)
         before = self._weighed.pop(family, 0)

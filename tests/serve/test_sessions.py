@@ -175,9 +175,10 @@ def test_stopping_twice_or_after_the_end_changes_nothing(world):
 def test_memory_of_sessions_and_keys_is_bounded(world, monkeypatch):
     monkeypatch.setattr(module, "MOST_DONE", 20)
     monkeypatch.setattr(module, "MOST_KEYS", 30)
+    gate = Gate("spent", {}, spending=Spending.STEP)
     ids = []
     for n in range(200):
-        session = world.ask(f"key-{n}")
+        session = world.ask(f"key-{n}", gate)
         ids.append(session.id)
         world.end(session, "INCONCLUSIVE")
         world.now += GATE.linger_s
