@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum, unique
+from ipaddress import ip_address
 from math import inf
 from numbers import Integral, Real
 
@@ -134,6 +135,8 @@ class Load:
         Addresses that replace the look-up of the target's name.
     dns_ttl_s : float, default 10
         How old addresses may be for a new connection [s], in [0, 86400]; 0 looks up once.
+    source : str
+        IP address of this machine that connections come from; empty lets the system choose.
 
     Raises
     ------
@@ -153,6 +156,7 @@ class Load:
     overload_stop: bool = True
     pins: tuple[PinnedHost, ...] = ()
     dns_ttl_s: float = 10.0
+    source: str = ""
 
     def __post_init__(self) -> None:
         for name, (kind, example) in _KINDS.items():
@@ -166,6 +170,19 @@ class Load:
                 f"pins must be a tuple of PinnedHost, got {self.pins!r}",
                 hint='write pins=(PinnedHost.parse("shop.test:80:127.0.0.1"),)',
             )
+        if self.source:
+            try:
+                ip_address(self.source)
+            except ValueError as error:
+                raise UsageError(
+                    f"source must be an IP address of this machine, got {self.source!r}",
+                    hint="list them: ip address",
+                ) from error
+            if self.transport is TransportKind.FULL:
+                raise UsageError(
+                    "the full transport cannot choose the address that connections come from",
+                    hint="leave source out, or transport",
+                )
         _require_whole("concurrency", self.concurrency, 10_000)
         _require_whole("max_header_bytes", self.max_header_bytes)
         _require_whole("max_body_bytes", self.max_body_bytes)

@@ -35,6 +35,7 @@ import resource
 import select
 import socket
 import struct
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,7 @@ SPOILT = 0x1_0000
 """Beside the bits of a readiness mask: the connection must not carry another exchange."""
 SURPLUS = 0x2_0000
 """As above: the answer was followed by more than was asked for."""
+_LATE_PORT = 24 if sys.platform == "linux" else None  # IP_BIND_ADDRESS_NO_PORT, linux/in.h
 _ENDS = PEER_CLOSED | SPOILT
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds (socket(7))
@@ -142,6 +144,7 @@ class FastTransport:
         self._keep = encode(wiring.target, close=False)
         self._close = encode(wiring.target, close=True)
         self._connect_timeout_ns = round(load.connect_timeout_s * NS_PER_S)
+        self._source = load.source
         self._timeout_ns = round(load.timeout_s * NS_PER_S)
         self._first_deadline_ns = min(self._connect_timeout_ns, self._timeout_ns)
         self._host_port = f"{wiring.target.host}:{wiring.target.port}"
@@ -272,7 +275,8 @@ class FastTransport:
             return error
         if self._quick_ack is not None:
             sock.setsockopt(socket.IPPROTO_TCP, self._quick_ack, 0)
-        code = sock.connect_ex(address)
+        code = self._bind(sock) if self._source else 0
+        code = code or sock.connect_ex(address)
         if code not in {0, errno.EINPROGRESS}:
             sock.close()
             return OSError(code, os.strerror(code))
@@ -284,6 +288,16 @@ class FastTransport:
         self._connections[conn.fd] = conn
         self._poller.watch(conn.fd)
         return conn
+
+    def _bind(self, sock: socket.SocketType) -> int:
+        """Let a connection come from an address; return an error number, or 0."""
+        try:
+            if _LATE_PORT is not None:  # the port is chosen with the destination in view
+                sock.setsockopt(socket.IPPROTO_IP, _LATE_PORT, 1)
+            sock.bind((self._source, 0))
+        except OSError as error:
+            return error.errno or errno.EADDRNOTAVAIL
+        return 0
 
     def _never_opened(
         self, slot: int, index: int, scheduled_ns: int, sent_ns: int, number: int, error: OSError
