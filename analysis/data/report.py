@@ -165,6 +165,35 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
+class Zone:
+    """What answered in one zone, on its judged connections.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        Of this zone alone, its FAIL at alpha over the number of zones.
+    message : str
+        One sentence with the numbers.
+    counts : dict of str to int
+    shares : dict of str to float
+    intervals : dict of str to (float, float)
+        As in `Observed`.
+    expected : dict of str to float
+        Expected shares, in [0, 1].
+    tolerance : dict of str to (float, float)
+        The accepted band of each label.
+    """
+
+    verdict: Verdict
+    message: str
+    counts: dict[str, int]
+    shares: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    expected: dict[str, float]
+    tolerance: dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """What answered, among the judged connections (all labelled samples in `sample`).
 
@@ -182,6 +211,9 @@ class Observed:
     addresses : dict of str to dict of str to int
         Samples by the IP address that they went to and label, the empty label for those that
         gave none; empty where the name has one address.
+    by_zone : dict of str to Zone
+        Where zones are judged each by itself; the counts above are then those of the zone that the
+        verdict is about.
     """
 
     counts: dict[str, int]
@@ -189,6 +221,7 @@ class Observed:
     intervals: dict[str, tuple[float, float]]
     replicas: dict[str, dict[str, int]] = field(default_factory=dict)
     addresses: dict[str, dict[str, int]] = field(default_factory=dict)
+    by_zone: dict[str, Zone] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

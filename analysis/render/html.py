@@ -182,8 +182,16 @@ def bands_of(
     ], f"{100 * scale:.3g} %"
 
 
-def _bands(report: Report) -> tuple[list[Band], str]:
+def _bands(report: Report) -> tuple[list[Band], str, list[str]]:
+    """Return the chart, the share at its right end, and the label of each row.
+
+    Zones that are judged by themselves follow the versions, each with its smallest share.
+    """
     spans = table.spans_of(report)
+    zones = [
+        (name, each, min((label for label in each.expected), key=lambda it: each.expected[it]))
+        for name, each in report.observed.by_zone.items()
+    ]
     expected = {} if report.expected is None else report.expected.shares
     rows = [
         (
@@ -194,7 +202,21 @@ def _bands(report: Report) -> tuple[list[Band], str]:
         )
         for row, name in zip(summary.rows(report), spans, strict=True)
     ]
-    return bands_of(list(spans.values()), rows)
+    rows += [
+        (
+            f"{visible(name)}: {name_of(label, _LABEL_ROOM)}",
+            f"{100 * each.shares.get(label, 0.0):.3g} % {each.verdict}",
+            table.tone_of(each.verdict),
+            each.expected[label],
+        )
+        for name, each, label in zones
+    ]
+    of_zones = [
+        Span(each.shares.get(label, 0.0), each.intervals.get(label), each.tolerance.get(label))
+        for _, each, label in zones
+    ]
+    laid, scale = bands_of([*spans.values(), *of_zones], rows)
+    return laid, scale, [*spans, *(label for _, _, label in zones)]
 
 
 def to_html(report: Report, drawings: Sequence[Drawing] = ()) -> str:
@@ -214,7 +236,8 @@ def to_html(report: Report, drawings: Sequence[Drawing] = ()) -> str:
     rows, every = summary.rows(report), table.labels_of(report)
     positions = [every.index(label) for label in table.shown_labels(report)]
     names = [name_of(row.label, _LABEL_ROOM) for row in rows]
-    bands, scale = _bands(report)
+    bands, scale, labels = _bands(report)
+    places = [every.index(label) if label in every else -1 for label in labels]
     return render_page(
         "report.html.jinja",
         drawings,
@@ -236,6 +259,7 @@ def to_html(report: Report, drawings: Sequence[Drawing] = ()) -> str:
         counted=table.count_heading(report),
         views=table.view_names(report),
         positions=positions,
+        places=places,
         hidden=summary.hidden_rows(report),
         facts=summary.facts(report),
         health=health.table(report.health),

@@ -13,7 +13,7 @@ from analysis.render import summary
 from analysis.render.printable import as_metric_label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from analysis.data.report import Report
 
@@ -49,6 +49,10 @@ def _lines(report: Report) -> Iterator[str]:
     if (code := _CODES[report.verdict]) is not None:
         meaning = "0 is PASS, 1 is FAIL, 3 is INCONCLUSIVE."
         yield from _single("verdict", meaning, str(code))
+    if report.observed.by_zone:
+        zones = {name: _CODES[zone.verdict] or 0 for name, zone in report.observed.by_zone.items()}
+        meaning = "Of one zone: 0 is PASS, 1 is FAIL, 3 is INCONCLUSIVE."
+        yield from _family("zone_verdict", meaning, zones, label="zone", form="d")
     if summary.trust(report):
         yield from _single("insecure", "1: no certificate was verified.", "1")
     samples = report.samples
@@ -63,15 +67,22 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _single("requests_per_second", "Requests launched per second of sending.", rate)
 
 
-def _family(name: str, meaning: str, values: dict[str, float]) -> Iterator[str]:
+def _family(
+    name: str,
+    meaning: str,
+    values: Mapping[str, float],
+    *,
+    label: str = "version",
+    form: str = ".4f",
+) -> Iterator[str]:
     yield from _head(name, meaning)
     taken: set[str] = set()
-    for label, value in values.items():
-        text = as_metric_label(label)
+    for each, value in values.items():
+        text = as_metric_label(each)
         while text in taken:
             text += "'"
         taken.add(text)
-        yield f'canary_split_{name}{{version="{text}"}} {value:.4f}'
+        yield f'canary_split_{name}{{{label}="{text}"}} {value:{form}}'
 
 
 def _single(name: str, meaning: str, value: str) -> Iterator[str]:

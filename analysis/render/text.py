@@ -157,6 +157,9 @@ def _table(shares: Grid, paint: _Paint) -> Iterator[str]:
 
 
 def _measured(report: Report, paint: _Paint, room: int) -> Iterator[str]:
+    for name, zone in report.observed.by_zone.items():
+        told = f"{zone.verdict} in zone {name_of(name, _HEADLINE_LABEL_ROOM)}: {zone.message}"
+        yield from _tagged("", "", sentence(told), paint, room)
     yield from _tagged("", "", decision_in_words(report), paint, room)
     yield from _tagged("", "", load_in_words(report), paint, room)
     for text in (terms_in_words(report), losses_in_words(report), _replicas(report)):

@@ -15,7 +15,7 @@ the `Evidence`, which is decided on and follows the order of sending.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from analysis.data.tally import Tally
@@ -23,6 +23,7 @@ from analysis.evidence.fold import finish
 from analysis.verdict.decision import decide
 from analysis.versions.correlation import ConnectionCounts
 from analysis.versions.replicas import ReplicaCounts
+from analysis.weighing.zones import Zones
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,6 +56,11 @@ class Folded:
         carried one.
     history : History or None
         What happened to the expectation, where that was watched.
+    zones : dict of str to Evidence
+        Of each zone, where each is judged; `evidence` is then that of the zone that the verdict is
+        about.
+    named : str
+        Which one that is.
     last_ns : int
         When the last sample was sent or complete [ns since the run began]; 0 without samples.
     """
@@ -65,6 +71,8 @@ class Folded:
     replicas: ReplicaCounts
     correlation: Correlation | None = None
     history: History | None = None
+    zones: dict[str, Evidence] = field(default_factory=dict)
+    named: str = ""
     last_ns: int = 0
 
     @property
@@ -161,6 +169,7 @@ class Fold:
     def finish(self) -> Folded:
         """End the run: what is left of its connections is judged, and nothing more is taken."""
         history = None if self._expectation is None else self._expectation.finish()
+        zones = self._expectation if isinstance(self._expectation, Zones) else None
         return Folded(
             tally=self.tally,
             evidence=None if self.evidence is None else finish(self.evidence),
@@ -168,6 +177,8 @@ class Fold:
             replicas=self.replicas,
             correlation=None if self._connections is None else self._connections.finish(),
             history=history,
+            zones=zones.zones if zones is not None else {},
+            named="" if zones is None else zones.named,
             last_ns=self._last_ns,
         )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from analysis.data.batch import NO_DRAW, Outcome
 from analysis.data.events import ENDPOINTS
 from analysis.data.policy import Policy
-from analysis.data.report import Check, Observed, Reason, ReasonCode, Report, Source, Verdict
+from analysis.data.report import Check, Observed, Reason, ReasonCode, Report, Source, Verdict, Zone
 from analysis.data.tally import addresses_of
 from analysis.text.rounding import counted
 from analysis.verdict import sections
@@ -95,6 +95,8 @@ class Account:
     doubt : callable or None
         Takes the reason of a PASS or a FAIL; returns what the client's own delays could have done
         to it, or None.
+    zone_doubts : mapping of str to callable
+        Like `doubt`, of the clients in a zone.
     remedies : mapping of ReasonCode to str
         Remedies that fit this kind of run better than the usual ones.
     notes : tuple of str
@@ -109,6 +111,7 @@ class Account:
     overload: Reason | None = None
     lost: Reason | None = None
     doubt: Callable[[Reason], Reason | None] | None = None
+    zone_doubts: Mapping[str, Callable[[Reason], Reason | None]] = field(default_factory=dict)
     remedies: Mapping[ReasonCode, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -143,14 +146,17 @@ def assemble(asked: Asked, folded: Folded, account: Account) -> Report:
     decision = _decision(asked, folded, account)
     correlation = None if asked.is_fresh else folded.correlation
     groups = None if correlation is None else groups_of(correlation, folded.evidence)
+    zones = zones_of(folded, account) if folded.zones else {}
     outcome = _told_of(folded, _outcome(decision, folded, account))
+    if zones:
+        outcome = _of_all_zones(outcome, folded.named, zones)
     return Report(
         verdict=outcome.verdict,
         reasons=[_with_remedy(reason, account.remedies) for reason in outcome.reasons],
         expected=None
         if folded.evidence is None
         else sections.expected_of(folded.evidence, asked.source, asked.views),
-        observed=_observed(asked, folded),
+        observed=replace(_observed(asked, folded), by_zone=zones),
         samples=sections.samples_of(folded.tally, folded.evidence, correlation, shed=account.shed),
         decision=None
         if decision is None
@@ -192,7 +198,8 @@ def _decision(asked: Asked, folded: Folded, account: Account) -> Decision | None
         pace_of(folded.health, account.performance.rate_per_s, asked.policy.alpha),
         is_paced=asked.is_paced,
     )
-    seen = folded.tally if asked.is_fresh and folded.is_uniform else None
+    is_one = asked.is_fresh and folded.is_uniform and not folded.zones
+    seen = folded.tally if is_one else None
     decision = decide(folded.evidence, account.ended, seen, around)
     return with_health(decision, folded.health, asked.policy.alpha)
 
@@ -216,9 +223,53 @@ def _outcome(decision: Decision | None, folded: Folded, account: Account) -> _Ou
     if verdict is Verdict.PASS and lost is not None:
         return _undecided(verdict, lost)
     doubt = _drawn_and_not_sent(folded, reasons[0])
-    if doubt is None and account.doubt is not None:
-        doubt = account.doubt(reasons[0])
+    find = account.zone_doubts.get(folded.named, account.doubt)
+    if doubt is None and find is not None:
+        doubt = find(reasons[0])
     return _Outcome(verdict, reasons, checks) if doubt is None else _undecided(verdict, doubt)
+
+
+def zones_of(folded: Folded, account: Account) -> dict[str, Zone]:
+    """Return what came of each zone, its own clients considered."""
+    zones = {}
+    for name, evidence in folded.zones.items():
+        decision = decide(evidence, account.ended)
+        reason, verdict = decision.reasons[0], decision.verdict
+        find = account.zone_doubts.get(name)
+        doubt = None if find is None else find(reason)
+        if doubt is not None:
+            reason, verdict = doubt, Verdict.INCONCLUSIVE
+        seen = sections.observed_of(evidence, folded.tally)
+        expected = sections.expected_of(evidence, Source())
+        zones[name] = Zone(
+            verdict, reason.message, seen.counts, seen.shares, seen.intervals, expected.shares,
+            expected.tolerance,
+        )  # fmt: skip
+    return zones
+
+
+def _of_all_zones(outcome: _Outcome, named: str, zones: dict[str, Zone]) -> _Outcome:
+    """Return the outcome for all zones: what it says is about the one that is named."""
+    checks = [
+        *outcome.checks,
+        *(Check(f"zone {name}", zone.verdict, zone.message) for name, zone in zones.items()),
+    ]
+    undecided = [name for name, zone in zones.items() if zone.verdict is Verdict.INCONCLUSIVE]
+    verdict, reasons = outcome.verdict, outcome.reasons
+    if verdict is Verdict.PASS and undecided:
+        named = undecided[0]
+        reasons = [Reason(ReasonCode.CLIENT_SATURATED, zones[named].message)]
+        verdict = Verdict.INCONCLUSIVE
+    if not reasons:
+        return _Outcome(verdict, reasons, checks)
+    first, *rest = reasons
+    told = f"In zone {named}: {first.message}"
+    if verdict is Verdict.PASS:
+        told = f"All {len(zones)} zones pass; least certain is {named}: {first.message}"
+    elif verdict is Verdict.INCONCLUSIVE and len(undecided) < len(zones):
+        passed = counted(sum(z.verdict is Verdict.PASS for z in zones.values()), "zone")
+        told = f"{told} ({passed} of {len(zones)} pass)"
+    return _Outcome(verdict, [replace(first, message=told), *rest], checks)
 
 
 def _told_of(folded: Folded, outcome: _Outcome) -> _Outcome:

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from itertools import zip_longest
+from dataclasses import dataclass, field, replace
+from itertools import compress, zip_longest
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
@@ -76,6 +76,15 @@ class Effort:
         """How hard the client had to work that was at its limit, or closest to it."""
         return max(self.strains, key=lambda each: (each.is_saturated, each.cpu_share))
 
+    def of_zone(self, zone: str, zone_of: Sequence[str]) -> Self:
+        """Return what the clients in a zone did, given the zone of each."""
+        here = [each == zone for each in zone_of]
+        return replace(
+            self,
+            workers=tuple(compress(self.workers, here)),
+            strains=tuple(compress(self.strains, here)),
+        )
+
     @classmethod
     def of_all(cls, efforts: Sequence[Self], duration_ns: int, workers: tuple[Worker, ...]) -> Self:
         """Add up what several clients did; there is at least one."""
@@ -83,7 +92,7 @@ class Effort:
         for each in efforts:
             failures = {**each.failures, **failures}
         return cls(
-            transport=efforts[0].transport,
+            transport=max(efforts, key=lambda each: each.launched).transport,
             strains=tuple(strain for each in efforts for strain in each.strains),
             launched=sum(each.launched for each in efforts),
             shed=sum(each.shed for each in efforts),

@@ -42,7 +42,8 @@ class StoredPlan:
         Without the values of headers, the body and secrets.
     label, replica : LabelRule
         Where the version and the pod were read; no replica if None.
-    load, limits, split, policy, health, replica_counts, previous, source, seed, name, command
+    load, limits, split, policy, health, replica_counts, previous, source, zone_of, zone_splits,
+    seed, name, command
         As in `sampler.plan.run.RunPlan`; `policy` is the one that decided.
     """
 
@@ -60,6 +61,8 @@ class StoredPlan:
     replica_counts: dict[str, int] = field(default_factory=dict)
     previous: Split | None = None
     source: Source = field(default_factory=Source)
+    zone_of: tuple[str, ...] = ()
+    zone_splits: dict[str, Split] = field(default_factory=dict)
     command: str = ""
 
     @classmethod

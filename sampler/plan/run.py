@@ -65,6 +65,10 @@ class RunPlan:
         The split before this one, where it is known.
     views : tuple of View
         What else was read of the split: what is declared, what a cluster is configured for.
+    zone_of : tuple of str
+        Where each vantage is, by its number, if each place is to be judged by itself.
+    zone_splits : mapping of str to Split
+        What is expected in a place, where that is not `split`.
     wait_for_s : float
         How long to wait, before the run, until the target answers [s], in [0, 86400]; 0 does not.
     seed : int
@@ -98,6 +102,8 @@ class RunPlan:
     replica_counts: Mapping[str, int] = field(default_factory=dict)
     previous: Split | None = None
     views: tuple[View, ...] = ()
+    zone_of: tuple[str, ...] = ()
+    zone_splits: Mapping[str, Split] = field(default_factory=dict)
     wait_for_s: float = 0.0
     seed: int = field(default_factory=draw_seed)
     out: Path | None = None

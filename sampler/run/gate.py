@@ -24,6 +24,7 @@ from analysis.weighing.expectation import Fixed
 from analysis.weighing.fold import Fold
 from analysis.weighing.report import assemble
 from analysis.weighing.watched import Watched
+from analysis.weighing.zones import Zones
 from sampler.base.clock import NS_PER_S, run_clock
 from sampler.engine.engine import one_process
 from sampler.engine.preflight import LocalLimits, raise_file_limit, warnings
@@ -129,6 +130,7 @@ class Weighing:
         self._observe = observe
         self._watch = watch
         self._watched: Watched | None = None
+        self._zones: Zones | None = None
         self._told = 0
         self._interruptions = 0
         self._started_at = datetime.now(UTC)
@@ -218,6 +220,11 @@ class Weighing:
         plan, watch = self.plan, self._watch
         if plan.split is None:
             return None
+        if len(set(plan.zone_of)) > 1:
+            self._zones = Zones(
+                plan.zone_of, plan.split, plan.deciding_policy, plan.seed, plan.zone_splits
+            )
+            return self._zones
         if watch is None:
             return Fixed(plan.split, plan.deciding_policy, plan.seed)
         self._watched = Watched(
@@ -240,7 +247,8 @@ class Weighing:
             return limits  # how many will not be judged is unknown: the budget ends the run
         # The budget counts connections; each may carry several requests.
         longest = self.plan.load.connection.longest or 1
-        return replace(limits, max_samples=evidence.budget * longest)
+        zones = max(len(set(self.plan.zone_of)), 1)
+        return replace(limits, max_samples=evidence.budget * longest * zones)
 
     def _watching(self) -> AbstractAsyncContextManager[object]:
         """Watch for changes of the expectation, if that was asked for."""
@@ -254,6 +262,11 @@ class Weighing:
         if self._watched is None or self._watched.is_sure(elapsed_ns):
             self._fold.look()
         self._record_news()
+        if self._zones is not None and not self._engine.is_stopping:
+            left = zip(self.plan.zone_of, self._engine.effort().workers, strict=True)
+            there = {zone for zone, worker in left if not worker.gone}
+            if there.isdisjoint(self._zones.waits_for()):
+                self._engine.stop()  # nobody is left where something is open
 
     def _notice(self, elapsed_ns: int) -> None:
         """Take what changed in the cluster, as long as the run is not decided."""

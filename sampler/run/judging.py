@@ -20,6 +20,7 @@ from analysis.versions.health import HealthEvidence, HealthPolicy
 from analysis.weighing.expectation import Fixed, Retold
 from analysis.weighing.fold import Fold
 from analysis.weighing.report import Account, Asked, assemble
+from analysis.weighing.zones import Zones
 from sampler.base.clock import NS_PER_S
 from sampler.base.errors import UsageError
 from sampler.base.version import __version__
@@ -27,8 +28,11 @@ from sampler.logs import StoredSamples
 from sampler.run.ordering import Ordering
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from analysis import Batch, Report
     from analysis.data.report import View
+    from analysis.weighing.expectation import Expectation
     from analysis.weighing.fold import Folded
     from analysis.weighing.history import History
     from sampler.logs import Quality, Record
@@ -120,6 +124,7 @@ def judge(record: Record, judging: Judging) -> Report:
         # The seed breaks ties of a guard: with that of the run, the verdict is that of the run.
         _seed(original, plan),
         is_fresh=plan is not None and plan.load.connection.is_fresh,
+        zones=_zones(judging),
     )
     ordering = Ordering(judging.split, policy, record.quality, _seed(original, plan))
     for recorded in record.batches():
@@ -159,6 +164,7 @@ def fold_of(
     seed: int,
     *,
     is_fresh: bool,
+    zones: tuple[tuple[str, ...], Mapping[str, Split]] = ((), {}),
 ) -> Fold:
     """Return the fold that recorded samples go through.
 
@@ -175,6 +181,8 @@ def fold_of(
         Of the run.
     is_fresh : bool
         Whether each sample is known to have had a connection of its own.
+    zones : (tuple of str, mapping of str to Split)
+        As `zone_of` and `zone_splits` of a plan.
 
     Raises
     ------
@@ -185,8 +193,13 @@ def fold_of(
         return Fold(None, has_connections=not is_fresh, keeps_windows=False)
     # As live: the versions that are compared are those of the start.
     first = split if history is None else history.stretches[0].split
+    expectation: Expectation = (
+        Fixed(split, policy, seed) if history is None else Retold(history, policy, seed)
+    )
+    if len(set(zones[0])) > 1:
+        expectation = Zones(zones[0], split, policy, seed, zones[1])
     return Fold(
-        Fixed(split, policy, seed) if history is None else Retold(history, policy, seed),
+        expectation,
         health=None if health is None else HealthEvidence.start(first, health, seed),
         has_connections=not is_fresh,
         keeps_windows=False,
@@ -257,6 +270,14 @@ def stored_expectation(run: RunFolder) -> tuple[Split, Source] | None:
         plan = run.readable_plan
         return None if plan is None or plan.split is None else (plan.split, plan.source)
     return Split.of(original.expected.weights), original.expected.source
+
+
+def _zones(judging: Judging) -> tuple[tuple[str, ...], Mapping[str, Split]]:
+    """Return where the vantages of the runs were, if each place was judged by itself."""
+    runs = (judging.run, *judging.others)
+    plans = [plan for run in runs if run is not None and (plan := run.readable_plan) is not None]
+    splits = {name: split for plan in plans for name, split in plan.zone_splits.items()}
+    return tuple(zone for plan in plans for zone in plan.zone_of), splits
 
 
 def _original(run: RunFolder | None) -> Report | None:

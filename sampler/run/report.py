@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from analysis import Outcome
@@ -30,6 +31,16 @@ if TYPE_CHECKING:
     from sampler.run.waiting import Waiting
 
 _MOST_NAMED = 3
+_MAY_BE_LOSS = frozenset(
+    {
+        ReasonCode.TOO_MANY_UNLABELLED,
+        ReasonCode.MISSING_LABELS,
+        ReasonCode.FEW_CONNECTIONS,
+        ReasonCode.BUDGET_SPENT,
+        ReasonCode.TIME_SPENT,
+    }
+)
+"""Ends of a run that a vantage that was lost may have brought about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +98,11 @@ def account_of(plan: RunPlan, effort: Effort, tally: Tally, course: Course) -> A
         overload=None if effort.overload is None else _explain_overload(effort, tally),
         remedies=_remedies(plan, effort, tally),
         lost=_vantages_lost(effort) if any(each.gone for each in effort.workers) else None,
-        doubt=lambda reason: _doubt(plan, effort, tally, reason),
+        doubt=None if plan.zone_of else partial(_doubt, plan, effort, tally),
+        zone_doubts={
+            zone: partial(_doubt, plan, effort.of_zone(zone, plan.zone_of), tally)
+            for zone in dict.fromkeys(plan.zone_of)
+        },
         notes=tuple(_notes(plan, effort, tally, course)),
     )
 
@@ -145,7 +160,8 @@ def _explain_overload(effort: Effort, tally: Tally) -> Reason:
 
 def _doubt(plan: RunPlan, effort: Effort, tally: Tally, reason: Reason) -> Reason | None:
     """Explain what clients that were lost or late could have done to the verdict, if anything."""
-    if tally.outcomes[Outcome.LOST] and reason.code is ReasonCode.TOO_MANY_UNLABELLED:
+    lost = any(worker.gone for worker in effort.workers)
+    if lost and reason.code in _MAY_BE_LOSS:
         return replace(
             _vantages_lost(effort),
             message=f"Nothing is claimed: {_tell_lost(effort)}, and what they may have sent counts "

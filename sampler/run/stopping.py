@@ -53,6 +53,8 @@ class Stopping:
     def end(self, tally: Tally) -> None:
         """Record why nothing was measured, if a run that nobody interrupted has no label."""
         plan = self._plan
+        if any(worker.gone for worker in self._engine.effort().workers):
+            return  # that is why: what they would have measured is not known
         if not tally.launched:
             self.unmeasurable = explain_nothing_sent(plan.load, plan.limits)
         elif not tally.labelled:

@@ -1,0 +1,140 @@
+"""A family of verdicts: all pass or one is named, whichever batches the samples came in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from xml.etree import ElementTree as ET
+
+import jsonschema
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from analysis import Batch, Outcome, Policy, Split, Tolerance, Verdict
+from analysis.data.report import Performance, ReasonCode, Run
+from analysis.render import from_json, schema, to_json, to_junit, to_metrics, to_text
+from analysis.render.html import to_html
+from analysis.weighing.fold import Fold
+from analysis.weighing.merging import SLICE_NS
+from analysis.weighing.report import Account, Asked, assemble
+from analysis.weighing.zones import Zones
+
+SPLIT = Split.parse("v1=1,v2=1")
+ABC = ("a", "b", "c")
+POLICY = Policy(alpha=0.05, beta=0.05, tolerance=Tolerance.parse("20pp"), max_samples=600)
+
+
+def stream(shares, n, random, labels=("v1", "v2"), in_slice=500):
+    """Return n samples in each zone, in turns."""
+    workers = np.tile(np.arange(len(shares)), n)
+    is_v2 = random.random(len(workers)) < np.array(shares)[workers]
+    batch = Batch.of_labels([labels[each] for each in is_v2.tolist()])
+    planned = np.arange(len(workers), dtype=np.int64) * (SLICE_NS // in_slice)
+    return replace(batch, worker=workers.astype(np.uint16), scheduled_ns=planned)
+
+
+def weighed(batch, cuts=(), **options):
+    zones = Zones(ABC, SPLIT, POLICY, **options)
+    for first, end in zip((0, *cuts), (*cuts, len(batch)), strict=True):
+        zones.weigh(batch[first:end])
+    zones.finish()
+    return zones
+
+
+def test_all_right_pass_and_one_wrong_is_named():
+    random = np.random.default_rng(1)
+
+    right = weighed(stream([0.5, 0.5, 0.5], 600, random))
+    wrong = weighed(stream([0.5, 0.95, 0.5], 600, random))
+
+    assert {each.settled for each in right.zones.values()} == {ReasonCode.WITHIN_TOLERANCE}
+    assert wrong.named == "b"
+    assert wrong.evidence.settled is ReasonCode.OUTSIDE_TOLERANCE
+
+
+def test_a_zone_may_have_an_expectation_of_its_own():
+    batch = stream([0.5, 1.0, 0.5], 600, np.random.default_rng(2))
+
+    zones = weighed(batch, splits={"b": Split.parse("v1=0,v2=1")})
+
+    assert {each.settled for each in zones.zones.values()} == {ReasonCode.WITHIN_TOLERANCE}
+
+
+def test_batches_change_nothing():
+    random = np.random.default_rng(3)
+    batch = stream([0.72, 0.72, 0.72], 200, random)
+    whole = weighed(batch)
+
+    for _ in range(10):
+        cuts = np.sort(random.integers(1, len(batch), 7)).tolist()
+        parts = weighed(batch, cuts)
+        assert (parts.named, parts.evidence.settled, parts.evidence.judged) == (
+            whole.named, whole.evidence.settled, whole.evidence.judged,
+        )  # fmt: skip
+
+
+def test_what_a_lost_vantage_may_have_sent_fails_no_zone():
+    batch = stream([0.5, 0.5, 0.5], 600, np.random.default_rng(4))
+    lost = (batch.worker == 1) & (batch.scheduled_ns > 20_000_000)
+    batch = replace(
+        batch,
+        label=np.where(lost, -1, batch.label).astype(np.int32),
+        outcome=np.where(lost, Outcome.LOST, batch.outcome).astype(np.uint8),
+    )
+
+    zones = weighed(batch)
+
+    assert zones.named == "b"
+    assert zones.zones["b"].settled is ReasonCode.TOO_MANY_UNLABELLED
+    assert {zones.zones[name].settled for name in "ac"} == {ReasonCode.WITHIN_TOLERANCE}
+    assert zones.waits_for() == []
+
+
+@pytest.mark.parametrize(
+    ("shares", "wrong"),
+    [([0.5, 0.5, 0.5], ReasonCode.OUTSIDE_TOLERANCE), ([0.5, 0.7, 0.5], "PASS")],
+    ids=["alpha", "beta"],
+)
+def test_the_family_keeps_its_error_rates(shares, wrong):
+    """Right zones rarely fail; with one at its edge they rarely pass, all at the full beta."""
+    random, runs, errors = np.random.default_rng(5), 100, 0
+    for _ in range(runs):
+        zones = weighed(stream(shares, 300, random))
+        settled = {each.settled for each in zones.zones.values()}
+        passed = settled == {ReasonCode.WITHIN_TOLERANCE}
+        errors += passed if wrong == "PASS" else wrong in settled
+
+    assert errors <= binom.isf(1e-6, runs, 0.05)
+
+
+def test_several_zones_that_are_a_little_wrong_fail_sooner_together():
+    """The average adds up what a threshold for each zone leaves apart."""
+    random, together, alone = np.random.default_rng(6), 0, 0
+    for _ in range(25):
+        zones = weighed(stream([0.84, 0.84, 0.84], 80, random, in_slice=15))
+        together += zones.evidence.settled is ReasonCode.OUTSIDE_TOLERANCE
+        alone += zones.evidence.log_fail >= np.log(3 / POLICY.alpha)
+
+    assert together > alone
+
+
+def test_every_rendering_has_a_row_for_each_zone():
+    random = np.random.default_rng(7)
+    fold = Fold(Zones(ABC, SPLIT, POLICY))
+    fold.take(stream([0.5, 0.95, 0.5], 600, random))
+    performance = Performance("fast", 1.0, 1.0, 1.0, client_saturated=False, concurrency=1,
+                              offered_per_s=None, connection="fresh")  # fmt: skip
+    run = Run("id", None, 0, "2026-01-31T12:00:00Z", "1", "GET http://shop/", "/label")
+    report = assemble(Asked(policy=POLICY), fold.finish(), Account(performance, run))
+
+    page, cases = to_html(report), ET.fromstring(to_junit(report))
+    assert report.verdict is Verdict.FAIL
+    assert report.reasons[0].message.startswith("In zone b: ")
+    assert {name: each.verdict for name, each in report.observed.by_zone.items()}["b"] == "FAIL"
+    assert all(f">{zone}: v1</bdi>" in page for zone in ABC)
+    assert {f"zone {zone}" for zone in ABC} <= {each.get("name") for each in cases.iter("testcase")}
+    assert 'canary_split_zone_verdict{zone="b"} 1' in to_metrics(report)
+    assert "FAIL in zone b: " in to_text(report)
+    jsonschema.validate(json.loads(to_json(report)), schema())
+    assert from_json(to_json(report)).observed.by_zone == report.observed.by_zone
