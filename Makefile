@@ -117,6 +117,10 @@ install-figures: wheel image ## sizes and first verdicts of pip, uv and the imag
 poor-targets: $(VENV)/.develop ## check targets without labels 200 times each; writes reports/poor-targets.md
 	$(BIN)/python -m tests.benchmarks.poor_targets $(ARGS)
 
+.PHONY: fleet
+fleet: $(VENV)/.develop ## measure a coordinator of 300 vantages, workers and Dask; writes reports/fleet.md
+	@$(BIN)/python -m tests.benchmarks.fleet
+
 .PHONY: servers
 servers: $(VENV)/.develop ## compare counts with some fifty real HTTP servers, and install these; writes reports/servers.md
 	@$(BIN)/python -m tests.benchmarks.servers --install $(ARGS)

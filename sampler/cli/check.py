@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import click
 
 from sampler.base.errors import UsageError
 from sampler.cli.documents import document_options, documents_of
-from sampler.cli.fleet import fleet_options, make_sampling
+from sampler.cli.fleet import fleet_options, make_senders
 from sampler.cli.manifests import (
     complete_cluster_options,
     expectation_for_check,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from analysis import Split
     from analysis.data.report import Source, View
     from analysis.versions.health import HealthPolicy
+    from sampler.cli.fleet import Senders
     from sampler.expect.cluster.watch import Watch
     from sampler.expect.rules.model import Expectation
     from sampler.plan.run import RunPlan
@@ -157,8 +158,13 @@ def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
             )
     from sampler.cli.execute import execute  # noqa: PLC0415 - as above
 
+    senders = make_senders(options)
     plan, watch = planned(url, options, runs_folder(ctx), command_line(sys.argv[1:]))
-    ctx.exit(execute(plan, documents_of(options), watch, make_sampling(options)))
+    if senders is not None and senders.place:
+        splits = _zone_splits(plan.target.url, options, senders)
+        plan, watch = replace(plan, zone_of=senders.zone_of, zone_splits=splits), None
+    sampling = None if senders is None else senders.sampling
+    ctx.exit(execute(plan, documents_of(options), watch, sampling))
 
 
 def planned(
@@ -279,6 +285,21 @@ def expectation_of(url: str | None, options: dict[str, Any]) -> Expected:
             hint="give --manifests PATH or --cluster instead of --expect",
         )
     return Expected(str(url), make_split(options["expect"]), Source())
+
+
+def _zone_splits(url: str, options: dict[str, Any], senders: Senders) -> dict[str, Split]:
+    """Return what the cluster is to give to clients in each zone, or on each node.
+
+    It is what holds at the start: changes during the run are not followed.
+    """
+    if not options["is_live"]:
+        return {}
+    return {
+        zone: expectation_for_check(
+            {**options, senders.place: zone}, url, options["headers"], options["settle"]
+        ).expected.split
+        for zone in dict.fromkeys(senders.zone_of)
+    }
 
 
 def _commit(manifests: str | None) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sampler.base.errors import UsageError
+from sampler.cli.messages import say_warning
 from sampler.cli.values import Count
 
 if TYPE_CHECKING:
@@ -15,6 +18,26 @@ if TYPE_CHECKING:
     from sampler.engine.effort import SamplingFactory
 
 MOST_WORKERS = 64
+_PLACES = ("zone", "node")
+
+
+@dataclass(frozen=True, slots=True)
+class Senders:
+    """Who sends a run.
+
+    Parameters
+    ----------
+    sampling : SamplingFactory
+        Makes what sends it.
+    place : str
+        ``zone`` or ``node`` if each is to be judged by itself; empty for one stream.
+    zone_of : tuple of str
+        Which one each vantage is in, if so.
+    """
+
+    sampling: SamplingFactory
+    place: str = ""
+    zone_of: tuple[str, ...] = ()
 
 
 def fleet_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -22,8 +45,18 @@ def fleet_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option(
             "--lost", type=click.Choice(["worst", "ignore"]), default="worst", show_default=True,
-            help="With --workers: what requests of a worker that was lost count as. worst: "
-            "as missing labels. ignore: not at all, if its end had nothing to do with the target.",
+            help="With --workers and --dask: what requests of a worker that was lost count as. "
+            "worst: as missing labels. ignore: not at all, if its end had nothing to do with the "
+            "target.",
+        ),
+        click.option(
+            "--vantage", default=None, metavar="zone|node|all|N",
+            help="With --dask: which workers send. zone, node: one of each, and each is judged by "
+            "itself. all, N: one stream. Default: zone if the workers say theirs, else all.",
+        ),
+        click.option(
+            "--dask", default=None, metavar="ADDRESS",
+            help="Send from the workers of a Dask cluster, given its scheduler (tls://HOST:PORT).",
         ),
         click.option(
             "--workers", type=Count(1, MOST_WORKERS), default=None, metavar="N",
@@ -35,12 +68,45 @@ def fleet_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def make_sampling(options: dict[str, Any]) -> SamplingFactory | None:
-    """Return who sends, from the options that `fleet_options` added; None for this process."""
-    if options["workers"] is None:
+def make_senders(options: dict[str, Any]) -> Senders | None:
+    """Return who sends, from the options that `fleet_options` added; None for this process.
+
+    Raises
+    ------
+    UsageError
+        If the options contradict each other, or the cluster is not fit.
+    """
+    workers, dask, vantage = options["workers"], options["dask"], options["vantage"]
+    if vantage is not None and dask is None:
+        raise UsageError(f"--vantage {vantage} works with --dask only", hint="leave it out")
+    if workers is not None and dask is not None:
+        raise UsageError("expected one of --workers and --dask, got both")
+    if workers is None and dask is None:
         return None
     from sampler.fleet.fleet import Fleet  # noqa: PLC0415 - heavy imports wait for a command
-    from sampler.fleet.processes import Processes  # noqa: PLC0415
 
-    crew = Processes(options["workers"])
-    return partial(Fleet, crew=crew, counts_lost=options["lost"] == "worst")
+    counts_lost = options["lost"] == "worst"
+    if dask is None:
+        from sampler.fleet.processes import Processes  # noqa: PLC0415 - as above
+
+        return Senders(partial(Fleet, crew=Processes(workers), counts_lost=counts_lost))
+    import asyncio  # noqa: PLC0415 - as above
+
+    from sampler.fleet.dask import DaskWorkers, chosen, is_exposed, survey  # noqa: PLC0415
+
+    if vantage not in {None, *_PLACES, "all"} and not vantage.isdecimal():
+        raise UsageError(f"--vantage must be zone, node, all or a number, got {vantage!r}")
+    if is_exposed(dask):
+        say_warning(
+            f"whoever reaches {dask} can run any code on its workers, as nobody is identified",
+            "use TLS: --dask tls://HOST:PORT (docs/fleet.md)",
+        )
+    found = asyncio.run(survey(dask))
+    choice = vantage or ("zone" if all(each.zone for each in found) else "all")
+    vantages = chosen(found, choice)
+    place = choice if choice in _PLACES else ""
+    return Senders(
+        partial(Fleet, crew=DaskWorkers(dask, vantages), counts_lost=counts_lost),
+        place,
+        tuple(getattr(each, place) for each in vantages) if place else (),
+    )

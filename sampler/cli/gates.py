@@ -31,6 +31,7 @@ OF_THE_SERVER = {
         "each check has its documents: GET /v1/checks/ID/report",
     ),
     "workers": "a gate sends from the process that serves",
+    **dict.fromkeys(("dask", "vantage"), "a gate sends from the process that serves"),
     "lost": "it is about the workers of check --workers",
     "via": "a gate weighs by itself",
     "gate": "a gate weighs by itself",

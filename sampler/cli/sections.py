@@ -24,9 +24,9 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "max_error_ratio", "max_slowdown", "error_status", "canary", "stable", "replicas",
     ),
     "How requests are sent": (
-        "workers", "lost", "concurrency", "rate", "max_rate", "overload_stop", "connection",
-        "transport", "timeout",
-        "connect_timeout", "wait_for", "pins", "dns_ttl", "cacert", "cert", "key", "insecure",
+        "workers", "dask", "vantage", "lost", "concurrency", "rate", "max_rate", "overload_stop",
+        "connection", "transport", "timeout", "connect_timeout", "wait_for", "pins", "dns_ttl",
+        "cacert", "cert", "key", "insecure",
     ),
     "What is requested, and how responses are read": (
         "method", "headers", "body", "allow_unsafe", "label", "replica",

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 GRACE_S = 2.0
 """Silence beyond the timeout of a request after which a vantage is lost [s]."""
+STARTING_S = 30.0
+"""Time for a vantage to say its first word, as a machine that is busy needs it [s]."""
 _TICK_S = 0.05
 _BEAT_NS = NS_PER_S
 _STALL_NS = NS_PER_S // 2
@@ -77,6 +79,7 @@ class _Known:
 
     vantage: Vantage
     heard_ns: int
+    has_spoken: bool = False
     leased: int = 0
     done: Done | None = None
     gone: str = ""
@@ -151,15 +154,14 @@ class Fleet:
 
     def effort(self) -> Effort:
         """Return what it took; after the last batch."""
-        efforts = [
-            each.done.effort for each in self._known if each.done is not None and each.done.effort
-        ]
         workers = tuple(self._worker(number) for number in range(len(self._known)))
-        duration = self._ended_ns or self.elapsed_ns()
-        if not efforts:
-            timeout_s = self._plan.load.timeout_s
-            idle = Strain(duration / NS_PER_S, 0.0, Delays(), None, 0, 0, 0, timeout_s)
-            efforts = [Effort(str(self._plan.load.transport), (idle,), 0, 0, duration)]
+        duration, timeout_s = self._ended_ns or self.elapsed_ns(), self._plan.load.timeout_s
+        strain = Strain(max(duration, 1) / NS_PER_S, 0.0, Delays(), None, 0, 0, 0, timeout_s)
+        idle = Effort(str(self._plan.load.transport.value), (strain,), 0, 0, duration)
+        # One for each vantage: of one that was lost nothing is known.
+        efforts = [
+            each.done.effort if each.done and each.done.effort else idle for each in self._known
+        ] or [idle]
         return Effort.of_all(efforts, duration, workers)
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
@@ -195,7 +197,9 @@ class Fleet:
         for number, (vantage, plan) in enumerate(zip(vantages, plans, strict=True)):
             seed = int(np.random.SeedSequence([self._plan.seed, number]).generate_state(1)[0])
             out = None if folder is None else folder / "vantages"
-            part = replace(plan, out=out, keep=None, name=vantage.name)
+            load = replace(plan.load, source=vantage.source or plan.load.source)
+            zone_of = plan.zone_of[number : number + 1]
+            part = replace(plan, load=load, out=out, keep=None, name=vantage.name, zone_of=zone_of)
             self._crew.tell(number, Start(part, number, seed, self._crew.ahead_s))
 
     async def _hear(self, inbox: asyncio.Queue[tuple[int, Word]]) -> None:
@@ -212,7 +216,7 @@ class Fleet:
         known, merger = self._known[number], self._merger
         if not known.is_live:
             return
-        known.heard_ns = self._clock()
+        known.heard_ns, known.has_spoken = self._clock(), True
         match word:
             case Wish(launches):
                 self._lease(number, launches)
@@ -224,6 +228,8 @@ class Fleet:
             case Done():
                 known.done = word
                 merger.end(number)
+                if word.gave_up:
+                    known.gone = "it heard nothing from here, and stopped"
             case Gone(why):
                 self._lose(number, why)
 
@@ -245,13 +251,14 @@ class Fleet:
         now = self._clock()
         stalled = now - self._looked_ns > _STALL_NS  # what came meanwhile is not heard yet
         self._looked_ns = now
-        patience_ns = (self._plan.load.timeout_s + GRACE_S) * NS_PER_S
+        patience_s = self._plan.load.timeout_s + GRACE_S
         for number, known in enumerate(self._known):
             if stalled:
                 known.heard_ns = now
-            elif known.is_live and now - known.heard_ns > patience_ns:
-                silent = (now - known.heard_ns) / NS_PER_S
-                self._lose(number, f"silent for {silent:.1f} s")
+                continue
+            silent_s = (now - known.heard_ns) / NS_PER_S
+            if known.is_live and silent_s > (patience_s if known.has_spoken else STARTING_S):
+                self._lose(number, f"silent for {silent_s:.1f} s")
         if now - self._beat_ns >= _BEAT_NS:
             self._beat_ns = now
             for number, known in enumerate(self._known):

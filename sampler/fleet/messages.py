@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -105,12 +105,15 @@ class Done:
         Folder of its own run; empty where none was written.
     error, hint : str
         Why it could not sample, if so, and what to do.
+    gave_up : bool
+        Whether it stopped because it heard nothing from the coordinator.
     """
 
     effort: Effort | None
     run: str = ""
     error: str = ""
     hint: str = ""
+    gave_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +124,19 @@ class Gone:
 
 
 Order: TypeAlias = "Start | Lease | Pace | Stop"
-Word: TypeAlias = "Wish | Sealed | Done | Gone"
+Word: TypeAlias = "Ready | Wish | Sealed | Done | Gone"
 
 
-def pack(message: Order | Word | Ready) -> bytes:
+def pack(message: Order | Word) -> bytes:
     """Return a message as bytes, its length in front."""
     data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
     return _LENGTH.pack(len(data)) + data
+
+
+def unpack(data: bytes) -> object:
+    """Return a message that `pack` made, in a process of the same version."""
+    message: object = pickle.loads(data[_LENGTH.size :])  # noqa: S301 - from our own worker
+    return message
 
 
 async def receive(reader: asyncio.StreamReader) -> object | None:
@@ -153,9 +162,12 @@ class Vantage:
         Where it is; empty where that is not known.
     address : str
         Of its process; empty for a child of this one.
+    source : str
+        IP address that its connections come from; empty lets its system choose.
     """
 
     name: str
     node: str = ""
     zone: str = ""
-    address: str = field(default="", compare=False)
+    address: str = ""
+    source: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -42,8 +43,9 @@ class Processes:
 
     async def open(self, inbox: asyncio.Queue[tuple[int, Word]]) -> Sequence[Vantage]:
         """Start the processes, and wait until they are ready: that is no part of the run."""
-        sockets = [self._child() for _ in range(self._count)]
-        for number, sock in enumerate(sockets):
+        started = [spawn() for _ in range(self._count)]
+        self.children = [child for child, _ in started]
+        for number, (_, sock) in enumerate(started):
             reader, writer = await asyncio.open_connection(sock=sock)
             self._writers.append(writer)
             if await receive(reader) is None:
@@ -80,16 +82,25 @@ class Processes:
         for writer in self._writers:
             writer.close()
 
-    def _child(self) -> socket.socket:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-c", _WORKER, str(theirs.fileno())]
-            # Signals of the terminal are for the coordinator.
-            child = subprocess.Popen(  # noqa: S603 - our own module
-                command, pass_fds=[theirs.fileno()], start_new_session=True
-            )
-        self.children.append(child)
-        return ours
+
+def spawn(*, dies_with_parent: bool = False) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start a process that samples, and return it with the socket that leads to it.
+
+    Parameters
+    ----------
+    dies_with_parent : bool
+        Whether it is killed with this process; else it finds the socket closed, and ends its run.
+    """
+    ours, theirs = socket.socketpair()
+    with theirs:
+        command = [sys.executable, "-c", _WORKER, str(theirs.fileno())]
+        if dies_with_parent:
+            command.append(str(os.getpid()))
+        # Signals of the terminal are for the coordinator.
+        child = subprocess.Popen(  # noqa: S603 - our own module
+            command, pass_fds=[theirs.fileno()], start_new_session=True
+        )
+    return child, ours
 
 
 async def _read(

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import gc
+import os
 import signal
 import socket
 import sys
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
 SILENCE_S = 5.0
 """Time without a word of the coordinator after which a vantage stops by itself [s]."""
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 BEAT_NS = 2 * SLICE_NS
 """Between two words of a vantage at most, whether it has samples or not [ns]."""
 
@@ -69,6 +72,7 @@ class Worker:
         self._slicer = Slicer(self._seal)
         self._told_ns = self._heard_ns = run_clock()
         self._wished = 0
+        self._gave_up = False
         self._seen = (0, 0)  # time and launches when the rate was looked at [ns, 1]
         self._rate_per_s = start.plan.load.rate or 0.0
         self._engine = one_process(start.plan, on_tick=self._tick, seed=start.seed, allowed=0)
@@ -92,7 +96,7 @@ class Worker:
         self._slicer.complete()
         effort = replace(engine.effort(), cpu_s=cpu_s() - cpu)
         run = "" if recording.path is None else str(recording.path)
-        self._tell(Done(effort, run))
+        self._tell(Done(effort, run, gave_up=self._gave_up))
         folded = fold.finish()
         course = Course(began, cpu, recording.path, [], None, 0)
         account = account_of(plan, replace(effort, cpu_s=0.0), folded.tally, course)
@@ -113,7 +117,8 @@ class Worker:
 
     def _tick(self) -> None:
         now = run_clock()
-        if now - self._heard_ns > SILENCE_S * NS_PER_S:
+        if now - self._heard_ns > SILENCE_S * NS_PER_S and not self._engine.is_stopping:
+            self._gave_up = True
             self._engine.stop()
         self._slicer.complete(self._engine.complete_ns() // SLICE_NS)
         if now - self._told_ns >= BEAT_NS:
@@ -144,7 +149,7 @@ async def serve(sock: socket.socket) -> None:
     """Sample for the process at the other end of a socket."""
     reader, writer = await asyncio.open_connection(sock=sock)
 
-    def tell(word: Word | Ready) -> None:
+    def tell(word: Word) -> None:
         if not writer.is_closing():
             writer.write(pack(word))
 
@@ -173,10 +178,19 @@ async def _listen(reader: asyncio.StreamReader, worker: Worker) -> None:
     worker.hear(None)
 
 
+def _die_with(parent: int) -> None:
+    """End with the process that only forwards: nobody could hear this one any more."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit()
+
+
 def main() -> None:
     """Sample for the process that started this one; the socket's descriptor is the argument."""
     # The coordinator hears the signals of the terminal, and says what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.argv[2:]:
+        _die_with(int(sys.argv[2]))
     with socket.socket(fileno=int(sys.argv[1])) as sock:
         asyncio.run(serve(sock))
 

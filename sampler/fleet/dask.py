@@ -1,0 +1,376 @@
+"""A crew of Dask workers: each task has a child process sample, and only forwards.
+
+Words go up as events of a topic, orders down as metadata of the scheduler that the task reads a few
+times a second; so a task that cannot reach the scheduler any more gets no leases, and its child
+stops.
+
+A task is pinned to its worker. Dask would run it once more elsewhere when the worker dies, which
+sends twice; and it would run it again where a worker comes back under its old address, so a task
+that finds that it has begun before does nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import socket
+import struct
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from functools import partial
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from sampler.base.errors import UsageError
+from sampler.base.version import __version__
+from sampler.expect.cluster.position import NODE_NAMES
+from sampler.fleet.messages import Gone, Lease, Vantage, pack, unpack
+from sampler.fleet.processes import spawn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sampler.fleet.messages import Order, Word
+
+ZONE, SOURCE = "WEIGHBRIDGE_ZONE", "WEIGHBRIDGE_SOURCE"
+"""Variables of a worker: its zone, and the address that its connections are to come from."""
+CONNECT_S = 3.0
+"""Time for the scheduler, and for the workers, to answer [s]."""
+_POLL_S = 0.1
+_LOOK_S = 0.5
+_ENDING_S = 10.0
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(slots=True)
+class _Task:
+    """The task of one vantage: what it is told, and whether that has been sent."""
+
+    future: Any = None
+    orders: dict[str, bytes] = field(default_factory=dict)
+    beat: int = 0
+    is_gone: bool = False
+
+
+class DaskWorkers:
+    """The workers of a Dask cluster.
+
+    Parameters
+    ----------
+    address : str
+        Of the scheduler: ``tls://…`` or ``tcp://…``.
+    vantages : sequence of Vantage
+        Which workers, as `survey` found them.
+    """
+
+    def __init__(self, address: str, vantages: Sequence[Vantage]) -> None:
+        # Each reads its orders from one scheduler: the more there are, the less often.
+        self._poll_s = max(_POLL_S, len(vantages) / 1000)
+        self.ahead_s = 0.2 + 3 * self._poll_s
+        self._address = address
+        self._vantages = list(vantages)
+        self._run = f"weighbridge-{secrets.token_hex(8)}"
+        self._tasks = [_Task() for _ in vantages]
+        self._dirty: set[int] = set()
+        self._woken = asyncio.Event()
+        self._helpers: list[asyncio.Task[None]] = []
+        self._client: Any = None
+
+    async def open(self, inbox: asyncio.Queue[tuple[int, Word]]) -> Sequence[Vantage]:
+        """Connect to the scheduler, and listen."""
+        self._client = await _connected(self._address)
+        self._client.subscribe_topic(self._run, partial(_forward, inbox))
+        self._helpers = [
+            asyncio.create_task(self._send_orders()),
+            asyncio.create_task(self._look(inbox)),
+        ]
+        return self._vantages
+
+    def tell(self, number: int, order: Order) -> None:
+        """Write an order down for a task; the first one starts it."""
+        task, kind = self._tasks[number], type(order).__name__
+        if task.future is None:
+            task.future = self._client.submit(
+                _sample, pack(order), self._run, number, self._poll_s,
+                workers=[self._vantages[number].address], allow_other_workers=False, pure=False,
+                retries=0, key=f"{self._run}-{number}",
+            )  # fmt: skip
+            return
+        task.orders[kind] = pack(order)
+        task.beat += 1
+        self._dirty.add(number)
+        self._woken.set()
+
+    def give_up(self, number: int) -> None:
+        """Let no other worker take the task over."""
+        self._tasks[number].is_gone = True
+
+    async def close(self) -> None:
+        """Wait for the runs of the tasks to end, and leave nothing at the scheduler."""
+        if self._client is None:
+            return
+        live = [each.future for each in self._tasks if each.future and not each.is_gone]
+        with contextlib.suppress(Exception):  # the scheduler may be gone, in any of Dask's ways
+            if live:
+                await asyncio.wait([asyncio.ensure_future(_ended(each)) for each in live],
+                                   timeout=_ENDING_S)  # fmt: skip
+        for helper in self._helpers:
+            helper.cancel()
+        with contextlib.suppress(Exception):
+            self._client.unsubscribe_topic(self._run)
+            futures = [each.future for each in self._tasks if each.future]
+            await asyncio.wait_for(self._client.cancel(futures, force=True), CONNECT_S)
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self._client.close(), CONNECT_S)
+
+    async def _send_orders(self) -> None:
+        """Keep what the tasks read up to date; of one task never two versions at once."""
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            dirty, self._dirty = self._dirty, set()
+            writes = (
+                self._client.set_metadata(
+                    [self._run, str(number), "orders"],
+                    {"beat": self._tasks[number].beat, **self._tasks[number].orders},
+                )
+                for number in dirty
+            )
+            # What cannot be written is not read: the leases of its vantage run out.
+            await asyncio.gather(*writes, return_exceptions=True)
+
+    async def _look(self, inbox: asyncio.Queue[tuple[int, Word]]) -> None:
+        """Notice workers that have left, tasks that have failed, and a scheduler that is gone."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                asked = self._client.scheduler.identity(n_workers=-1)
+                there = (await asyncio.wait_for(asked, CONNECT_S))["workers"]
+            except Exception:  # noqa: BLE001 - whatever Dask raises, nobody can be heard
+                for number in range(len(self._tasks)):
+                    inbox.put_nowait((number, Gone("the Dask scheduler is gone")))
+                return
+            for number, task in enumerate(self._tasks):
+                if self._vantages[number].address not in there:
+                    inbox.put_nowait((number, Gone("its Dask worker left")))
+                elif task.future is not None and task.future.status == "error":
+                    error = await task.future.exception()
+                    inbox.put_nowait((number, Gone(f"its task failed: {error}")))
+
+
+def _forward(inbox: asyncio.Queue[tuple[int, Word]], event: tuple[float, Any]) -> None:
+    number, data = event[1]
+    inbox.put_nowait((number, cast("Word", unpack(data))))
+
+
+async def _ended(future: Any) -> None:
+    with contextlib.suppress(Exception):
+        await future
+
+
+async def _connected(address: str) -> Any:
+    """Return a client of a scheduler.
+
+    Raises
+    ------
+    UsageError
+        If Dask is not installed, or the scheduler cannot be reached.
+    """
+    try:
+        from distributed import Client  # noqa: PLC0415 - heavy, and an extra
+    except ImportError as error:
+        raise UsageError(
+            "--dask needs the package distributed", hint="pip install '.[dask]'"
+        ) from error
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is reported here
+    try:
+        return await cast("Any", Client)(address, asynchronous=True, timeout=CONNECT_S)
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UsageError(
+            f"no Dask scheduler can be reached at {address}: {why}",
+            hint="give its address, as in --dask tls://scheduler:8786; certificates are set in "
+            "Dask's configuration (distributed.comm.tls)",
+        ) from error
+
+
+async def survey(address: str) -> list[Vantage]:
+    """Return the workers of a scheduler, after comparing versions with them.
+
+    Raises
+    ------
+    UsageError
+        If there are none, one does not answer, or one has another version of something.
+    """
+    client = await _connected(address)
+    try:
+        there = (await client.scheduler.identity(n_workers=-1))["workers"]
+        asked = client.run(_describe, on_error="return")
+        told = await asyncio.wait_for(asked, CONNECT_S)
+    except TimeoutError:
+        raise UsageError(
+            f"a worker of {address} did not answer within {CONNECT_S:g} s",
+            hint="look at the workers' logs; one that hangs must leave before a check",
+        ) from None
+    finally:
+        await client.close()
+    if not there:
+        raise UsageError(
+            f"the scheduler at {address} has no workers", hint="start them: dask worker ADDRESS"
+        )
+    own, vantages = _describe(), []
+    for place in sorted(there, key=lambda each: str(there[each]["name"])):
+        name, found = str(there[place]["name"]), told.get(place)
+        if not isinstance(found, dict):
+            raise UsageError(
+                f"the Dask worker {name} has no weighbridge that fits: {found}",
+                hint=f"install weighbridge {__version__} there, in the same Python",
+            )
+        differing = [
+            f"{what} {found[what]} instead of {own[what]}"
+            for what in ("weighbridge", "python", "distributed")
+            if found[what] != own[what]
+        ]
+        if differing:
+            raise UsageError(
+                f"the Dask worker {name} has {', '.join(differing)}",
+                hint="install the same versions on all of them, as from one image",
+            )
+        vantages.append(Vantage(name, found["node"], found["zone"], place, found["source"]))
+    return vantages
+
+
+def chosen(vantages: Sequence[Vantage], choice: str) -> list[Vantage]:
+    """Return the vantages that ``--vantage`` asks for.
+
+    Parameters
+    ----------
+    vantages : sequence of Vantage
+        All there are, at least one.
+    choice : str
+        ``zone`` or ``node``: one of each; ``all``; or how many, spread over the zones.
+
+    Raises
+    ------
+    UsageError
+        If a worker does not say where it is, or there are too few.
+    """
+    if choice == "all":
+        return list(vantages)
+    if choice in {"zone", "node"}:
+        where: Callable[[Vantage], str] = lambda each: getattr(each, choice)  # noqa: E731
+        homeless = [each.name for each in vantages if not where(each)]
+        if homeless:
+            variable = ZONE if choice == "zone" else NODE_NAMES[0]
+            raise UsageError(
+                f"--vantage {choice}: the Dask worker {homeless[0]} does not say its {choice}",
+                hint=f"set {variable} for each worker (docs/fleet.md), or give --vantage all",
+            )
+        return list({where(each): each for each in reversed(vantages)}.values())[::-1]
+    number = int(choice)
+    if number > len(vantages):
+        raise UsageError(
+            f"--vantage {number}: there are {len(vantages)} Dask workers",
+            hint="start more, or ask for fewer",
+        )
+    zones: dict[str, list[Vantage]] = {}
+    for each in vantages:
+        zones.setdefault(each.zone, []).append(each)
+    rounds = max(map(len, zones.values()))
+    in_turn = [zone[i] for i in range(rounds) for zone in zones.values() if i < len(zone)]
+    return in_turn[:number]
+
+
+def is_exposed(address: str) -> bool:
+    """Whether others than this machine can reach a scheduler that does not ask who they are."""
+    parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    if parts.scheme == "tls":
+        return False
+    with contextlib.suppress(ValueError):
+        return not ip_address(parts.hostname or "").is_loopback
+    return parts.hostname != "localhost"
+
+
+def _describe() -> dict[str, str]:
+    """Say what a worker is: runs there."""
+    from importlib.metadata import version  # noqa: PLC0415 - slow
+
+    environment = os.environ
+    return {
+        "weighbridge": __version__,
+        "python": ".".join(map(str, sys.version_info[:2])),
+        "distributed": version("distributed"),
+        "zone": environment.get(ZONE, ""),
+        "source": environment.get(SOURCE, ""),
+        "node": next(filter(None, map(environment.get, NODE_NAMES)), ""),
+    }
+
+
+def _sample(start: bytes, run: str, number: int, poll_s: float) -> None:
+    """Have a child process sample, and forward what it says: runs on a worker, in a thread."""
+    from distributed import get_worker  # noqa: PLC0415 - as above
+    from distributed.utils import sync  # noqa: PLC0415
+
+    worker = get_worker()
+    key = [run, str(number)]
+
+    def ask(method: str, **named: Any) -> Any:
+        return sync(worker.loop, getattr(worker.scheduler, method), callback_timeout=CONNECT_S,
+                    **named)  # fmt: skip
+
+    if ask("get_metadata", keys=[*key, "started"], default=False):
+        return  # this worker has come back, or the task was handed on: nothing is sent twice
+    ask("set_metadata", keys=[*key, "started"], value=True)
+    child, ours = spawn(dies_with_parent=True)
+    with ours:
+        try:
+            ours.settimeout(poll_s)
+            ours.sendall(start)
+            _relay(ours, partial(ask, "get_metadata", keys=[*key, "orders"], default={}),
+                   lambda data: worker.log_event(run, [number, data]), poll_s)  # fmt: skip
+        finally:
+            with contextlib.suppress(OSError):
+                ours.shutdown(socket.SHUT_WR)  # a child that still samples stops, and ends its run
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(_ENDING_S)
+            child.kill()
+
+
+def _relay(
+    ours: socket.socket,
+    read_orders: Callable[[], dict[str, Any]],
+    tell: Callable[[bytes], None],
+    poll_s: float,
+) -> None:
+    """Carry messages between a child and the scheduler until the child has ended."""
+    import time  # noqa: PLC0415 - in a thread of another process
+
+    buffered, known, read_at = b"", dict[str, Any](), 0.0
+    while True:
+        with contextlib.suppress(TimeoutError):
+            data = ours.recv(1 << 20)
+            if not data:
+                return
+            buffered += data
+            while len(buffered) >= _LENGTH.size:
+                end = _LENGTH.size + _LENGTH.unpack_from(buffered)[0]
+                if len(buffered) < end:
+                    break
+                tell(buffered[:end])
+                buffered = buffered[end:]
+        if time.monotonic() - read_at >= poll_s:
+            orders, read_at = read_orders(), time.monotonic()
+            is_fresh = orders.get("beat") != known.get("beat")
+            for kind, order in orders.items():
+                # A lease that is the same again says that somebody is there.
+                if kind != "beat" and (order != known.get(kind) or (is_fresh and kind == _LEASE)):
+                    ours.sendall(order)
+            known = orders
+
+
+_LEASE = Lease.__name__
