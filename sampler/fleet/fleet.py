@@ -221,8 +221,7 @@ class Fleet:
             case Wish(launches):
                 self._lease(number, launches)
             case Sealed(slices, data):
-                batch = from_bytes(data)
-                merger.seal(number, slices, *(() if batch is None else (batch,)))
+                merger.seal(number, slices, *from_bytes(data))
             case Done(effort=None, error=error, hint=hint):
                 raise SamplingError(f"{known.vantage.name}: {error}", hint=hint or None)
             case Done():

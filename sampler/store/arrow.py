@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = "weighbridge.samples/1"
-_NAMES = {"label": "labels", "replica": "replicas", "remote": "remotes"}
+NAMES = {"label": "labels", "replica": "replicas", "remote": "remotes"}
 _UNITS = {"scheduled_ns": "ns", "sent_ns": "ns", "first_byte_ns": "ns", "done_ns": "ns"}
 _NULLABLE = {"first_byte_ns", "done_ns", "label", "replica", "status", "remote", "planned"}
-_TYPES: dict[str, type[np.generic]] = {
+TYPES: dict[str, type[np.generic]] = {
     "ordinal": np.int32,
     "label": np.int32,
     "replica": np.int32,
@@ -90,9 +90,9 @@ def to_arrow(batch: Batch) -> pa.RecordBatch:
         if name == "outcome":
             keys = strings_of([outcome.key for outcome in Outcome])
             column = pa.DictionaryArray.from_arrays(array_of(values, pa.int32()), keys)
-        elif name in _NAMES:
+        elif name in NAMES:
             codes = array_of(values, pa.int32(), values == ABSENT)
-            column = pa.DictionaryArray.from_arrays(codes, strings_of(getattr(batch, _NAMES[name])))
+            column = pa.DictionaryArray.from_arrays(codes, strings_of(getattr(batch, NAMES[name])))
         elif schema.field(name).nullable:
             column = array_of(values, kind, values == (_NO_STATUS if name == "status" else ABSENT))
         else:
@@ -229,7 +229,7 @@ def _numbers(column: pa.ChunkedArray, field: pa.Field) -> NDArray[Any]:
         raise ValueError(f"the column {name} cannot be read: {error}") from error
     absent = _ABSENT.get(name, ABSENT)
     filled = column.fill_null(absent) if column.null_count else column
-    values: NDArray[Any] = filled.to_numpy().astype(_TYPES.get(name, np.int64), copy=False)
+    values: NDArray[Any] = filled.to_numpy().astype(TYPES.get(name, np.int64), copy=False)
     least, most = _BOUNDS.get(name, (ABSENT, _FARTHEST_NS))
     if len(values) and not least <= int(values.min()) <= int(values.max()) <= most:
         raise ValueError(
