@@ -188,7 +188,7 @@ class Lookout:
     def finish(self) -> History | None:
         """End a run; return what happened to its expectation."""
         history = self.watched.finish()
-        return history if self.is_followed else None
+        return replace(history, is_endless=True) if self.is_followed else None
 
     def _fresh(self, split: Split) -> Evidence:
         evidence = Evidence.start(split, self._policy, self._seed, is_endless=True)

@@ -145,6 +145,8 @@ class History:
         How long nothing was known of the cluster [s].
     unseen_since_s : float or None
         Since when, if that is so at the end [s since the run began].
+    is_endless : bool
+        Whether it was weighed without an end: no stretch then shares its error rates with others.
 
     Raises
     ------
@@ -165,6 +167,7 @@ class History:
     code: ReasonCode = ReasonCode.EXPECTATION_MOVED
     unseen_s: float = 0.0
     unseen_since_s: float | None = None
+    is_endless: bool = False
 
     def __post_init__(self) -> None:
         if not self.stretches:
@@ -192,7 +195,13 @@ class History:
 
     def policy(self, policy: Policy) -> Policy:
         """Return the policy of the last stretch, from that of the whole run."""
-        return policy_of_stretch(policy, rank_of(self.stretches[:-1]))
+        share = self._share
+        return replace(policy, alpha=policy.alpha * share, beta=policy.beta * share)
+
+    @property
+    def _share(self) -> float:
+        """The part of the error rates of the run that the last stretch has."""
+        return 1.0 if self.is_endless else share_of_stretch(rank_of(self.stretches[:-1]))
 
     def judged(self, batch: Batch) -> list[Batch]:
         """Return what the last stretch judges of a batch."""
@@ -207,7 +216,7 @@ class History:
         kept = {name: getattr(batch, name)[rows] for name in COLUMNS}
         decision = report.decision
         if decision is not None:
-            share = share_of_stretch(rank_of(self.stretches[:-1]))
+            share = self._share
             decision = replace(decision, alpha=decision.alpha * share, beta=decision.beta * share)
         return replace(batch, **kept), replace(report, decision=decision)
 
@@ -273,14 +282,19 @@ class History:
             if self.previous is None:
                 why = "the endpoints changed, or a change cut connections"
             notes.append(
-                f"{why}: the verdict is about what came after, {self.last.split} alone, with"
-                f" an error rate of {self.policy(policy).alpha:.2g} so that all stretches "
-                "together keep the one that was asked for"
+                f"{why}: the verdict is about what came after, {self.last.split} alone"
+                + ("" if self.is_endless else self._shared(policy))
             )
         if self.lags_s:
             lags = ", ".join(f"{lag:.2f} s" for lag in self.lags_s)
             notes.append(f"the data plane followed the API with a lag of {lags}")
         return notes
+
+    def _shared(self, policy: Policy) -> str:
+        return (
+            f", with an error rate of {self.policy(policy).alpha:.2g} so that all stretches "
+            "together keep the one that was asked for"
+        )
 
     def _aside_by_label(self) -> str:
         told = [

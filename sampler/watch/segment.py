@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, cast
 
 from analysis.versions.replicas import ReplicaCounts
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from analysis.versions.health import HealthEvidence
     from analysis.watching.lookout import Lookout
     from analysis.weighing.expectation import Expectation
+    from analysis.weighing.report import Account
     from sampler.base.clock import Clock
     from sampler.engine.engine import Engine
     from sampler.expect.cluster.watch import Watch
@@ -109,6 +111,12 @@ class Segment(Weighing):
         )
         lookout.attach(self._watched, self._session.wall(), is_followed=self._watch is not None)
         return lookout
+
+    def _account(self, tally: Tally) -> Account:
+        account = super()._account(tally)
+        words = self._session.lookout.asked.words
+        told = f"weighed without an end: a FAIL is an alarm, and not one of the rate alpha; {words}"
+        return replace(account, notes=(told, *account.notes))
 
     def _limits(self) -> Limits:
         return self.plan.limits

@@ -107,6 +107,9 @@ a run rotated every {ROTATE_S:g} s of which three are kept; CPU is that of the s
 | --- | --- | --- | --- | --- | --- | --- | --- |
 {table}
 
+{rows[-1]["connections"] / LENGTH_S:.0f} connections per second were sent; a machine that
+is busy with other things sends less than was asked for.
+
 After the first quarter, memory was at most {growth:.2f} times what it was then: it is
 {"flat" if is_flat else "NOT flat"}. The last state is {session.lookout.course.state}.
 """

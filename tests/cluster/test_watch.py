@@ -8,7 +8,7 @@ from analysis import Policy
 from analysis.data.live import ChangeTold, NoteTold, State, StateTold
 from analysis.data.report import Verdict
 from analysis.watching.asked import WatchPolicy
-from sampler import Target
+from sampler import Target, read
 from sampler.base.errors import ExitCode
 from sampler.demo.process import EmbeddedService
 from sampler.expect.cluster.overview import look
@@ -94,6 +94,11 @@ def test_a_promotion_is_followed_and_its_lag_measured(reach, tmp_path):
     assert list(session.lookout.lags_s) == [changes[-1].lag_s]
     assert session.latest is not None
     assert [each.endpoints for each in session.latest.labels] == [0.5, 0.5]
+    (run,) = tmp_path.glob("*-watch-app")
+    said = " ".join(read(run).report.notes)
+    assert "a FAIL is an alarm, and not one of the rate alpha" in said
+    assert "the verdict is about what came after, v1=2,v2=2 alone" in said
+    assert "with an error rate" not in said
 
 
 def test_a_replaced_pod_keeps_the_proof(reach):
