@@ -63,8 +63,7 @@ container=$("${buildah[@]}" from scratch)
     --build-arg CREATED="$(date --utc --date "@$SOURCE_DATE_EPOCH" +%FT%TZ)" \
     --file Containerfile --tag "localhost/weighbridge:$version" . >/dev/null
 rm -f "$folder/weighbridge.oci.tar"
-# Not compressed: whoever copies it to a registry does that.
-"${buildah[@]}" push --quiet --disable-compression --digestfile "$folder/digest" "localhost/weighbridge:$version" \
+"${buildah[@]}" push --quiet --digestfile "$folder/digest" "localhost/weighbridge:$version" \
     "oci-archive:$folder/weighbridge.oci.tar:localhost/weighbridge:$version"
 echo "$inputs" >"$folder/inputs"
 echo "$0: localhost/weighbridge:$version $(cat "$folder/digest") in $folder/weighbridge.oci.tar" >&2
