@@ -61,7 +61,7 @@ wheel: $(VENV)/.created ## build dist/weighbridge-VERSION-py3-none-any.whl, whic
 image: $(VENV)/.develop ## build the image where there is no registry, into build/image; needs root (AGAIN=1 builds it anew)
 	@$(FIND_PYTHON)
 	"$$python" tests/requirements.py --install || true
-	PYTHON=$(BIN)/python bash packaging/image.sh
+	PYTHON=$(BIN)/python ARCHIVE=1 bash packaging/image.sh
 
 test: ## lint, then all tests that can run here (ARGS= goes to pytest; EVERY_TEST=1 leaves none out)
 	@$(FIND_PYTHON)

@@ -2,8 +2,9 @@
 # Builds the image of the Containerfile where there is no registry: packaging/image.sh [base]
 #
 # Its base is made by mmdebstrap, and the wheels of its dependencies are fetched beforehand, so that what is built twice
-# from the same parts has the same digest. Writes build/image/weighbridge.oci.tar and build/image/digest; builds nothing
-# if none of the parts has changed. With "base", only the base is made. Needs root, buildah and mmdebstrap.
+# from the same parts has the same digest. Writes its files to build/image/root, and its configuration and its digest beside
+# that; with ARCHIVE=1 also build/image/weighbridge.oci.tar, whose layer is compressed. Builds nothing if none of the parts
+# has changed. With "base", only the base is made. Needs root, buildah and mmdebstrap.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -47,7 +48,7 @@ if [ ! -e "$wheels/.fetched-$wanted" ]; then
 fi
 
 inputs=$({ sha256sum Containerfile "$0" "$wheels"/*.whl; echo "$base $revision $SOURCE_DATE_EPOCH"; } | sha256sum)
-if [ -e "$folder/weighbridge.oci.tar" ] && [ "$inputs" = "$(cat "$folder/inputs" 2>/dev/null)" ] && [ "${AGAIN:-0}" = 0 ]; then
+if [ -e "$folder/root" ] && [ "${ARCHIVE:-0}" = 0 ] && [ "$inputs" = "$(cat "$folder/inputs" 2>/dev/null)" ] && [ "${AGAIN:-0}" = 0 ]; then
     exit 0
 fi
 export BUILDAH_ISOLATION=chroot
@@ -62,8 +63,14 @@ container=$("${buildah[@]}" from scratch)
     --build-arg VERSION="$version" --build-arg REVISION="$revision" \
     --build-arg CREATED="$(date --utc --date "@$SOURCE_DATE_EPOCH" +%FT%TZ)" \
     --file Containerfile --tag "localhost/weighbridge:$version" . >/dev/null
-rm -f "$folder/weighbridge.oci.tar"
-"${buildah[@]}" push --quiet --digestfile "$folder/digest" "localhost/weighbridge:$version" \
-    "oci-archive:$folder/weighbridge.oci.tar:localhost/weighbridge:$version"
+rm -rf "$folder/weighbridge.oci.tar" "$folder/root" "$folder/inputs"
+"${buildah[@]}" inspect --type image --format '{{.FromImageDigest}}' "localhost/weighbridge:$version" >"$folder/digest"
+"${buildah[@]}" inspect --type image --format '{{.Config}}' "localhost/weighbridge:$version" >"$folder/config.json"
+if [ "${ARCHIVE:-0}" = 1 ]; then
+    "${buildah[@]}" push --quiet "localhost/weighbridge:$version" \
+        "oci-archive:$folder/weighbridge.oci.tar:localhost/weighbridge:$version"
+fi
+container=$("${buildah[@]}" from "localhost/weighbridge:$version")
+mv "$("${buildah[@]}" mount "$container")" "$folder/root"
 echo "$inputs" >"$folder/inputs"
-echo "$0: localhost/weighbridge:$version $(cat "$folder/digest") in $folder/weighbridge.oci.tar" >&2
+echo "$0: localhost/weighbridge:$version $(cat "$folder/digest") in $folder" >&2

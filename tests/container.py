@@ -6,13 +6,10 @@ image says of its user, environment and entry point is taken from it.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +93,7 @@ class Image:
 
 
 def built() -> Image:
-    """Build the image unless it is there, and unpack it once."""
+    """Build the image unless it is there."""
     subprocess.run(
         ["bash", "packaging/image.sh"],
         cwd=REPOSITORY,
@@ -105,34 +102,6 @@ def built() -> Image:
         stdin=subprocess.DEVNULL,
         timeout=BUILD_S,
     )
+    config = json.loads((_BUILT / "config.json").read_text("utf-8"))
     digest = (_BUILT / "digest").read_text("utf-8").strip()
-    root = _BUILT / f"root-{digest[7:19]}"
-    with (
-        tarfile.open(_BUILT / "weighbridge.oci.tar") as archive,
-        (_BUILT / "root.lock").open("w") as lock,
-    ):
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        (entry,) = json.loads(_read(archive, "index.json"))["manifests"]
-        manifest = json.loads(_read(archive, _blob(entry["digest"])))
-        config = json.loads(_read(archive, _blob(manifest["config"]["digest"])))
-        (layer,) = manifest["layers"]
-        if not root.exists():
-            for old in _BUILT.glob("root-*"):
-                shutil.rmtree(old)
-            part = _BUILT / "root.part"
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir()
-            with tarfile.open(fileobj=archive.extractfile(_blob(layer["digest"]))) as files:
-                files.extractall(part, numeric_owner=True, filter="fully_trusted")
-            part.rename(root)
-    return Image(root, config, digest)
-
-
-def _blob(digest: str) -> str:
-    return f"blobs/{digest.replace(':', '/')}"
-
-
-def _read(archive: tarfile.TarFile, name: str) -> bytes:
-    file = archive.extractfile(name)
-    assert file is not None
-    return file.read()
+    return Image(_BUILT / "root", config, digest)
