@@ -33,7 +33,7 @@ _STATUS_DIGITS = 3  # RFC 9110 section 15
 _LONGEST_TEXT = 1 << 16
 _NOTHING = frozenset({
     "", "-", "NULL", "null", "(null)", "\\N", "N/A", "n/a", "None", "nil", "<nil>", "NaN", "nan",
-    "undefined", "<NOSRV>",
+    "undefined", "<NOSRV>", "NOT_FOUND",
 })  # fmt: skip
 """What programs write where there is no value."""
 

@@ -340,12 +340,12 @@ def test_times_that_are_not_those_of_sending_leave_the_order_in_doubt(
 
 def test_what_jmeter_puts_for_a_version_it_did_not_get_is_no_label(tmp_path):
     header = "timeStamp,elapsed,label,responseCode,responseMessage,version"
-    failed = "1769860800001,5,GET,Non HTTP response code: java.net.SocketException,reset,NOT_FOUND"
-    rows = [header, "1769860800000,5,GET,200,OK,v1", failed, "1769860800002,5,GET,503,No,NOT_FOUND"]
+    failed = "1769860800001,5,GET,Non HTTP response code: java.net.SocketException,reset,none"
+    rows = [header, "1769860800000,5,GET,200,OK,v1", failed, "1769860800002,5,GET,503,No,none"]
 
     _, counts = read(written(tmp_path / "a.jtl", rows), label="version")
 
-    assert counts == {"v1": 1, None: 1, "NOT_FOUND": 1}
+    assert counts == {"v1": 1, None: 1, "none": 1}
 
 
 def test_a_time_may_have_a_decimal_comma(tmp_path):

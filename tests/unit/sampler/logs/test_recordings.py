@@ -74,6 +74,7 @@ RECORDINGS = {
     "linkerd.log": ("linkerd", {}),
     "linkerd.json.log": ("linkerd", {}),
     "jmeter.jtl": ("jmeter", {"label": "version"}),
+    "jmeter-2.13.jtl": ("jmeter", {"label": "version"}),
     "oha.csv": ("oha", {"label": "status"}),
     "fortio.json.log": ("fortio", {"label": "details"}),
     "loop.txt": ("loop", {}),
@@ -241,6 +242,13 @@ def test_linkerd_is_told_apart_by_the_pod_that_kubectl_names(name):
     assert seen.counts == Counter(pods)
     assert seen.labels == pods  # they stand as they came
     assert seen.log.quality.skipped == 1
+
+
+def test_jmeters_rows_are_what_its_server_counted_and_the_rest_has_no_version():
+    seen = Seen("jmeter-2.13.jtl", label="version")
+
+    assert seen.counts == {"v1": 43, "v2": 4, None: 13}
+    assert Counter(seen.status) == {200: 47, 503: 1, 0: 12}
 
 
 @pytest.mark.parametrize("name", ["jmeter.jtl", "oha.csv", "fortio.json.log"])
