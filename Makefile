@@ -157,6 +157,11 @@ notebooks: $(VENV)/.develop ## run the notebooks and store what they show (ARGS=
 notebook-runs: $(VENV)/.develop ## record the runs that the notebooks read again, on the embedded Service
 	@$(BIN)/python -m notebooks.record
 
+.PHONY: docs
+docs: $(VENV)/.develop ## build the site of the documentation into build/site; asks nobody
+	@$(BIN)/python -m sphinx -q -W --keep-going -c docs . build/site
+	echo "build/site/index.html"
+
 .PHONY: release-check
 release-check: $(VENV)/.release ## rehearse a release: built twice, checked, installed, used; leaves it in dist/
 	@$(BIN)/python -m tests.release
