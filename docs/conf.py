@@ -17,6 +17,7 @@ source_suffix = {".md": "markdown"}
 include_patterns = [
     "*.md",
     "docs/**.md",
+    "deploy/*.md",
     "examples/**.md",
     "notebooks/*.md",
     "reports/*.md",

@@ -28,15 +28,22 @@ if TYPE_CHECKING:
 
 PAGES = sorted(
     path
-    for pattern in ("*.md", "docs/*.md", "docs/start/*.md", "examples/*/*.md", "notebooks/*.md")
+    for pattern in (
+        "*.md",
+        "docs/*.md",
+        "docs/start/*.md",
+        "deploy/*.md",
+        "examples/*/*.md",
+        "notebooks/*.md",
+    )
     for path in REPOSITORY.glob(pattern)
     if path.name != "CHANGELOG.md"
 )
 ADDRESS = "127.0.0.1:8080"
 MODELS = f"{ADDRESS}/v1/chat/completions"
 """Where a gateway for language models answers."""
-ASKS = rf"{ADDRESS}|\$SERVICE_IP|--config"
-"""What stands in a command that asks the Service."""
+ASKS = re.compile(rf"{ADDRESS}|shop\.example\b|\$SERVICE_IP|--config")
+"""What stands in a command that asks the Service; the first two are its host and port."""
 _BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<why>.+?) -->\n)?^```(?P<kind>\w*)[^\n]*\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
@@ -155,7 +162,7 @@ def test_what_a_page_tells_to_type_does_what_it_says(place, page):
     commands = [line for block in blocks_of(page) if not block.why for line in block.commands]
     with ExitStack() as stack:
         service = ""
-        if any(re.search(ASKS, line) for line in commands):
+        if any(ASKS.search(line) for line in commands):
             running = stack.enter_context(EmbeddedService({"v1": 9, "v2": 1}, seed=1))
             service = running.url.removeprefix("http://").rstrip("/")
             (place / "weighbridge.toml").write_text(
@@ -167,8 +174,9 @@ def test_what_a_page_tells_to_type_does_what_it_says(place, page):
         for line in commands:
             code = _EXIT.search(line)
             told = line.replace(MODELS, f"{models}/v1/chat/completions")
+            told = told.replace(ADDRESS, service).replace("shop.example", service)
             done = subprocess.run(
-                ["bash", "-o", "pipefail", "-c", told.replace(ADDRESS, service)],
+                ["bash", "-o", "pipefail", "-c", told],
                 env=surroundings(place, SERVICE_IP=service),
                 cwd=place,
                 stdin=subprocess.DEVNULL,
@@ -178,7 +186,10 @@ def test_what_a_page_tells_to_type_does_what_it_says(place, page):
                 timeout=110,
             )
             expected = int(code[1]) if code else 0
-            assert done.returncode == expected, f"{line}\n{done.stdout}{done.stderr}"
+            assert done.returncode == expected, (
+                f"{line}\nmake it run, or say why not: <!-- not run: WHY --> before its block\n"
+                f"{done.stdout}{done.stderr}"
+            )
 
 
 def test_every_block_is_run_or_says_why_not():
