@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,20 @@ ACCESSIBLE = {
 
 
 def setup(app: Any) -> None:
-    """Make the built pages accessible."""
+    """Read links as a forge does, and make the built pages accessible."""
+    app.connect("source-read", _link_no_folder)
     app.connect("build-finished", _make_accessible)
+
+
+def _link_no_folder(app: Any, docname: str, source: list[str]) -> None:
+    """Let a link to a folder lead to its page; one without a page stays as its text."""
+    here = (Path(app.srcdir) / docname).parent
+
+    def page_of(link: re.Match[str]) -> str:
+        page = f"{link[2]}README.md"
+        return f"[{link[1]}]({page})" if (here / page).exists() else link[1]
+
+    source[0] = re.sub(r"\[([^\]]+)\]\(([^)\s:]+/)\)", page_of, source[0])
 
 
 def _make_accessible(app: Any, error: Exception | None) -> None:
