@@ -177,6 +177,7 @@ class Desk:
         weigher = await self._weighers.take()
         self._weigher_of[session.id] = weigher
         job = self._job(session)
+        outcome = None
         try:
             if session.stopped:
                 outcome = undecided("the check was stopped before it began", session.stopped)
@@ -184,13 +185,16 @@ class Desk:
                 end = await weigher.work(job, partial(_follow, session))
                 outcome = Outcome.from_document(end["outcome"])
         except WeigherLostError:
-            outcome = await self._outcome_on_disk(session)
+            pass
         except Exception:  # noqa: BLE001 - callers are told, and the next session is weighed
             _LOG.exception("a bug in weighbridge")
             outcome = undecided("this is a bug in weighbridge", "bug", Kind.BUG)
         finally:
             del self._weigher_of[session.id]
             await self._give_back(weigher)
+        if outcome is None:
+            # Only after the lost one is replaced: it may have been the last.
+            outcome = await self._outcome_on_disk(session)
         self.sessions.end(session, outcome)
         self._on_end(session)
         self._pump()

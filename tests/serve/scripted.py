@@ -30,10 +30,21 @@ def outcome(word):
     }
 
 
+def leave_run(job):
+    """Leave beside the run what a server that starts again reads."""
+    folder = Path(job["out"]) / job["name"]
+    folder.mkdir(parents=True)
+    (folder / "session.json").write_text(json.dumps(job["session"]), encoding="utf-8")
+    print(json.dumps({"run": str(folder)}), flush=True)
+
+
 def do(job):
     if job["do"] == "look":
         weights = job["options"]["look"]
         return {"weights": weights} if weights else {"outcome": outcome("UNMEASURABLE")}
+    if job["do"] == "recover":
+        return {"outcome": outcome("INTERRUPTED")}
+    leave_run(job)
     url = job["options"]["url"]
     words = urlsplit(url).path.strip("/").split(",")
     counter = Path(job["out"]) / f"count-{zlib.crc32(url.encode())}"  # of all weighers

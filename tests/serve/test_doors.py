@@ -277,7 +277,7 @@ def test_versions_are_not_compared_where_one_answers_alone(tmp_path):
     each = gate("PASS", canary="v2", options=options)
 
     for hook, compared in (("pre-rollout", set()), ("rollout", set(options))):
-        job = served(options_of(f"/v1/flagger/shop/{hook}"), each, out=tmp_path)
+        job = served(options_of(f"/v1/flagger/shop/{hook}"), each, out=tmp_path / hook)
         assert set(options) & set(job) == compared
 
 
@@ -288,9 +288,9 @@ def test_polls_of_argo_without_a_key_share_a_session(tmp_path):
                 pass
         return len(list(server.desk.sessions))
 
-    assert served(act, gate("HANG"), out=tmp_path) == 1
+    assert served(act, gate("HANG"), out=tmp_path / "keys") == 1
     keyless = gate("HANG", permit=frozenset({"wait"}))
-    assert served(act, keyless, out=tmp_path) == 3
+    assert served(act, keyless, out=tmp_path / "none") == 3
 
 
 def test_an_event_is_noted_beside_the_running_session(tmp_path):
