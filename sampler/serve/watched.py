@@ -39,10 +39,14 @@ async def look_at_watch(url: str, target: str) -> Outcome:
             aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=False) as client,
             client.get(URL(url) / "api/state" % query, allow_redirects=False) as response,
         ):
-            body = await response.content.read(_LONGEST)
             if response.status != 200:
                 return _unseen(f"the watch at {url} answers {response.status}")
-        state = state_of(body)
+            body = bytearray()
+            async for part in response.content.iter_any():  # an answer comes in parts
+                body += part
+                if len(body) > _LONGEST:
+                    return _unseen(f"the watch at {url} answers more than {_LONGEST >> 20} MiB")
+        state = state_of(bytes(body))
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return _unseen(f"the watch at {url} cannot be asked: {str(error) or 'no answer in time'}")
     except ValueError as error:

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
     from sampler.watch.session import Session
 
-_WORST = (ExitCode.FAIL, ExitCode.UNMEASURABLE, ExitCode.INCONCLUSIVE, ExitCode.PASS)
+_WORST = (
+    ExitCode.FAIL,
+    ExitCode.UNMEASURABLE,
+    ExitCode.USAGE,
+    ExitCode.INCONCLUSIVE,
+    ExitCode.PASS,
+)
 _LOOK_EVERY_S = 0.5
 
 
@@ -98,7 +104,7 @@ class Watching:
         if len(self.sessions) == 1:
             for error in self.errors.values():
                 raise error
-        return next((code for code in _WORST if code in self._codes.values()), ExitCode.PASS)
+        return min(self._codes.values(), key=_WORST.index, default=ExitCode.UNMEASURABLE)
 
     def _end(self, name: str, task: asyncio.Task[ExitCode]) -> None:
         try:

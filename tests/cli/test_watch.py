@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+from functools import partial
+from typing import Any
 
 import pytest
 
 from analysis.data.live import State, event_of, state_of
 from sampler import read
+from sampler.base.errors import ExitCode, StorageError, UsageError, WeighbridgeError
 from sampler.demo.process import EmbeddedService
+from sampler.watch.several import Setup, Watching
 from tests.processes import only_run, started
 
 ONE = {"v1": 10}
@@ -102,6 +107,41 @@ def test_several_targets_share_a_process_and_a_signal_reads_them_again(tmp_path)
     assert "shop-1: PASS at the end" in stderr
     names = sorted(path.name.partition("Z-")[2] for path in (tmp_path / "reports").iterdir())
     assert names == ["watch-shop-0", "watch-shop-1"]
+
+
+class Ended:
+    """Stands in for a session: it ends at once, with a code or an error."""
+
+    has_failed_fast = False
+
+    def __init__(self, end, _teller):
+        self.end = end
+
+    async def run(self):
+        if isinstance(self.end, WeighbridgeError):
+            raise self.end
+        return self.end
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"),
+    [
+        ((ExitCode.PASS, ExitCode.PASS), 0),
+        ((ExitCode.PASS, UsageError("no folder")), 2),
+        ((ExitCode.INCONCLUSIVE, UsageError("no folder")), 2),
+        ((UsageError("no folder"), UsageError("no folder")), 2),
+        ((UsageError("no folder"), StorageError("full")), 4),
+        ((StorageError("full"), ExitCode.FAIL), 1),
+    ],
+)
+def test_a_target_that_could_not_be_weighed_is_no_pass_of_the_others(ends, code):
+    async def run():
+        watching = Watching()
+        makers: list[Any] = [partial(Ended, end) for end in ends]
+        watching.update([Setup(str(n), {}, make) for n, make in enumerate(makers)])
+        return await watching.wait()
+
+    assert asyncio.run(run()) == code
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import click
 import msgspec
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from analysis.data.live import State
+from analysis.data.live import State, to_line
 from analysis.data.report import Verdict
 from sampler.base.errors import UsageError
 from sampler.cli.gates import gates_of
 from sampler.cli.serve import command
 from sampler.serve.gates import Gate
 from sampler.serve.outcome import Kind
-from sampler.serve.watched import outcome_of_state
+from sampler.serve.watched import look_at_watch, outcome_of_state
 from tests.serve.serving import served
 from tests.stories import ALARM, BEGIN, Story
 from tests.watch.served import serving
@@ -72,6 +75,26 @@ def test_an_old_state_a_wrong_answer_and_nobody_are_no_verdict(watch, tmp_path, 
 
     assert [each[0] for each in (empty, old, nobody)] == [503] * 3
     assert "is 100 s old" in old[1]["detail"]
+
+
+def test_an_answer_is_read_to_its_end_in_whatever_parts_it_comes():
+    body = to_line(shown(DRIFTED))
+
+    async def answer(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for part in (body[:1400], body[1400:]):
+            await response.write(part)
+            await asyncio.sleep(0.05)  # or the kernel makes one of them
+        return response
+
+    async def ask():
+        server = TestServer(web.Application())
+        server.app.router.add_get("/api/state", answer)
+        async with server:
+            return await look_at_watch(str(server.make_url("/")), "")
+
+    assert asyncio.run(ask()).verdict == "FAIL"
 
 
 def test_each_state_has_its_verdict_and_a_reason():
