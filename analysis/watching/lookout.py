@@ -129,6 +129,7 @@ class Lookout:
         self._neighbours = Neighbours((), self._policy.alpha)
         self._doubt = ""
         self._before = 0
+        self._last_judged_split: Split | None = None
         self._next_connection = 0
         self._told = 0
         self._told_lags = 0
@@ -163,6 +164,14 @@ class Lookout:
         """
         self.watched, self._origin_s, self.is_followed = watched, origin_s, is_followed
         self._told = self._told_lags = self._next_connection = 0
+
+    def follow_clock(self, moved_s: float) -> None:
+        """Follow a wall clock that was set by so much [s]: what lies back counts from it anew."""
+        self._origin_s += moved_s
+        self._labelled_at += moved_s
+        self._newest += moved_s
+        if self.last_judged is not None:
+            self.last_judged += moved_s
 
     def resume(self) -> None:
         """Let the next `Watched` go on with the evidence of this one, as far as it can."""
@@ -386,11 +395,15 @@ class Lookout:
         if not why and silent_s > self.asked.blind_after_s:
             why = f"no answer with a label for {silent_s:.0f} s"
         if why:
+            is_judged = self.course.state is not State.CHANGING
             if self._turn(Sign.LOST, now):
                 self._note(now, "blind", why)
+                if is_judged:
+                    self._last_judged_split = self.watched.evidence.split
             self.why = why
         elif self.course.state is State.BLIND:
-            self._turn(Sign.SEEN, now)
+            is_same = self.watched.evidence.split == self._last_judged_split
+            self._turn(Sign.SEEN if is_same else Sign.SETTLED, now)
             self.why = ""
             if self.course.has_forgotten:
                 self._restart(now)
@@ -401,6 +414,7 @@ class Lookout:
         if self.watched.phase is not Phase.JUDGING:
             if self._turn(Sign.MOVED, now):
                 self._before = self.stretches
+                self._last_judged_split = self.watched.evidence.split
             self.why = self.watched.doubt
         elif self.course.state is State.CHANGING:
             is_same = self.stretches == self._before

@@ -57,6 +57,7 @@ TABLE: Mapping[tuple[State, Sign], State | str] = MappingProxyType(
         (State.CHANGING, Sign.SETTLED): State.STARTING,
         (State.CHANGING, Sign.RESUMED): BACK,
         (State.BLIND, Sign.SEEN): BACK,
+        (State.BLIND, Sign.SETTLED): State.STARTING,
     }
 )
 """What is not in it changes nothing."""
@@ -82,6 +83,10 @@ class Course:
 
     def see(self, sign: Sign, at: float) -> bool:
         """Take a sign; return whether the state turned."""
+        if sign is Sign.ALARM and self.state is State.CHANGING:
+            # Found before the change, told after it: if the split is the same again, it stands.
+            self._judged = State.DRIFT
+        was_blind = self.state is State.BLIND
         then = TABLE.get((self.state, sign), self.state)
         if then == BACK:
             # After a time of which nothing is known, OK has to be proven anew; a drift stands.
@@ -90,7 +95,7 @@ class Course:
         if then == self.state:
             return False
         self.state, self.since = State(then), at
-        self.has_forgotten = sign is Sign.SEEN and self.state is State.STARTING
+        self.has_forgotten = was_blind and self.state is State.STARTING
         if self.state in _JUDGED:
             self._judged = self.state
         return True

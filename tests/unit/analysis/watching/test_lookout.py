@@ -19,7 +19,16 @@ from analysis.evidence.state import Evidence
 from analysis.watching.asked import WatchPolicy
 from analysis.watching.lookout import Lookout
 from analysis.weighing.watched import Watched
-from tests.unit.analysis.watching.simulated import RATE, START, Target, lookout_of, story
+from tests.unit.analysis.watching.simulated import (
+    NS,
+    RATE,
+    START,
+    Moved,
+    Stated,
+    Target,
+    lookout_of,
+    story,
+)
 
 RECORDING = Path(__file__).parents[3] / "recordings" / "watch" / "events.jsonl"
 
@@ -253,3 +262,22 @@ def test_a_false_alarm_is_as_rare_as_the_words_say():
     assert exp(lookout_of().threshold) == pytest.approx(5.184e7)
     assert asked.words.startswith("false alarms are at least 30 days apart on average at 20 ")
     assert "at most 3.3 %" in asked.words
+
+
+def test_a_drift_is_not_held_against_other_weights_that_came_in_a_blind_time():
+    """Whoever rolls back during an outage must not be told of a drift from the new weights."""
+    lookout, target = lookout_of(is_followed=True), Target(1)
+    ended(lookout, target, range(100), 0.1)
+    ended(lookout, target, range(100, 140), 0.5)
+    assert state_of(lookout) is State.DRIFT
+    ended(lookout, target, range(140, 215), 0.5, lost=1.0)
+    assert state_of(lookout) is State.BLIND
+    even = Split.parse("v1=1,v2=1")
+    lookout.watched.notice([Moved(215 * NS, Stated(even, Source()), "9:1 to 1:1", even)], 0)
+    ended(lookout, target, range(215, 230), 0.5, lost=1.0)
+
+    told = ended(lookout, target, range(230, 232), 0.5)
+    assert state_of(lookout) is State.STARTING
+    assert "BLIND to STARTING" in [each.text for each in told if isinstance(each, NoteTold)]
+    ended(lookout, target, range(232, 330), 0.5)
+    assert verdict_of(lookout) is Verdict.PASS

@@ -62,7 +62,7 @@ def test_after_a_blind_time_ok_is_proven_anew_and_a_drift_stands(state):
     assert course.has_forgotten is (state in {S.OK, S.STARTING})
 
 
-@pytest.mark.parametrize("sign", set(Sign) - {Sign.SEEN})
+@pytest.mark.parametrize("sign", set(Sign) - {Sign.SEEN, Sign.SETTLED})
 def test_nothing_but_sight_ends_a_blind_time(sign):
     course = course_in(S.OK, Sign.LOST)
 
@@ -86,3 +86,20 @@ def test_fail_in_drift_pass_with_proof_and_nothing_else(state):
         S.OK: [Verdict.PASS, Verdict.INCONCLUSIVE],
         S.DRIFT: [Verdict.FAIL, Verdict.FAIL],
     }.get(state, [Verdict.INCONCLUSIVE] * 2)
+
+
+@pytest.mark.parametrize("state", TURNS)
+def test_another_split_after_a_blind_time_is_judged_from_the_beginning(state):
+    course = course_in(state, Sign.LOST)
+    course.see(Sign.SETTLED, 2.0)
+
+    assert course.state is S.STARTING
+    assert course.has_forgotten
+
+
+def test_an_alarm_that_is_told_while_a_change_settles_stands_on_the_same_split():
+    course = course_in(S.OK, Sign.MOVED, Sign.ALARM)
+
+    course.see(Sign.RESUMED, 2.0)
+
+    assert course.state is S.DRIFT
