@@ -72,9 +72,10 @@ class Buckets:
             As they stand.
         """
         end = floor(until)
-        if end - self._next > MOST_EMPTY and not self._open:
-            self._next = end - MOST_EMPTY
         while self._next < end:
+            filled = min(self._open, default=end)
+            if min(filled, end) - self._next > MOST_EMPTY:
+                self._next = min(filled, end) - MOST_EMPTY
             second, self._next = self._next, self._next + 1
             bucket = self._open.pop(second, None) or _Open()
             yield self._keep(second, _BASE, bucket, share, interval)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from math import inf
 from time import time
@@ -26,8 +26,8 @@ from analysis.versions.health import HealthEvidence, health_of
 from analysis.watching.lookout import NEARLY_EQUAL, Lookout
 from analysis.watching.picture import Around, picture
 from analysis.weighing.change import Phase
-from sampler.base.clock import run_clock
-from sampler.base.errors import ExitCode
+from sampler.base.clock import NS_PER_S, run_clock
+from sampler.base.errors import ExitCode, StorageError, WeighbridgeError
 from sampler.engine.saturation import SATURATED_CPU_SHARE, cpu_s
 from sampler.plan.load import Limits
 from sampler.store.runs import keep_newest
@@ -59,6 +59,8 @@ SLOW_EVERY_S = 5.0
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 600.0
 """How long sending pauses after an overload, at first and at most [s]."""
 _LONGEST_RUN_S = 1e6
+_CLOCK_SET_S = 1.0
+"""From so much on [s], the wall clock was set, or the machine slept."""
 _MINUTE = 60
 
 EXITS = {
@@ -168,6 +170,8 @@ class Session:
         self.latest: LiveState | None = None
         self.clock = clock
         self.wall = wall
+        self._began_ns = clock()
+        self._ahead_s = self._wall_ahead_s()
         self._teller = teller
         self._watcher = None if watch is None else watch.watcher
         self._shared = None if watch is None else _Shared(watch)
@@ -219,6 +223,13 @@ class Session:
             If the target's name cannot be resolved, the cluster cannot be watched at the start, or
             a run cannot be written any more.
         """
+        try:
+            return await self._weigh()
+        except WeighbridgeError as error:
+            self._give_up(error)
+            raise
+
+    async def _weigh(self) -> ExitCode:
         self._note("start", f"weighing {self.plan.target.shown}")
         pause_s = SHORTEST_PAUSE_S
         async with self._watcher or nullcontext():
@@ -244,7 +255,34 @@ class Session:
         return self.exit_code
 
     def _is_over(self) -> bool:
-        return self._is_stopping or self.wall() - self.started >= self._max_time_s
+        passed_s = (self.clock() - self._began_ns) / NS_PER_S
+        return self._is_stopping or passed_s >= self._max_time_s
+
+    def _give_up(self, error: WeighbridgeError) -> None:
+        """Say that nothing is judged any more: the last state must not be taken for the present."""
+        now = self.wall()
+        why = f"weighing has ended: {error}"
+        events = self.lookout.look(now, why)
+        self._measure(now)
+        self.latest = self._picture(now, len(events))
+        events.append(StateTold(seq=0, at=now, target=self.name, state=self.latest))
+        self._teller.tell(events)  # and not into the run, whose disk may be what failed
+        with suppress(StorageError):
+            self._log.close()
+
+    def _wall_ahead_s(self) -> float:
+        return self.wall() - self.clock() / NS_PER_S
+
+    def _follow_clock(self) -> None:
+        """Notice that the wall clock was set: what is due and how old things are counts anew."""
+        moved_s = self._wall_ahead_s() - self._ahead_s
+        if abs(moved_s) < _CLOCK_SET_S:
+            return
+        self._ahead_s += moved_s
+        self._looked = self._pictured = self._recorded = self._slow = -inf
+        self._costs.clear()
+        self.lookout.follow_clock(moved_s)
+        self._note("warning", f"the clock of this machine was set by {moved_s:+.0f} s, or it slept")
 
     # Runs
 
@@ -284,13 +322,16 @@ class Session:
         self._shed += segment.engine.shed
         self._pauses += segment.engine.effort().pauses
         if self.plan.out is not None:
-            keep_newest(self.plan.out, max(self._rotation.keep - 1, 1), folder_name(self.plan.name))
+            coming = 0 if self._is_over() else 1
+            most = max(self._rotation.keep - coming, 1)
+            keep_newest(self.plan.out, most, folder_name(self.plan.name))
 
     async def _pause(self, overload: str, pause_s: float) -> None:
         """Send nothing for a while; the state says why."""
-        end = self.wall() + pause_s
+        end_ns = self.clock() + pause_s * NS_PER_S
         why = f"the target is overloaded: {overload}; sending pauses for {pause_s:.0f} s"
-        while not self._is_over() and self.wall() < end:
+        while not self._is_over() and self.clock() < end_ns:
+            self._follow_clock()
             self._look(self.wall(), why)
             try:
                 async with asyncio.timeout(STATE_EVERY_S):
@@ -307,6 +348,7 @@ class Session:
 
     def tick(self, segment: Segment) -> None:
         """Look at a run that goes on, and end it when it is time."""
+        self._follow_clock()
         now = self.wall()
         if now - self._looked < LOOK_EVERY_S:
             return

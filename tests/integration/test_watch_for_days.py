@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import pytest
 
 from analysis import Split
-from analysis.data.live import AlarmTold, BucketTold, NoteTold, State, event_of
+from analysis.data.live import AlarmTold, BucketTold, Event, NoteTold, State, StateTold, event_of
 from analysis.data.report import Verdict
 from analysis.watching.asked import WatchPolicy
-from sampler.base.errors import ExitCode
+from sampler.base.errors import ExitCode, StorageError
 from sampler.engine.effort import Effort
 from sampler.engine.saturation import Delays, Strain
 from sampler.plan.load import Load
@@ -43,6 +44,9 @@ class World:
     engines: list[FastEngine] = field(default_factory=list)
     overloads: deque[float] = field(default_factory=deque)
     drift: tuple[float, float] = (0.0, 0.0)
+    set_at: float = inf
+    """When the wall clock is set [s], and by how much."""
+    set_by_s: float = 0.0
     last_s: float = simulated.START + 3 * DAY_S
     memory: list[int] = field(default_factory=list)
 
@@ -52,7 +56,7 @@ class World:
 
     def wall(self) -> float:
         """Seconds since 1970."""
-        return self.now_s
+        return self.now_s + (self.set_by_s if self.now_s >= self.set_at else 0.0)
 
 
 WORLD = World()
@@ -214,3 +218,46 @@ def test_while_an_overloaded_target_is_spared_nothing_is_known(tmp_path, fast):
     assert "BLIND to STARTING" in notes
     assert sum("is overloaded" in note for note in notes) == 1  # both pauses are one time
     assert len(fast.engines) == 3
+
+
+@pytest.mark.parametrize("by_s", [-DAY_S, 3 * DAY_S])
+def test_a_clock_that_is_set_makes_nobody_blind_and_hides_no_drift(tmp_path, fast, by_s):
+    """As after a machine slept, or when the time server was heard at last."""
+    fast.set_at, fast.set_by_s = simulated.START + 3 * 3600, by_s
+    fast.drift = (simulated.START + 5 * 3600, inf)
+    teller = Teller()
+    told: list[Event] = []
+    teller.listeners.append(told.append)
+    session = session_in(tmp_path, teller, max_time_s=8 * 3600)
+    code = asyncio.run(session.run())
+
+    states = [each.state.state for each in told if isinstance(each, StateTold)]
+    alarms = [each.at for each in told if isinstance(each, AlarmTold)]
+    assert code is ExitCode.FAIL
+    assert State.BLIND not in states
+    assert alarms == [pytest.approx(simulated.START + 5 * 3600 + by_s, abs=2 * STEP_S)]
+    assert sum(isinstance(each, BucketTold) for each in told) < 9 * 3600 * 1.2
+    assert session.latest is not None
+    assert session.latest.at == pytest.approx(simulated.START + 8 * 3600 + by_s, abs=2 * STEP_S)
+
+
+def test_what_cannot_go_on_leaves_no_pass_behind(tmp_path, fast, monkeypatch):
+    """The other targets of the process go on being shown, and this one's state with them."""
+    teller = Teller()
+    told: list[Event] = []
+    teller.listeners.append(told.append)
+    session = session_in(tmp_path, teller, rotation=Rotation(time_s=3600))
+
+    def fail(_self):
+        raise StorageError("no space left")
+
+    monkeypatch.setattr(Session, "_next_segment", fail)
+    with pytest.raises(StorageError):
+        asyncio.run(session.run())
+
+    assert any(isinstance(each, StateTold) and each.state.verdict is Verdict.PASS for each in told)
+    assert session.latest is not None
+    assert (session.latest.state, session.latest.verdict) == (State.BLIND, Verdict.INCONCLUSIVE)
+    assert "weighing has ended: no space left" in session.latest.why
+    assert isinstance(told[-1], StateTold)
+    assert told[-1].state == session.latest

@@ -40,3 +40,12 @@ def test_a_long_gap_is_told_in_part_and_the_rings_stay_small():
         buckets.add(second, {"v1": 1}, is_judged=True)
         list(buckets.close(second + 1, {}, {}))
     assert [len(kept) for kept in buckets.kept.values()] == [600, 1080, 69]
+
+
+def test_a_gap_before_something_that_was_sent_is_told_in_part_too():
+    buckets = Buckets("shop", 0.0)
+    buckets.add(1_000_000, {"v1": 1}, is_judged=True)  # the machine slept before it
+    told = [each for each in buckets.close(1_000_002.0, {}, {}) if each.width_s == 1]
+
+    assert len(told) == MOST_EMPTY + 2
+    assert [each.since for each in told if each.counts] == [1_000_000.0]
