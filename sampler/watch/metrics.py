@@ -58,6 +58,7 @@ _RATIOS: tuple[tuple[str, str, Callable[[LiveLabel], float | None]], ...] = (
     ("configured", "Share by the routes and workloads.", lambda each: each.configured),
 )
 """Gauges by target and label: name, help, and value, None where there is none."""
+_OBSERVED = {"share", "share_low", "share_high"}
 
 _GAUGES: tuple[tuple[str, str, Callable[[LiveState], float | None]], ...] = (
     ("evidence_nats", "Evidence of a departure.", lambda state: state.detector.evidence),
@@ -269,6 +270,8 @@ def _of_labels(targets: Mapping[str, LiveState]) -> Iterator[Metric]:
     for name, text, value_of in _RATIOS:
         family = GaugeMetricFamily(f"weighbridge_{name}_ratio", text, labels=["target", "label"])
         for target, state in targets.items():
+            if name in _OBSERVED and state.stretch.connections <= state.stretch.unlabelled:
+                continue  # no share was seen: 0 would be a wrong one
             for label, each in _shown(state.labels):
                 if (value := value_of(each)) is not None:
                     family.add_metric([target, label], value)

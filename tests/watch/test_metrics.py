@@ -133,3 +133,13 @@ def test_names_of_strangers_cannot_break_the_format():
     assert len(found) == 1
     assert len(found[0]["label"]) < 150
     assert found[0]["label"].startswith('a"b\\c\\x0ad\\u202e')
+
+
+def test_before_a_label_has_come_no_share_is_exported(metrics):
+    """A share of 0 is one that was seen; the page says that it is unknown."""
+    empty = msgspec.structs.replace(STATE.stretch, connections=3, unlabelled=3.0)
+    metrics.show([msgspec.structs.replace(STATE, stretch=empty)])
+    names = {name for name, _ in samples(metrics)}
+
+    assert not {name for name in names if name.startswith("weighbridge_share")}
+    assert "weighbridge_expected_ratio" in names
