@@ -20,7 +20,7 @@ from sampler.web.problems import Problem
 
 if TYPE_CHECKING:
     from sampler.watch.metrics import Metrics
-    from sampler.watch.stream import Line, Stream
+    from sampler.watch.stream import Stream
 
 MOST_READERS = 64
 """Clients of the stream at once; the next one is refused with 503 until one leaves."""
@@ -129,7 +129,7 @@ class LivePages:
         try:
             await response.prepare(request)
             await response.write(_RETRY)
-            await self._follow(response, _last_of(request))
+            await self._follow(response, _last_of(request, self._stream.origin))
         except (ConnectionError, TimeoutError):
             pass  # it has left, or does not read
         finally:
@@ -143,7 +143,8 @@ class LivePages:
             # Subtle: taken before looking, or what is told in between would wait for the next.
             news = stream.news()
             for first in range(0, len(lines), _AT_ONCE):
-                await _write(response, lines[first : first + _AT_ONCE])
+                frames = (line.frame(stream.origin) for line in lines[first : first + _AT_ONCE])
+                await _write(response, b"".join(frames))
             lines = stream.since(place)
             if lines:
                 place = lines[-1].place
@@ -152,15 +153,22 @@ class LivePages:
                 async with asyncio.timeout(PATIENCE_S):
                     await news.wait()
             except TimeoutError:
-                await response.write(_COMMENT)
+                await _write(response, _COMMENT)
 
 
-async def _write(response: web.StreamResponse, lines: list[Line]) -> None:
+async def _write(response: web.StreamResponse, frames: bytes) -> None:
     async with asyncio.timeout(STALLED_S):
-        await response.write(b"".join(line.frame() for line in lines))
+        await response.write(frames)
 
 
-def _last_of(request: web.Request) -> int | None:
-    """Return what a client was last given, by its header; None for a new one."""
-    text = request.headers.get("Last-Event-ID", "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+def _last_of(request: web.Request, origin: str) -> int | None:
+    """Return what a client was last given, by its header; None for a new one.
+
+    What another process gave, or nobody, is -1.
+    """
+    given = request.headers.get("Last-Event-ID", "")
+    if not given:
+        return None
+    found, _, text = given.partition("-")
+    is_ours = found == origin and text.isascii() and text.isdecimal() and len(text) < 19
+    return int(text) if is_ours else -1

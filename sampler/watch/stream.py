@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from secrets import token_hex
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -43,9 +44,10 @@ class Line(NamedTuple):
     kind: str
     data: bytes
 
-    def frame(self) -> bytes:
-        """Return it as a block of ``text/event-stream``."""
-        return b"id: %d\nevent: %s\ndata: %s\n\n" % (self.seq, self.kind.encode(), self.data)
+    def frame(self, origin: str) -> bytes:
+        """Return it as a block of ``text/event-stream``; its id names the process, too."""
+        place = f"{origin}-{self.seq}".encode()
+        return b"id: %s\nevent: %s\ndata: %s\n\n" % (place, self.kind.encode(), self.data)
 
 
 class Stream:
@@ -58,6 +60,8 @@ class Stream:
 
     Attributes
     ----------
+    origin : str
+        Tells this process from others, which count their events from 1 as well.
     chronicle : Chronicle
         Everything that the page shows.
     place : int
@@ -67,6 +71,7 @@ class Stream:
     """
 
     def __init__(self, kept: int = KEPT) -> None:
+        self.origin = token_hex(4)
         self.chronicle = Chronicle()
         self.place = 0
         self.is_over = False
@@ -118,8 +123,8 @@ class Stream:
     def begin(self, seq: int | None) -> list[Line]:
         """Return what a reader lacks who comes: the states, and the events since `seq`.
 
-        Who has missed what is no longer kept, or what another process told, gets a ``gap`` first,
-        and should read ``/api/state``.
+        Who has missed what is no longer kept, or what another process told (-1), gets a ``gap``
+        first, and should read ``/api/state``.
         """
         if seq is None:
             return sorted(self._states.values())

@@ -26,9 +26,11 @@ LASTING = [each.seq for each in EVENTS if not isinstance(each, StateTold)]
 class Reader:
     """A client of the stream, as curl is one."""
 
-    def __init__(self, served, last=None):
+    def __init__(self, served, last=None, origin=None):
         self._connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
-        headers = {} if last is None else {"Last-Event-ID": str(last)}
+        headers = (
+            {} if last is None else {"Last-Event-ID": f"{origin or served.stream.origin}-{last}"}
+        )
         self._connection.request("GET", "/events", headers=headers)
         self.answer = self._connection.getresponse()
 
@@ -45,7 +47,7 @@ class Reader:
         for line in self.lines():
             name, _, value = line.partition(": ")
             if name == "id":
-                last = int(value)
+                last = int(value.rpartition("-")[2])
             elif name == "event":
                 found.append((last, value))
             elif name == "data" and last == seq:
@@ -94,6 +96,18 @@ def test_who_comes_back_gets_everything_since_and_each_once(served):
     reader.close()
 
     assert lasting(before) + lasting(after) == LASTING
+
+
+@pytest.mark.parametrize("last", [60, ""])
+def test_a_number_of_another_process_is_none_of_this_one(served, last):
+    """It was started anew, and has told more since than the client had heard of the last one."""
+    served.tell(*EVENTS)
+    reader = Reader(served, last=last, origin="00c0ffee")
+    (_, first), *rest = reader.until(EVENTS[-1].seq)
+    reader.close()
+
+    assert first == "gap"
+    assert lasting(rest) == LASTING
 
 
 def test_the_stream_says_how_soon_to_come_back(served):
@@ -179,7 +193,7 @@ def test_a_slow_reader_is_not_queued_for_and_ends_with_the_newest_state(served):
     fast.until(n)
     fast.close()
     received = bytearray()
-    while b"id: %d\n" % n not in received[-20_000:]:
+    while b"-%d\nevent: " % n not in received[-20_000:]:
         received += slow.recv(65_536)
     slow.close()
 
