@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from analysis import ABSENT, Policy, Split
 from analysis.data.report import Performance, Reason, ReasonCode, Run, Source
 from analysis.text.rounding import counted
+from analysis.verdict.losses import doubt_of_loss, vantages_lost
 from analysis.versions.health import HealthEvidence, HealthPolicy
 from analysis.weighing.expectation import Fixed, Retold
 from analysis.weighing.fold import Fold
@@ -28,10 +30,10 @@ from sampler.logs import StoredSamples
 from sampler.run.ordering import Ordering
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from analysis import Batch, Report
-    from analysis.data.report import View
+    from analysis.data.report import View, Worker
     from analysis.weighing.expectation import Expectation
     from analysis.weighing.fold import Folded
     from analysis.weighing.history import History
@@ -276,7 +278,9 @@ def _zones(judging: Judging) -> tuple[tuple[str, ...], Mapping[str, Split]]:
     """Return where the vantages of the runs were, if each place was judged by itself."""
     runs = (judging.run, *judging.others)
     plans = [plan for run in runs if run is not None and (plan := run.readable_plan) is not None]
-    splits = {name: split for plan in plans for name, split in plan.zone_splits.items()}
+    # Those of the run stand for what it expected itself, and for nothing that is said now.
+    own = [plan for plan in plans if plan.source == judging.source]
+    splits = {name: split for plan in own for name, split in plan.zone_splits.items()}
     return tuple(zone for plan in plans for zone in plan.zone_of), splits
 
 
@@ -326,12 +330,23 @@ def _account(
     else:
         performance, run = original.performance, original.run
     bad = f"{quality.describe()}; each counts as a connection without a label"
+    workers, zone_of = performance.workers or [], _zones(judging)[0]
+
+    def doubt(reason: Reason, here: Sequence[Worker]) -> Reason | None:
+        return doubt_of_loss(here, reason) or _doubt(judging, reason) or ordering.doubt(reason)
+
+    zoned = zip(zone_of, workers, strict=True) if len(zone_of) == len(workers) else ()
+    by_zone: dict[str, list[Worker]] = {}
+    for zone, worker in zoned:
+        by_zone.setdefault(zone, []).append(worker)
     return Account(
         performance=performance,
         run=replace(run, command=judging.command),
         unmeasurable=_unmeasurable(quality, folded) if judging.run is None else None,
         remedies=_remedies(folded, is_log=judging.run is None),
-        doubt=lambda reason: _doubt(judging, reason) or ordering.doubt(reason),
+        lost=vantages_lost(workers) if any(worker.gone for worker in workers) else None,
+        doubt=partial(doubt, here=workers),
+        zone_doubts={zone: partial(doubt, here=here) for zone, here in by_zone.items()},
         notes=(*((bad,) if quality.bad else ()), *quality.notes),
     )
 

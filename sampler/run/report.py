@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from analysis import Outcome
 from analysis.data.report import Performance, Reason, ReasonCode, Run
 from analysis.text.rounding import amount, counted
 from analysis.verdict.decision import Ended
+from analysis.verdict.losses import doubt_of_loss, told_of_loss, vantages_lost
 from analysis.verdict.reasons import SPARE_THE_TARGET
 from analysis.weighing.report import Account, Asked
 from sampler.base.clock import NS_PER_S
@@ -29,18 +30,6 @@ if TYPE_CHECKING:
     from sampler.exchange.failure import Failure
     from sampler.plan.run import RunPlan
     from sampler.run.waiting import Waiting
-
-_MOST_NAMED = 3
-_MAY_BE_LOSS = frozenset(
-    {
-        ReasonCode.TOO_MANY_UNLABELLED,
-        ReasonCode.MISSING_LABELS,
-        ReasonCode.FEW_CONNECTIONS,
-        ReasonCode.BUDGET_SPENT,
-        ReasonCode.TIME_SPENT,
-    }
-)
-"""Ends of a run that a vantage that was lost may have brought about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +86,8 @@ def account_of(plan: RunPlan, effort: Effort, tally: Tally, course: Course) -> A
         unmeasurable=course.unmeasurable,
         overload=None if effort.overload is None else _explain_overload(effort, tally),
         remedies=_remedies(plan, effort, tally),
-        lost=_vantages_lost(effort) if any(each.gone for each in effort.workers) else None,
-        doubt=None if plan.zone_of else partial(_doubt, plan, effort, tally),
+        lost=vantages_lost(effort.workers) if any(each.gone for each in effort.workers) else None,
+        doubt=partial(_doubt, plan, effort, tally),
         zone_doubts={
             zone: partial(_doubt, plan, effort.of_zone(zone, plan.zone_of), tally)
             for zone in dict.fromkeys(plan.zone_of)
@@ -128,27 +117,6 @@ def _ended(effort: Effort, tally: Tally, course: Course) -> Ended:
     return Ended.TIME if effort.reached_max_time else Ended.SAMPLES
 
 
-def _tell_lost(effort: Effort) -> str:
-    """Name the vantages that were lost, how, and what that leaves unknown."""
-    gone = [worker for worker in effort.workers if worker.gone]
-    told = "; ".join(f"{worker.name} ({worker.gone})" for worker in gone[:_MOST_NAMED])
-    more = "; …" if len(gone) > _MOST_NAMED else ""
-    unknown = counted(sum(worker.lost for worker in gone), "request")
-    return (
-        f"{counted(len(gone), 'vantage')} of {len(effort.workers)} were lost: {told}{more}; of "
-        f"{unknown} at most it is not known whether they were sent"
-    )
-
-
-def _vantages_lost(effort: Effort) -> Reason:
-    return Reason(
-        ReasonCode.VANTAGE_LOST,
-        f"{_tell_lost(effort)}.",
-        "Find out what ended them; if it had nothing to do with the target (an evicted pod, a "
-        "node that was drained), --lost ignore leaves these requests out.",
-    )
-
-
 def _explain_overload(effort: Effort, tally: Tally) -> Reason:
     return Reason(
         ReasonCode.TARGET_OVERLOADED,
@@ -160,13 +128,8 @@ def _explain_overload(effort: Effort, tally: Tally) -> Reason:
 
 def _doubt(plan: RunPlan, effort: Effort, tally: Tally, reason: Reason) -> Reason | None:
     """Explain what clients that were lost or late could have done to the verdict, if anything."""
-    lost = any(worker.gone for worker in effort.workers)
-    if lost and reason.code in _MAY_BE_LOSS:
-        return replace(
-            _vantages_lost(effort),
-            message=f"Nothing is claimed: {_tell_lost(effort)}, and what they may have sent counts "
-            f"among the requests without a label. Without that: {reason.message}",
-        )
+    if (loss := doubt_of_loss(effort.workers, reason)) is not None:
+        return loss
     limit = plan.policy.max_unlabelled
     doubts = (each.doubt(reason.code, tally.outcomes, limit) for each in effort.strains)
     doubt = next(filter(None, doubts), None)
@@ -237,7 +200,7 @@ def _notes(plan: RunPlan, effort: Effort, tally: Tally, course: Course) -> list[
     notes = [*plan.target.caveats, *course.warnings, *_strain_notes(effort)]
     if any(worker.gone for worker in effort.workers):
         ignored = "" if tally.outcomes[Outcome.LOST] else ", and they are left out"
-        notes.append(f"{_tell_lost(effort)}{ignored}")
+        notes.append(f"{told_of_loss(effort.workers)}{ignored}")
     if course.waiting is not None and course.waiting.asked:
         asked = counted(course.waiting.asked, "request")
         waited = f"waited {course.waiting.waited_s:.1f} s for the target to answer"

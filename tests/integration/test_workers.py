@@ -8,20 +8,24 @@ import os
 import select
 import signal
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from analysis import Policy, Split, Tolerance, Verdict
-from analysis.data.report import ReasonCode
+from analysis import Policy, Split, Tally, Tolerance, Verdict
+from analysis.data.report import Reason, ReasonCode, Worker
 from sampler import Limits, Load, Target, read
 from sampler.base.errors import UsageError
 from sampler.demo.process import EmbeddedService
+from sampler.engine.effort import Effort
+from sampler.engine.saturation import Delays, Strain
 from sampler.fleet.fleet import Fleet, parts_of
 from sampler.fleet.processes import Processes
 from sampler.plan.run import RunPlan
 from sampler.run.gate import Weighing
+from sampler.run.report import Course, account_of
 from tests.processes import only_run, started
 
 ALL_V1 = Split.parse("v1=1")
@@ -133,3 +137,18 @@ def test_the_parts_of_a_load_add_up_to_it():
     assert [load.rate for load in loads] == [25.0] * 4
     with pytest.raises(UsageError, match="12 vantages need one each"):
         parts_of(plan, 12)
+
+
+def test_a_loss_is_no_fault_of_the_target_where_all_vantages_are_in_one_zone():
+    strain = Strain(1.0, 0.0, Delays(), None, 600, 0, 0, 1.0)
+    gone = Worker("w", zone="a", launched=600, lost=200, gone="its process ended")
+    effort = Effort("fast", (strain,), 600, 0, 1, workers=(gone,))
+    course = Course(datetime.now(UTC), 0.0, None, [], None, 0)
+    plan = run_of("http://127.0.0.1:1/", None, zone_of=("a",))
+
+    account = account_of(plan, effort, Tally(), course)
+
+    assert account.doubt is not None
+    told = account.doubt(Reason(ReasonCode.TOO_MANY_UNLABELLED, "Many."))
+    assert told is not None
+    assert told.code is ReasonCode.VANTAGE_LOST

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from analysis import Policy, Split, Tolerance, Verdict
+from analysis.data.report import ReasonCode, Worker
 from analysis.versions.health import HealthPolicy
 from sampler import UsageError, read, rejudge
 
@@ -109,3 +112,49 @@ def test_a_figure_of_a_run_shows_itself_in_a_notebook():
 
     assert picture.startswith(b"\x89PNG")
     assert picture == figure._repr_png_()  # type: ignore[attr-defined]
+
+
+def changed(folder, plan=None, workers=None, **columns):
+    """Write a copy of a run in which some things are otherwise."""
+    shutil.copytree(RUNS / "first-look", folder)
+    for name, new in (("plan.json", plan), ("report.json", workers)):
+        document = json.loads((folder / name).read_text(encoding="utf-8"))
+        (document["performance"] if name == "report.json" else document).update(new or {})
+        (folder / name).write_text(json.dumps(document), encoding="utf-8")
+    table = parquet.read_table(folder / "samples.parquet")
+    for name, values in columns.items():
+        at = table.schema.get_field_index(name)
+        column = values(table.column(name).to_pylist())
+        table = table.set_column(at, table.field(at), pa.array(column, table.field(at).type))
+    parquet.write_table(table, folder / "samples.parquet")
+    return read(folder)
+
+
+def test_what_a_lost_vantage_may_have_sent_is_no_fault_of_the_target(tmp_path):
+    gone = Worker("w", launched=600, lost=200, gone="its process ended")
+    run = changed(
+        tmp_path / "run",
+        workers={"workers": [asdict(gone)]},
+        label=lambda all_: [None if 5 < at < 200 else each for at, each in enumerate(all_)],
+        outcome=lambda all_: ["lost" if 5 < at < 200 else each for at, each in enumerate(all_)],
+    )
+
+    report = rejudge(run)
+
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.reasons[0].code is ReasonCode.VANTAGE_LOST
+    assert "w (its process ended)" in report.reasons[0].message
+
+
+def test_splits_of_zones_are_those_of_the_run_and_of_no_other_expectation(tmp_path):
+    own = {"arms": ["v1", "v2"], "weights": [9, 1]}
+    run = changed(
+        tmp_path / "run",
+        plan={"zone_of": ["a", "b"], "zone_splits": {"a": own, "b": own}},
+        worker=lambda all_: [at % 2 for at in range(len(all_))],
+    )
+
+    own_again = rejudge(run).expected
+    assert own_again is not None
+    assert own_again.weights == {"v1": 9, "v2": 1}
+    assert rejudge(run, Split.parse("v1=5,v2=5")).verdict is Verdict.FAIL
