@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ _OF_TWO = frozenset({"canary", "stable", "max-error-ratio", "max-slowdown"})
 _DRAINING_S = 15.0
 """How long requests in flight may take at the end of the server [s]."""
 _LOG = logging.getLogger("weighbridge.web")
+_LATE = undecided("the cluster did not answer in time", "unmeasurable", Kind.UNMEASURABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,29 +137,34 @@ class Desk:
         """Return the split that a cluster is set to now, or why that cannot be told in time."""
         options = {name: each for name, each in gate.options.items() if name not in _OF_TWO}
         # Subtle: a weigher whose answer nobody reads would give it to the next job.
-        task = asyncio.create_task(self._ask_weigher({"do": "look", "options": options}))
+        task = asyncio.create_task(
+            self._ask_weigher({"do": "look", "options": options}, time.monotonic() + seconds)
+        )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         await asyncio.wait({task}, timeout=seconds)
         if not task.done():
-            what = "the cluster did not answer in time"
-            return undecided(what, "unmeasurable", Kind.UNMEASURABLE)
+            return _LATE
         end = task.result()
         if "weights" in end:
             weights: dict[str, int] = end["weights"]
             return weights
         return Outcome.from_document(end["outcome"])
 
-    async def _ask_weigher(self, job: dict[str, Any]) -> dict[str, Any]:
-        """Have a short job done; return what it came to."""
-        weigher = await self._weighers.take()
+    async def _ask_weigher(self, job: dict[str, Any], until: float = inf) -> dict[str, Any]:
+        """Have a short job done, if one can begin by then; return what it came to."""
+        weigher = None
         try:
+            weigher = await self._weighers.take()
+            if time.monotonic() >= until:  # nobody waits for it any more
+                return {"outcome": _LATE.to_document()}
             return await weigher.work(job)
         except WeigherLostError:
             lost = undecided("the process that weighed was killed", "interrupted")
             return {"outcome": lost.to_document()}
         finally:
-            await self._give_back(weigher)
+            if weigher is not None:
+                await self._give_back(weigher)
 
     async def _give_back(self, weigher: Weigher) -> None:
         if not self.sessions.is_ending:
@@ -174,32 +181,31 @@ class Desk:
         task.add_done_callback(self._tasks.discard)
 
     async def _weigh(self, session: Session) -> None:
-        weigher = await self._weighers.take()
-        self._weigher_of[session.id] = weigher
-        job = self._job(session)
-        outcome = None
         try:
-            if session.stopped:
-                outcome = undecided("the check was stopped before it began", session.stopped)
-            else:
-                end = await weigher.work(job, partial(_follow, session))
-                outcome = Outcome.from_document(end["outcome"])
+            outcome = await self._work(session)
         except WeigherLostError:
-            pass
+            outcome = await self._outcome_on_disk(session)
         except Exception:  # noqa: BLE001 - callers are told, and the next session is weighed
             _LOG.exception("a bug in weighbridge")
             outcome = undecided("this is a bug in weighbridge", "bug", Kind.BUG)
-        finally:
-            del self._weigher_of[session.id]
-            await self._give_back(weigher)
-        if outcome is None:
-            # Only after the lost one is replaced: it may have been the last.
-            outcome = await self._outcome_on_disk(session)
         self.sessions.end(session, outcome)
         self._on_end(session)
         self._pump()
         if session.run:
             await self._on_disk(memory.save_end, session, Path(session.run))
+
+    async def _work(self, session: Session) -> Outcome:
+        weigher = await self._weighers.take()
+        self._weigher_of[session.id] = weigher
+        try:
+            if session.stopped:
+                return undecided("the check was stopped before it began", session.stopped)
+            end = await weigher.work(self._job(session), partial(_follow, session))
+            return Outcome.from_document(end["outcome"])
+        finally:
+            # Before a run is read: a lost one is replaced, which may have been the last.
+            del self._weigher_of[session.id]
+            await self._give_back(weigher)
 
     async def _look_at_watch(self, session: Session) -> None:
         outcome = await look_at_watch(session.gate.watch, session.gate.target)

@@ -46,13 +46,15 @@ class Weigher:
         self._process: asyncio.subprocess.Process | None = None
         self._logging: asyncio.Task[None] | None = None
         self._jobs = 0
+        self._is_lost = False
 
     @property
     def is_worn(self) -> bool:
         """Whether it is to be replaced."""
-        return (
-            self._jobs >= JOBS_EACH or self._process is None or self._process.returncode is not None
-        )
+        process = self._process
+        # Subtle: its output ends before its end is known.
+        has_ended = self._is_lost or process is None or process.returncode is not None
+        return has_ended or self._jobs >= JOBS_EACH
 
     async def start(self) -> None:
         """Start the process; it gets ready by itself."""
@@ -96,6 +98,7 @@ class Weigher:
                 end: dict[str, Any] = message["end"]
                 return end
             tell(message)
+        self._is_lost = True
         raise WeigherLostError
 
     def stop(self) -> None:
@@ -149,6 +152,7 @@ class Weighers:
         self._idle: asyncio.Queue[Weigher] = asyncio.Queue()
         self._every: set[Weigher] = set()
         self._retiring: set[asyncio.Task[None]] = set()
+        self._is_closed = False
 
     async def start(self, inherited: Sequence[int] = ()) -> None:
         """Start all of them; parameters are those of `Weigher`."""
@@ -157,8 +161,17 @@ class Weighers:
             await self._add()
 
     async def take(self) -> Weigher:
-        """Return one that has nothing to do, once there is one."""
+        """Return one that has nothing to do, once there is one.
+
+        Raises
+        ------
+        WeigherLostError
+            If there will be none any more.
+        """
         while (weigher := await self._idle.get()).is_worn:
+            if self._is_closed:
+                self._idle.put_nowait(weigher)  # for the next one who waits
+                raise WeigherLostError
             await self._replace(weigher)
         return weigher
 
@@ -171,7 +184,10 @@ class Weighers:
 
     async def close(self) -> None:
         """End all of them, and wait for what they still write."""
+        self._is_closed = True
         await asyncio.gather(*(each.close() for each in self._every), *self._retiring)
+        for weigher in self._every:
+            self._idle.put_nowait(weigher)  # tells those who wait that there is none
 
     async def _add(self) -> None:
         weigher = Weigher(self._command, self._inherited)

@@ -2,7 +2,7 @@
 
 ``PASS,FAIL`` passes first and fails from then on. ``HANG`` waits until it is stopped, ``CRASH``
 ends the process, ``NONSENSE`` says what no weigher says. A look at a cluster sees the weights of
-the option ``look``.
+the option ``look``, or never ends.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ def leave_run(job):
 def do(job):
     if job["do"] == "look":
         weights = job["options"]["look"]
+        if weights == "HANG":
+            sys.stdin.readline()
         return {"weights": weights} if weights else {"outcome": outcome("UNMEASURABLE")}
     if job["do"] == "recover":
         return {"outcome": outcome("INTERRUPTED")}

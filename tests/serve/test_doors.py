@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sampler.serve import desk
 from sampler.serve.desk import Limits
 from sampler.serve.flagger import HOOKS
 from sampler.serve.gates import canary_of
-from sampler.serve.outcome import LONGEST_LINE, line_of
+from sampler.serve.outcome import LONGEST_LINE, Kind, line_of
 from sampler.serve.requests import matches
 from sampler.serve.server import openapi
 from tests.serve.serving import gate, served
@@ -475,6 +476,18 @@ def test_a_weigher_that_dies_costs_its_check_alone(tmp_path):
     assert (first, second) == (200, 200)
     document = held_to(json.loads(text))
     assert (document["verdict"], document["reason"]) == ("INCONCLUSIVE", "interrupted")
+
+
+def test_a_server_ends_while_looks_at_a_cluster_wait_for_a_weigher(tmp_path, monkeypatch):
+    monkeypatch.setattr(desk, "_DRAINING_S", 0.0)
+    live = gate("PASS", is_live=True, options={"look": "HANG"})
+
+    async def act(server, _client):
+        seen = await asyncio.gather(*(server.desk.look(live, 0.01) for _ in range(4)))
+        await asyncio.wait_for(server.desk.close(), 60)
+        return [each.kind for each in seen]
+
+    assert served(act, live, out=tmp_path) == [Kind.UNMEASURABLE] * 4
 
 
 def test_a_bug_costs_its_check_alone(tmp_path):
