@@ -45,9 +45,16 @@ def merged_record(
             f"only runs of weighbridge can be judged together, and {odd} is a log",
             hint="judge logs one at a time, or join those of one kind into one file",
         )
-    if len({run.path.resolve() for run in runs}) < len(runs):
+    folders = [run.path.resolve() for run in runs]
+    if len(set(folders)) < len(runs):
         raise UsageError(
             "a run is named twice, and its samples would count twice", hint="name each run once"
+        )
+    whole = next((each for each in folders if any(each in part.parents for part in folders)), None)
+    if whole is not None:
+        raise UsageError(
+            f"the samples of {whole.name} are those of its vantages, and would count twice",
+            hint="name the whole run, or each run below its folder vantages",
         )
     first = _asked(runs[0])
     for run in runs:

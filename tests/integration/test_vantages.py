@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -83,3 +84,13 @@ def test_what_is_not_one_check_is_refused(folders, tmp_path, choose, message):
 
     with pytest.raises(UsageError, match=message):
         merged_record(files, records, runs)
+
+
+def test_a_run_and_its_own_vantages_are_not_judged_together(folders, tmp_path):
+    whole = shutil.copytree(folders[0], tmp_path / "run")
+    part = shutil.copytree(folders[1], whole / "vantages" / "worker-0")
+    records = [open_record(str(each)) for each in (part, whole)]
+    runs = [RunFolder(each) for each in (part, whole)]
+
+    with pytest.raises(UsageError, match="would count twice"):
+        merged_record([str(part), str(whole)], records, runs)
