@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from math import isclose
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from analysis import Split
 from analysis.data.errors import InputError
@@ -250,6 +250,8 @@ def matches(url: str, glob: str) -> bool:
         return False
     if "@" in parts.netloc or "\\" in url or any(ord(each) <= 0x20 for each in url):
         return False
+    if not {".", ".."}.isdisjoint(unquote(parts.path).split("/")):
+        return False  # leads out of the path that it seems to be in
     default = {"http": 80, "https": 443}.get(parts.scheme)
     return (
         default is not None
