@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 import traceback
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ class _Lines:
     def __init__(self) -> None:
         self._rest = b""
         self.has_ended = False
+        self.is_stopped = False
 
     def read(self) -> list[dict[str, Any]]:
         """Return the messages that came; blocks until there is at least a byte, or the end."""
@@ -70,8 +72,10 @@ def main() -> None:
     gc.freeze()
     lines = _Lines()
     while not lines.has_ended:
-        for job in lines.read():
+        jobs = lines.read()
+        for job, after in zip_longest(jobs, jobs[1:]):
             if job["do"] != "stop":  # one that came after the end of its job
+                lines.is_stopped = after is not None and after["do"] == "stop"
                 _say({"end": _do(job, lines)})
 
 
@@ -135,7 +139,7 @@ async def _weigh(
 ) -> Report:
     current: Pilot | Weighing | None = None
     pilot = None
-    is_stopped = lines.has_ended
+    is_stopped = lines.has_ended or lines.is_stopped
 
     def hear() -> None:
         nonlocal is_stopped

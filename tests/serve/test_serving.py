@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ import jsonschema
 import pytest
 
 from sampler.base.errors import UsageError
+from sampler.base.own_process import command_of, environment
 from sampler.cli.entry import main
 from sampler.demo.process import EmbeddedService
 from sampler.serve import memory
@@ -262,3 +264,23 @@ def test_a_folder_of_runs_belongs_to_one_server(tmp_path, monkeypatch):
         pass
     with later:
         pass
+
+
+def test_a_stop_that_comes_with_its_job_is_heard(tmp_path, service):
+    options = {"url": service.url, "expect": "v1=1", "tolerance": "0.05pp", "max-time": "3s",
+               "max-rate": "50/s"}  # fmt: skip
+    job = {"do": "check", "options": options, "name": "x", "out": str(tmp_path), "keep": None,
+           "canary": "", "session": {}}  # fmt: skip
+    weigher = subprocess.Popen(
+        command_of("sampler.cli.weigher"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env=environment(),
+    )  # fmt: skip
+    with weigher:
+        assert weigher.stdin is not None
+        assert weigher.stdout is not None
+        weigher.stdin.write(json.dumps(job).encode() + b"\n" + b'{"do": "stop"}\n')
+        weigher.stdin.flush()
+        told = next(filter(lambda each: "end" in each, map(json.loads, weigher.stdout)))
+        weigher.stdin.close()
+
+    assert told["end"]["outcome"]["reason"] == "interrupted"
