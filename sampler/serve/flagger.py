@@ -111,6 +111,8 @@ class Flagger:
         if isinstance(weights, Outcome):
             return _text(codes.unmeasured, weights.line)
         if gate.is_live:
+            if weights.get(gate.canary) == 0:
+                self._desk.sessions.pass_by(gate, where)
             settled_already = _without_weighing(hook, codes, gate, weights)
             if settled_already is not None:
                 return settled_already
@@ -137,9 +139,9 @@ class Flagger:
         return gate.weights
 
     def _present(self, hook: str, gate: Gate, asked: Asked) -> Session:
-        """Return the session of the step; `rollback` is told a FAIL however old it is."""
+        """Return the session of the step; `rollback` is told a FAIL for as long as that goes on."""
         last = self._desk.sessions.latest(gate, asked.ask)
-        if hook == "rollback" and last is not None and _verdict(last) == "FAIL":
+        if hook == "rollback" and last is not None and _is_failed(last):
             return last
         return session_of(self._desk, gate, asked)
 
@@ -232,9 +234,12 @@ def _part(payload: Mapping[str, Any], name: str) -> str:
     return str(value).replace("/", "-")[:128] if isinstance(value, str | int) else "-"
 
 
-def _verdict(session: Session) -> str:
-    is_measured = session.outcome is not None and session.outcome.kind is Kind.MEASURED
-    return session.outcome.verdict if session.outcome is not None and is_measured else ""
+def _is_failed(session: Session) -> bool:
+    """Whether a session has failed the step at which its object still is."""
+    outcome = session.outcome
+    if outcome is None or session.is_past:
+        return False
+    return outcome.kind is Kind.MEASURED and outcome.verdict == "FAIL"
 
 
 def _text(status: int, line: str) -> web.Response:

@@ -82,6 +82,8 @@ class Session:
     """By the clock of the sessions [s]."""
     stopped: str = ""
     """Why it is to end before its verdict."""
+    is_past: bool = False
+    """Whether its object was asked something else since."""
     notes: list[str] = field(default_factory=list)
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -261,6 +263,8 @@ class Sessions:
         if session.ask.key:
             if is_current:
                 self._latest[session.gate.name, session.ask] = session
+            if session.ask.object:
+                self.pass_by(session.gate, session.ask.object, session.ask)
             family = (session.gate.name, session.key)
             if session.gate.spending is not Spending.NONE:
                 self._weighed[family] = max(self._weighed.get(family, 0), session.earlier + 1)
@@ -273,6 +277,27 @@ class Sessions:
             is_same = session.gate.name == gate.name and session.ask.object == ask.object
             if is_same and session.ask != ask:
                 self.stop(session, SUPERSEDED)
+        self.pass_by(gate, ask.object, ask)
+
+    def pass_by(self, gate: Gate, where: str, ask: Ask | None = None) -> None:
+        """Note that an object is at something else now: what came of it before is over.
+
+        Parameters
+        ----------
+        gate : Gate
+        where : str
+            The object, as `Ask.object`.
+        ask : Ask or None
+            What is asked of it now, if anything.
+        """
+
+        def is_over(place: tuple[str, Ask]) -> bool:
+            return place[0] == gate.name and place[1].object == where and place[1] != ask
+
+        for place, session in self._latest.items():
+            session.is_past = session.is_past or is_over(place)
+        for place in [each for each in self._undecided_since if is_over(each)]:
+            del self._undecided_since[place]
 
     def _count(self, gate: Gate, ask: Ask) -> int:
         """Count a session of a key, if that matters; return how many there were before."""

@@ -149,6 +149,18 @@ def test_increase_and_rollback_share_a_session_and_rollback_is_told_an_old_fail(
     assert [status for status, _, _ in given] == [403, 200, 200, 200, 403]
 
 
+def test_an_old_fail_undoes_no_rollout_that_begins_again(tmp_path):
+    each = gate("FAIL,PASS", linger_s=0.0)
+    other = PAYLOAD | {"checksum": "77aa"}
+    hooks = (("confirm-traffic-increase", PAYLOAD), ("rollback", PAYLOAD),
+             ("confirm-traffic-increase", other), ("rollback", PAYLOAD))  # fmt: skip
+    calls = [("POST", f"/v1/flagger/shop/{hook}", {"json": payload}) for hook, payload in hooks]
+
+    given = answers([each], *calls, out=tmp_path, limits=Limits(1))
+
+    assert [status for status, _, _ in given] == [403, 200, 200, 403]
+
+
 def asked(given):
     """Return what a scripted check was told to expect."""
 
@@ -561,6 +573,8 @@ def test_the_description_names_every_route_and_no_other(tmp_path):
         ("http://evil.example\\.shop.svc/", "http://*.shop.svc/*", False),
         ("http://evil.example\t.shop.svc/", "http://*.shop.svc/*", False),
         ("http://169.254.169.254/", "http://*.shop.svc/*", False),
+        ("http://a.shop.svc/open/../admin", "http://*.shop.svc/open/*", False),
+        ("http://a.shop.svc/open/%2E%2e/admin", "http://*.shop.svc/open/*", False),
         ("file:///etc/passwd", "file:///*", False),
         ("gopher://shop/", "gopher://shop/*", False),
         ("http://[::1/", "http://*/*", False),

@@ -224,3 +224,21 @@ def test_how_long_a_key_is_undecided_counts_from_its_first_inconclusive_end(worl
         world.end(session, verdict)
         world.now += GATE.linger_s
         assert world.sessions.undecided_s(session) == expected_s
+
+
+@pytest.mark.parametrize("is_asked", [True, False], ids=["asked something else", "without weight"])
+def test_what_came_of_an_object_is_over_once_it_is_at_something_else(world, is_asked):
+    failed, undecided, other = (world.ask(f"ns/{key}") for key in ("a/1/x", "b/1/x", "c/1/x"))
+    for session, verdict in ((failed, "FAIL"), (undecided, "INCONCLUSIVE"), (other, "FAIL")):
+        world.end(session, verdict)
+    world.now += 3600
+    assert not failed.is_past
+
+    for name in ("a", "b"):
+        if is_asked:
+            world.ask(f"ns/{name}/2/x")
+        else:
+            world.sessions.pass_by(GATE, f"ns/{name}")
+
+    assert [failed.is_past, other.is_past] == [True, False]
+    assert world.sessions.undecided_s(undecided) == 0.0
