@@ -57,6 +57,9 @@ if TYPE_CHECKING:
 
 LEAST_INSIDE = 32
 """Connections without a further alarm, at least, before a drift counts as over."""
+GAPS_INSIDE = 7
+"""Of an unexpected label that keeps coming: so many times its mean distance without it. If it went
+on, that would happen by chance in one of a thousand."""
 NEARLY_EQUAL = 1.01
 """An interval that is drawn is computed again after this many times as many connections."""
 
@@ -129,6 +132,7 @@ class Lookout:
         self._neighbours = Neighbours((), self._policy.alpha)
         self._doubt = ""
         self._before = 0
+        self._again = self._between = 0
         self._last_judged_split: Split | None = None
         self._next_connection = 0
         self._told = 0
@@ -281,6 +285,11 @@ class Lookout:
     def _alarm(self, evidence: Evidence, at: float) -> None:
         """Note an alarm, unless it only confirms a drift."""
         self._failed = evidence
+        if self.course.state in {State.OK, State.STARTING}:
+            self._again = self._between = 0
+        elif evidence.settled is ReasonCode.UNEXPECTED_LABEL:
+            self._again += 1
+            self._between += evidence.judged
         times, codes = self._draws.since(self._first_draw)
         arms = evidence.split.arms
         arm_of = [arms.index(name) if name in arms else len(arms) for name in self._names]
@@ -437,7 +446,11 @@ class Lookout:
     def _is_inside(self, evidence: Evidence) -> bool:
         """Whether the drift would have shown by now, if it went on."""
         point = None if self.last_alarm is None else self.last_alarm.change
-        least = max(2 * point.connections if point is not None else 0, LEAST_INSIDE)
+        least = max(
+            2 * point.connections if point is not None else 0,
+            LEAST_INSIDE,
+            GAPS_INSIDE * self._between // max(self._again, 1),
+        )
         codes = self._draws.since(self._draws.taken - least)[1]
         labelled = codes[codes >= 0]
         if evidence.judged < least or len(codes) - len(labelled) > (

@@ -281,3 +281,17 @@ def test_a_drift_is_not_held_against_other_weights_that_came_in_a_blind_time():
     assert "BLIND to STARTING" in [each.text for each in told if isinstance(each, NoteTold)]
     ended(lookout, target, range(232, 330), 0.5)
     assert verdict_of(lookout) is Verdict.PASS
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1])
+def test_an_unexpected_version_that_keeps_coming_is_one_drift(share):
+    """Between two of its answers there are dozens of others: that is no recovery."""
+    lookout, target = lookout_of("v1=1"), Target(1)
+    told = ended(lookout, target, range(600), share)
+    turns = [each.text for each in told if isinstance(each, NoteTold) and each.kind == "turn"]
+
+    assert verdict_of(lookout) is Verdict.FAIL
+    assert turns.count("DRIFT to RECOVERING") <= 3
+
+    ended(lookout, target, range(600, 1200), 0.0)
+    assert verdict_of(lookout) is Verdict.PASS
