@@ -10,8 +10,10 @@ import pytest
 
 from analysis import Policy, Split, Tolerance, Verdict
 from analysis.data.report import ReasonCode
+from analysis.versions.health import HealthPolicy
 from sampler import Limits, Load, Target
 from sampler.base.errors import UsageError
+from sampler.cli.check import require_comparable
 from sampler.fleet.dask import DaskWorkers, chosen, is_exposed, survey
 from sampler.fleet.fleet import Fleet
 from sampler.fleet.messages import Vantage
@@ -162,3 +164,14 @@ def test_vantages_are_chosen_by_place():
 )  # fmt: skip
 def test_a_scheduler_that_others_reach_without_tls_is_exposed(address, exposed):
     assert is_exposed(address) == exposed
+
+
+def test_versions_are_compared_over_zones_of_one_split_only():
+    """A slow zone with more of the canary makes the canary slow."""
+    here, there = Split.parse("v1=9,v2=1"), Split.parse("v1=1,v2=9")
+    slow = HealthPolicy(max_slowdown=1.5)
+
+    require_comparable({"a": here, "b": Split.parse("v1=90,v2=10")}, slow)
+    require_comparable({"a": here, "b": there}, HealthPolicy())
+    with pytest.raises(UsageError, match="b: v1=1,v2=9"):
+        require_comparable({"a": here, "b": there}, slow)
