@@ -58,8 +58,8 @@ if TYPE_CHECKING:
 LEAST_INSIDE = 32
 """Connections without a further alarm, at least, before a drift counts as over."""
 GAPS_INSIDE = 7
-"""Of an unexpected label that keeps coming: so many times its mean distance without it. If it went
-on, that would happen by chance in one of a thousand."""
+"""Of unexpected or missing labels that keep coming: so many times the mean distance of alarms
+without one. If they went on, that would happen by chance in one of a thousand."""
 NEARLY_EQUAL = 1.01
 """An interval that is drawn is computed again after this many times as many connections."""
 
@@ -287,7 +287,7 @@ class Lookout:
         self._failed = evidence
         if self.course.state in {State.OK, State.STARTING}:
             self._again = self._between = 0
-        elif evidence.settled is ReasonCode.UNEXPECTED_LABEL:
+        elif evidence.settled is not ReasonCode.OUTSIDE_TOLERANCE:  # that one has a change point
             self._again += 1
             self._between += evidence.judged
         times, codes = self._draws.since(self._first_draw)

@@ -295,3 +295,15 @@ def test_an_unexpected_version_that_keeps_coming_is_one_drift(share):
 
     ended(lookout, target, range(600, 1200), 0.0)
     assert verdict_of(lookout) is Verdict.PASS
+
+
+def test_labels_that_go_on_being_lost_are_one_drift():
+    lookout, target = lookout_of(), Target(1)
+    told = ended(lookout, target, range(1200), 0.1, lost=0.08)
+    turns = [each.text for each in told if isinstance(each, NoteTold) and each.kind == "turn"]
+
+    assert verdict_of(lookout) is Verdict.FAIL
+    assert turns.count("DRIFT to RECOVERING") <= 3
+
+    ended(lookout, target, range(1200, 1800), 0.1)
+    assert verdict_of(lookout) is Verdict.PASS
