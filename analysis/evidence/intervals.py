@@ -328,6 +328,8 @@ def _shown(evidence: Evidence, label: str, count: float) -> tuple[float, float]:
         return decision_bounds(evidence, label)
     tested = [evidence.split.arms[position] for position in tested_arms(evidence.split)]
     if label not in tested:
+        if len(evidence.counts) > len(evidence.split.arms):  # others came: it is no mirror
+            return _confidence(evidence, label, count)
         low, high = _shown(evidence, tested[0], evidence.counts[tested[0]])
         return 1 - high, 1 - low
     return _held_back(evidence, label, *_confidence(evidence, label, count))

@@ -178,6 +178,14 @@ def test_so_they_do_in_right_splits_near_the_end_of_the_run(weights, alpha, beta
     assert {None, ReasonCode.WITHIN_TOLERANCE} <= ends
 
 
+def test_beside_an_unexpected_label_no_interval_is_the_mirror_of_another():
+    evidence = judged(Split.parse("v1=9,v2=1"), Policy(), ["v2", "x"])
+
+    share, low, _ = shares_with_intervals(evidence)["v1"]
+
+    assert (share, low) == (0.0, 0.0)
+
+
 @given(st.data())
 @settings(max_examples=80, deadline=None)
 def test_every_shown_interval_contains_its_share(data):
