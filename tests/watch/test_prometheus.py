@@ -152,7 +152,8 @@ def test_a_real_prometheus_is_quiet_until_the_split_drifts(tmp_path):
         assert alert[0]["metric"]["target"] == "shop"
         assert prometheus.firing() == {"SplitDrift"}
 
-        prometheus.until('weighbridge_alarms_total{kind="outside_tolerance"}')
+        # An increase needs two scrapes.
+        prometheus.until('increase(weighbridge_alarms_total{kind="outside_tolerance"}[1m])')
         silent = [each for each in expressions() if not prometheus.query(each)]
     # Nothing was declared or read in a cluster, and no change has a lag.
     empty = "declared|configured|convergence|changes"
