@@ -35,8 +35,12 @@ def silent():
 
 
 def asking(port):
-    """Return the local ports of connections to a port that are not answered."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
+    """Return the local ports of connections to a port that are not answered.
+
+    The file is no snapshot: a row may be passed over while sockets of others come and go.
+    """
+    texts = [Path("/proc/net/tcp").read_text("ascii") for _ in range(3)]
+    rows = [line.split() for text in texts for line in text.splitlines()[1:]]
     return {row[1] for row in rows if row[3] == SYN_SENT and row[2].endswith(f":{port:04X}")}
 
 
