@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from sampler.base.errors import UsageError, WeighbridgeError
+from sampler.base.tokens import authorization
 from sampler.cli.configuration import GATES, defaults_of, tables_of
 from sampler.cli.manifests import complete_cluster_options
 from sampler.cli.messages import closest
@@ -15,7 +17,6 @@ from sampler.cli.values import Duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from sampler.serve.gates import Gate
 
@@ -182,10 +183,10 @@ def _watched(place: str, name: str, options: dict[str, Any], read: dict[str, Any
     from sampler.serve.gates import WATCHED_LINGER_S, Gate  # noqa: PLC0415 - as above
 
     for key in options:
-        if key not in {"url", "name"}:
+        if key not in {"url", "name", "token-file"}:
             raise UsageError(
                 f"{place} {key}: not for a gate of kind watch",
-                hint="it has url, where the watch listens, and name, of a target there",
+                hint="it has url, where the watch listens, name, of a target there, and token-file",
             )
     url, target = options.get("url"), options.get("name", "")
     if not isinstance(url, str) or not _WATCH_URL.fullmatch(url):
@@ -193,13 +194,22 @@ def _watched(place: str, name: str, options: dict[str, Any], read: dict[str, Any
             f"{place} url: expected where the watch listens, got {url!r}",
             hint='write url = "http://127.0.0.1:9431/"',
         )
+    token_file = options.get("token-file", "")
     if not isinstance(target, str):
         raise UsageError(f"{place} name: expected the name of a target, got {target!r}")
+    if not isinstance(token_file, str):
+        raise UsageError(f"{place} token-file: expected a file, got {token_file!r}")
+    if token_file:
+        try:
+            authorization(Path(token_file))  # what cannot be read is said at the start
+        except UsageError as error:
+            raise UsageError(f"{place} {error}") from error
     return Gate(
         name,
         {},
         watch=url,
         target=target,
+        token_file=token_file,
         linger_s=read.get("linger", WATCHED_LINGER_S),
         permit=read.get("permit", frozenset({"key", "wait", "fresh"})),
         is_unmeasurable_error=read.get("unmeasurable") != "inconclusive",

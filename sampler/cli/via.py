@@ -13,10 +13,10 @@ import click
 from click.core import ParameterSource
 
 from sampler.base.errors import ExitCode, SamplingError, UsageError, WeighbridgeError
+from sampler.base.tokens import authorization
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from analysis import Report
 
@@ -103,7 +103,7 @@ class _Server:
                 f"--via {self._url}: expected the URL of a server", hint="write http://HOST:PORT"
             )
         self._prefix = parts.path.rstrip("/")
-        self._headers = {"Accept": "application/json", **_authorization(options["token_file"])}
+        self._headers = {"Accept": "application/json", **authorization(options["token_file"])}
         self._tls = _context(options) if parts.scheme == "https" else None
         self._host, self._port = host, port
 
@@ -172,20 +172,6 @@ def _error(status: int, detail: str, hint: str) -> WeighbridgeError:
     """Return the error that an answer of the server stands for."""
     kind = SamplingError if status >= 500 else UsageError
     return kind(detail, hint=hint or None)
-
-
-def _authorization(file: Path | None) -> dict[str, str]:
-    if file is None:
-        return {}
-    try:
-        lines = file.read_text(encoding="ascii").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not ASCII"
-        raise UsageError(f"--token-file {file}: {why}") from error
-    tokens = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    if not tokens:
-        raise UsageError(f"--token-file {file} holds no token")
-    return {"Authorization": f"Bearer {tokens[0]}"}
 
 
 def _context(options: Mapping[str, Any]) -> ssl.SSLContext:

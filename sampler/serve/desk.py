@@ -208,7 +208,8 @@ class Desk:
             await self._give_back(weigher)
 
     async def _look_at_watch(self, session: Session) -> None:
-        outcome = await look_at_watch(session.gate.watch, session.gate.target)
+        gate = session.gate
+        outcome = await look_at_watch(gate.watch, gate.target, gate.token_file)
         self.sessions.end(session, outcome)
         self._on_end(session)
         self._pump()

@@ -81,6 +81,8 @@ class Gate:
         URL of a watch whose verdict is told in place of a check's; empty for a check.
     target : str
         Name of the target there; empty for the first one.
+    token_file : str
+        Where the token is that the watch asks for; empty for none.
     is_unmeasurable_error : bool
         Argo: whether a target that cannot be measured is an error, or INCONCLUSIVE.
     """
@@ -100,6 +102,7 @@ class Gate:
     is_unmeasurable_error: bool = True
     watch: str = ""
     target: str = ""
+    token_file: str = ""
 
     @property
     def fingerprint(self) -> str:

@@ -7,12 +7,15 @@ everything else is INCONCLUSIVE. What cannot be read, or is not of the present, 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import aiohttp
 from yarl import URL
 
 from analysis.data.live import LiveState, State, state_of
 from analysis.data.report import ReasonCode
+from sampler.base.errors import UsageError
+from sampler.base.tokens import authorization
 from sampler.serve.outcome import Kind, Outcome, line_of, undecided
 
 NOT_PROVEN = "not_proven"
@@ -23,7 +26,7 @@ _OLDEST_S = 30.0
 _HINT = "see whether the watch runs, and listens there: weighbridge watch --listen HOST:PORT"
 
 
-async def look_at_watch(url: str, target: str) -> Outcome:
+async def look_at_watch(url: str, target: str, token_file: str = "") -> Outcome:
     """Return what a watch says of a target now.
 
     Parameters
@@ -32,11 +35,14 @@ async def look_at_watch(url: str, target: str) -> Outcome:
         Where it listens.
     target : str
         Its name; empty for the first one.
+    token_file : str, default ""
+        Where the token is that it asks for, read at each look; empty for none.
     """
     query = {"target": target} if target else {}
     try:
+        headers = authorization(Path(token_file) if token_file else None)
         async with (
-            aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=False) as client,
+            aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=False, headers=headers) as client,
             client.get(URL(url) / "api/state" % query, allow_redirects=False) as response,
         ):
             if response.status != 200:
@@ -47,6 +53,8 @@ async def look_at_watch(url: str, target: str) -> Outcome:
                 if len(body) > _LONGEST:
                     return _unseen(f"the watch at {url} answers more than {_LONGEST >> 20} MiB")
         state = state_of(bytes(body))
+    except UsageError as error:
+        return _unseen(f"the watch at {url} cannot be asked: {error}")
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return _unseen(f"the watch at {url} cannot be asked: {str(error) or 'no answer in time'}")
     except ValueError as error:

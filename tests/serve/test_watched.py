@@ -97,6 +97,32 @@ def test_an_answer_is_read_to_its_end_in_whatever_parts_it_comes():
     assert asyncio.run(ask()).verdict == "FAIL"
 
 
+def test_a_watch_that_asks_for_a_token_is_sent_the_first_of_the_file(tmp_path):
+    file = tmp_path / "token"
+    seen = []
+
+    async def answer(request):
+        seen.append(request.headers.get("Authorization"))
+        return web.Response(body=to_line(shown(DRIFTED)))
+
+    async def ask():
+        server = TestServer(web.Application())
+        server.app.router.add_get("/api/state", answer)
+        async with server:
+            url = str(server.make_url("/"))
+            return [await look_at_watch(url, "", given) for given in ("", str(file))]
+
+    file.write_text("# callers\nfirst\nsecond\n", encoding="ascii")
+    told = asyncio.run(ask())
+    file.unlink()
+    gone = asyncio.run(ask())[1]
+
+    assert [each.verdict for each in told] == ["FAIL"] * 2
+    assert seen[:2] == [None, "Bearer first"]
+    assert gone.kind is Kind.UNMEASURABLE
+    assert "No such file" in gone.line
+
+
 def test_each_state_has_its_verdict_and_a_reason():
     seen = {each.state: outcome_of_state(each) for each in STATES}
     blind = outcome_of_state(
@@ -125,14 +151,26 @@ def read(tmp_path, text):
 
 def test_a_gate_of_this_kind_is_read_from_the_configuration(tmp_path):
     gate = read(
-        tmp_path, '[gate.shop]\nkind = "watch"\nurl = "http://127.0.0.1:9431/"\nname = "a"\n'
+        tmp_path,
+        '[gate.shop]\nkind = "watch"\nurl = "http://127.0.0.1:9431/"\nname = "a"\n'
+        f'token-file = "{__file__}"\n',
     )["shop"]
 
     assert (gate.watch, gate.target) == ("http://127.0.0.1:9431/", "a")
+    assert gate.token_file == __file__
 
 
 @pytest.mark.parametrize(
-    "line", ['expect = "v1=9,v2=1"', 'url = "ftp://x/"', 'url = "http://u:p@x/"', "name = 3", ""]
+    "line",
+    [
+        'expect = "v1=9,v2=1"',
+        'url = "ftp://x/"',
+        'url = "http://u:p@x/"',
+        "name = 3",
+        "token-file = 3",
+        'token-file = "/nowhere"',
+        "",
+    ],
 )
 def test_what_does_not_belong_to_it_is_refused(tmp_path, line):
     url = "" if line.startswith("url") or not line else 'url = "http://127.0.0.1:9431/"\n'
