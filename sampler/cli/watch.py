@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     help="Say that nothing is known after this time without a label.",
 )  # fmt: skip
 @click.option(
-    "--fail-fast", is_flag=True, help="End with 1 at the first alarm.",
+    "--fail-fast", is_flag=True, help="End at the first alarm: with 1, or 4 if no label ever came.",
 )  # fmt: skip
 @click.option(
     "--max-time", type=Duration(1e8), default=None, metavar="TIME",
