@@ -124,6 +124,7 @@ def test_a_step_of_kargo_asks_a_path_and_reads_members_that_exist(tmp_path):
             assert member.split()[0] in document
 
 
+@pytest.mark.needs("curl")
 @pytest.mark.parametrize(
     ("script", "code", "said"),
     [("PASS", 0, "PASS: as"), ("FAIL", 1, "FAIL: as"), ("INCONCLUSIVE", 3, "INCONCLUSIVE: as"),
