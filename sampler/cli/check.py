@@ -28,9 +28,16 @@ from sampler.cli.options import (
     runs_folder,
     target_options,
 )
-from sampler.cli.policy import judging_options, make_policy, make_split
+from sampler.cli.policy import (
+    expect_option,
+    judging_options,
+    make_policy,
+    make_split,
+    missing_options,
+    moving_options,
+)
 from sampler.cli.sections import SectionedCommand
-from sampler.cli.values import Count, Duration, Factor, Settle, Share, Weights, once
+from sampler.cli.values import Count, Duration, Factor, Weights, once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,11 +58,7 @@ if TYPE_CHECKING:
     epilog="Example: weighbridge check http://shop.example/ --expect v1=9,v2=1",
 )
 @click.argument("url", required=False)
-@click.option(
-    "--expect", type=Weights(), multiple=True, callback=once, metavar="v1=9,v2=1",
-    help="Declared weights by label, shares (v1=90%,v2=10%) or JSON; a label with weight 0 must "
-    "not answer.",
-)  # fmt: skip
+@expect_option()
 @click.option(
     "--via", default=None, metavar="URL",
     help="Let a server weigh (weighbridge serve) and tell its verdict; needs --gate.",
@@ -68,16 +71,7 @@ if TYPE_CHECKING:
     help="With --via: file whose first line is the token that the server asks for.",
 )  # fmt: skip
 @manifest_options
-@click.option(
-    "--settle", type=Settle(), default="auto", show_default=True, metavar="auto|TIME",
-    help="With --cluster: how long to wait before judging after endpoints or weights change. "
-    "auto: until the answers follow, 1 s to 10 s.",
-)  # fmt: skip
-@click.option(
-    "--expected", type=click.Choice(["declared", "configured", "observed"]), default=None,
-    help="With --cluster: which split decides. declared: of --manifests. configured: of routes and "
-    "replicas. observed: of the endpoints. Default: the first of them that is known.",
-)  # fmt: skip
+@moving_options
 @click.option(
     "--wait", type=Duration(is_positive=False), default="2m", show_default=True, metavar="TIME",
     help="With --cluster: how long to wait, within --max-time, for a roll-out, for pods that are "
@@ -92,15 +86,7 @@ if TYPE_CHECKING:
     "--max-time", type=Duration(), default="60s", show_default=True, metavar="TIME",
     help="End undecided after this time.",
 )  # fmt: skip
-@click.option(
-    "--max-unlabelled", type=Share(), default="5%", show_default=True, metavar="SHARE",
-    help="Largest share of requests without a label.",
-)  # fmt: skip
-@click.option(
-    "--missing-ratio", type=Factor(), default=None, metavar="X",
-    help="Assume that no version loses labels more than X times as often as another; 1 ignores "
-    "missing labels. Default: assume nothing, each counts as the worst case.",
-)  # fmt: skip
+@missing_options("requests")
 @click.option(
     "--max-error-ratio", type=Factor(), default=None, metavar="X",
     help="FAIL if the canary's error rate is proven to exceed X times the stable version's.",

@@ -14,9 +14,9 @@ from sampler.base.errors import UsageError
 from sampler.cli.documents import document_options, documents_of
 from sampler.cli.logs import log_options, make_reading
 from sampler.cli.options import command_line
-from sampler.cli.policy import make_policy, make_split, policy_options
+from sampler.cli.policy import make_policy, make_split, missing_options, policy_options
 from sampler.cli.sections import SectionedCommand
-from sampler.cli.values import Count, Factor, Share, Weights, once
+from sampler.cli.values import Count, Weights, once
 
 if TYPE_CHECKING:
     from analysis import Policy, Split
@@ -37,15 +37,7 @@ if TYPE_CHECKING:
     help="Declared weights by label. Default, for the folder of a check: its own.",
 )  # fmt: skip
 @policy_options
-@click.option(
-    "--max-unlabelled", type=Share(), default="5%", show_default=True, metavar="SHARE",
-    help="Largest share of connections without a label.",
-)  # fmt: skip
-@click.option(
-    "--missing-ratio", type=Factor(), default=None, metavar="X",
-    help="Assume that no version loses labels more than X times as often as another; 1 ignores "
-    "missing labels. Default: assume nothing, each counts as the worst case.",
-)  # fmt: skip
+@missing_options("connections")
 @click.option(
     "--per-connection", type=Count(1, 1_000_000), default=1, metavar="N",
     help="Requests that each connection of a log was meant to carry; the mean of their responses "

@@ -11,10 +11,10 @@ from sampler.base.errors import ExitCode, UsageError
 from sampler.cli.documents import require_writable, unwritable, write_document
 from sampler.cli.messages import say_line, say_warning
 from sampler.cli.options import naming
-from sampler.cli.policy import make_policy, make_split, policy_options
+from sampler.cli.policy import expect_option, make_policy, make_split, policy_options
 from sampler.cli.screen import show
 from sampler.cli.streams import deliver
-from sampler.cli.values import Life, Rate, Weights, once
+from sampler.cli.values import Life, Rate
 
 if TYPE_CHECKING:
     from analysis.planning.outlook import Outlook
@@ -27,11 +27,7 @@ _FIGURES = (".svg", ".png")
     short_help="Show what a check will cost and what it can detect; sends nothing.",
     epilog="Example: weighbridge plan --expect v1=9,v2=1 --rate 50/s",
 )
-@click.option(
-    "--expect", required=True, type=Weights(), multiple=True, callback=once, metavar="v1=9,v2=1",
-    help="Declared weights by label, shares (v1=90%,v2=10%) or JSON; a label with weight 0 must "
-    "not answer.",
-)  # fmt: skip
+@expect_option(is_required=True)
 @policy_options
 @click.option(
     "--rate", type=Rate(), default=None, metavar="R/s",

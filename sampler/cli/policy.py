@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sampler.base.errors import ExpectationError, UsageError
-from sampler.cli.values import Chance, Count, Share
+from sampler.cli.values import Chance, Count, Factor, Settle, Share, Weights, once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,10 +53,62 @@ _MAX_SAMPLES = click.option(
 )  # fmt: skip
 
 
+_MOVING_OPTIONS = (
+    click.option(
+        "--settle", type=Settle(), default="auto", show_default=True, metavar="auto|TIME",
+        help="With --cluster: how long to wait before judging after endpoints or weights change. "
+        "auto: until the answers follow, 1 s to 10 s.",
+    ),
+    click.option(
+        "--expected", type=click.Choice(["declared", "configured", "observed"]), default=None,
+        help="With --cluster: which split decides. declared: of --manifests. configured: of routes "
+        "and replicas. observed: of the endpoints. Default: the first of them that is known.",
+    ),
+)  # fmt: skip
+
+
+def expect_option(*, is_required: bool = False) -> Callable[..., Any]:
+    """Return the decorator that adds the option for the declared split."""
+    return click.option(
+        "--expect", required=is_required, type=Weights(), multiple=True, callback=once,
+        metavar="v1=9,v2=1",
+        help="Declared weights by label, shares (v1=90%,v2=10%) or JSON; a label with weight 0 "
+        "must not answer.",
+    )  # fmt: skip
+
+
+def missing_options(of: str) -> Callable[..., Any]:
+    """Return the decorator that adds the options for missing labels, of requests or connections."""
+    options = (
+        click.option(
+            "--max-unlabelled", type=Share(), default="5%", show_default=True, metavar="SHARE",
+            help=f"Largest share of {of} without a label.",
+        ),
+        click.option(
+            "--missing-ratio", type=Factor(), default=None, metavar="X",
+            help="Assume that no version loses labels more than X times as often as another; 1 "
+            "ignores missing labels. Default: assume nothing, each counts as the worst case.",
+        ),
+    )  # fmt: skip
+    return lambda function: _with(options, function)
+
+
+def moving_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options for a split that is read from a cluster, and may change."""
+    return _with(_MOVING_OPTIONS, function)
+
+
 def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options for what counts as correct, and with which error rates."""
-    decorated = function
-    for option in reversed(_JUDGING_OPTIONS):
+    return _with(_JUDGING_OPTIONS, function)
+
+
+def _with(
+    options: tuple[Callable[..., Any], ...], function: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Decorate a command, so that its help has the options in this order."""
+    decorated: Callable[..., Any] = function
+    for option in reversed(options):
         decorated = option(decorated)
     return decorated
 

@@ -31,10 +31,16 @@ from sampler.cli.options import (
     runs_folder,
     target_options,
 )
-from sampler.cli.policy import make_policy, watching_options
+from sampler.cli.policy import (
+    expect_option,
+    make_policy,
+    missing_options,
+    moving_options,
+    watching_options,
+)
 from sampler.cli.sections import SectionedCommand
 from sampler.cli.streams import deliver, say
-from sampler.cli.values import Duration, Factor, Settle, Share, Weights, once
+from sampler.cli.values import Duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,22 +58,9 @@ if TYPE_CHECKING:
     epilog="Example: weighbridge watch http://shop.example/ --expect v1=9,v2=1 --rate 5/s",
 )
 @click.argument("url", required=False)
-@click.option(
-    "--expect", type=Weights(), multiple=True, callback=once, metavar="v1=9,v2=1",
-    help="Declared weights by label, shares (v1=90%,v2=10%) or JSON; a label with weight 0 must "
-    "not answer.",
-)  # fmt: skip
+@expect_option()
 @manifest_options
-@click.option(
-    "--settle", type=Settle(), default="auto", show_default=True, metavar="auto|TIME",
-    help="With --cluster: how long to wait before judging after endpoints or weights change. "
-    "auto: until the answers follow, 1 s to 10 s.",
-)  # fmt: skip
-@click.option(
-    "--expected", type=click.Choice(["declared", "configured", "observed"]), default=None,
-    help="With --cluster: which split decides. declared: of --manifests. configured: of routes and "
-    "replicas. observed: of the endpoints. Default: the first of them that is known.",
-)  # fmt: skip
+@moving_options
 @click.option(
     "--false-alarm", type=Duration(1e9), default="30d", show_default=True, metavar="TIME",
     help="Mean time between false alarms, at least.",
@@ -85,15 +78,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @page_options
 @watching_options
-@click.option(
-    "--max-unlabelled", type=Share(), default="5%", show_default=True, metavar="SHARE",
-    help="Largest share of requests without a label.",
-)  # fmt: skip
-@click.option(
-    "--missing-ratio", type=Factor(), default=None, metavar="X",
-    help="Assume that no version loses labels more than X times as often as another; 1 ignores "
-    "missing labels. Default: assume nothing, each counts as the worst case.",
-)  # fmt: skip
+@missing_options("requests")
 @paced_options
 @target_options
 @run_options
