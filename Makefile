@@ -58,7 +58,7 @@ wheel: $(VENV)/.created ## build dist/weighbridge-VERSION-py3-none-any.whl, whic
 	ls dist/weighbridge-*.whl
 
 .PHONY: image install-figures
-image: $(VENV)/.develop ## build the image where there is no registry, into build/image; needs root (AGAIN=1 builds it anew)
+image: $(VENV)/.develop ## build the image where there is no registry, into build/image; needs root (AGAIN=1 builds it anew, EXTRAS=dask adds that extra)
 	@$(FIND_PYTHON)
 	"$$python" tests/requirements.py --install || true
 	PYTHON=$(BIN)/python ARCHIVE=1 bash packaging/image.sh

@@ -4,7 +4,8 @@
 # Its base is made by mmdebstrap, and the wheels of its dependencies are fetched beforehand, so that what is built twice
 # from the same parts has the same digest. Writes its files to build/image/root, and its configuration and its digest beside
 # that; with ARCHIVE=1 also build/image/weighbridge.oci.tar, whose layer is compressed. Builds nothing if none of the parts
-# has changed. With "base", only the base is made. Needs root, buildah and mmdebstrap.
+# has changed. With "base", only the base is made. EXTRAS=dask installs that extra, too, and its name ends the tag. Needs
+# root, buildah and mmdebstrap.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -38,16 +39,18 @@ isolation=$("$PYTHON" -c 'import hatchling' 2>/dev/null && echo --no-build-isola
 "${pip[@]}" wheel --no-deps ${isolation:+"$isolation"} --wheel-dir "$wheels" .
 ours=$(echo "$wheels"/weighbridge-*.whl)
 version=$(basename "$ours" | cut -d- -f2)
+tag=localhost/weighbridge:$version${EXTRAS:+-${EXTRAS//,/-}}
 # Wheels for the base's Python, whatever the one here is.
-wanted=$(sha256sum pyproject.toml | cut -c1-12)
+extras=kubernetes${EXTRAS:+,$EXTRAS}
+wanted=$({ cat pyproject.toml; echo "$extras"; } | sha256sum | cut -c1-12)
 if [ ! -e "$wheels/.fetched-$wanted" ]; then
     find "$wheels" -mindepth 1 ! -name 'weighbridge-*.whl' -delete
     "${pip[@]}" download --dest "$wheels" --only-binary=:all: --python-version 3.11 --implementation cp \
-        "$ours[kubernetes]"
+        "$ours[$extras]"
     touch "$wheels/.fetched-$wanted"
 fi
 
-inputs=$({ sha256sum Containerfile "$0" "$wheels"/*.whl; echo "$base $revision $SOURCE_DATE_EPOCH"; } | sha256sum)
+inputs=$({ sha256sum Containerfile "$0" "$wheels"/*.whl; echo "$base $revision $SOURCE_DATE_EPOCH $extras"; } | sha256sum)
 if [ -e "$folder/root" ] && [ "${ARCHIVE:-0}" = 0 ] && [ "$inputs" = "$(cat "$folder/inputs" 2>/dev/null)" ] && [ "${AGAIN:-0}" = 0 ]; then
     exit 0
 fi
@@ -60,17 +63,18 @@ container=$("${buildah[@]}" from scratch)
 "${buildah[@]}" commit --quiet --rm "$container" localhost/weighbridge-base >/dev/null
 "${buildah[@]}" bud --quiet --format oci --network none --timestamp "$SOURCE_DATE_EPOCH" \
     --build-arg BASE=localhost/weighbridge-base --build-arg WHEELS="$wheels" --build-arg PIP_NO_INDEX=1 \
+    --build-arg EXTRAS="${EXTRAS:-}" \
     --build-arg VERSION="$version" --build-arg REVISION="$revision" \
     --build-arg CREATED="$(date --utc --date "@$SOURCE_DATE_EPOCH" +%FT%TZ)" \
-    --file Containerfile --tag "localhost/weighbridge:$version" . >/dev/null
+    --file Containerfile --tag "$tag" . >/dev/null
 rm -rf "$folder/weighbridge.oci.tar" "$folder/root" "$folder/inputs"
-"${buildah[@]}" inspect --type image --format '{{.FromImageDigest}}' "localhost/weighbridge:$version" >"$folder/digest"
-"${buildah[@]}" inspect --type image --format '{{.Config}}' "localhost/weighbridge:$version" >"$folder/config.json"
+"${buildah[@]}" inspect --type image --format '{{.FromImageDigest}}' "$tag" >"$folder/digest"
+"${buildah[@]}" inspect --type image --format '{{.Config}}' "$tag" >"$folder/config.json"
 if [ "${ARCHIVE:-0}" = 1 ]; then
-    "${buildah[@]}" push --quiet "localhost/weighbridge:$version" \
-        "oci-archive:$folder/weighbridge.oci.tar:localhost/weighbridge:$version"
+    "${buildah[@]}" push --quiet "$tag" \
+        "oci-archive:$folder/weighbridge.oci.tar:$tag"
 fi
-container=$("${buildah[@]}" from "localhost/weighbridge:$version")
+container=$("${buildah[@]}" from "$tag")
 mv "$("${buildah[@]}" mount "$container")" "$folder/root"
 echo "$inputs" >"$folder/inputs"
-echo "$0: localhost/weighbridge:$version $(cat "$folder/digest") in $folder" >&2
+echo "$0: $tag $(cat "$folder/digest") in $folder" >&2
