@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ABSENT = -1
 """Code of a label, replica or instant that does not exist."""
+OTHER = "(other)"
+"""Stands for all names beyond those that are told apart; no label is called so."""
 
 
 @unique

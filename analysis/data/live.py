@@ -19,10 +19,9 @@ from analysis.data.report import Verdict  # noqa: TC001 - as above
 
 SCHEMA = "weighbridge.watch/1"
 
-OTHER = "other"
-"""Name under which labels beyond the first `MOST_LABELS` are counted."""
 MOST_LABELS = 20
-"""Labels with a count of their own: the expected ones first, then those that came most often."""
+"""Labels with a count of their own: the expected ones first, then those that came most often.
+All others are `analysis.data.batch.OTHER`."""
 MOST_CHANGES = 20
 """Changes and alarms that a state has: the newest."""
 MOST_REPLICAS = 50
@@ -407,8 +406,7 @@ class NoteTold(Told, frozen=True, kw_only=True, tag="note"):
     ----------
     kind : str
         ``start``, ``turn`` (of the state), ``cause`` (of a drift), ``recovered``, ``blind``,
-        ``reload``, ``rotate``,
-        ``restart`` (of the sampling after a pause), ``warning`` or ``end``.
+        ``rotate``, ``restart`` (of the sampling after a pause), ``warning`` or ``end``.
     text : str
         One sentence.
     """

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.data.batch import Batch
-from analysis.data.live import OTHER, Alarm, ChangePoint
+from analysis.data.batch import OTHER, Batch
+from analysis.data.live import Alarm, ChangePoint
 from analysis.data.report import ReasonCode
 from analysis.data.tally import Tally
 from analysis.text.rounding import counted

@@ -56,6 +56,12 @@ class Buckets:
         bucket.counts.update(counts)
         bucket.is_judged &= is_judged
 
+    def follow_clock(self, moved_s: float) -> None:
+        """Go on at once where the clock was set back [s], instead of waiting for it."""
+        back = min(floor(moved_s), 0)
+        self._next += back
+        self._open = {second + back: bucket for second, bucket in self._open.items()}
+
     def close(
         self,
         until: float,

@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from analysis.data.batch import ABSENT, Batch, judged_rows
+from analysis.data.batch import ABSENT, OTHER, Batch, judged_rows
 from analysis.data.live import (
     MOST_CHANGES,
     MOST_LABELS,
-    OTHER,
     Alarm,
     AlarmTold,
     Change,
@@ -173,6 +172,7 @@ class Lookout:
         """Follow a wall clock that was set by so much [s]: what lies back counts from it anew."""
         self._origin_s += moved_s
         self._labelled_at += moved_s
+        self.buckets.follow_clock(moved_s)
         self._newest += moved_s
         if self.last_judged is not None:
             self.last_judged += moved_s
@@ -266,12 +266,14 @@ class Lookout:
     def _settle(self, evidence: Evidence, at: float) -> Evidence:
         """Act on evidence that came to an end; return what goes on."""
         code = evidence.settled
-        if code in KINDS:
+        # Where no label ever came nothing is measured, and no split departs.
+        is_alarm = code in KINDS and self.has_measured
+        if is_alarm:
             self._alarm(evidence, at)
-        elif code is not None:
+        elif code is not None and code not in KINDS:
             self._say_doubt(SETTLED[code][1](evidence).message)
         self._carried = self._carried.plus(evidence)
-        if code in KINDS and self._turn(Sign.ALARM, at):
+        if is_alarm and self._turn(Sign.ALARM, at):
             self._restretch(at)
         return self._fresh(evidence.split)
 
@@ -360,9 +362,8 @@ class Lookout:
             Why nothing can be judged, as far as the sampling knows.
         """
         watched = self.watched
-        if watched.evidence.settled is not None and watched.is_sure(
-            round((now - self._origin_s) * _NS_PER_S)
-        ):
+        is_sure = watched.is_sure(round((now - self._origin_s) * _NS_PER_S))
+        if watched.evidence.settled is not None and is_sure:
             at = self._newest if self.last_judged is None else self.last_judged
             evidence = self._settle(watched.evidence, at)
             watched.restart(evidence)
@@ -370,7 +371,7 @@ class Lookout:
         self._hear()
         self._look_for_sight(now, blindness)
         self._look_at_phase(now)
-        self._look_at_proof(now)
+        self._look_at_proof(now, is_sure=is_sure or not self.is_followed)
         until = max(self._newest, now - self.asked.patience_s)
         self._events += self.buckets.close(min(until, now), self.shares(), self.intervals())
         events, self._events = self._events, []
@@ -430,13 +431,13 @@ class Lookout:
             self._turn(Sign.RESUMED if is_same else Sign.SETTLED, now)
             self.why = ""
 
-    def _look_at_proof(self, now: float) -> None:
+    def _look_at_proof(self, now: float, *, is_sure: bool) -> None:
         evidence, state = self.watched.evidence, self.course.state
         if state is State.DRIFT and self._is_inside(evidence) and self._turn(Sign.INSIDE, now):
             self._restart(now if self.last_judged is None else self.last_judged)
             self.why = ""
             return
-        if evidence.passed_after is None or self._doubt:
+        if evidence.passed_after is None or self._doubt or not is_sure:
             return
         if self.course.state is State.RECOVERING:
             self._note(now, "recovered", "the split is proven to be inside its band again")
@@ -481,6 +482,11 @@ class Lookout:
         self._events.append(NoteTold(seq=0, at=at, target=self.target, kind=kind, text=text))
 
     # What is drawn
+
+    @property
+    def has_measured(self) -> bool:
+        """Whether any judged connection had a label."""
+        return self.totals.total() > self.totals[""]
 
     @property
     def verdict(self) -> Verdict:

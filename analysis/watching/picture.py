@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from analysis.data.batch import OTHER
 from analysis.data.live import (
     MOST_LABELS,
     MOST_REPLICAS,
-    OTHER,
     Cost,
     Detector,
     LiveLabel,
@@ -111,7 +111,11 @@ def _labels(lookout: Lookout, around: Around, drawn: Totals) -> list[LiveLabel]:
     bands = {band.arm: band for band in evidence.bands}
     recent, intervals = lookout.recent(), lookout.intervals()
     arms = evidence.split.arms
-    others = [name for name, _ in lookout.totals.most_common() if name and name not in arms]
+    others = [
+        name
+        for name, _ in lookout.totals.most_common()
+        if name and name not in arms and name != OTHER
+    ]
     observed = lookout.watched.observed
     endpoints = {arm: observed.share(arm) for arm in observed.arms}
     views = {**around.views, "endpoints": endpoints if lookout.is_followed else {}}
@@ -135,9 +139,9 @@ def _labels(lookout: Lookout, around: Around, drawn: Totals) -> list[LiveLabel]:
                 total=lookout.totals[name],
             )
         )
-    left = others[max(MOST_LABELS - len(arms), 0) :]
-    if left:
-        total = sum(lookout.totals[name] for name in left)
+    left = [OTHER, *others[max(MOST_LABELS - len(arms), 0) :]]
+    total = sum(lookout.totals[name] for name in left)
+    if total:
         found.append(LiveLabel(label=OTHER, total=total))
     return found
 

@@ -184,7 +184,8 @@ class Watched:
         self._was_elsewhere = self._is_elsewhere
         self._parts: list[Part] = []
         self._past = deque([_Known(-1, 0, self.evidence, Counter())])
-        self._settled_ns = -1
+        self._end: tuple[ReasonCode | None, int | None] = (None, None)
+        self._ended_ns = 0
         wait_s = LONGEST_S if settle_s is None else settle_s
         if age_s is not None and age_s < wait_s:
             self._settling = Settling(0, (wait_s - age_s) * _NS_PER_S)
@@ -206,7 +207,7 @@ class Watched:
 
     def restart(self, evidence: Evidence) -> None:
         """Go on with other evidence on the same split."""
-        self.evidence = evidence
+        self.evidence, self._end = evidence, (None, None)
         self._past = deque([_Known(self._last_ns, self._past[-1].end_row, evidence, Counter())])
 
     def leave_out(self, first_connection: int) -> None:
@@ -263,15 +264,15 @@ class Watched:
         return ""
 
     def is_sure(self, now_ns: int) -> bool:
-        """Whether no news can be under way that would take back what was judged last."""
-        if self.evidence.settled is None:
-            self._settled_ns = -1
+        """Whether no news can be under way that would take back what was proven last."""
+        end = self.evidence.settled, self.evidence.passed_after
+        if end != self._end:
+            self._end, self._ended_ns = end, now_ns
+        if end == (None, None):
             return True
-        if self._settled_ns < 0:
-            self._settled_ns = now_ns
         if any(not each.change.is_remark for each in self._pending):
             return False
-        return now_ns - self._settled_ns >= GUARD_S * _NS_PER_S
+        return now_ns - self._ended_ns >= GUARD_S * _NS_PER_S
 
     def notice(self, changes: Iterable[Change], origin_ns: int) -> None:
         """Take changes, in the order of time; the run began at `origin_ns` on their clock."""
@@ -354,7 +355,7 @@ class Watched:
         while len(self._past) > 1 and self._past[-1].sent_ns > at_ns - GUARD_S * _NS_PER_S:
             self._aside += self._past.pop().counts
         known = self._past[-1]
-        self.evidence = known.evidence
+        self.evidence, self._end = known.evidence, (None, None)
         self._parts = [
             part
             if part.end_row is None or part.end_row <= known.end_row

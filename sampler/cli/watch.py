@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     help="Say that nothing is known after this time without a label.",
 )  # fmt: skip
 @click.option(
-    "--fail-fast", is_flag=True, help="End at the first alarm: with 1, or 4 if no label ever came.",
+    "--fail-fast", is_flag=True, help="End at the first alarm, with 1.",
 )  # fmt: skip
 @click.option(
     "--max-time", type=Duration(1e8), default=None, metavar="TIME",

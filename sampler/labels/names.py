@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from analysis import ABSENT
+from analysis.data.batch import ABSENT, OTHER
 
 MAX_NAMES = 1_000
-"""Distinct labels, and distinct replicas, that a run tells apart."""
-OTHER = "(other)"
-"""Stands for all names after the first `MAX_NAMES`: a target that answers with a new name
-each time must not grow without bound."""
+"""Distinct labels, and distinct replicas, that a run tells apart. Further ones are `OTHER`: a
+target that answers with a new name each time must not grow without bound."""
 MAX_NAME_LENGTH = 200
 """Characters of a name that are kept."""
 
@@ -26,7 +24,7 @@ class NameCodes:
         """Return the code of a name, a new one if need be; `ABSENT` for None and ""."""
         if not name:
             return ABSENT
-        if len(name) > MAX_NAME_LENGTH:
+        if len(name) > MAX_NAME_LENGTH or name == OTHER:
             name = name[:MAX_NAME_LENGTH] + "…"
         found = self._codes.get(name)
         if found is None:

@@ -1,12 +1,16 @@
 """What a watch exports to Prometheus: its live states as metric families.
 
-Nothing is kept between two scrapes but what only ever grows: the histograms. All other series are
-made of the states as they are, so a target or a label that is gone has no series any more. Labels
-of the series are bounded: the versions that were expected, then ``other`` and ``none``.
+What is kept between two scrapes only ever grows: histograms, and connections by label. All other
+series are made of the states as they are, so a target or a label that is gone has no series any
+more. Labels of the series are bounded: the versions that were expected, then ``other`` and
+``none``; what a stranger calls itself is never one of these, and no two names are the same.
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +24,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from analysis.data.batch import OTHER as ANY_OTHER
 from analysis.data.batch import Outcome
 from analysis.data.live import MOST_LABELS, ChangeTold, State
 from analysis.data.report import Verdict
@@ -36,11 +41,13 @@ if TYPE_CHECKING:
 
 OTHER, NONE = "other", "none"
 """Labels of what was not expected, and of answers without a label."""
+_MARKED = re.compile("~[0-9a-f]{16}$")
+"""A name that stands for another one: it could not be said, was too long, or is one of the two."""
 LAGS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
 DURATIONS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _LONGEST = 100
 _MOST_TIMED = 100
-"""Labels whose times are counted apart, whether they will be expected or not [1]."""
+"""Labels whose times are counted apart until the next scrape [1]."""
 _NS_PER_S = 1e9
 
 _RATIOS: tuple[tuple[str, str, Callable[[LiveLabel], float | None]], ...] = (
@@ -121,6 +128,43 @@ class _Histogram:
         ]
 
 
+class _Target:
+    """One target: its state, and what only ever grows."""
+
+    def __init__(self) -> None:
+        self.state: LiveState | None = None
+        self.lags = _Histogram(LAGS_S)
+        self.timed: dict[str, _Histogram] = {}
+        self.durations: dict[str, _Histogram] = {}
+        self.connections: Counter[str] = Counter()
+        self._totals: Counter[str] = Counter()
+        self._expected: set[str] = set()
+
+    def show(self, state: LiveState) -> None:
+        """Count on: what was counted under one name stays there, whatever is expected later."""
+        for each in state.labels:
+            if each.expected is not None and len(self._expected) < MOST_LABELS:
+                self._expected.add(each.label)
+        if self.state is None or self.state.started != state.started:
+            self._totals.clear()
+        totals = Counter({each.label: each.total for each in state.labels})
+        left = state.connections - self._totals.total()
+        for label in sorted(self._expected):
+            # It may have lain within the rest before, and may again.
+            grown = min(max(totals[label] - self._totals[label], 0), left)
+            self.connections[_name(label)] += grown
+            left -= grown
+        lost = min(state.unlabelled - self._totals[""], left)
+        self.connections[NONE] += lost
+        self.connections[OTHER] += left - lost
+        totals[""] = state.unlabelled
+        self.state, self._totals = state, totals
+        for label, timed in self.timed.items():
+            name = _name(label) if label in self._expected else OTHER if label else NONE
+            self.durations.setdefault(name, _Histogram(DURATIONS_S)).add(timed)
+        self.timed = {}
+
+
 class Metrics(Collector):
     """Collects the families of all targets of a watch.
 
@@ -134,40 +178,35 @@ class Metrics(Collector):
 
     def __init__(self, version: str, python: str) -> None:
         self._build = {"version": version, "python": python}
-        self._states: dict[str, LiveState] = {}
-        self._expected: dict[str, dict[str, None]] = {}
-        self._lags: dict[str, _Histogram] = {}
-        self._durations: dict[str, dict[str, _Histogram]] = {}
+        self._targets: dict[str, _Target] = {}
 
     def tell(self, event: Event) -> None:
         """Take a change whose lag is known."""
         if isinstance(event, ChangeTold) and event.change.lag_s is not None:
-            lag_s = np.array([event.change.lag_s])
-            self._lags.setdefault(event.target, _Histogram(LAGS_S)).observe(lag_s)
+            self._target(event.target).lags.observe(np.array([event.change.lag_s]))
 
     def show(self, states: Iterable[LiveState]) -> None:
         """Export these states from now on; targets that are not among them have no series."""
-        self._states = {state.target: state for state in states}
-        for kept in (self._expected, self._lags, self._durations):
-            for gone in set(kept) - set(self._states):
-                del kept[gone]
-        for target, state in self._states.items():
-            known = self._expected.setdefault(target, {})
-            for each in state.labels:
-                if each.expected is not None and len(known) < MOST_LABELS:
-                    known[each.label] = None
+        shown = {state.target: state for state in states}
+        for gone in set(self._targets) - set(shown):
+            del self._targets[gone]
+        for name, state in shown.items():
+            self._target(name).show(state)
 
     def take(self, target: str, batch: Batch) -> None:
         """Count how long the answers of a batch took."""
         done = (batch.outcome <= Outcome.UNLABELLED) & (batch.done_ns >= 0)
         took_s = (batch.done_ns[done] - batch.sent_ns[done]) / _NS_PER_S
         codes = batch.label[done]
-        by_label = self._durations.setdefault(target, {})
+        by_label = self._target(target).timed
         for code in np.unique(codes).tolist():
             label = batch.labels[code] if code >= 0 else ""
             if label not in by_label and len(by_label) >= _MOST_TIMED:
-                label = OTHER
+                label = ANY_OTHER
             by_label.setdefault(label, _Histogram(DURATIONS_S)).observe(took_s[codes == code])
+
+    def _target(self, name: str) -> _Target:
+        return self._targets.setdefault(name, _Target())
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family; those without a series too, so that their names are known."""
@@ -176,57 +215,39 @@ class Metrics(Collector):
         )
         build.add_metric(list(self._build.values()), 1)
         yield build
-        targets = {visible(name[:_LONGEST]): state for name, state in self._states.items()}
+        shown = {_name(name): target for name, target in self._targets.items() if target.state}
+        targets = {name: target.state for name, target in shown.items() if target.state}
         yield from _sets(targets)
         yield from _values(targets)
-        yield self._connections(targets)
         yield from _of_labels(targets)
-        yield self._convergence(targets)
-        yield self._duration(targets)
-
-    def _connections(self, targets: Mapping[str, LiveState]) -> Metric:
-        family = CounterMetricFamily(
+        connections = CounterMetricFamily(
             "weighbridge_connections", "Judged connections.", labels=["target", "label"]
         )
-        for target, state in targets.items():
-            known = self._expected[state.target]
-            totals = dict.fromkeys(known, 0) | {OTHER: 0}
-            for each in state.labels:
-                totals[each.label if each.label in known else OTHER] += each.total
-            for label, total in (totals | {NONE: state.unlabelled}).items():
-                family.add_metric([target, _name(label)], total)
-        return family
-
-    def _convergence(self, targets: Mapping[str, LiveState]) -> Metric:
-        family = HistogramMetricFamily(
+        lags = HistogramMetricFamily(
             "weighbridge_convergence_seconds",
             "From a change to the answers that follow it.",
             labels=["target"],
         )
-        for target, state in targets.items():
-            lags = self._lags.get(state.target, _Histogram(LAGS_S))
-            family.add_metric([target], lags.buckets(""), lags.sum)
-        return family
-
-    def _duration(self, targets: Mapping[str, LiveState]) -> Metric:
-        family = HistogramMetricFamily(
+        durations = HistogramMetricFamily(
             "weighbridge_request_duration_seconds",
             "From sending a request to the end of its answer.",
             labels=["target", "label"],
         )
-        for target, state in targets.items():
-            named: dict[str, _Histogram] = {}
-            for label, times in self._durations.get(state.target, {}).items():
-                is_known = label in self._expected[state.target]
-                name = label if is_known else OTHER if label else NONE
-                named.setdefault(name, _Histogram(DURATIONS_S)).add(times)
-            for name, times in named.items():
-                family.add_metric([target, _name(name)], times.buckets(state.run), times.sum)
-        return family
+        for name, target in shown.items():
+            for label, total in target.connections.items():
+                connections.add_metric([name, label], total)
+            lags.add_metric([name], target.lags.buckets(""), target.lags.sum)
+            for label, times in target.durations.items():
+                durations.add_metric([name, label], times.buckets(targets[name].run), times.sum)
+        yield from (connections, lags, durations)
 
 
-def _name(label: str) -> str:
-    return visible(label[:_LONGEST])
+def _name(text: str) -> str:
+    """Return a name as a series has it: another one for each text."""
+    name = visible(text[:_LONGEST])
+    if name == text and name not in {OTHER, NONE} and not _MARKED.search(name):
+        return name
+    return f"{name}~{sha256(text.encode(errors='surrogatepass')).hexdigest()[:16]}"
 
 
 def _sets(targets: Mapping[str, LiveState]) -> Iterator[Metric]:

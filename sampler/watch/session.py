@@ -197,7 +197,7 @@ class Session:
     @property
     def exit_code(self) -> ExitCode:
         """The exit code of the last stretch; that nothing could be measured, without any label."""
-        if not any(self.lookout.totals[label] for label in self.lookout.totals if label):
+        if not self.lookout.has_measured:
             return ExitCode.UNMEASURABLE
         if self.has_failed_fast:
             return ExitCode.FAIL
@@ -249,7 +249,9 @@ class Session:
                     self._note("restart", "sending goes on after a pause")
                 else:
                     self._note("rotate", "the next run begins")
-                self._segment = self._next_segment()
+                following = self._next_segment()
+                self._add_up()
+                self._segment = following
         self._note("end", f"the last state is {self.lookout.course.state}")
         self._log.close()
         return self.exit_code
@@ -313,18 +315,20 @@ class Session:
         return segment
 
     def _close_segment(self) -> None:
-        """Add what a run counted to what is known, and remove old ones."""
-        segment = self._segment
+        """Tell the last state of a run, and remove old ones."""
         self._pictured = self._recorded = -inf  # a run ends with its state
         self._look(self.wall())
-        for outcome, n in segment.tally.outcomes.items():
-            self._past[outcome.key] += n
-        self._shed += segment.engine.shed
-        self._pauses += segment.engine.effort().pauses
         if self.plan.out is not None:
             coming = 0 if self._is_over() else 1
             most = max(self._rotation.keep - coming, 1)
             keep_newest(self.plan.out, most, folder_name(self.plan.name))
+
+    def _add_up(self) -> None:
+        """Add what a run counted to what is known, as the next one takes its place."""
+        for outcome, n in self._segment.tally.outcomes.items():
+            self._past[outcome.key] += n
+        self._shed += self._segment.engine.shed
+        self._pauses += self._segment.engine.effort().pauses
 
     async def _pause(self, overload: str, pause_s: float) -> None:
         """Send nothing for a while; the state says why."""

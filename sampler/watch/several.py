@@ -70,17 +70,22 @@ class Watching:
         Raises
         ------
         WeighbridgeError
-            If a session cannot be made; those before it have begun.
+            If a session cannot be made; then nothing has changed.
         """
         wanted = {setup.name: setup for setup in setups}
-        for name in list(self.sessions):
-            if name not in wanted or wanted[name].options != self._options[name]:
-                self._leave(name)
-        for name, setup in wanted.items():
-            if name not in self.sessions:
-                session = setup.make(self.teller)
-                self.sessions[name], self._options[name] = session, setup.options
-                self._tasks[name] = asyncio.create_task(session.run())
+        stays = {
+            name
+            for name in self.sessions
+            if name in wanted
+            and wanted[name].options == self._options[name]
+            and name not in self.errors  # one that could not go on is tried again
+        }
+        made = {name: each.make(self.teller) for name, each in wanted.items() if name not in stays}
+        for name in [name for name in self.sessions if name not in stays]:
+            self._leave(name)
+        for name, session in made.items():
+            self.sessions[name], self._options[name] = session, wanted[name].options
+            self._tasks[name] = asyncio.create_task(session.run())
 
     def stop(self) -> None:
         """End all sessions; a second call gives up what is in flight."""

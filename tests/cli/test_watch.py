@@ -144,6 +144,58 @@ def test_a_target_that_could_not_be_weighed_is_no_pass_of_the_others(ends, code)
     assert asyncio.run(run()) == code
 
 
+def test_one_that_could_not_go_on_is_tried_again_when_the_options_are_read_again():
+    begun: list[Any] = []
+
+    class Lasting(Ended):
+        async def run(self):
+            begun.append(self.end)
+            if isinstance(self.end, WeighbridgeError):
+                raise self.end
+            await self.stopped.wait()
+            return self.end
+
+        def stop(self):
+            self.stopped.set()
+
+        def __init__(self, end, teller):
+            super().__init__(end, teller)
+            self.stopped = asyncio.Event()
+
+    ends: dict[str, Any] = {"full": StorageError("full"), "shop": ExitCode.PASS}
+
+    def setups(**options):
+        makers: dict[str, Any] = {name: partial(begin, name) for name in ends}
+        return [Setup(name, options, make) for name, make in makers.items()]
+
+    def begin(name, teller):
+        return Lasting(ends[name], teller)
+
+    async def run():
+        watching = Watching()
+        watching.update(setups())
+        waiting = asyncio.create_task(watching.wait())
+        for _ in range(9):
+            await asyncio.sleep(0)
+        assert list(watching.errors) == ["full"]
+        ends["full"] = ExitCode.INCONCLUSIVE
+        watching.update(setups())
+        assert not watching.errors
+        await asyncio.sleep(0)
+        before = dict(watching.sessions)
+        with pytest.raises(UsageError):
+            watching.update([*setups(rate=1), Setup("broken", {}, refuse)])
+        assert watching.sessions == before  # nothing has ended for what cannot begin
+        watching.stop()
+        return await waiting
+
+    def refuse(_teller):
+        raise UsageError("no such folder")
+
+    assert asyncio.run(run()) is ExitCode.INCONCLUSIVE
+    assert [str(each) for each in begun] == ["full", str(ExitCode.PASS), str(ExitCode.INCONCLUSIVE)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

@@ -206,16 +206,23 @@ def test_the_first_alarm_ends_a_session_that_is_to_fail_fast(tmp_path, fast):
 
 def test_while_an_overloaded_target_is_spared_nothing_is_known(tmp_path, fast):
     fast.overloads += [simulated.START + 3600, simulated.START + 3600]
-    teller, notes = Teller(), []
-    teller.listeners.append(
-        lambda event: notes.append(event.text) if isinstance(event, NoteTold) else None
-    )
+    teller, notes, sent = Teller(), [], []
     session = session_in(tmp_path, teller, max_time_s=3 * 3600)
+
+    def listen(event):
+        if isinstance(event, NoteTold):
+            notes.append(event.text)
+        if isinstance(event, StateTold):
+            launched = sum(engine.launched for engine in fast.engines)
+            sent.append((event.state.requests, launched))
+
+    teller.listeners.append(listen)
     code = asyncio.run(session.run())
 
     assert code is ExitCode.PASS
     assert "OK to BLIND" in notes
     assert "BLIND to STARTING" in notes
+    assert all(requests <= launched for requests, launched in sent)
     assert sum("is overloaded" in note for note in notes) == 1  # both pauses are one time
     assert len(fast.engines) == 3
 

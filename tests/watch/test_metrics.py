@@ -46,6 +46,7 @@ def value(metrics, name, accept="", **labels):
 @pytest.mark.needs("promtool")
 def test_promtool_has_no_complaint(metrics):
     metrics.take("shop", recorded(["v1", "v2"], [9, 1], n=200)[0])
+    metrics.show([STATE])
     body, _ = exposition(metrics, "")
     checked = subprocess.run(
         [path_of("promtool") or "promtool", "check", "metrics"],
@@ -110,9 +111,74 @@ def test_strangers_make_no_series_and_counts_never_fall(metrics):
     assert value(metrics, "weighbridge_connections_total", target="shop", label="v2") == 2219
 
 
+@pytest.mark.parametrize("accept", ["", OPENMETRICS])
+def test_no_name_is_taken_for_another_one(accept):
+    long = "release-" + 100 * "x"
+    names = ["none", "other", long + "1", long + "2", "a\nb", "a\\x0ab", "v1"]
+    expected = STATE.labels[0]
+    labels = [
+        msgspec.structs.replace(expected, label=name, total=n) for n, name in enumerate(names, 1)
+    ]
+    stray = LiveLabel(label="(other)", total=100)
+    state = msgspec.structs.replace(
+        STATE, labels=[*labels, stray], unlabelled=1000, connections=sum(range(1, 8)) + 1100
+    )
+    made = Metrics("0.1", "3")
+    made.show([state, msgspec.structs.replace(state, target=long)])
+    made.show([state, msgspec.structs.replace(state, target=long + "y")])
+    found = [
+        (dict(labels), value)
+        for (name, labels), value in samples(made, accept).items()
+        if name == "weighbridge_connections_total"
+    ]
+    of_shop = {each["label"]: value for each, value in found if each["target"] == "shop"}
+
+    assert len({each["target"] for each, _ in found}) == 2
+    assert sorted(of_shop.values()) == [*range(1, 8), 100, 1000]
+    assert (of_shop["other"], of_shop["none"], of_shop["v1"]) == (100, 1000, 7)
+
+
+def test_counters_never_fall_whatever_becomes_of_a_label():
+    made = Metrics("0.1", "3")
+    seen: list[dict[tuple[str, frozenset[tuple[str, str]]], float]] = []
+
+    def told(connections, started=0.0, **totals):
+        labels = [
+            LiveLabel(label=name.strip("_"), total=n, expected=None if name[0] == "_" else 0.5)
+            for name, n in totals.items()
+        ]
+        batch, _ = recorded(["v1", "v2", "v3"], [1, 1, 1], n=30)
+        made.take("shop", batch)
+        made.show([
+            msgspec.structs.replace(
+                STATE, labels=labels, connections=connections, unlabelled=0, started=started
+            )
+        ])  # fmt: skip
+        found = samples(made)
+        if seen:
+            assert all(found[each] >= n for each, n in seen[-1].items() if is_counted(each[0]))
+        seen.append(found)
+
+    def is_counted(name):
+        return name.startswith(("weighbridge_connections", "weighbridge_request_duration"))
+
+    told(15, v1=10, _v2=5)
+    told(20, v1=12, v2=8)  # now expected
+    told(30, v1=15, v3=15)  # another one, and v2 among the rest
+    told(40, v1=20, v3=20)
+    told(6, started=1.0, v1=3, v3=3)  # the same target, weighed from the beginning
+
+    def total(label):
+        return seen[-1]["weighbridge_connections_total", frozenset(
+            {("target", "shop"), ("label", label)})]  # fmt: skip
+
+    assert (total("v1"), total("v2"), total("v3"), total("other")) == (23, 3, 15, 5)
+
+
 def test_durations_are_counted_by_label_with_the_run_as_exemplar(metrics):
     batch, _ = recorded(["v1", "v2", "stray"], [8, 1, 1], n=300, lost=0.05)
     metrics.take("shop", batch)
+    metrics.show([STATE])
     count = "weighbridge_request_duration_seconds_count"
     labelled = np.array(batch.labels)[batch.label[batch.label >= 0]]
 

@@ -18,7 +18,8 @@ from analysis.evidence.fold import weigh
 from analysis.evidence.state import Evidence
 from analysis.watching.asked import WatchPolicy
 from analysis.watching.lookout import Lookout
-from analysis.weighing.watched import Watched
+from analysis.weighing.settling import Settling
+from analysis.weighing.watched import GUARD_S, Watched
 from tests.unit.analysis.watching.simulated import (
     NS,
     RATE,
@@ -48,6 +49,10 @@ def state_of(lookout):
 
 def verdict_of(lookout):
     return lookout.verdict
+
+
+def has_passed(lookout):
+    return lookout.watched.evidence.passed_after is not None
 
 
 def kinds(told):
@@ -140,6 +145,69 @@ def test_no_answer_at_all_is_a_blind_time_after_which_ok_is_proven_anew():
     assert state_of(lookout) is State.STARTING
     ended(lookout, target, range(166, 300), 0.1)
     assert state_of(lookout) is State.OK
+
+
+def test_a_pass_waits_for_news_that_are_under_way():
+    """News take back what was judged of the last moment before them, and a proof with it."""
+    lookout, target = lookout_of(is_followed=True), Target(7)
+    second = 0
+    while not has_passed(lookout):
+        lookout.weigh(target.second(second, 0.1))
+        second += 1
+    lookout.look(START + second)
+    assert state_of(lookout) is State.STARTING
+    lookout.look(START + second + GUARD_S + 0.01)
+    assert state_of(lookout) is State.OK
+
+
+def test_news_that_take_a_proof_back_leave_no_pass():
+    lookout, target = lookout_of(is_followed=True, rate=2000.0), Target(7, 2000.0)
+    step, now = 0.1, 0.0
+    while not has_passed(lookout):
+        lookout.weigh(target.second(now, 0.1, width=step))
+        now += step
+        lookout.look(START + now)
+    split = lookout.watched.evidence.split
+    lookout.watched.notice([Moved(round(now * NS), Stated(split, Source()), "endpoints")], 0)
+    lookout.weigh(target.second(now, 0.1, width=step))
+    lookout.look(START + now + 0.2)
+    assert state_of(lookout) is State.CHANGING
+    assert not has_passed(lookout)
+    lookout.watched._settling = Settling(round(now * NS), 0)  # it has settled at once
+    lookout.weigh(target.second(now + step, 0.1, width=0.001))
+    lookout.look(START + now + 2 * step)
+
+    assert state_of(lookout) is State.STARTING
+
+
+def test_where_no_label_ever_came_nothing_departs():
+    lookout, target = lookout_of(), Target(5)
+    told = ended(lookout, target, range(70), 0.1, lost=1.0)
+
+    assert not any(isinstance(each, AlarmTold) for each in told)
+    assert (state_of(lookout), verdict_of(lookout)) == (State.BLIND, Verdict.INCONCLUSIVE)
+    assert not lookout.has_measured
+
+    ended(lookout, target, range(70, 72), 0.1)
+    assert state_of(lookout) is State.STARTING
+
+
+@pytest.mark.parametrize("by_s", [-3600.4, 3600.4])
+def test_a_clock_that_is_set_holds_no_bucket_back(by_s):
+    lookout, target = lookout_of(), Target(5)
+    ended(lookout, target, range(10), 0.1)
+    lookout.follow_clock(by_s)
+    told = []
+    for second in range(10, 20):
+        lookout.weigh(target.second(second, 0.1))
+        told += lookout.look(START + second + 1 + by_s)
+    counted = sum(
+        sum(each.counts.values())
+        for each in told
+        if isinstance(each, BucketTold) and each.width_s == 1
+    )
+
+    assert counted > 9 * RATE * 0.7
 
 
 def test_what_the_sampling_cannot_see_is_a_blind_time():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sampler.labels.names import MAX_NAME_LENGTH, MAX_NAMES, OTHER, NameCodes
+from analysis.data.batch import OTHER
+from sampler.labels.names import MAX_NAME_LENGTH, MAX_NAMES, NameCodes
 
 
 def test_names_beyond_the_limit_share_one_code():
@@ -23,3 +24,10 @@ def test_a_long_name_is_cut():
     names.code("x" * 10_000)
 
     assert names.names == ("x" * MAX_NAME_LENGTH + "…",)
+
+
+def test_nobody_is_called_as_the_rest_is():
+    names = NameCodes()
+    names.code(OTHER)
+
+    assert OTHER not in names.names
