@@ -16,6 +16,7 @@ from sampler.expect.routes.argo import (
     unachievable_steps,
     without_hash,
 )
+from sampler.expect.routes.gateway import is_inbound
 from sampler.expect.routes.ingress import stray
 from sampler.expect.routes.ingress_annotations import dividing, is_canary
 from sampler.expect.routes.istio import bound_to_pods
@@ -45,8 +46,8 @@ _NEUTRAL = frozenset(
         "APIService", "Certificate", "ClusterIssuer", "ClusterRole", "ClusterRoleBinding",
         "ConfigMap", "CustomResourceDefinition", "DaemonSet", "DestinationRule",
         "EndpointSlice", "Endpoints", "Event", "Gateway", "GatewayClass", "HorizontalPodAutoscaler",
-        "IngressClass", "Issuer", "Lease", "LimitRange", "MetricTemplate", "Namespace",
-        "NetworkPolicy", "Node", "PersistentVolume", "PersistentVolumeClaim",
+        "IngressClass", "Issuer", "Lease", "LimitRange", "MetricTemplate", "Middleware",
+        "Namespace", "NetworkPolicy", "Node", "PersistentVolume", "PersistentVolumeClaim",
         "PodDisruptionBudget", "PodMonitor", "PriorityClass", "PrometheusRule", "ReferenceGrant",
         "ResourceQuota", "Role", "RoleBinding", "ScaledObject", "Secret", "Service",
         "ServiceAccount", "ServiceMonitor", "StorageClass",
@@ -261,7 +262,7 @@ def _is_behind_a_route(service: KubeObject, inventory: Inventory, question: Ques
 
 def _routes_to(service: KubeObject, inventory: Inventory) -> Iterator[KubeObject]:
     for route in inventory.by(_services_named, (service.namespace, service.name), *ROUTES):
-        if route.kind not in {"Rollout", "Canary"}:
+        if route.kind not in {"Rollout", "Canary"} and not is_inbound(route):
             yield route
 
 
@@ -366,7 +367,7 @@ def _canary_ingress(ingress: KubeObject, inventory: Inventory, _: Question) -> I
 
 def _weights(route: KubeObject, inventory: Inventory, question: Question) -> Iterator[Finding]:
     """Ask the route's own rule, and pass on what it finds."""
-    if route.kind == "Ingress" and is_canary(route):
+    if (route.kind == "Ingress" and is_canary(route)) or is_inbound(route):
         return
     try:
         mixture = ROUTES[route.kind](route, inventory, question)

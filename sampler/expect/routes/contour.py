@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.backends import (
     Branch,
+    bound_to_pods,
+    has_several,
     require_positive,
     service_mixture,
     sticky,
@@ -63,9 +65,10 @@ ROUTE = Fields(
 CONDITION = Fields("a condition", ("prefix", "exact", "header", "queryParameter"))
 _NAMED = Fields(
     "a condition",
-    ("name", "exact", "notexact", "contains", "notcontains", "present", "notpresent"),
+    ("name", "exact", "notexact", "contains", "notcontains", "present", "notpresent",
+     "treatMissingAsEmpty"),
     beside=("ignoreCase",),
-)
+)  # fmt: skip
 _Lookup = Callable[[Question, str, Callable[[str], bool | None], str], Match]
 _LOOKUPS: dict[str, _Lookup] = {"header": header_is, "queryParameter": query_is}
 
@@ -96,18 +99,17 @@ def behind_http_proxy(proxy: KubeObject, inventory: Inventory, question: Questio
             raise refuse_action(rule[key], what)
     services = [each for each in rule["services"] if each["mirror"].value is not True]
     is_even = not any(each["weight"].count(0) for each in services)
-    branches = []
+    branches, findings = [], [*_host(proxy, question), *_bound(proxy, rule)]
     for node in services:
         name, weight = node["name"].text(), 1 if is_even else node["weight"].count(0)
         mixture = service_mixture(
             name, proxy.namespace, node["name"], inventory, question, is_used=weight > 0
         )
         branches.append(Branch(weight, node["weight"], "weight", f"Service {name}", mixture))
+        findings += _hashed(proxy, rule) if has_several(mixture) else []
     require_positive(proxy, branches, "it has no service that answers")
     whole = weighted(branches)
-    return dataclasses.replace(
-        whole, findings=(*_host(proxy, question), *_bound(proxy, rule), *whole.findings)
-    )
+    return dataclasses.replace(whole, findings=(*findings, *whole.findings))
 
 
 def _rule(node: Node, question: Question) -> Rule:
@@ -138,6 +140,7 @@ def _condition(node: Node, question: Question) -> Match:
 
 
 def _named_match(named: Node, is_there: _Lookup, question: Question) -> Match:
+    """Match a header or parameter; Envoy takes one that is missing for no other value, either."""
     name = named["name"].text()
     tests: dict[str, Callable[[str], bool]] = {
         "exact": lambda value: value == named["exact"].text(""),
@@ -152,6 +155,8 @@ def _named_match(named: Node, is_there: _Lookup, question: Question) -> Match:
         if named[key].value not in {None, False}:
             match = is_there(question, name, test, named.where)
             parts.append(~match if key.startswith("not") else match)
+            if key in {"notexact", "notcontains"} and not named["treatMissingAsEmpty"].value:
+                parts.append(is_there(question, name, lambda _: True, named.where))
     return every(parts or [unevaluated(f"a condition ({named.where})")])
 
 
@@ -171,3 +176,16 @@ def _host(proxy: KubeObject, question: Question) -> list[Finding]:
 def _bound(proxy: KubeObject, rule: Node) -> list[Finding]:
     strategy = rule["loadBalancerPolicy"]["strategy"]
     return [sticky(proxy, strategy)] if strategy.text("") == "Cookie" else []
+
+
+def _hashed(proxy: KubeObject, rule: Node) -> list[Finding]:
+    """Find a hash of the client's address, or of a header or parameter that a request may have."""
+    policy = rule["loadBalancerPolicy"]
+    if policy["strategy"].text("") != "RequestHash":
+        return []
+    return [
+        bound_to_pods(proxy, node[key], key, is_any=key == "hashSourceIP")
+        for node in policy["requestHashPolicies"]
+        for key in ("hashSourceIP", "headerHashOptions", "queryParameterHashOptions")
+        if node[key].value
+    ]

@@ -38,7 +38,6 @@ from sampler.expect.rules.matching import (
     path_is,
     query_is,
     refuse_action,
-    some,
     under_prefix,
     unevaluated,
     when,
@@ -55,6 +54,8 @@ _MOST_WEIGHT = 1_000_000
 _MOST_COMPARED = 20
 """Routes of a gateway that each is compared with, where none was asked for: all take minutes."""
 _Rank = tuple[int, int, int, int, int]
+_ANY: tuple[Match, _Rank] = (MET, (0, 1, 0, 0, 0))
+"""The match of a rule that names none."""
 
 MATCH = Fields("a match", ("path", "method", "headers", "queryParams"))
 GRPC_MATCH = Fields("a match", ("method", "headers"))
@@ -82,6 +83,12 @@ def behind_route(route: KubeObject, inventory: Inventory, question: Question) ->
         If no rule, or more than one, can be meant; a backend is no Service; all weights
         are 0; or as `service_mixture`.
     """
+    if is_inbound(route):
+        raise ExpectationError(
+            f"{route['spec']['parentRefs'].where}: {route} is attached to a Server: it tells "
+            "requests apart for a policy, and divides no traffic",
+            hint="check the Service, or the route whose parent is the Service",
+        )
     rule = _rule(route, question)
     findings: list[Finding] = [
         *_host(route, question),
@@ -104,10 +111,14 @@ def behind_route(route: KubeObject, inventory: Inventory, question: Question) ->
     return dataclasses.replace(whole, findings=(*findings, *whole.findings))
 
 
+def is_inbound(route: KubeObject) -> bool:
+    """Whether Linkerd uses a route for its policy only: it is attached to nothing but Servers."""
+    kinds = {kind for kind, _, _ in _parents(route)}
+    return kinds == {"Server"}
+
+
 def _sticky(route: KubeObject, node: Node) -> list[Finding]:
-    if not node.exists:
-        return []
-    return [sticky(route, node)]
+    return [sticky(route, node)] if node.exists else []
 
 
 def _weight(reference: Node) -> int:
@@ -148,15 +159,13 @@ def _rule(route: KubeObject, question: Question) -> Node:
 
 
 def _rules(route: KubeObject, question: Question) -> list[Rule]:
-    """Return the rules with how specific they are for a request."""
+    """Return each match of each rule, with how specific it is: a rule has no rank of its own."""
     test = _grpc_match if route.kind == "GRPCRoute" else _http_match
-    found = []
-    for node in route["spec"]["rules"]:
-        ranked = [test(each, question) for each in node["matches"]] or [(MET, (0, 1, 0, 0, 0))]
-        match = some(match for match, _ in ranked)
-        rank = max(rank for each, rank in ranked if each.meets is match.meets)
-        found.append(Rule(node, match, rank))
-    return found
+    return [
+        Rule(node, match, rank)
+        for node in route["spec"]["rules"]
+        for match, rank in [test(each, question) for each in node["matches"]] or [_ANY]
+    ]
 
 
 def _http_match(match: Node, question: Question) -> tuple[Match, _Rank]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.routes.ingress_annotations import (
+    hashed,
     is_canary,
     is_regex,
     refuse_others,
@@ -32,7 +33,13 @@ from sampler.expect.routes.ingress_places import (
     places_of,
     places_under,
 )
-from sampler.expect.rules.backends import Branch, overlap, service_mixture, weighted
+from sampler.expect.rules.backends import (
+    Branch,
+    has_several,
+    overlap,
+    service_mixture,
+    weighted,
+)
 from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.matching import (
     MET,
@@ -323,6 +330,8 @@ def _backend(
         )
     name = node.text()
     mixture = service_mixture(name, owner.namespace, node, inventory, question, is_used=is_used)
+    if has_several(mixture):
+        mixture = dataclasses.replace(mixture, findings=(*mixture.findings, *hashed(owner)))
     return f"Service {name}", mixture
 
 

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
-from sampler.expect.rules.backends import sticky
+from sampler.expect.rules.backends import bound_to_pods, sticky
 from sampler.expect.rules.findings import Finding, FindingCode
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _OTHERS = re.compile(
     r"|.*/blue-green-.*"
     r"|.*/service-(weights?|match)"
     r"|kubernetes\.io/elb\.canary.*"
+    r"|(higress|mse\.ingress)\..*/destination"
     r"|.*/(temporal-redirect|permanent-redirect)"
 )
 """Annotations with which other controllers divide traffic, or send it elsewhere."""
@@ -151,6 +152,16 @@ def remarks(ingress: KubeObject) -> list[Finding]:
                 )
             )
     return findings
+
+
+def hashed(ingress: KubeObject) -> list[Finding]:
+    """Find ``upstream-hash-by``: a request without the value that it names has an empty one."""
+    node = ingress["metadata"]["annotations"]
+    return [
+        bound_to_pods(ingress, node[key], value, is_any=True)
+        for key, value in annotations_of(ingress).items()
+        if key.endswith("/upstream-hash-by") and value and "$request_id" not in value
+    ]
 
 
 def weight_of(canary: KubeObject, question: Question) -> tuple[int, int, Node, list[Finding]]:

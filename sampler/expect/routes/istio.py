@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.backends import (
     Branch,
+    has_several,
     overlap,
     require_positive,
     service_mixture,
@@ -269,7 +270,7 @@ def _destination(
         mixture = service_mixture(
             name, namespace, node["host"], inventory, question, is_used=is_used
         )
-    if service is not None and sum(map(bool, mixture.weights.values())) > 1:
+    if service is not None and has_several(mixture):
         bound = tuple(bound_to_pods(service, inventory))
         mixture = dataclasses.replace(mixture, findings=(*mixture.findings, *bound))
     return towards, mixture
@@ -339,8 +340,8 @@ def bound_to_pods(service: KubeObject, inventory: Inventory) -> Iterator[Finding
         policies += [each for policy in policies for each in policy["portLevelSettings"]]
         for policy in policies:
             node = policy["loadBalancer"]["consistentHash"]
-            for key in node.mapping():
-                if key in _HASHED:
+            for key, value in node.mapping().items():
+                if key in _HASHED and value:
                     yield Finding(
                         FindingCode.SESSION_AFFINITY
                         if key == "useSourceIp"

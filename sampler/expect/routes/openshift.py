@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.backends import (
     Branch,
+    has_several,
     require_positive,
     service_mixture,
     sticky,
@@ -63,7 +64,8 @@ def behind_openshift_route(route: KubeObject, inventory: Inventory, question: Qu
         branches.append(Branch(weight, node["weight"], "weight", f"Service {name}", mixture))
     require_positive(route, branches, "the router answers with 503 then")
     whole = weighted(branches)
-    findings = [*_host(route, question), *_bound(route)]
+    is_alone = sum(branch.weight > 0 for branch in branches) == 1
+    findings = [*_host(route, question), *_bound(route, whole, is_alone=is_alone)]
     return dataclasses.replace(whole, findings=(*findings, *whole.findings))
 
 
@@ -74,18 +76,20 @@ def _host(route: KubeObject, question: Question) -> list[Finding]:
     return [wrong_host(route, route["spec"]["host"], [host], str(question.host))]
 
 
-def _bound(route: KubeObject) -> list[Finding]:
-    node = route["metadata"]["annotations"]
+def _bound(route: KubeObject, whole: Mixture, *, is_alone: bool) -> list[Finding]:
+    """Find what binds clients; connections to one Service that TLS hides go by their source."""
+    node, termination = route["metadata"]["annotations"], route["spec"]["tls"]["termination"]
     annotations = node.texts()
-    if annotations.get(f"{_ROUTER}/balance") == "source":
+    balance, is_passed_on = f"{_ROUTER}/balance", termination.text("") == "passthrough"
+    by = annotations.get(balance, "source" if is_passed_on and is_alone else "")
+    if by == "source" and has_several(whole):
         return [
             Finding(
                 FindingCode.SESSION_AFFINITY,
                 f"{route} balances by source: one client stays with one pod",
-                "balance by roundrobin while the split is checked",
-                node[f"{_ROUTER}/balance"].where,
+                f"balance by roundrobin while the split is checked: {balance}",
+                node[balance].where if node[balance].exists else termination.where,
             )
         ]
-    is_passed_on = route["spec"]["tls"]["termination"].text("") == "passthrough"
     is_off = annotations.get(f"{_ROUTER}/disable_cookies", "").lower() in {"true", "1"}
     return [] if is_passed_on or is_off else [sticky(route, route["spec"])]

@@ -113,11 +113,17 @@ def behind_ingress_route(route: KubeObject, inventory: Inventory, question: Ques
 
 def _refuse_redirects(rule: Node, inventory: Inventory) -> None:
     """Refuse a rule with a Middleware that was read, and may send the request elsewhere."""
-    for node in rule["middlewares"]:
-        namespace = node["namespace"].text("") or rule.owner.namespace
+    pending, seen = list(rule["middlewares"]), set()
+    while pending:
+        node = pending.pop()
+        namespace = node["namespace"].text("") or node.owner.namespace
         found = inventory.find("Middleware", node["name"].text(), namespace)
-        for key in ("redirectRegex", "redirectScheme") if found is not None else ():
-            if found is not None and found["spec"][key].exists:
+        if found is None or found in seen:
+            continue
+        seen.add(found)
+        pending += found["spec"]["chain"]["middlewares"]
+        for key in ("redirectRegex", "redirectScheme"):
+            if found["spec"][key].exists:
                 raise refuse_action(
                     node, f"may redirect the request ({key} of {found}, which is not evaluated)"
                 )

@@ -215,6 +215,32 @@ def sticky(owner: KubeObject, node: Node) -> Finding:
     )
 
 
+def bound_to_pods(owner: KubeObject, node: Node, by: str, *, is_any: bool) -> Finding:
+    """Return the finding that pods of one Service are picked by a hash: it may always be the same.
+
+    Parameters
+    ----------
+    owner, node
+        What says so, and where.
+    by : str
+        What is hashed.
+    is_any : bool
+        Whether every client has it: then a check meets one pod only.
+    """
+    return Finding(
+        FindingCode.SESSION_AFFINITY if is_any else FindingCode.STICKY,
+        f"{owner} picks the pods of a Service by the hash of {by}: requests with the same one stay "
+        "with one pod",
+        "remove it while the split is checked, or give each version a Service of its own",
+        node.where,
+    )
+
+
+def has_several(mixture: Mixture) -> bool:
+    """Whether the pods themselves divide traffic among versions."""
+    return sum(map(bool, mixture.weights.values())) > 1
+
+
 def overlap(route: KubeObject, other: KubeObject, which: str, where: str) -> Finding:
     """Return the finding that two routes are for the same host, and `which` one answers."""
     return Finding(

@@ -16,7 +16,8 @@ DIVIDERS = frozenset(
         "AIGatewayRoute", "ApisixRoute", "ApisixUpstream", "CiliumEnvoyConfig", "GatewayRoute",
         "HTTPScaledObject",
         "IngressRouteTCP", "IngressRouteUDP", "KongIngress", "Mapping", "MeshHTTPRoute",
-        "MeshTCPRoute", "Rollout.rollouts.kruise.io", "RouteGroup", "RouteTable", "ServiceProfile",
+        "MeshTCPRoute", "Rollout.rollouts.kruise.io", "Route.serving.knative.dev", "RouteGroup",
+        "RouteTable", "ServiceProfile",
         "ServiceResolver", "ServiceRouter", "ServiceSplitter", "TCPMapping", "TCPRoute",
         "TLSRoute", "TrafficRoute", "TrafficRouting", "TransportServer", "UDPRoute",
         "UpstreamGroup", "VirtualNode", "VirtualRouter", "VirtualServer", "VirtualServerRoute",
@@ -42,7 +43,8 @@ def divides_traffic(each: KubeObject, inventory: Inventory) -> bool:
     kind, if it does both.
     """
     has_weights = names_service = False
-    for key, value in _leaves(each.body.get("spec")):
+    spec = {key: value for key, value in each.body.items() if key not in {"metadata", "status"}}
+    for key, value in _leaves(spec):  # a KongPlugin has no spec
         has_weights = has_weights or key in _WEIGHTS
         if isinstance(value, str):
             name = value.rpartition("//")[2].partition(":")[0].partition(".")[0].partition("/")[0]

@@ -135,11 +135,12 @@ def query_is(
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule of a route, and whether the request meets it.
+    """A rule of a route, or one of its alternatives, and whether the request meets it.
 
     Parameters
     ----------
     node : Node
+        The rule, which alternatives share.
     match : Match
     rank : tuple
         How specific it is; of two that are met, the larger one holds, the first of equals.
@@ -178,7 +179,9 @@ def choose(route: KubeObject, rules: Sequence[Rule], question: Question) -> Node
     ]
     if not able:
         raise _none_holds(route, rules, question)
-    for rule in able:
+    places = {rule.node.path: rule.node.where for rule in able}  # one line can hold several
+    is_sure = any(rule.match.meets is not Meets.OPEN for rule in able)
+    for rule in able if len(places) > 1 or not is_sure else ():
         if rule.match.meets is Meets.OPEN:
             raise ExpectationError(
                 f"{rule.node.where}: whether this rule of {route} applies is not known: "
@@ -186,9 +189,9 @@ def choose(route: KubeObject, rules: Sequence[Rule], question: Question) -> Node
                 hint="check through a rule that does not depend on it, or declare the split with "
                 "--expect",
             )
-    if len(able) > 1:
+    if len(places) > 1:
         raise ExpectationError(
-            f"{route} has several rules: {', '.join(rule.node.where for rule in able)}",
+            f"{route} has several rules: {', '.join(places.values())}",
             hint="choose one by the URL that is requested: --url http://HOST/PATH",
         )
     return able[0].node

@@ -87,6 +87,23 @@ def test_a_kind_that_divides_traffic_and_is_not_read_is_an_error(kind):
     assert "traffic_unread" in found(made(kind, "shop", WEIGHTS, "example.org/v1"))
 
 
+@pytest.mark.parametrize("kind", ["KongPlugin", "Route"])
+def test_so_is_one_without_a_spec_or_a_service(kind):
+    traffic = {"traffic": [{"revisionName": "shop-1", "percent": 90}]}
+    route = made(kind, "shop", traffic, "serving.knative.dev/v1")
+    plugin = made(kind, "shop", None, "configuration.konghq.com/v1")
+    plugin.body.update(plugin="canary", config={"percentage": 10, "upstream_host": "s0.default"})
+
+    assert "traffic_unread" in found(route if kind == "Route" else plugin)
+
+
+def test_a_route_of_linkerd_for_a_server_is_no_finding():
+    parents = [{"name": "s0", "kind": "Server", "group": "policy.linkerd.io"}]
+    route = made("HTTPRoute", "get", {"parentRefs": parents, "rules": [{}]}, "policy.linkerd.io/v1")
+
+    assert found(route) == found()
+
+
 def test_a_kind_without_weights_is_only_named():
     assert found(made("Invented", "shop", {"to": "s0"}, "example.org/v1")) == [
         "unknown_workload", "unknown_kind",

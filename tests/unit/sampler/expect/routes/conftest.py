@@ -19,18 +19,25 @@ metadata: {{name: {name}}}
 spec:
   replicas: 3
   template:
-    metadata: {{labels: {{app: {name}, version: {name}}}}}
+    metadata: {{labels: {{app: {name}, tier: web, version: {name}}}}}
     spec: {{containers: [{{image: app}}]}}
+---
+"""
+ALL = """
+apiVersion: v1
+kind: Service
+metadata: {name: all}
+spec: {selector: {tier: web}}
 ---
 """
 
 
 @pytest.fixture
 def split():
-    """Ask a route of some YAML, beside which three Services v1, v2 and v3 have a version each."""
+    """Ask a route of some YAML; Services v1, v2 and v3 have one version each, `all` has all."""
 
     def ask(text, route, host="shop.example", path="/", **more):
-        pods = "".join(PODS.format(name=name) for name in ("v1", "v2", "v3"))
+        pods = "".join(PODS.format(name=name) for name in ("v1", "v2", "v3")) + ALL
         inventory = Inventory(
             [
                 KubeObject(body, lambda path: ".".join(map(str, path)))

@@ -78,6 +78,26 @@ def test_what_answers_without_a_version_is_refused_where_it_applies(split, actio
     assert split(text, "shop", path="/")[0] == SECOND
 
 
+def test_the_alternatives_of_a_rule_compete_one_by_one(split):
+    """The regular expression may come before the other rule's prefix, whatever its sibling does."""
+    prefixes = "{path: {value: %s}}"
+    regex, sibling = "{path: {type: RegularExpression, value: /api.*}}", prefixes % "/"
+    longer = SPLIT.replace("v1", "v3") + f"\n  - matches: [{prefixes % '/api'}]\n    " + SPLIT
+
+    with pytest.raises(ExpectationError, match=OPEN):
+        split(route(f"{regex}, {sibling}", longer), "shop", path="/api/x")
+    assert split(route(f"{prefixes % '/x'}, {sibling}", longer), "shop", path="/api/x")[0] == FIRST
+    assert split(route(f"{regex}, {prefixes % '/api/x'}"), "shop", path="/api/x")[0] == FIRST
+
+
+def test_a_route_of_linkerd_for_a_server_divides_nothing(split):
+    text = route("{path: {value: /}}", "filters: []", group="policy.linkerd.io")
+    inbound = text.replace("{name: edge}", "{name: all, kind: Server, group: policy.linkerd.io}")
+
+    with pytest.raises(ExpectationError, match="attached to a Server"):
+        split(inbound, "shop")
+
+
 def test_a_grpc_method_is_not_met_on_another_path_and_else_open(split):
     text = route("{method: {service: shop.Cart, method: Get}}", kind="GRPCRoute")
 

@@ -92,6 +92,7 @@ def test_a_header_of_the_check_comes_before_the_weight(split, headers, weights):
         "haproxy-ingress.github.io/blue-green-deploy: version=v1=1",
         'traefik.ingress.kubernetes.io/service-weights: "v1: 1"',
         'nginx.ingress.kubernetes.io/service-weight: "v1: 1"',
+        "higress.ingress.kubernetes.io/destination: 90% v1",
         "alb.ingress.kubernetes.io/actions.v1: '{}'",
         "nginx.ingress.kubernetes.io/permanent-redirect: http://elsewhere",
         'nginx.ingress.kubernetes.io/configuration-snippet: "return 301 /x;"',
@@ -106,3 +107,18 @@ def test_a_canary_with_the_service_of_its_main_ingress_has_no_effect(split):
     text = MAIN % ("", "v3") + (CANARY % ("true", WEIGHT)).replace("name: v2", "name: v1")
 
     assert split(text, "main") == ({"v1": 3}, ["canary_ineffective"])
+
+
+@pytest.mark.parametrize(
+    ("by", "service", "codes"),
+    [
+        ("$remote_addr", "all", ["session_affinity"]),
+        ("$http_x_user", "all", ["session_affinity"]),  # empty in every request
+        ("$request_id", "all", []),
+        ("$remote_addr", "v1", []),
+    ],
+)
+def test_a_hash_binds_requests_where_pods_divide_them(split, by, service, codes):
+    text = MAIN % (f"nginx.ingress.kubernetes.io/upstream-hash-by: {by}", "v3")
+
+    assert split(text.replace("name: v1", f"name: {service}"), "main")[1] == codes

@@ -105,3 +105,14 @@ def test_the_most_specific_destination_rule_holds(split):
     assert split(text + rule("*", wide) + rule("v3", right), "shop")[0] == SECOND
     with pytest.raises(ExpectationError, match="the subset one of v3, which no DestinationRule"):
         split(text + rule("*", right) + rule("v3"), "shop")
+
+
+@pytest.mark.parametrize(
+    ("by", "codes"), [("useSourceIp: true", ["session_affinity"]), ("useSourceIp: false", []),
+                      ("httpHeaderName: x", ["sticky"])]
+)  # fmt: skip
+def test_a_consistent_hash_binds_requests_where_pods_divide_them(split, by, codes):
+    text = ROUTE.replace("host: v3", "host: all") % "name: x"
+    policy = f"{{loadBalancer: {{consistentHash: {{{by}}}}}}}"
+
+    assert split(text + rule("all", policy=policy), "shop")[1] == codes

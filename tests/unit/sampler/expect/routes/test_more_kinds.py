@@ -85,6 +85,11 @@ def test_a_traffic_split_for_some_requests_is_refused(split):
         ("{prefix: /api}, {header: {name: x-beta, present: true}}", {"v1": 9, "v2": 1}),
         ("{prefix: /api}, {header: {name: x-beta, notexact: 'yes'}}", {"v3": 3}),
         ("{prefix: /api}, {header: {name: x-old, notpresent: true}}", {"v1": 9, "v2": 1}),
+        ("{prefix: /api}, {header: {name: x-old, notcontains: a}}", {"v3": 3}),  # as Envoy has it
+        (
+            "{prefix: /api}, {header: {name: x-old, notexact: a, treatMissingAsEmpty: true}}",
+            {"v1": 9, "v2": 1},
+        ),
         ("{prefix: /api}, {queryParameter: {name: page, contains: '2'}}", {"v1": 9, "v2": 1}),
     ],
 )
@@ -98,6 +103,39 @@ def test_all_conditions_of_a_route_of_contour_must_be_met(split, conditions, wei
 def test_a_condition_of_contour_that_is_not_evaluated_refuses(split, condition):
     with pytest.raises(ExpectationError, match="whether this rule of HTTPProxy shop applies"):
         split(CONTOUR % f"{{prefix: /api}}, {{{condition}}}", "shop", path="/api/x")
+
+
+@pytest.mark.parametrize(
+    ("by", "service", "codes"),
+    [
+        ("hashSourceIP: true", "all", ["session_affinity"]),
+        ("headerHashOptions: {headerName: x}", "all", ["sticky"]),
+        ("hashSourceIP: true", "v1", []),
+    ],
+)
+def test_a_hash_of_contour_binds_requests_where_pods_divide_them(split, by, service, codes):
+    policy = f"{{strategy: RequestHash, requestHashPolicies: [{{{by}}}]}}"
+    alone = f"[{{name: {service}}}]\n    loadBalancerPolicy: {policy}"
+    text = (CONTOUR % "{prefix: /x}").replace("[{name: v3, port: 80}]", alone)
+
+    assert split(text, "shop")[1] == codes
+
+
+@pytest.mark.parametrize(
+    ("more", "codes"),
+    [
+        ("", ["session_affinity"]),
+        ("annotations: {haproxy.router.openshift.io/balance: roundrobin}", []),
+        ("weights", []),
+    ],
+)
+def test_openshift_passes_connections_to_one_service_on_by_their_source(split, more, codes):
+    text = OPENSHIFT.replace("name: v1", "name: all").replace("{name: shop}", "{name: shop, %s}")
+    text = text.replace("path: /api", "tls: {termination: passthrough}") % more
+    if more != "weights":
+        text = text.rpartition("  alternateBackends")[0]
+
+    assert split(text, "shop")[1] == codes
 
 
 def test_revisions_of_knative_are_known_by_template_or_by_name(split):

@@ -78,3 +78,8 @@ spec: {%s: {}}
     assert split(text % "stripPrefix", "shop")[0] == {"v1": 3}
     with pytest.raises(ExpectationError, match="may redirect the request"):
         split(text % "redirectRegex", "shop")
+    inner = (text % "redirectScheme").rpartition("---")[2].replace("name: away", "name: inner")
+    chain = text.replace("{%s: {}}", "{chain: {middlewares: [{name: away}, {name: inner}]}}")
+    assert split(chain, "shop")[0] == {"v1": 3}
+    with pytest.raises(ExpectationError, match="may redirect the request"):
+        split(f"{chain}---{inner}", "shop")
