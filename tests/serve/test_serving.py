@@ -144,11 +144,16 @@ def test_sigterm_ends_checks_as_inconclusive_and_writes_them(tmp_path, service):
     assert report["samples"]["launched"] == sum(report["samples"]["outcomes"].values()) > 0
 
 
+@pytest.mark.needs("go")
 @pytest.mark.parametrize("kills_weighers", [False, True])
-def test_after_sigkill_callers_are_told_the_truth(tmp_path, service, kills_weighers):
+def test_after_sigkill_callers_are_told_the_truth(tmp_path, service, call, kills_weighers):
     configuration(tmp_path, shop=plain(service), slow=plain(service, ENDLESS))
-    with serving(tmp_path) as (process, url):
+    slow = "/v1/argo/slow?key=a&wait=25"
+    with serving(tmp_path) as (process, url), ThreadPoolExecutor(1) as pool:
         _, passed = check(url, key="p", wait=25)
+        waiting = pool.submit(call, "argo", url + slow, timeout="60s")
+        running = b'weighbridge_sessions{state="running"} 1.0'
+        wait_until(lambda: running in ask(f"{url}/metrics")[1], process)
         _, begun = check(url, "slow", key="a", wait=0)
         state = f"{url}{begun['status_url']}"
         wait_until(lambda: json.loads(ask(f"{state}?wait=0.3")[1])["connections"] > 0, process)
@@ -158,21 +163,24 @@ def test_after_sigkill_callers_are_told_the_truth(tmp_path, service, kills_weigh
             for pid in weighers:
                 os.kill(pid, signal.SIGKILL)
         process.wait(60)
+        cut = waiting.result()
     with serving(tmp_path) as (process, url):
         told = {each["id"]: json.loads(ask(f"{url}{each['status_url']}")[1])
                 for each in (passed, begun)}  # fmt: skip
         report = ask(f"{url}{begun['status_url']}/report")
-        again = check(url, "slow", key="a", wait=0)[1]
-        repeated = check(url, key="p", wait=25)[1]
+        again = call("argo", url + slow)
+        repeated = call("argo", f"{url}/v1/argo/shop?key=p&wait=8")
 
+    assert (cut["phase"], cut["status"]) == ("Error", 0)
     assert told[passed["id"]]["verdict"] == "PASS"
-    assert repeated["id"] == passed["id"]
+    assert (repeated["phase"], repeated["document"]["ID"]) == ("Successful", passed["id"])
     killed = told[begun["id"]]
     jsonschema.validate(killed, SESSION)
     assert (killed["verdict"], killed["reason"], killed["final"]) == (
         "INCONCLUSIVE", "interrupted", True,
     )  # fmt: skip
-    assert again["id"] == begun["id"]  # it is repeated like any other end
+    # It is repeated like any other end.
+    assert (again["phase"], again["document"]["ID"]) == ("Inconclusive", begun["id"])
     assert report[0] == 200
     assert json.loads(report[1])["verdict"] == "INCONCLUSIVE"
 

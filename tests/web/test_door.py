@@ -283,22 +283,28 @@ def test_a_body_that_does_not_come_ends_its_request(monkeypatch):
     assert b" 408 " in with_door(act)
 
 
-def test_connections_beyond_the_limit_are_closed(monkeypatch):
+def test_of_too_many_connections_the_one_goes_that_has_been_idle_for_longest(monkeypatch):
     monkeypatch.setattr(door_module, "MOST_CONNECTIONS", 2)
 
     async def act(door, _session):
         port = int(door.url.rpartition(":")[2])
-        opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
-        try:
-            left = await opened[2][0].read()
-        except ConnectionResetError:
-            left = b""
+        opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        for reader, writer in opened:
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert await reader.readuntil(b"ok\n")
+        expects = b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+        opened[0][1].write(b"POST /v1/shop HTTP/1.1\r\nHost: localhost\r\n" + expects)
+        await opened[0][0].readuntil(b"\r\n\r\n")
+        opened += [await asyncio.open_connection("127.0.0.1", port)]
+        left = await opened[1][0].read()
+        opened[0][1].write(b"{}")
+        answer = await opened[0][0].readuntil(b"2}")
         counted = door.connections
         for _, writer in opened:
             writer.transport.abort()
-        return left, counted
+        return left, answer[:15], counted
 
-    assert with_door(act) == (b"", 2)
+    assert with_door(act) == (b"", b"HTTP/1.1 200 OK", 2)
 
 
 def test_what_is_no_http_is_answered_as_a_problem_and_not_logged(log):
