@@ -2,11 +2,11 @@
 
 How it works. A transport calls `Recorder.record` once for each launched request, in the
 order of completion, with ten integers that are appended to one flat list: the cheapest way
-to keep a sample in Python. (`Recorder.take` is that list's own ``extend``.) `Recorder.seal`
-turns what came in since into an array and returns the longest run of consecutive launch
-numbers without a gap. What came back before its turn waits in whole arrays, which are
-looked at again only when the sample that everybody waits for has arrived; one hanging
-request therefore costs nothing meanwhile.
+to keep a sample in Python. (`Recorder.take` is that list's own ``extend``.) A few dozen times
+a second what came in since becomes an array, and everything after that is done to arrays.
+`Recorder.seal` returns the longest run of consecutive launch numbers without a gap. What came
+back before its turn waits in whole arrays, which are looked at again only when the sample that
+everybody waits for has arrived; one hanging request therefore costs nothing meanwhile.
 
 HTTP/1.1 tells by order alone which request an answer belongs to. So the answers of a kept
 connection, from its second one on, are held until it has ended without having sent more than
@@ -15,10 +15,6 @@ was asked for, or for `HOLD_NS`.
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_right
-from collections import defaultdict
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -34,15 +30,15 @@ if TYPE_CHECKING:
     from sampler.exchange.failure import Failure
     from sampler.labels.names import NameCodes
 
-Row = tuple[int, int, int, int, int, int, int, int, int, int]
-"""One sample, as `Recorder.take` takes it."""
-
 HOLD_NS = 250_000_000
 """For how long samples of a kept connection are held, at most [ns]: much less than the second
 that a killed run may lose."""
 
 _STRIDE = 10
-_done_ns = itemgetter(4)
+_INDEX, _DONE_NS, _CONNECTION, _ORDINAL, _STATUS_OUTCOME = 0, 4, 5, 6, 9
+_LABELS = slice(7, 9)
+_FOR_NOW = np.iinfo(np.int64).min
+_AT_ONCE = np.iinfo(np.int64).max
 _OK = int(Outcome.OK)  # an int is combined with the status faster than a member is
 
 
@@ -95,10 +91,8 @@ class Recorder:
     failures : dict of Outcome to list of Failure
         The first few of each outcome.
     statuses : (n,) int64
-        Of the samples that the last `seal` took, in the order of completion.
-    held : dict of int to list of rows
-        Samples of kept connections, by connection, that wait for `release` or `doubt`: their
-        answers may still turn out to belong to other requests.
+        Of the samples that came in before the last `seal`, and after the one before it, in the
+        order of completion.
     surplus : int
         Connections that sent more than was asked for.
     throttled : sequence of (bytes, bytes) or None
@@ -108,12 +102,16 @@ class Recorder:
 
     __slots__ = (
         "_cut",
+        "_doubted",
         "_early",
+        "_held",
+        "_may_go_on",
         "_next",
+        "_released",
         "_rows",
+        "_statuses",
         "_taken",
         "failures",
-        "held",
         "labels",
         "origin_ns",
         "planned",
@@ -134,7 +132,9 @@ class Recorder:
         self.worker = worker
         self.failures: dict[Outcome, list[Failure]] = {}
         self._rows: list[int] = []
-        self.held: defaultdict[int, list[Row]] = defaultdict(list)
+        self._held: list[NDArray[np.int64]] = []
+        self._released: list[int] = []
+        self._doubted: list[int] = []
         self.surplus = 0
         self.remotes: Remotes | None = None
         self.planned: PlannedLengths | None = None
@@ -143,8 +143,10 @@ class Recorder:
         self._taken = 0
         self.origin_ns = origin_ns
         self.statuses: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self._statuses: list[NDArray[np.int64]] = []
         self.throttled: Sequence[tuple[bytes, bytes]] | None = None
         self._early: list[NDArray[np.int64]] = []
+        self._may_go_on = False
         self._next = 0
 
     def record(
@@ -168,22 +170,20 @@ class Recorder:
         are held.
         """
         outcome = _OK if failure is None else failure.outcome
-        row = (
-            index,
-            scheduled_ns,
-            sent_ns,
-            first_byte_ns,
-            done_ns,
-            connection,
-            ordinal,
-            label,
-            replica,
-            status << 8 | outcome,
+        self.take(
+            (
+                index,
+                scheduled_ns,
+                sent_ns,
+                first_byte_ns,
+                done_ns,
+                connection,
+                ordinal,
+                label,
+                replica,
+                status << 8 | outcome,
+            )
         )
-        if ordinal:
-            self.held[connection].append(row)
-        else:
-            self.take(row)
         if failure is not None:
             self._keep(failure)
 
@@ -193,35 +193,21 @@ class Recorder:
             kept.append(failure)
 
     def release(self, connection: int) -> None:
-        """Take the held samples of a connection that has ended as it should."""
-        for row in self.held.pop(connection, ()):
-            self.take(row)
+        """Let the held samples of a connection go that has ended as it should."""
+        self._released.append(connection)
 
     def doubt(self, connection: int) -> None:
-        """Take the held samples of a connection that sent more than was asked for.
+        """Let the held samples of a connection go that sent more than was asked for.
 
         Only its first answer is known to belong to its request. Of the others, any may be what
         nobody asked for, and each after it the answer to an earlier request.
         """
         self.surplus += 1
-        for row in self.held.pop(connection, ()):
-            status, outcome = row[9] >> 8, row[9] & 0xFF
-            if outcome <= Outcome.UNLABELLED:
-                outcome = Outcome.SURPLUS
-                self._keep(UNASKED)
-            self.take((*row[:7], ABSENT, ABSENT, status << 8 | outcome))
+        self._doubted.append(connection)
 
     def let_go(self, done_ns: int | None = None) -> None:
-        """Take the held samples that were done by then, None being all: they waited enough."""
-        for connection in list(self.held):
-            if done_ns is None:
-                self.release(connection)
-                continue
-            rows = self.held[connection]
-            ready = bisect_right(rows, done_ns, key=_done_ns)
-            for row in rows[:ready]:
-                self.take(row)
-            del rows[:ready]
+        """Let the held samples go that were done by then, None being all: they waited enough."""
+        self._look_through(_AT_ONCE if done_ns is None else done_ns)
 
     def cut(self, connection: int, ordinal: int) -> None:
         """Note that a connection ended with this exchange, although more were planned.
@@ -233,29 +219,72 @@ class Recorder:
 
     def seal(self) -> Batch | None:
         """Return the samples that are complete up to the first gap, or None if there are none."""
-        if not self._rows:
-            self.statuses = self.statuses[:0]
+        self._look_through()
+        self.statuses = _joined(self._statuses) if self._statuses else self.statuses[:0]
+        self._statuses.clear()
+        if not self._may_go_on:
             return None
-        fresh = np.frombuffer(array("q", self._rows), dtype=np.int64).reshape(-1, _STRIDE)
-        self._taken += len(fresh)
-        self._rows.clear()
-        self._early.append(fresh)
-        self.statuses = fresh[:, 9] >> 8
-        if not np.any(fresh[:, 0] == self._next):
-            return None
-        rows = np.concatenate(self._early) if len(self._early) > 1 else fresh
-        rows = rows[np.argsort(rows[:, 0], kind="stable")]
+        self._may_go_on = False
+        rows = _joined(self._early)
+        rows = rows[np.argsort(rows[:, _INDEX], kind="stable")]
         expected = np.arange(self._next, self._next + len(rows))
-        gaps = np.flatnonzero(rows[:, 0] != expected)
+        gaps = np.flatnonzero(rows[:, _INDEX] != expected)
         complete = int(gaps[0]) if len(gaps) else len(rows)
         self._early = [rows[complete:]] if complete < len(rows) else []
         first, self._next = self._next, self._next + complete
         return self._batch(first, rows[:complete])
 
+    def _look_through(self, done_ns: int = _FOR_NOW) -> None:
+        """Take what came in since, and of what is held what need not be any longer."""
+        if self._rows:
+            fresh = np.fromiter(self._rows, np.int64, len(self._rows)).reshape(-1, _STRIDE)
+            self._rows.clear()
+            self._statuses.append(fresh[:, _STATUS_OUTCOME] >> 8)
+            self._take_some(fresh, fresh[:, _ORDINAL] == 0)
+        ended = self._released + self._doubted
+        if ended and self._held:  # they may be anywhere in what is held
+            self._held = [_joined(self._held)]
+        held, self._held = self._held, []
+        for rows in held:
+            free = rows[:, _DONE_NS] <= done_ns
+            if ended:
+                rows = self._in_doubt(rows)  # noqa: PLW2901
+                free |= np.isin(rows[:, _CONNECTION], ended)
+            self._take_some(rows, free)
+        self._released.clear()
+        self._doubted.clear()
+
+    def _take_some(self, rows: NDArray[np.int64], free: NDArray[np.bool_]) -> None:
+        """Take the rows that are free, and hold the others."""
+        if not free.all():
+            is_any = free.any()
+            self._held.append(rows[~free] if is_any else rows)
+            if not is_any:
+                return
+            rows = rows[free]
+        self._taken += len(rows)
+        self._early.append(rows)
+        self._may_go_on |= bool((rows[:, _INDEX] == self._next).any())
+
+    def _in_doubt(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Take the labels away that connections in doubt gave."""
+        if not self._doubted:
+            return rows
+        doubted = np.isin(rows[:, _CONNECTION], self._doubted)
+        outcome = rows[:, _STATUS_OUTCOME] & 0xFF
+        answered = doubted & (outcome <= Outcome.UNLABELLED)
+        if answered.any():
+            self._keep(UNASKED)
+        rows = rows.copy()
+        rows[doubted, _LABELS] = ABSENT
+        rows[answered, _STATUS_OUTCOME] += Outcome.SURPLUS - outcome[answered]
+        return rows
+
     @property
     def recorded(self) -> int:
-        """Samples recorded so far."""
-        return self._taken + len(self._rows) // _STRIDE
+        """Samples recorded so far, without those that are held."""
+        self._look_through()
+        return self._taken
 
     @property
     def handed_out(self) -> int:
@@ -308,3 +337,7 @@ class Recorder:
             if closed[place]:
                 del self._cut[number]
         return closed
+
+
+def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]

@@ -2,10 +2,11 @@
 
 All sample the same ten nginx pods through the rules that kube-proxy writes, from the same
 network namespace, with 64 requests in flight. weighbridge runs ``check`` with a tolerance so
-small that it never decides: every sample is recorded in full and weighed. wrk runs one thread
-and `tally.lua`, which tallies the label of every response. nginx has one processor, the client
-has the other. The order turns around from round to round, so that a machine that gets slower
-or faster favours nobody; ratios are taken to wrk's turn of the same round.
+small that it never decides: every sample is recorded in full and weighed; and ``sample``, which
+weighs nothing. wrk runs one thread and `tally.lua`, which tallies the label of every response.
+Pinned, nginx has one processor and the client has the other; else the kernel places them. The
+order turns around from round to round, so that a machine that gets slower or faster favours
+nobody; ratios are taken to wrk's turn of the same round.
 
 What was done is read from the pods' own counts. CPU is user + system time of the whole process
 over those requests, the start of the interpreter included; for weighbridge also without it, as
@@ -40,9 +41,11 @@ if TYPE_CHECKING:
 WEIGHTS = {"v1": 9, "v2": 1}
 CONNECTIONS = 64
 MODES = ("fresh", "reuse")
-TOOLS = ("weighbridge", "wrk")
-OURS = "weighbridge"
-FULL = "weighbridge full"
+CHECK = "weighbridge check"
+SAMPLE = "weighbridge sample"
+FULL = "weighbridge check, full transport"
+TOOLS = (CHECK, SAMPLE, "wrk")
+PINNED, UNPINNED = "pinned", "unpinned"
 SCRIPT = Path(__file__).with_name("tally.lua")
 Turn = dict[str, Any]
 
@@ -53,27 +56,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     peers = {name: path for name, peer in PEERS.items() if (path := path_of_peer(peer))}
     versions = {name: [path, *PEERS[name].version] for name, path in peers.items()}
     made = provenance({"nginx": ["nginx", "-v"], "wrk": ["wrk", "-v"], **versions})
-    client_cpu, pod_cpu = _processors()
+    processors = os.sched_getaffinity(0)
     turns: list[Turn] = []
-    with Cluster.start(WEIGHTS, pod_cpu=pod_cpu) as cluster:
-        if client_cpu is not None:
-            os.sched_setaffinity(0, {client_cpu})
-        for number in range(options.rounds):
-            tools = TOOLS if number >= options.peer_rounds else (*TOOLS, FULL, *peers)
-            for mode in MODES:
-                for tool in tools if number % 2 == 0 else reversed(tools):
-                    turn = _turn(cluster, tool, mode, options.seconds)
-                    turns.append({"round": number, "tool": tool, "mode": mode, **turn})
-                    print(_line(turns[-1]), file=sys.stderr)
+    for placement in (PINNED, UNPINNED) if len(processors) > 1 else (UNPINNED,):
+        is_pinned = placement == PINNED
+        client, pods = sorted(processors)[:2] if is_pinned else (None, None)
+        with Cluster.start(WEIGHTS, pod_cpu=pods) as cluster:
+            os.sched_setaffinity(0, processors if client is None else {client})
+            for number in range(options.rounds):
+                has_peers = is_pinned and number < options.peer_rounds
+                tools = (*TOOLS, FULL, *peers) if has_peers else TOOLS
+                for mode in MODES:
+                    for tool in tools if number % 2 == 0 else reversed(tools):
+                        turn = _turn(cluster, tool, mode, options.seconds)
+                        place = {"placement": placement, "round": number}
+                        turns.append({**place, "tool": tool, "mode": mode, **turn})
+                        print(_line(turns[-1]), file=sys.stderr)
     figures = {
-        "schema": "weighbridge.benchmark/1",
+        "schema": "weighbridge.benchmark/2",
         "made": made,
-        "pinned": {"client": client_cpu, "nginx": pod_cpu},
         "rounds": options.rounds,
         "seconds": options.seconds,
         "concurrency": CONNECTIONS,
         "missing_peers": sorted(set(PEERS) - set(peers)),
-        "modes": {mode: _compare(turns, mode) for mode in MODES},
+        "placements": {
+            placement: {
+                mode: _compare([turn for turn in turns if turn["placement"] == placement], mode)
+                for mode in MODES
+            }
+            for placement in dict.fromkeys(turn["placement"] for turn in turns)
+        },
         "turns": turns,
     }
     write("sampler_vs_wrk", figures, _markdown(figures))
@@ -81,18 +93,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=6, help="turns of each tool and mode")
+    parser.add_argument("--rounds", type=int, default=10, help="turns of each tool and mode")
     parser.add_argument("--seconds", type=int, default=5, help="length of one turn [s]")
     parser.add_argument(
         "--peer-rounds", type=int, default=2, help="rounds in which the other peers take part"
     )
     return parser.parse_args(arguments)
-
-
-def _processors() -> tuple[int | None, int | None]:
-    """One processor for the client and another for nginx, where there are two."""
-    allowed = sorted(os.sched_getaffinity(0))
-    return (allowed[0], allowed[1]) if len(allowed) > 1 else (None, None)
 
 
 def _turn(cluster: Cluster, tool: str, mode: str, seconds: int) -> Turn:
@@ -119,8 +125,8 @@ def _turn(cluster: Cluster, tool: str, mode: str, seconds: int) -> Turn:
 def _run(cluster: Cluster, tool: str, mode: str, seconds: int) -> Turn:
     if tool == "wrk":
         return _wrk(cluster, mode, seconds)
-    if tool in {OURS, FULL}:
-        return _weighbridge(cluster, mode, seconds, "fast" if tool == OURS else "full")
+    if tool in {CHECK, SAMPLE, FULL}:
+        return _weighbridge(cluster, tool, mode, seconds)
     peer = PEERS[tool]
     command = peer.command(
         path_of_peer(peer) or peer.program, cluster.url, mode, CONNECTIONS, seconds
@@ -152,19 +158,20 @@ def _wrk(cluster: Cluster, mode: str, seconds: int) -> Turn:
     return {name: read[name] for name in ("counts", "duration_s", "errors")}
 
 
-def _weighbridge(cluster: Cluster, mode: str, seconds: int, transport: str) -> Turn:
+def _weighbridge(cluster: Cluster, tool: str, mode: str, seconds: int) -> Turn:
+    split = ("--expect", "v1=9,v2=1", "--tolerance", "0.01pp")
+    command = ("sample", cluster.url) if tool == SAMPLE else ("check", cluster.url, *split)
     with tempfile.TemporaryDirectory(prefix="wb-") as folder:
         done = cluster.run_in_client(
             [
                 *("env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m", "sampler.cli"),
-                *("check", cluster.url, "--expect", "v1=9,v2=1", "--tolerance", "0.01pp"),
-                *("--max-samples", "1000000000", "--max-time", str(seconds)),
-                *("--concurrency", str(CONNECTIONS), "--max-rate", "none"),
-                *("--connection", mode, "--transport", transport, "--json", "-"),
+                *(*command, "--max-samples", "1000000000", "--max-time", str(seconds)),
+                *("--concurrency", str(CONNECTIONS), "--max-rate", "none", "--json", "-"),
+                *("--connection", mode, "--transport", "full" if tool == FULL else "fast"),
             ],
             cwd=Path(folder),
         )
-    if done.returncode != ExitCode.INCONCLUSIVE:
+    if done.returncode != (ExitCode.PASS if tool == SAMPLE else ExitCode.INCONCLUSIVE):
         raise RuntimeError(f"weighbridge ended with {done.returncode}: {done.stderr}")
     report = json.loads(done.stdout)
     outcomes = Counter(report["samples"]["outcomes"])
@@ -208,7 +215,8 @@ def _one(mine: Sequence[Turn], wrk: dict[int, Turn]) -> dict[str, Any]:
 
 def _line(turn: Turn) -> str:
     return (
-        f"round {turn['round']} {turn['mode']:5} {turn['tool']:16} {turn['rate_per_s']:9,.0f}/s "
+        f"{turn['placement']:8} round {turn['round']} {turn['mode']:5} {turn['tool']:34} "
+        f"{turn['rate_per_s']:9,.0f}/s "
         f"{turn['cpu_us_per_request']:6.1f} us/request, "
         f"served but not counted: {turn['uncounted']}"
     )
@@ -216,11 +224,12 @@ def _line(turn: Turn) -> str:
 
 def _markdown(figures: dict[str, Any]) -> str:
     rows = [
-        f"| {mode} | {tool} | {_range(one['rate_per_s'], ',.0f')} "
+        f"| {placement} | {mode} | {tool} | {_range(one['rate_per_s'], ',.0f')} "
         f"| {_range(one['rate_ratio'], '.2f')} | {_range(one['cpu_us_per_request'], '.1f')} "
         f"| {_range(one['cpu_ratio'], '.2f')} | {_range(one['own_cpu_ratio'], '.2f')} "
         f"| {_kept(one)} |"
-        for mode, compared in figures["modes"].items()
+        for placement, modes in figures["placements"].items()
+        for mode, compared in modes.items()
         for tool, one in compared.items()
     ]
     missing = ", ".join(figures["missing_peers"])
@@ -230,11 +239,12 @@ def _markdown(figures: dict[str, Any]) -> str:
 Ten nginx pods at 9:1, {figures["concurrency"]} requests in flight, {figures["rounds"]} rounds of
 {figures["seconds"]} s in turns, with a fresh connection for each request or with connections that
 are kept; median [least, greatest]. Requests are those that the pods counted; ratios are to wrk
-with a Lua tally within a round. weighbridge is `check`, deciding after every connection and
-recording every sample; "steady" leaves the start of its interpreter out.
+with a Lua tally within a round. `check` decides after every connection and records every sample,
+`sample` records; "steady" leaves the start of its interpreter out. Pinned: nginx has one
+processor, the client the other.
 
-| connections | tool | requests/s | ratio | CPU µs/request | ratio | steady ratio | not tallied |
-| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
+| CPUs | connections | tool | requests/s | ratio | CPU µs/request | ratio | steady | not tallied |
+| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
 {chr(10).join(rows)}
 
 wrk stops without its requests in flight; weighbridge waits for them. "—": the tool cannot tally a

@@ -136,7 +136,6 @@ class FastTransport:
         self._clock = wiring.clock
         self._record = wiring.recorder.record
         self._take = wiring.recorder.take
-        self._held = wiring.recorder.held
         self._on_idle = wiring.on_idle
         self._codes = wiring.reader.codes
         load = wiring.load
@@ -409,14 +408,10 @@ class FastTransport:
                 answer = self._answers.get(data)
                 if answer is not None:
                     label, replica, status_and_outcome, keep_alive = answer
-                    row = (
+                    self._take((
                         conn.index, conn.scheduled_ns, conn.sent_ns, now, now, conn.number,
                         conn.ordinal, label, replica, status_and_outcome,
-                    )  # fmt: skip
-                    if conn.ordinal:
-                        self._held[conn.number].append(row)  # as in `Recorder.record`
-                    else:
-                        self._take(row)
+                    ))  # fmt: skip
                     if keep_alive and conn.left and not mask & _ENDS:
                         conn.state = IDLE  # as in `_settle`, but for the price of its call
                         self._on_idle(conn.slot)
