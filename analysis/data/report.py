@@ -194,6 +194,25 @@ class Zone:
 
 
 @dataclass(frozen=True, slots=True)
+class ZonesDiffer:
+    """Whether the zones that a run was sent from differ from each other, whatever is expected.
+
+    Parameters
+    ----------
+    proven : bool
+        At any look, with chance alpha at most if they are all alike.
+    message : str
+        One sentence with the numbers.
+    counts : dict of str to dict of str to int
+        Connections by zone and the label of their first answer, those without one left out.
+    """
+
+    proven: bool
+    message: str
+    counts: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """What answered, among the judged connections (all labelled samples in `sample`).
 
@@ -214,6 +233,8 @@ class Observed:
     by_zone : dict of str to Zone
         Where zones are judged each by itself; the counts above are then those of the zone that the
         verdict is about.
+    zones_differ : ZonesDiffer or None
+        Where a run was sent from several zones that are to have the same split.
     """
 
     counts: dict[str, int]
@@ -222,6 +243,7 @@ class Observed:
     replicas: dict[str, dict[str, int]] = field(default_factory=dict)
     addresses: dict[str, dict[str, int]] = field(default_factory=dict)
     by_zone: dict[str, Zone] = field(default_factory=dict)
+    zones_differ: ZonesDiffer | None = None
 
 
 @dataclass(frozen=True, slots=True)

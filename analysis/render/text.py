@@ -160,11 +160,30 @@ def _measured(report: Report, paint: _Paint, room: int) -> Iterator[str]:
     for name, zone in report.observed.by_zone.items():
         told = f"{zone.verdict} in zone {name_of(name, _HEADLINE_LABEL_ROOM)}: {zone.message}"
         yield from _tagged("", "", sentence(told), paint, room)
+    for told in _zones(report):
+        yield from _tagged("", "", told, paint, room)
     yield from _tagged("", "", decision_in_words(report), paint, room)
     yield from _tagged("", "", load_in_words(report), paint, room)
     for text in (terms_in_words(report), losses_in_words(report), _replicas(report)):
         if text:
             yield from _tagged("", "", text, paint, room)
+
+
+def _zones(report: Report) -> Iterator[str]:
+    """Tell what each zone gave, where none is judged; a proven difference is a note."""
+    apart = report.observed.zones_differ
+    if apart is None:
+        return
+    for name, counts in () if report.observed.by_zone else apart.counts.items():
+        n = sum(counts.values())
+        shares = ", ".join(
+            f"{name_of(label, _HEADLINE_LABEL_ROOM)} {rounding.percent(count / n, 1)} %"
+            for label, count in counts.items()
+        )
+        zone = name_of(name, _HEADLINE_LABEL_ROOM)
+        yield f"zone {zone}: {shares or 'nothing'} of {rounding.counted(n, 'answer')}"
+    if not apart.proven:
+        yield apart.message
 
 
 def decision_in_words(report: Report) -> str:

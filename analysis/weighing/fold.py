@@ -18,15 +18,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from analysis.data.errors import InputError
 from analysis.data.tally import Tally
 from analysis.evidence.fold import finish
 from analysis.verdict.decision import decide
+from analysis.versions.apart import Apart
 from analysis.versions.correlation import ConnectionCounts
 from analysis.versions.replicas import ReplicaCounts
 from analysis.weighing.zones import Zones
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from analysis.data.batch import Batch
     from analysis.evidence.state import Evidence
@@ -61,6 +63,8 @@ class Folded:
         about.
     named : str
         Which one that is.
+    apart : Apart or None
+        Whether zones differ, where several are to have the same split.
     last_ns : int
         When the last sample was sent or complete [ns since the run began]; 0 without samples.
     """
@@ -73,6 +77,7 @@ class Folded:
     history: History | None = None
     zones: dict[str, Evidence] = field(default_factory=dict)
     named: str = ""
+    apart: Apart | None = None
     last_ns: int = 0
 
     @property
@@ -100,6 +105,13 @@ class Fold:
         Whether connections may carry several answers.
     keeps_windows : bool
         Whether windows of time are counted; they grow with the length of the run.
+    zone_of : sequence of str, default ()
+        Zone of each vantage, by the number in the column ``worker``; empty for one stream.
+
+    Raises
+    ------
+    InputError
+        If there is a limit on the canary's health, and zones are to have different splits.
 
     Attributes
     ----------
@@ -120,9 +132,19 @@ class Fold:
         health: HealthEvidence | None = None,
         has_connections: bool = False,
         keeps_windows: bool = True,
+        zone_of: Sequence[str] = (),
     ) -> None:
         self.tally = Tally()
-        self.health = health
+        is_alike = not isinstance(expectation, Zones) or expectation.is_alike
+        if not is_alike and health is not None and health.policy.gates:
+            raise InputError(
+                "max_error_ratio and max_slowdown compare versions over all zones, and these are "
+                "to have different splits",
+                hint="leave them out here, and give them to a check from one zone",
+            )
+        # A zone that is slow, and has more of the canary, would make the canary slow.
+        self.health = health if is_alike else None
+        self._apart = Apart(zone_of) if is_alike and len(set(zone_of)) > 1 else None
         self._expectation = expectation
         self.replicas = ReplicaCounts()
         self._connections = ConnectionCounts() if has_connections else None
@@ -149,6 +171,8 @@ class Fold:
             self._connections.observe(batch)
         if self.health is not None:
             self.health = self.health.observe(batch)
+        if self._apart is not None:
+            self._apart.observe(batch)
         if len(batch):
             self._last_ns = max(self._last_ns, int(batch.sent_ns.max()), int(batch.done_ns.max()))
 
@@ -179,6 +203,7 @@ class Fold:
             history=history,
             zones=zones.zones if zones is not None else {},
             named="" if zones is None else zones.named,
+            apart=self._apart,
             last_ns=self._last_ns,
         )
 

@@ -156,7 +156,11 @@ def assemble(asked: Asked, folded: Folded, account: Account) -> Report:
         expected=None
         if folded.evidence is None
         else sections.expected_of(folded.evidence, asked.source, asked.views),
-        observed=replace(_observed(asked, folded), by_zone=zones),
+        observed=replace(
+            _observed(asked, folded),
+            by_zone=zones,
+            zones_differ=None if folded.apart is None else folded.apart.found(asked.policy.alpha),
+        ),
         samples=sections.samples_of(folded.tally, folded.evidence, correlation, shed=account.shed),
         decision=None
         if decision is None
@@ -370,5 +374,7 @@ def _notes(
         notes += _stale_addresses(folded)
     if groups is not None:
         notes += notes_on(groups, folded.evidence, folded.tally.launched)
+    if folded.apart is not None and (found := folded.apart.found(asked.policy.alpha)).proven:
+        notes.append(found.message)
     notes += replica_warnings(_replicas(folded), asked.replica_counts, asked.policy.alpha)
     return notes if decision is None else [*notes, *decision.notes]

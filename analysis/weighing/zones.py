@@ -85,6 +85,16 @@ class Zones:
         self.named = names[0]
 
     @property
+    def is_alike(self) -> bool:
+        """Whether all zones are to have the same shares."""
+        expected = [each.split for each in self.zones.values()]
+        return all(
+            first.share(arm) == split.share(arm)
+            for first, split in pairwise(expected)
+            for arm in {*first.arms, *split.arms}
+        )
+
+    @property
     def evidence(self) -> Evidence:
         """Of the zone that the verdict is about (`named`)."""
         return self.zones[self.named]

@@ -148,7 +148,6 @@ def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
     plan, watch = planned(url, options, runs_folder(ctx), command_line(sys.argv[1:]))
     if senders is not None and senders.place:
         splits = _zone_splits(plan.target.url, options, senders)
-        require_comparable(splits, plan.health)
         plan, watch = replace(plan, zone_of=senders.zone_of, zone_splits=splits), None
     sampling = None if senders is None else senders.sampling
     ctx.exit(execute(plan, documents_of(options), watch, sampling))
@@ -287,32 +286,6 @@ def _zone_splits(url: str, options: dict[str, Any], senders: Senders) -> dict[st
         ).expected.split
         for zone in dict.fromkeys(senders.zone_of)
     }
-
-
-def require_comparable(splits: Mapping[str, Split], health: HealthPolicy) -> None:
-    """Refuse limits on the canary's health where zones have different splits.
-
-    The versions are compared over all zones: a zone that is slow, and has more of the canary, would
-    make the canary slow.
-
-    Raises
-    ------
-    UsageError
-        If there is such a limit, and the splits of two zones differ.
-    """
-    from fractions import Fraction  # noqa: PLC0415 - heavy imports wait for a command
-
-    shares = {
-        frozenset((arm, Fraction(n, sum(split.weights))) for arm, n in split.weight_of.items() if n)
-        for split in splits.values()
-    }
-    if health.gates and len(shares) > 1:
-        told = "; ".join(f"{zone}: {split}" for zone, split in splits.items())
-        raise UsageError(
-            "--max-error-ratio and --max-slowdown compare versions over all zones, and these have "
-            f"different splits ({told})",
-            hint="leave them out here, and give them to a check from one zone (--vantage 1)",
-        )
 
 
 def _commit(manifests: str | None) -> str:

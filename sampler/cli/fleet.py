@@ -51,8 +51,8 @@ def fleet_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--vantage", default=None, metavar="zone|node|all|N",
-            help="With --dask: which workers send. zone, node: one of each, and each is judged by "
-            "itself. all, N: one stream. Default: zone if the workers say theirs, else all.",
+            help="With --dask: which workers send. zone, node: one of each, and check judges each "
+            "by itself. all, N: one stream. Default: zone if the workers say theirs, else all.",
         ),
         click.option(
             "--dask", default=None, metavar="ADDRESS",

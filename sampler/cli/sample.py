@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from sampler.cli.documents import documents_of
+from sampler.cli.fleet import fleet_options, make_senders
 from sampler.cli.options import (
     command_line,
     load_options,
@@ -38,6 +39,7 @@ from sampler.cli.values import Count, Duration
     help="Stop after this time.",
 )  # fmt: skip
 @load_options
+@fleet_options
 @target_options
 @run_options
 @click.pass_context
@@ -47,6 +49,7 @@ def command(ctx: click.Context, /, url: str, **options: Any) -> None:
     from sampler.plan.load import Limits  # noqa: PLC0415
     from sampler.plan.run import RunPlan, draw_seed  # noqa: PLC0415
 
+    senders = make_senders(options)
     label, replica = make_rules(options)
     plan = RunPlan(
         target=make_target(url, options),
@@ -60,5 +63,7 @@ def command(ctx: click.Context, /, url: str, **options: Any) -> None:
         name=options["name"] or "sample",
         command=command_line(sys.argv[1:]),
         seed=draw_seed() if options["seed"] is None else options["seed"],
+        zone_of=() if senders is None else senders.zone_of,
     )
-    ctx.exit(execute(plan, documents_of(options)))
+    sampling = None if senders is None else senders.sampling
+    ctx.exit(execute(plan, documents_of(options), sampling=sampling))

@@ -339,6 +339,8 @@ def _sample(start: bytes, run: str, number: int, poll_s: float) -> None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(_ENDING_S)
             child.kill()
+        if child.wait():
+            raise RuntimeError(f"its process ended with {child.returncode}")
 
 
 def _relay(
@@ -353,7 +355,10 @@ def _relay(
     buffered, known, read_at = b"", dict[str, Any](), 0.0
     while True:
         with contextlib.suppress(TimeoutError):
-            data = ours.recv(1 << 20)
+            try:
+                data = ours.recv(1 << 20)
+            except ConnectionError:
+                data = b""  # the child was killed
             if not data:
                 return
             buffered += data
@@ -369,7 +374,10 @@ def _relay(
             for kind, order in orders.items():
                 # A lease that is the same again says that somebody is there.
                 if kind != "beat" and (order != known.get(kind) or (is_fresh and kind == _LEASE)):
-                    ours.sendall(order)
+                    with contextlib.suppress(
+                        ConnectionError
+                    ):  # it has ended, and is read to its end
+                        ours.sendall(order)
             known = orders
 
 

@@ -125,7 +125,10 @@ class Fleet:
         self._merger = Merger(1)
         self._origin_ns = self._beat_ns = self._looked_ns = clock()
         self._ended_ns: int | None = None
-        self._unleased = maxsize if plan.limits.max_samples is None else plan.limits.max_samples
+        # Zones that are looked at by themselves have each a part: a fast one takes nobody else's.
+        zones = list(dict.fromkeys(plan.zone_of)) or [""]
+        parts = _divided(plan.limits.max_samples or maxsize, len(zones))
+        self._unleased = dict(zip(zones, parts, strict=True))
 
     @property
     def launched(self) -> int:
@@ -235,13 +238,21 @@ class Fleet:
     def _lease(self, number: int, launches: int) -> None:
         """Give a lease, as far as the limit of the plan goes."""
         known = self._known[number]
-        more = min(max(launches - known.leased, 0), self._unleased)
+        zone = self._zone(number)
         if self.is_stopping:
             return
-        self._unleased -= more
+        more = min(max(launches - known.leased, 0), self._unleased[zone])
+        self._unleased[zone] -= more
         known.leased += more
         self._merger.lease(number, known.leased)
-        self._crew.tell(number, Lease(known.leased, is_last=not self._unleased))
+        self._tell_lease(number)
+
+    def _tell_lease(self, number: int) -> None:
+        is_last = not self._unleased[self._zone(number)]
+        self._crew.tell(number, Lease(self._known[number].leased, is_last=is_last))
+
+    def _zone(self, number: int) -> str:
+        return self._plan.zone_of[number] if self._plan.zone_of else ""
 
     def _look(self) -> None:
         """Tell the vantages that somebody is here, and lose those that say nothing."""
@@ -262,7 +273,7 @@ class Fleet:
             self._beat_ns = now
             for number, known in enumerate(self._known):
                 if known.is_live and not self.is_stopping:
-                    self._crew.tell(number, Lease(known.leased, is_last=not self._unleased))
+                    self._tell_lease(number)
 
     def _lose(self, number: int, why: str) -> None:
         self._known[number].gone = why
@@ -304,7 +315,6 @@ def parts_of(plan: RunPlan, vantages: int) -> list[RunPlan]:
             f"--concurrency {load.concurrency} is the total, and {vantages} vantages need one each",
             hint=f"give --concurrency {vantages} or more, or fewer vantages",
         )
-    whole, rest = divmod(load.concurrency, vantages)
 
     def part(total: float | None) -> float | None:
         return None if total is None else total / vantages
@@ -314,10 +324,15 @@ def parts_of(plan: RunPlan, vantages: int) -> list[RunPlan]:
             plan,
             load=replace(
                 load,
-                concurrency=whole + (number < rest),
+                concurrency=concurrency,
                 rate=part(load.rate),
                 max_rate=part(load.max_rate),
             ),
         )
-        for number in range(vantages)
+        for concurrency in _divided(load.concurrency, vantages)
     ]
+
+
+def _divided(total: int, parts: int) -> list[int]:
+    whole, rest = divmod(total, parts)
+    return [whole + (number < rest) for number in range(parts)]

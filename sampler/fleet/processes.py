@@ -53,7 +53,7 @@ class Processes:
                     f"worker {number} ended before it was ready",
                     hint="is there memory for so many processes? give fewer --workers",
                 )
-            self._reading.append(asyncio.create_task(_read(reader, number, inbox)))
+            self._reading.append(asyncio.create_task(_read(reader, writer, number, inbox)))
         return [Vantage(f"worker-{number}") for number in range(self._count)]
 
     def tell(self, number: int, order: Order) -> None:
@@ -104,8 +104,12 @@ def spawn(*, dies_with_parent: bool = False) -> tuple[subprocess.Popen[bytes], s
 
 
 async def _read(
-    reader: asyncio.StreamReader, number: int, inbox: asyncio.Queue[tuple[int, Word]]
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    number: int,
+    inbox: asyncio.Queue[tuple[int, Word]],
 ) -> None:
     while (word := await receive(reader)) is not None:
         inbox.put_nowait((number, cast("Word", word)))
+    writer.close()
     inbox.put_nowait((number, Gone("its process ended")))

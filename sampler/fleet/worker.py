@@ -158,18 +158,21 @@ async def serve(sock: socket.socket) -> None:
     start = await receive(reader)
     if not isinstance(start, Start):
         return
+    listening: asyncio.Task[None] | None = None
     try:
         worker = Worker(start, tell)
         listening = asyncio.create_task(_listen(reader, worker))
-        try:
-            await worker.run()
-        finally:
-            listening.cancel()
+        await worker.run()
     except WeighbridgeError as error:
         tell(Done(None, error=str(error), hint=error.hint or ""))
-    writer.close()
     with contextlib.suppress(OSError):
-        await writer.wait_closed()
+        writer.write_eof()
+        if listening is not None:
+            # Subtle: a socket that is closed with orders unread resets the connection, and what
+            # was said last is lost. So the other end, which has read it all, closes first.
+            await asyncio.wait([listening], timeout=SILENCE_S)
+        await writer.drain()
+    writer.close()
 
 
 async def _listen(reader: asyncio.StreamReader, worker: Worker) -> None:

@@ -142,6 +142,7 @@ class Weighing:
             else HealthEvidence.start(plan.split, plan.health, plan.seed),
             has_connections=not plan.load.connection.is_fresh,
             keeps_windows=self.keeps_windows,
+            zone_of=plan.zone_of,
         )
         limits = self._limits()
         self._clock = clock

@@ -192,7 +192,7 @@ def fold_of(
         If the tolerance or the comparison of health does not fit the split.
     """
     if split is None:
-        return Fold(None, has_connections=not is_fresh, keeps_windows=False)
+        return Fold(None, has_connections=not is_fresh, keeps_windows=False, zone_of=zones[0])
     # As live: the versions that are compared are those of the start.
     first = split if history is None else history.stretches[0].split
     expectation: Expectation = (
@@ -205,6 +205,7 @@ def fold_of(
         health=None if health is None else HealthEvidence.start(first, health, seed),
         has_connections=not is_fresh,
         keeps_windows=False,
+        zone_of=zones[0],
     )
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from functools import partial
+from itertools import count
 
 import pytest
 
 from analysis import Policy, Split, Tolerance, Verdict
 from analysis.data.report import ReasonCode
-from analysis.versions.health import HealthPolicy
 from sampler import Limits, Load, Target
 from sampler.base.errors import UsageError
-from sampler.cli.check import require_comparable
+from sampler.fleet import dask
 from sampler.fleet.dask import DaskWorkers, chosen, is_exposed, survey
 from sampler.fleet.fleet import Fleet
-from sampler.fleet.messages import Vantage
+from sampler.fleet.messages import Lease, Ready, Vantage, Wish, pack, unpack
 from sampler.plan.run import RunPlan
 from sampler.run.gate import Weighing
 from tests.dask_cluster import DaskCluster, NodeRules, freeze
@@ -130,6 +131,21 @@ def test_a_scheduler_that_is_gone_ends_the_run_undecided(cluster):
     assert sum(served.values()) <= report.samples.launched
 
 
+def test_the_last_words_of_a_child_are_forwarded_although_it_takes_no_orders_any_more():
+    ours, theirs = socket.socketpair()
+    ours.sendall(pack(Lease(1)))
+    theirs.sendall(pack(Ready()) + pack(Wish(3)))
+    theirs.close()  # with an order unread, which resets the connection
+    told: list[bytes] = []
+    beats = count()
+
+    with ours:
+        ours.settimeout(0.01)
+        dask._relay(ours, lambda: {"beat": next(beats), "Lease": pack(Lease(2))}, told.append, 0.0)
+
+    assert [unpack(data) for data in told] == [Ready(), Wish(3)]
+
+
 def test_a_cluster_that_cannot_be_reached_says_so_at_once():
     with pytest.raises(UsageError, match="no Dask scheduler can be reached"):
         asyncio.run(survey("tcp://127.0.0.1:1"))
@@ -166,12 +182,20 @@ def test_a_scheduler_that_others_reach_without_tls_is_exposed(address, exposed):
     assert is_exposed(address) == exposed
 
 
-def test_versions_are_compared_over_zones_of_one_split_only():
-    """A slow zone with more of the canary makes the canary slow."""
-    here, there = Split.parse("v1=9,v2=1"), Split.parse("v1=1,v2=9")
-    slow = HealthPolicy(max_slowdown=1.5)
+def test_zones_that_differ_are_named_without_an_expectation(cluster, weighbridge, tmp_path):
+    out = tmp_path / "sample.json"
+    with NodeRules({"a": ALL_V1, "b": {"v2": 4}, "c": ALL_V1}) as rules:
+        done = weighbridge("sample", rules.url, "--dask", cluster.address, "--max-samples", "240",
+                           "--concurrency", "6", "--out", tmp_path)  # fmt: skip
+    again = weighbridge(
+        "judge", *tmp_path.glob("*/vantages/*"), "--expect", "v1=9,v2=1", "--json", out
+    )
 
-    require_comparable({"a": here, "b": Split.parse("v1=90,v2=10")}, slow)
-    require_comparable({"a": here, "b": there}, HealthPolicy())
-    with pytest.raises(UsageError, match="b: v1=1,v2=9"):
-        require_comparable({"a": here, "b": there}, slow)
+    assert done.returncode == 0, done.stderr
+    assert "Zones differ from each other: v" in done.stdout
+    assert "zone b: v2 100.0 % of " in done.stdout
+    assert "zone a: v1 100.0 % of " in done.stdout
+    assert again.returncode == 1, again.stderr
+    found = json.loads(out.read_text())["observed"]["zones_differ"]
+    assert found["proven"]
+    assert sum(sum(each.values()) for each in found["counts"].values()) == 240

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,7 +23,8 @@ from sampler.demo.process import EmbeddedService
 from sampler.engine.effort import Effort
 from sampler.engine.saturation import Delays, Strain
 from sampler.fleet.fleet import Fleet, parts_of
-from sampler.fleet.processes import Processes
+from sampler.fleet.messages import Lease, Start, Vantage, Wish, pack
+from sampler.fleet.processes import Processes, spawn
 from sampler.plan.run import RunPlan
 from sampler.run.gate import Weighing
 from sampler.run.report import Course, account_of
@@ -152,3 +154,32 @@ def test_a_loss_is_no_fault_of_the_target_where_all_vantages_are_in_one_zone():
     told = account.doubt(Reason(ReasonCode.TOO_MANY_UNLABELLED, "Many."))
     assert told is not None
     assert told.code is ReasonCode.VANTAGE_LOST
+
+
+def test_a_worker_ends_after_its_last_words_were_read():
+    """A socket that is closed with orders unread would reset the connection, and lose them."""
+    with EmbeddedService({"v1": 1}, seed=6) as service:
+        child, ours = spawn()
+        plan = run_of(service.url, None, load=Load(concurrency=1), limits=Limits(max_samples=3))
+        with ours:
+            ours.sendall(pack(Start(plan, 0, 1, 0.2)) + pack(Lease(3, is_last=True)))
+            while ours.recv(1 << 16):
+                pass
+            ours.sendall(pack(Lease(3, is_last=True)))
+        assert child.wait(60) == 0
+
+
+def test_a_fast_zone_takes_nothing_of_what_another_may_send():
+    """Each zone has a part of the limit, however late its worker begins."""
+    plan = run_of("http://127.0.0.1:1/", None, zone_of=("a", "b"), limits=Limits(max_samples=7))
+    told = []
+    crew = SimpleNamespace(ahead_s=1.0, tell=lambda number, order: told.append((number, order)))
+    fleet = Fleet(plan, crew, folder=lambda: None)
+    fleet._begin([Vantage("a"), Vantage("b")])
+
+    fleet._take(0, Wish(100))
+    fleet._take(1, Wish(2))
+    fleet._take(1, Wish(100))
+
+    leases = [(number, order) for number, order in told if isinstance(order, Lease)]
+    assert leases == [(0, Lease(4, is_last=True)), (1, Lease(2)), (1, Lease(3, is_last=True))]

@@ -12,15 +12,18 @@ import pytest
 from scipy.stats import binom
 
 from analysis import Batch, Outcome, Policy, Split, Tolerance, Verdict
+from analysis.data.errors import InputError
 from analysis.data.report import Performance, ReasonCode, Run
 from analysis.render import from_json, schema, to_json, to_junit, to_metrics, to_text
 from analysis.render.html import to_html
+from analysis.versions.health import HealthEvidence, HealthPolicy
 from analysis.weighing.fold import Fold
 from analysis.weighing.merging import SLICE_NS
 from analysis.weighing.report import Account, Asked, assemble
 from analysis.weighing.zones import Zones
 
 SPLIT = Split.parse("v1=1,v2=1")
+OTHER = Split.parse("v1=3,v2=7")
 ABC = ("a", "b", "c")
 POLICY = Policy(alpha=0.05, beta=0.05, tolerance=Tolerance.parse("20pp"), max_samples=600)
 
@@ -40,6 +43,14 @@ def weighed(batch, cuts=(), **options):
         zones.weigh(batch[first:end])
     zones.finish()
     return zones
+
+
+def told(fold):
+    """Assemble the report of what was folded."""
+    performance = Performance("fast", 1.0, 1.0, 1.0, client_saturated=False, concurrency=1,
+                              offered_per_s=None, connection="fresh")  # fmt: skip
+    run = Run("id", None, 0, "2026-01-31T12:00:00Z", "1", "GET http://shop/", "/label")
+    return assemble(Asked(policy=POLICY), fold.finish(), Account(performance, run))
 
 
 def test_all_right_pass_and_one_wrong_is_named():
@@ -119,14 +130,61 @@ def test_several_zones_that_are_a_little_wrong_fail_sooner_together():
     assert together > alone
 
 
+def fold_of(splits, health=None):
+    zones = Zones(ABC, SPLIT, POLICY, splits=splits)
+    compared = HealthEvidence.start(SPLIT, health or HealthPolicy())
+    return Fold(zones, health=compared, zone_of=ABC)
+
+
+def test_versions_are_compared_over_zones_of_one_split_only():
+    """A slow zone with more of the canary makes the canary slow."""
+    batch = stream([0.5, 0.9, 0.5], 100, np.random.default_rng(8))
+    slow = HealthPolicy(max_slowdown=1.5)
+    alike, other = fold_of({"b": Split.parse("v1=50,v2=50")}, slow), fold_of({"b": OTHER})
+    for fold in (alike, other):
+        fold.take(batch)
+
+    assert alike.finish().health is not None
+    assert other.finish().health is None
+    with pytest.raises(InputError, match="compare versions over all zones"):
+        fold_of({"b": OTHER}, slow)
+
+
+def test_zones_differ_is_told_where_they_are_to_be_alike():
+    """A FAIL of one zone comes with it; where they are to differ, it would be no news."""
+    batch = stream([0.5, 0.72, 0.5], 600, np.random.default_rng(9))
+    reports = {}
+    for name, splits in {"alike": {}, "different": {"b": OTHER}}.items():
+        fold = fold_of(splits)
+        fold.take(batch)
+        reports[name] = told(fold)
+    measured = Fold(None, zone_of=ABC)
+    measured.take(batch)
+    reports["no expectation"] = told(measured)
+
+    assert reports["different"].observed.zones_differ is None
+    assert reports["different"].verdict is Verdict.PASS
+    for name in ("alike", "no expectation"):
+        found = reports[name].observed.zones_differ
+        assert found.proven
+        assert found.message in reports[name].notes
+        assert "in zone b" in found.message
+        assert "Zones differ from each other" in to_text(reports[name])
+        assert "Zones differ from each other" in to_html(reports[name])
+        jsonschema.validate(json.loads(to_json(reports[name])), schema())
+        assert from_json(to_json(reports[name])).observed.zones_differ == found
+    assert {
+        zone: sum(each.values())
+        for zone, each in reports["no expectation"].observed.zones_differ.counts.items()
+    } == dict.fromkeys(ABC, 600)
+    assert "zone b: " in to_text(reports["no expectation"])
+
+
 def test_every_rendering_has_a_row_for_each_zone():
     random = np.random.default_rng(7)
     fold = Fold(Zones(ABC, SPLIT, POLICY))
     fold.take(stream([0.5, 0.95, 0.5], 600, random))
-    performance = Performance("fast", 1.0, 1.0, 1.0, client_saturated=False, concurrency=1,
-                              offered_per_s=None, connection="fresh")  # fmt: skip
-    run = Run("id", None, 0, "2026-01-31T12:00:00Z", "1", "GET http://shop/", "/label")
-    report = assemble(Asked(policy=POLICY), fold.finish(), Account(performance, run))
+    report = told(fold)
 
     page, cases = to_html(report), ET.fromstring(to_junit(report))
     assert report.verdict is Verdict.FAIL
