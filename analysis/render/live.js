@@ -7,7 +7,7 @@
   if (!address) return; // a snapshot, or a page of a run
   const told = document.getElementById("stream");
   const EVERY_MS = 900; // at most once: the state comes each second
-  let asked = 0, isNew = false, isBusy = false, hears = false;
+  let asked = 0, isNew = false, isBusy = false, hears = false, anew = "";
 
   // Attributes and texts change in place, so that focus, selection and scrolling stay.
   const adopt = (old, fresh) => {
@@ -54,8 +54,14 @@
           adopt(document.querySelector(part), fresh.querySelector(part));
         }
         document.title = fresh.title;
-        document.body.dataset.at = fresh.body.dataset.at;
-        if (hears) say("Live: each new second is shown.", false);
+        const { at, started } = fresh.body.dataset;
+        const { started: before } = document.body.dataset;
+        if (before && started && started !== before) {
+          anew = ` The watch began anew at ${started}; its earlier runs have what it told before.`;
+        }
+        document.body.dataset.at = at;
+        document.body.dataset.started = started || before;
+        if (hears) say(`Live: each new second is shown.${anew}`, false);
       } catch {
         lost();
       }

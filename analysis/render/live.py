@@ -149,10 +149,11 @@ def to_live_page(chronicle: Chronicle, view: View | None = None) -> str:
         kind=kind_of(state.verdict),
         tone=KINDS[TONES[state.state]],
         since=f"for {rounding.duration(max(state.at - state.since, 0.1))}",
-        at=f"{day(state.at)} {clock(state.at)} UTC",
+        at=_moment(state.at),
+        started=_moment(state.started),
         headline=_headline(state),
         why=sentence(state.why),
-        subject=f"{sentence(state.url)}, since {day(state.started)} {clock(state.started)} UTC",
+        subject=f"{sentence(state.url)}, since {_moment(state.started)}",
         others=_others(chronicle, name),
         bands=[
             band if each.connections else replace(band, share=None)
@@ -197,6 +198,10 @@ def _chosen(chronicle: Chronicle, view: View) -> tuple[str, Told]:
         known = ", ".join(name_of(each, _LABEL_ROOM) for each in chronicle.targets)
         raise UnknownViewError(f"expected one of the targets {known}, got {visible(view.target)}")
     return view.target, told
+
+
+def _moment(at: float) -> str:
+    return f"{day(at)} {clock(at)} UTC"
 
 
 def _fitting(state: LiveState) -> str:

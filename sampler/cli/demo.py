@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from dataclasses import replace
 from functools import partial
+from math import inf
 from pathlib import Path
 from shlex import quote
 from textwrap import fill
@@ -28,7 +30,7 @@ _INTRODUCTION = (
     "The story of one canary, on an embedded Service: pods behind a load balancer that picks one "
     "per connection, as kube-proxy does. The declared split is checked against what answers."
 )
-_OF_THE_STORY = frozenset({"out", "concurrency", "is_watched"})
+_OF_THE_STORY = frozenset({"out", "concurrency", "is_watched", "listen"})
 _OF_THE_SERVICE = frozenset({"pods", "faults", "host", "port"})
 
 
@@ -52,6 +54,10 @@ _OF_THE_SERVICE = frozenset({"pods", "faults", "host", "port"})
 @click.option(
     "--watch", "is_watched", is_flag=True,
     help="Weigh one Service without an end: its weights fall to 1:1 in mid-run, and return.",
+)  # fmt: skip
+@click.option(
+    "--listen", default=None, metavar="HOST:PORT",
+    help="With --watch: serve its page there, such as 127.0.0.1:9431, until interrupted.",
 )  # fmt: skip
 @click.option("--serve", is_flag=True, help="Only serve, in the foreground, until interrupted.")
 @click.option(
@@ -77,6 +83,7 @@ def command(
     seed: int | None,
     concurrency: int,
     is_watched: bool,  # noqa: FBT001 - click passes flags by name
+    listen: str | None,
     serve: bool,  # noqa: FBT001 - as above
     pods: str,
     faults: tuple[str, ...],
@@ -96,7 +103,9 @@ def command(
         return
     import asyncio  # noqa: PLC0415 - heavy imports wait until there is something to run
 
-    story = _tell_of_a_drift if is_watched else _tell
+    if listen is not None and not is_watched:
+        raise UsageError("--listen is for the story of a drift", hint="add --watch")
+    story = partial(_tell_of_a_drift, listen) if is_watched else _tell
     with loop_handles_them():
         ctx.exit(asyncio.run(story(out, 1 if seed is None else seed, concurrency)))
 
@@ -139,14 +148,30 @@ async def _tell(out: Path, seed: int, concurrency: int) -> ExitCode:
     return ExitCode.PASS
 
 
-async def _tell_of_a_drift(out: Path, seed: int, concurrency: int) -> ExitCode:
-    from sampler.cli.live import LiveView  # noqa: PLC0415 - heavy imports wait for a command
-    from sampler.demo.watching import tell  # noqa: PLC0415
+async def _tell_of_a_drift(listen: str | None, out: Path, seed: int, concurrency: int) -> ExitCode:
+    import asyncio  # noqa: PLC0415 - heavy imports wait for a command
+
+    from sampler.cli.listening import page_at  # noqa: PLC0415
+    from sampler.cli.live import LiveView  # noqa: PLC0415
+    from sampler.demo.watching import LONGEST_S, tell  # noqa: PLC0415
     from sampler.watch.several import Watching  # noqa: PLC0415
 
     watching = Watching()
-    with LiveView(watching):
-        alarm = await tell(out, seed=seed, concurrency=concurrency, watching=watching)
+    on_told, longest_s = watching.stop, LONGEST_S
+    if listen is not None:
+        on_told, longest_s = _invite, inf
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(signum, watching.stop)
+    async with page_at({"listen": listen}, watching):
+        with LiveView(watching):
+            alarm = await tell(
+                out,
+                seed=seed,
+                concurrency=concurrency,
+                watching=watching,
+                on_told=on_told,
+                longest_s=longest_s,
+            )
     if alarm is None or not alarm.cause:
         say_error("the drift was not found, named and seen to end", "see what was told above")
         return ExitCode.FAIL
@@ -156,6 +181,10 @@ async def _tell_of_a_drift(out: Path, seed: int, concurrency: int) -> ExitCode:
     say(f"Its end is proven, by connections sent after it. The run is in {out}/.")
     say(f"Its page: weighbridge report latest --runs {out} --html page.html")
     return ExitCode.PASS
+
+
+def _invite() -> None:
+    say("the story is told; its page stays until you interrupt it", err=True)
 
 
 def _service(pods: str, faults: tuple[str, ...], seed: int | None) -> Service:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sampler.base.errors import UsageError
+from sampler.cli.streams import say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
 
+    from sampler.watch.several import Watching
     from sampler.web.door import Door
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -64,8 +68,26 @@ def _listening(
     return function
 
 
-def make_door(options: dict[str, Any]) -> Door:
+def page_at(options: Mapping[str, Any], watching: Watching) -> AbstractAsyncContextManager[None]:
+    """Serve the page of a watch where the options say, if anywhere, for as long as it weighs.
+
+    Raises
+    ------
+    UsageError
+        As `make_door` and `Door.open` do.
+    """
+    if options["listen"] is None:
+        return nullcontext()
+    from sampler.watch.on_air import on_air  # noqa: PLC0415 - heavy imports wait
+
+    door = make_door(options)
+    return on_air(watching, door, lambda: say(f"listening on {door.url}/", err=True))
+
+
+def make_door(options: Mapping[str, Any]) -> Door:
     """Make the door from the options that `listening_options` added, and begin the log.
+
+    A command that adds nothing but ``listen`` has a door of loopback, without tokens.
 
     Raises
     ------
@@ -78,20 +100,22 @@ def make_door(options: dict[str, Any]) -> Door:
     from sampler.web.tls import Tls  # noqa: PLC0415
     from sampler.web.tokens import Tokens  # noqa: PLC0415
 
-    token_file, cert, key = options["token_file"], options["tls_cert"], options["tls_key"]
+    token_file = options.get("token_file")
+    cert, key = options.get("tls_cert"), options.get("tls_key")
+    is_open = options.get("no_token", False)
     if (cert is None) != (key is None):
         given, missing = (
             ("--tls-key", "--tls-cert") if cert is None else ("--tls-cert", "--tls-key")
         )
         raise UsageError(f"{given} needs {missing}", hint="give both, or neither")
-    if options["no_token"] and token_file is not None:
+    if is_open and token_file is not None:
         raise UsageError("--no-token contradicts --token-file", hint="leave one of both out")
     address = Address.parse(options["listen"])
-    require_guarded(address, has_tokens=token_file is not None, is_open=options["no_token"])
+    require_guarded(address, has_tokens=token_file is not None, is_open=is_open)
     door = Door(
         address,
         None if token_file is None else Tokens(token_file),
-        None if cert is None else Tls(cert, key),
+        None if cert is None or key is None else Tls(cert, key),
     )
-    begin_log(has_access=options["access_log"])
+    begin_log(has_access=options.get("access_log", False))
     return door

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from contextlib import nullcontext
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -18,7 +17,7 @@ from sampler.cli.check import expectation_of
 from sampler.cli.configuration import TARGETS, nested_options, read_again
 from sampler.cli.documents import save_document
 from sampler.cli.interrupts import loop_handles_them
-from sampler.cli.listening import make_door, page_options
+from sampler.cli.listening import page_at, page_options
 from sampler.cli.manifests import manifest_options
 from sampler.cli.messages import say_error
 from sampler.cli.options import (
@@ -44,7 +43,6 @@ from sampler.cli.values import Duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractAsyncContextManager
 
     from sampler.watch.session import Session
     from sampler.watch.several import Setup, Watching
@@ -118,7 +116,7 @@ async def _watch(ctx: click.Context, setups: list[Setup]) -> ExitCode:
     for signum, act in handled.items():
         loop.add_signal_handler(signum, act)
     try:
-        async with _listening(ctx, watching):
+        async with page_at(ctx.params, watching):
             with LiveView(watching):
                 watching.update(setups)
                 code = await watching.wait()
@@ -132,16 +130,6 @@ async def _watch(ctx: click.Context, setups: list[Setup]) -> ExitCode:
     if ctx.params["json_file"]:
         _write_states(ctx.params["json_file"], watching)
     return code
-
-
-def _listening(ctx: click.Context, watching: Watching) -> AbstractAsyncContextManager[None]:
-    """Open the door, if there is to be one, as long as is weighed."""
-    if ctx.params["listen"] is None:
-        return nullcontext()
-    from sampler.watch.on_air import on_air  # noqa: PLC0415 - heavy imports wait
-
-    door = make_door(ctx.params)
-    return on_air(watching, door, lambda: say(f"listening on {door.url}/", err=True))
 
 
 def _write_states(file: str, watching: Watching) -> None:

@@ -17,6 +17,7 @@ from sampler.watch.session import Session
 from sampler.watch.several import Setup
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from analysis.data.live import Alarm, Event
@@ -27,12 +28,20 @@ RATE = 400.0
 """Connections per second of the story [1/s]."""
 FALSE_ALARM_S = 30 * 86_400.0
 LONGEST_S = 120.0
-"""The story ends after this time, whatever has come of it [s]."""
+"""Unless somebody looks at it, the story ends after this time [s]."""
 
 _RIGHT, _WRONG = {"v1": 9, "v2": 1}, {"v1": 5, "v2": 5}
 
 
-async def tell(out: Path, *, seed: int, concurrency: int, watching: Watching) -> Alarm | None:
+async def tell(
+    out: Path,
+    *,
+    seed: int,
+    concurrency: int,
+    watching: Watching,
+    on_told: Callable[[], None],
+    longest_s: float,
+) -> Alarm | None:
     """Play the story on an embedded Service.
 
     Parameters
@@ -44,7 +53,11 @@ async def tell(out: Path, *, seed: int, concurrency: int, watching: Watching) ->
     concurrency : int
         Most requests in flight at once.
     watching : Watching
-        Takes the target; whoever shows it listens to its stream.
+        Takes the target; whoever shows it listens to its stream. It is weighed until it is stopped.
+    on_told : callable
+        Called at the end of the story.
+    longest_s : float
+        It ends after this time, whatever has come of it [s].
 
     Returns
     -------
@@ -52,7 +65,8 @@ async def tell(out: Path, *, seed: int, concurrency: int, watching: Watching) ->
         The drift, with its cause, if it was found and its end was proven.
     """
     events: asyncio.Queue[Event] = asyncio.Queue()
-    watching.teller.listeners.append(events.put_nowait)
+    listeners = watching.teller.listeners
+    listeners.append(events.put_nowait)
     with EmbeddedService(_RIGHT, seed=seed) as service:
         plan = RunPlan(
             Target(service.url),
@@ -67,10 +81,11 @@ async def tell(out: Path, *, seed: int, concurrency: int, watching: Watching) ->
         asked = WatchPolicy(plan.policy, FALSE_ALARM_S, RATE)
 
         def make(stream: Teller) -> Session:
-            return Session("demo", plan, asked, stream, max_time_s=LONGEST_S)
+            return Session("demo", plan, asked, stream, max_time_s=longest_s)
 
         watching.update([Setup("demo", {}, make)])
-        story = asyncio.create_task(_turn(events, service, watching))
+        story = asyncio.create_task(_turn(events, service, watching, on_told))
+        story.add_done_callback(lambda _: listeners.remove(events.put_nowait))
         try:
             await watching.wait()
         finally:
@@ -80,7 +95,10 @@ async def tell(out: Path, *, seed: int, concurrency: int, watching: Watching) ->
 
 
 async def _turn(
-    events: asyncio.Queue[Event], service: EmbeddedService, watching: Watching
+    events: asyncio.Queue[Event],
+    service: EmbeddedService,
+    watching: Watching,
+    on_told: Callable[[], None],
 ) -> Alarm | None:
     """Change the weights when the split is proven, and back when the drift is found."""
     await _until_ok(events)
@@ -97,7 +115,7 @@ async def _turn(
     alarm = session.lookout.last_alarm
     await asyncio.to_thread(service.configure, _RIGHT)
     await _until_ok(events)
-    watching.stop()
+    on_told()
     return alarm
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
+import urllib.request
 from functools import partial
 from typing import Any
 
@@ -219,3 +221,18 @@ def test_a_table_of_a_target_is_checked_as_any_other(weighbridge, tmp_path):
 
     assert ended.returncode == 2
     assert "[watch.shop] uri: watch has no option of this name" in ended.stderr
+
+
+def test_the_page_of_the_story_stays_until_it_is_interrupted(tmp_path):
+    process = started(tmp_path, "demo", "--watch", "--listen", "127.0.0.1:0")
+    [url] = re.findall(r"listening on (\S+)", wait_for(process, "listening on")[-1])
+    wait_for(process, "the story is told")
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        page = answer.read().decode()
+    process.send_signal(signal.SIGINT)
+    told, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 0
+    assert "found 0." in told
+    assert "look like 1:1" in told
+    assert all(each in page for each in ("OK to DRIFT", "look like 1:1", "RECOVERING to OK"))

@@ -28,12 +28,17 @@ http {{
 """
 
 
+def free_port():
+    """Return a port of loopback that was free a moment ago."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @contextmanager
 def proxied(target, folder):
     """Run a proxy before a port of loopback, and yield its URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     settings = folder / "nginx.conf"
     settings.write_text(_SETTINGS.format(folder=folder, port=port, target=target))
     command = [path_of("nginx"), "-p", folder, "-c", settings]

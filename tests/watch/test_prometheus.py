@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import urllib.parse
 import urllib.request
@@ -15,6 +14,7 @@ import pytest
 from sampler.demo.process import EmbeddedService
 from tests.processes import REPOSITORY, WEIGHBRIDGE, surroundings
 from tests.requirements import path_of
+from tests.watch.proxied import free_port
 
 EXAMPLES = REPOSITORY / "examples" / "prometheus"
 DASHBOARD = json.loads((EXAMPLES / "dashboard.json").read_text(encoding="utf-8"))
@@ -79,9 +79,7 @@ class Prometheus:
 @contextmanager
 def scraping(target, events, folder):
     """Run the Prometheus of the example on another port, faster, for one target."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     text = (EXAMPLES / "prometheus.yml").read_text(encoding="utf-8")
     text = text.replace("15s", "200ms").replace("127.0.0.1:9431", f"127.0.0.1:{target}")
     (folder / "prometheus.yml").write_text(text, encoding="utf-8")
