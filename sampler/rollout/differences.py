@@ -57,7 +57,8 @@ class Difference:
 def differences(one: Node, other: Node) -> Iterator[Difference]:
     """Yield what `one` says otherwise than `other`, at the places of `other`.
 
-    Items of a list that have names are compared by name; other lists as a whole. The only
+    Items of a list that have names are compared by name, those of other lists of one length by
+    their position. The only
     container that has no counterpart is compared with the only one of the other side.
     """
     if isinstance(one.value, Mapping) and isinstance(other.value, Mapping):
@@ -73,6 +74,9 @@ def differences(one: Node, other: Node) -> Iterator[Difference]:
             yield from _with(named.pop(name, None), each)
         for each in named.values():
             yield Difference(Node(other.owner, other.path, None), each.value)
+    elif _is_list(one.value) and _is_list(other.value) and len(one.value) == len(other.value):
+        for each, its in zip(one, other, strict=True):
+            yield from differences(each, its)
     elif one.value != other.value:
         yield Difference(other, one.value)
 
@@ -104,16 +108,18 @@ def leaves(node: Node) -> Iterator[Node]:
         for key in node.value:
             if key != "name":
                 yield from leaves(node[key])
-    elif isinstance(node.value, Sequence) and not isinstance(node.value, str):
+    elif _is_list(node.value):
         for each in node:
             yield from leaves(each)
     elif node.exists:
         yield node
 
 
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
 def _is_named(value: Any) -> bool:
-    return (
-        isinstance(value, Sequence)
-        and not isinstance(value, str)
-        and all(isinstance(each, Mapping) and isinstance(each.get("name"), str) for each in value)
+    return _is_list(value) and all(
+        isinstance(each, Mapping) and isinstance(each.get("name"), str) for each in value
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.objects import selects
 from sampler.expect.rules.versions import VersionRule
+from sampler.expect.rules.workloads import autoscalers, movers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 SUFFIX = "-canary"
 """Ends the name of a canary, unless it is named."""
 
-_SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
 _HINT = "name both: --stable NAME --canary NAME"
 
 
@@ -250,15 +250,9 @@ def _only_pair(among: Sequence[KubeObject]) -> tuple[KubeObject, KubeObject]:
 
 def _refuse_scaler(inventory: Inventory, deployment: KubeObject) -> None:
     """Refuse a Deployment whose replicas in Git are not those that run."""
-    for scaler in inventory.of(*_SCALERS):
-        target = scaler["spec"]["scaleTargetRef"]
-        if (
-            target["name"].text("") == deployment.name
-            and target["kind"].text("Deployment") == "Deployment"
-            and scaler.namespace == deployment.namespace
-        ):
-            raise ExpectationError(
-                f"{scaler.place}: {scaler} changes the replicas of {deployment}, so what Git "
-                "declares is not what runs",
-                hint="remove it while the canary runs, or split traffic by the weights of a route",
-            )
+    for scaler in [*autoscalers(deployment, inventory), *movers(deployment, inventory)]:
+        raise ExpectationError(
+            f"{scaler.place}: {scaler} changes the replicas of {deployment}, so what Git "
+            "declares is not what runs",
+            hint="remove it while the canary runs, or split traffic by the weights of a route",
+        )

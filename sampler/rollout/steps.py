@@ -126,22 +126,30 @@ def promote(pair: Pair) -> Step:
     Raises
     ------
     UsageError
-        If no canary runs, or a selector would have to change.
+        If no canary runs, a selector would have to change, or only the label would.
     """
     _expect_canary(pair, "promote")
     _require_promotable(pair, pair.canary.version)
     stable, canary = pair.stable, pair.canary
     settings: list[Setting] = []
     left: list[Difference] = []
+    is_another = False
     for each in differences(canary.template, stable.template):
         if each.is_label and each.key in stable.selected_by | canary.selected_by:
             continue  # what keeps the two apart
         if each.can_be_set and (each.is_image or _says_version(each, pair)):
             settings.append(Setting(stable.deployment, each.place.path, each.wanted))
+            is_another = is_another or not each.is_label
         elif _is_version_label(each, pair):
             settings.append(Setting(stable.deployment, each.place.path, canary.version))
         else:
             left.append(each)
+    if left and not is_another:
+        raise UsageError(
+            f"{stable.deployment} would be called {canary.version} and run what it runs: it has "
+            f"the images of {canary.deployment}, and differs in {', '.join(map(str, left))}",
+            hint="a promotion copies images and the version: copy the rest by hand, and commit it",
+        )
     settings += _own_labels(stable, canary.version)
     settings += _replicas(pair, pair.total, 0)
     subject = f"Promote {stable.name} to {canary.version} on {_pods(pair.total)}"
@@ -203,9 +211,10 @@ def _renewed(pair: Pair, image: str | None, version: str | None) -> Iterator[Set
                 + ("REGISTRY/NAME:TAG" if option == "--image" else "the value of a label")
             )
     new = _version_after(canary, image, version)
-    container = None if image is None else _container(canary)
-    if container is not None and image is not None and container["image"].text("") != image:
-        yield Setting(canary.deployment, container["image"].path, image)
+    if image is not None:
+        for container in _containers(canary, image):
+            if container["image"].text("") != image:
+                yield Setting(canary.deployment, container["image"].path, image)
     if new == canary.version:
         return
     named = [
@@ -229,13 +238,35 @@ def _version_after(side: Side, image: str | None, version: str | None) -> str:
     return (None if image is None else tag_of(image)) or side.version
 
 
-def _container(side: Side) -> Node:
-    containers = list(side.template["spec"]["containers"])
-    wanted = side.template["metadata"]["annotations"].texts().get(_DEFAULT_CONTAINER)
-    for each in containers:
-        if wanted is None or each["name"].text("") == wanted:
-            return each
-    raise UsageError(f"{side.template.where}: {side.deployment} has no container")
+def _containers(side: Side, image: str) -> list[Node]:
+    """Return the containers that are to run another image: the application's, never a sidecar.
+
+    Raises
+    ------
+    UsageError
+        If it is not known which one that is.
+    """
+    spec, annotations = side.template["spec"], side.template["metadata"]["annotations"].texts()
+    wanted = annotations.get(_DEFAULT_CONTAINER)
+    found = [each for each in spec["containers"] if wanted in {None, each["name"].text("")}]
+    if len(found) > 1:
+        found = [
+            each for each in found if _repository(each["image"].text("")) == _repository(image)
+        ]
+    images = {each["image"].text("") for each in found}
+    if len(images) != 1:
+        named = ", ".join(each["name"].text("") for each in spec["containers"]) or "none"
+        raise UsageError(
+            f"{side.template.where}: which container of {side.deployment} is to run {image}? "
+            f"It has {named}",
+            hint=f"name it in an annotation of the pod template: {_DEFAULT_CONTAINER}",
+        )
+    every = [*spec["initContainers"], *spec["containers"]]  # one image can be run more than once
+    return [each for each in every if each["image"].text("") in images]
+
+
+def _repository(image: str) -> str:
+    return re.sub(r"(:[^:/]*)?(@.*)?$", "", image, count=1)
 
 
 def _says_version(difference: Difference, pair: Pair) -> bool:

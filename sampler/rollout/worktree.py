@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from sampler.base.errors import ExpectationError, UsageError, WeighbridgeError
 from sampler.base.repository import Repository
 from sampler.expect.manifests import read_manifests
+from sampler.expect.routes.istio import destination_rules
 from sampler.expect.rules.objects import selects
 from sampler.rollout.pair import State, find_pair
 from sampler.rollout.steps import promote
 from sampler.rollout.text import Change, ManifestFile, change
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sampler.expect.rules.findings import Finding
     from sampler.expect.rules.objects import Inventory, KubeObject, Origin
@@ -163,10 +164,10 @@ class Worktree:
             if json.dumps(old, sort_keys=True) != json.dumps(new.body, sort_keys=True):
                 raise _unmeant(f"{new} ({new.place}) would change in another way, too")
         before, after = _selected(self.inventory, self.pair), _selected(inventory, pair)
-        for service in {*before, *after}:
-            if before.get(service) != after.get(service):
+        for name, selected in after.items():
+            if before.get(name) != selected:
                 raise _unmeant(
-                    f"{service} would select other Deployments than before, because its selector "
+                    f"{name} would select other Deployments than before, because its selector "
                     "contains the version"
                 )
         return replace(self, inventory=inventory, pair=pair, texts=texts)
@@ -285,19 +286,30 @@ def _with(each: KubeObject, settings: Sequence[Setting]) -> Any:
 
 
 def _selected(inventory: Inventory, pair: Pair) -> dict[str, list[str]]:
-    """Return which of the two Deployments each Service selects."""
+    """Return which of the two Deployments each selector of another object selects."""
     return {
-        str(service): [
+        name: [
             side.name
             for side in (pair.stable, pair.canary)
-            if side.deployment.namespace == service.namespace
-            and selects(
-                service["spec"]["selector"].texts(),
-                side.template["metadata"]["labels"].texts(),
-            )
+            if side.deployment.namespace == namespace
+            and selects(selector, side.template["metadata"]["labels"].texts())
         ]
-        for service in inventory.of("Service")
+        for name, namespace, selector in _selectors(inventory)
     }
+
+
+def _selectors(inventory: Inventory) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Yield what selects pods: its name, its namespace and the labels."""
+    for service in inventory.of("Service"):
+        own = service["spec"]["selector"].texts()
+        yield str(service), service.namespace, own
+        for rule in destination_rules(service.name, service.namespace, inventory):
+            for subset in rule["spec"]["subsets"]:
+                name = f"subset {subset['name'].text()} of {service} in {rule}"
+                yield name, service.namespace, own | subset["labels"].texts()
+    for kind, key in (("NetworkPolicy", "podSelector"), ("PodDisruptionBudget", "selector")):
+        for each in inventory.of(kind):
+            yield str(each), each.namespace, each["spec"][key]["matchLabels"].texts()
 
 
 def _unmeant(what: str) -> UsageError:

@@ -113,18 +113,28 @@ def test_a_canary_goes_from_ten_and_none_over_nine_and_one_to_ten_of_the_new(
     assert git("status", "--porcelain") == "?? reports/"
 
 
-def test_a_canary_that_could_not_be_promoted_is_not_started(repository, capsys):
-    service = repository / "i" / "k8s" / "service.yaml"
-    service.write_text(
-        "apiVersion: v1\nkind: Service\nmetadata: {name: only-v1}\n"
-        "spec: {selector: {app: app, version: v1}}\n"
+SELECTORS = {
+    "Service x": ("v1", "{selector: {app: app, version: v1}}"),
+    "subset one of Service app in DestinationRule x": (
+        "networking.istio.io/v1",
+        "{host: app, subsets: [{name: one, labels: {version: v1}}]}",
+    ),
+    "NetworkPolicy x": ("networking.k8s.io/v1", "{podSelector: {matchLabels: {version: v1}}}"),
+}
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+def test_a_canary_that_could_not_be_promoted_is_not_started(name, repository, capsys):
+    version, spec = SELECTORS[name]
+    (repository / "i" / "k8s" / "more.yaml").write_text(
+        f"apiVersion: {version}\nkind: {name.split()[-2]}\nmetadata: {{name: x}}\nspec: {spec}\n"
     )
     before = texts(repository)
 
     assert main([*START]) == 2
 
     said = capsys.readouterr().err
-    assert "this canary could not be promoted: Service only-v1 would select other" in said
+    assert f"this canary could not be promoted: {name} would select other Deployments" in said
     assert texts(repository) == before
 
 

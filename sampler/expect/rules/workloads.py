@@ -92,6 +92,13 @@ def _borrowed(rollout: KubeObject) -> Iterator[tuple[str, str, str]]:
         yield reference["kind"].text("Deployment"), reference["name"].text(""), rollout.namespace
 
 
+def _moved(mover: KubeObject) -> Iterator[tuple[str, str, str]]:
+    spec = mover["spec"]
+    for target in (spec["workloadRef"], spec["objectRef"]["workloadRef"], spec["targetRef"]):
+        if target.exists:
+            yield target["kind"].text("Deployment"), target["name"].text(""), mover.namespace
+
+
 def _scaled(scaler: KubeObject) -> Iterator[tuple[str, str, str]]:
     target = scaler["spec"]["scaleTargetRef"]
     yield target["kind"].text("Deployment"), target["name"].text(""), scaler.namespace
@@ -288,6 +295,16 @@ def _ports(service: KubeObject, each: Workload) -> tuple[list[Finding], bool]:
 def autoscalers(owner: KubeObject, inventory: Inventory) -> list[KubeObject]:
     """Return what scales a workload."""
     return inventory.by(_scaled, _identity(owner), "HorizontalPodAutoscaler", "ScaledObject")
+
+
+def movers(owner: KubeObject, inventory: Inventory) -> list[KubeObject]:
+    """Return what moves the pods of a workload from one version to another."""
+    kinds = ("Rollout", "Rollout.rollouts.kruise.io", "Canary")
+    return [
+        each
+        for each in inventory.by(_moved, _identity(owner), *kinds)
+        if each.kind != "Rollout" or _is_scaled_by_another(owner, inventory)
+    ]
 
 
 def _number(each: Workload, label: str, inventory: Inventory, *, is_out: bool) -> Number:

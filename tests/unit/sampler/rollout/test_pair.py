@@ -104,6 +104,29 @@ def test_replicas_that_an_autoscaler_owns_are_not_edited(kind):
         pair(deployment("shop", "v1"), deployment("shop-canary", "v2"), scaler)
 
 
+@pytest.mark.parametrize(
+    ("kind", "version", "field", "is_refused"),
+    [
+        ("Rollout", "argoproj.io/v1alpha1", "workloadRef", True),
+        ("Rollout", "argoproj.io/v1alpha1", "another", False),  # its scaleDown is never
+        ("Rollout", "rollouts.kruise.io/v1beta1", "workloadRef", True),
+        ("Canary", "flagger.app/v1beta1", "targetRef", True),
+    ],
+)
+def test_pods_that_a_controller_moves_are_not_edited(kind, version, field, is_refused):
+    target = {"kind": "Deployment", "name": "shop", "scaleDown": "progressively"}
+    if field == "another":
+        field, target = "workloadRef", {"kind": "Deployment", "name": "shop"}
+    body = {"kind": kind, "apiVersion": version, "metadata": {"name": "r"}, "spec": {field: target}}
+    bodies = (deployment("shop", "v1"), deployment("shop-canary", "v2"), body)
+
+    if is_refused:
+        with pytest.raises(ExpectationError, match="r changes the replicas of Deployment shop"):
+            pair(*bodies)
+    else:
+        assert pair(*bodies).stable.name == "shop"
+
+
 def test_an_argo_rollout_is_left_to_its_controller():
     with pytest.raises(ExpectationError) as refused:
         pair({"kind": "Rollout", "metadata": {"name": "shop"}, "spec": {}})
@@ -170,6 +193,49 @@ def test_the_only_container_without_a_counterpart_is_the_other_ones():
 
     assert settings(step)["shop", "spec.template.spec.containers.0.image"] == "shop:v2"
     assert [each.key for each in step.left] == ["name"]
+
+
+SIDECAR = {"name": "proxy", "image": "envoy:1"}
+
+
+def test_another_image_is_for_the_application_wherever_it_runs_and_for_no_sidecar():
+    stable, canary = deployment("shop", "v1", 9), deployment("shop-canary", "v2", 0)
+    spec = canary["spec"]["template"]["spec"]
+    spec["initContainers"] = [{"name": "migrate", "image": "shop:v2"}]
+    spec["containers"].insert(0, SIDECAR)
+
+    images = {
+        key[1]: value
+        for key, value in settings(start(pair(stable, canary), 1, image="shop:v3")).items()
+        if key[1].endswith("image")
+    }
+
+    assert images == {
+        "spec.template.spec.initContainers.0.image": "shop:v3",
+        "spec.template.spec.containers.1.image": "shop:v3",
+    }
+    with pytest.raises(UsageError, match="which container of Deployment shop-canary is to run"):
+        start(pair(stable, canary), 1, image="other:v3")
+    canary["spec"]["template"]["metadata"]["annotations"] = {
+        "kubectl.kubernetes.io/default-container": "app"
+    }
+    named = settings(start(pair(stable, canary), 1, image="other:v3"))
+    assert named["shop-canary", "spec.template.spec.containers.1.image"] == "other:v3"
+
+
+def test_a_promotion_that_would_move_the_label_alone_is_refused():
+    stable = deployment("shop", "v1", 9, image="echo:1", args=["-text=v1"])
+    canary = deployment("shop-canary", "v2", 1, image="echo:1", args=["-text=v2"])
+
+    with pytest.raises(
+        UsageError, match=r"would be called v2 and run what it runs: .*args\[0\] at"
+    ):
+        promote(pair(stable, canary))
+    for each, version in ((stable, "v1"), (canary, "v2")):
+        each["spec"]["template"]["spec"]["containers"][0]["args"] = ["-text", version]
+    step = promote(pair(stable, canary))
+    assert settings(step)["shop", "spec.template.spec.containers.0.args.1"] == "v2"
+    assert step.left == ()
 
 
 def test_containers_that_cannot_be_matched_are_refused_at_the_start():
