@@ -89,6 +89,7 @@ bench: $(VENV)/.develop ## compare with wrk, and measure the start; needs root; 
 	@$(FIND_PYTHON)
 	"$$python" tests/requirements.py --install
 	$(BIN)/python -m tests.benchmarks.sampler_vs_wrk
+	$(BIN)/python -m tests.benchmarks.request_cost
 	$(BIN)/python -m tests.benchmarks.speed_steps
 	$(BIN)/python -m tests.benchmarks.open_loop
 	$(BIN)/python -m tests.benchmarks.startup

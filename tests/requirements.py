@@ -56,6 +56,7 @@ PARTS = (
         "libatomic.so.1", "libatomic1", "what Playwright, which drives the browser, is linked with"
     ),
     Part("wrk", "wrk", "the load generator that ours is compared with"),
+    Part("strace", "strace", "what counts the system calls of a request"),
     Part("nft", "nftables", "the rules that kube-proxy writes in its nftables mode"),
     Part("haproxy", "haproxy", "one of the data planes that are weighed"),
     Part("hey", "hey", "a load generator whose log is judged"),
