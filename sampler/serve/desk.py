@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from math import inf
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sampler.serve import memory
@@ -20,6 +19,7 @@ from sampler.serve.weighers import Weigher, WeigherLostError, Weighers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from pathlib import Path
 
     from sampler.serve.gates import Ask, Gate
 
@@ -84,7 +84,7 @@ class Desk:
     ) -> None:
         self.gates, self._out, self._keep, self._on_end = gates, out, limits.keep, on_end
         self.sessions = Sessions(
-            limits.at_once, limits.queue, time.monotonic, memory.rfc3339, self._stop
+            limits.at_once, limits.queue, time.monotonic, memory.rfc3339, self._stop, self._pass
         )
         # One more where a cluster is looked at, which does not wait for checks.
         number = limits.at_once + any(gate.is_live for gate in gates.values())
@@ -105,7 +105,12 @@ class Desk:
         for each in await self._on_disk(memory.stored, self._out, self.gates):
             if each.ago_s is None:
                 await self._recover(each.session)
-            self.sessions.restore(each.session, each.ago_s or 0.0, is_current=each.is_current)
+            self.sessions.restore(
+                each.session,
+                each.ago_s or 0.0,
+                is_current=each.is_current,
+                undecided_s=each.undecided_s,
+            )
 
     async def close(self) -> None:
         """End all sessions as INCONCLUSIVE; their runs are written."""
@@ -133,9 +138,13 @@ class Desk:
         except TimeoutError:
             pass
 
-    async def look(self, gate: Gate, seconds: float) -> dict[str, int] | Outcome:
+    async def look(
+        self, gate: Gate, seconds: float, step: int | None = None
+    ) -> dict[str, int] | Outcome:
         """Return the split that a cluster is set to now, or why that cannot be told in time."""
         options = {name: each for name, each in gate.options.items() if name not in _OF_TWO}
+        if step is not None:
+            options["step"] = step
         # Subtle: a weigher whose answer nobody reads would give it to the next job.
         task = asyncio.create_task(
             self._ask_weigher({"do": "look", "options": options}, time.monotonic() + seconds)
@@ -191,8 +200,7 @@ class Desk:
         self.sessions.end(session, outcome)
         self._on_end(session)
         self._pump()
-        if session.run:
-            await self._on_disk(memory.save_end, session, Path(session.run))
+        await self._save(session)
 
     async def _work(self, session: Session) -> Outcome:
         weigher = await self._weighers.take()
@@ -234,7 +242,7 @@ class Desk:
             "out": str(self._out),
             "keep": self._keep,
             "canary": gate.canary,
-            "session": memory.to_document(session),
+            "session": memory.to_document(session, self.sessions.undecided_s(session)),
         }
 
     def _stop(self, session: Session) -> None:
@@ -245,7 +253,18 @@ class Desk:
     async def _recover(self, session: Session) -> None:
         """Make a report of a run whose process was killed; its verdict is never PASS or FAIL."""
         session.outcome = await self._outcome_on_disk(session)
-        await self._on_disk(memory.save_end, session, Path(session.run))
+        await self._on_disk(memory.save_end, session, self.sessions.undecided_s(session), 0.0)
+
+    def _pass(self, session: Session) -> None:
+        """Keep that a session says nothing of the present, if that matters and somebody can."""
+        if session.state is State.DONE and session.run and not self.sessions.is_ending:
+            self._go(self._save(session))
+
+    async def _save(self, session: Session) -> None:
+        if session.run:
+            undecided_s = self.sessions.undecided_s(session)
+            ago_s = time.monotonic() - session.done_at
+            await self._on_disk(memory.save_end, session, undecided_s, ago_s)
 
     async def _outcome_on_disk(self, session: Session) -> Outcome:
         if not session.run or self.sessions.is_ending:

@@ -24,7 +24,7 @@ def document_of(session: Session, sessions: Sessions) -> dict[str, Any]:
     """
     is_final = session.state is State.DONE
     told = session.outcome if is_final else session.progress
-    if told is None:
+    if told is None or (session.stopped and not is_final):
         told = Outcome(PENDING, "", line_of(PENDING, _waits(session, sessions)))
     weights = session.gate.weights
     canary = told.canary or session.gate.canary_of(weights)
@@ -58,6 +58,8 @@ def document_of(session: Session, sessions: Sessions) -> dict[str, Any]:
 
 
 def _waits(session: Session, sessions: Sessions) -> str:
+    if session.stopped:
+        return session.why_stopped
     if session.state is State.RUNNING:
         return "the check has begun"
     return f"waits for other checks, number {sessions.position(session)} of the queue"

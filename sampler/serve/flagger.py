@@ -128,7 +128,7 @@ class Flagger:
     async def _weights(self, gate: Gate, given: dict[str, Any]) -> Mapping[str, int] | Outcome:
         """Return the weights of the present step: of the cluster, the request, or the gate."""
         if gate.is_live:
-            return await self._desk.look(gate, LOOK_S)
+            return await self._desk.look(gate, LOOK_S, asked_of(gate, given).ask.step)
         if "expect" in given:
             ask = asked_of(gate, {"expect": given["expect"]}).ask
             from analysis import Split  # noqa: PLC0415
@@ -167,7 +167,8 @@ class Flagger:
     def _has_lasted(self, session: Session) -> bool:
         """Whether a step has been INCONCLUSIVE for longer than its gate allows."""
         limit_s = session.gate.fail_after_s
-        return limit_s is not None and self._desk.sessions.undecided_s(session) >= limit_s
+        lasted_s = self._desk.sessions.undecided_s(session)
+        return limit_s is not None and lasted_s is not None and lasted_s >= limit_s
 
 
 def _asked(

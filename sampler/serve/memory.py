@@ -7,17 +7,17 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sampler.base.errors import UsageError
 from sampler.serve.gates import Ask
 from sampler.serve.outcome import Outcome
-from sampler.serve.sessions import MOST_DONE, Session
+from sampler.serve.sessions import MOST_KEYS, Session
 from sampler.store.files import read_object, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from sampler.serve.gates import Gate
 
@@ -28,8 +28,15 @@ _ORPHANS_S = 30.0
 """How long weighers of a server that was killed may take to write their runs [s]."""
 
 
-def to_document(session: Session) -> dict[str, Any]:
-    """Describe a session; who ends it adds what came of it."""
+def to_document(session: Session, undecided_s: float | None) -> dict[str, Any]:
+    """Describe a session; who ends it adds what came of it.
+
+    Parameters
+    ----------
+    session : Session
+    undecided_s : float or None
+        Of its key, as `Sessions.undecided_s`.
+    """
     ask = session.ask
     return {
         "schema": SCHEMA,
@@ -44,6 +51,8 @@ def to_document(session: Session) -> dict[str, Any]:
         "earlier": session.earlier,
         "created_at": session.created_at,
         "notes": session.notes,
+        "is_past": session.is_past,
+        "undecided_at": None if undecided_s is None else time.time() - undecided_s,
         "ended_at": None,
         "outcome": None,
     }
@@ -61,11 +70,22 @@ def save(folder: Path, document: Mapping[str, Any]) -> None:
         part.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
-def save_end(session: Session, folder: Path) -> None:
-    """Write what came of a session; a disk that is full costs the memory of it alone."""
+def save_end(session: Session, undecided_s: float | None, ago_s: float) -> None:
+    """Write what came of a session; a disk that is full costs the memory of it alone.
+
+    Parameters
+    ----------
+    session : Session
+        Has a run.
+    undecided_s : float or None
+        As for `to_document`.
+    ago_s : float
+        How long ago it ended [s].
+    """
     outcome = None if session.outcome is None else session.outcome.to_document()
+    end = {"ended_at": time.time() - ago_s, "outcome": outcome}
     with suppress(OSError):
-        save(folder, to_document(session) | {"ended_at": time.time(), "outcome": outcome})
+        save(Path(session.run), to_document(session, undecided_s) | end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +99,14 @@ class Stored:
         Seconds since its end; None if it has none: its process was killed.
     is_current : bool
         Whether its gate asked what it asks now.
+    undecided_s : float or None
+        For how long its key is undecided [s].
     """
 
     session: Session
     ago_s: float | None
     is_current: bool
+    undecided_s: float | None
 
 
 def stored(base: Path, gates: Mapping[str, Gate]) -> list[Stored]:
@@ -99,7 +122,7 @@ def stored(base: Path, gates: Mapping[str, Gate]) -> list[Stored]:
     """
     names = sorted(path.parent.name for path in base.glob(f"*/{SESSION}"))
     found: list[Stored] = []
-    for name in names[-MOST_DONE:]:
+    for name in names[-MOST_KEYS:]:
         with suppress(UsageError, OSError, TypeError, ValueError, KeyError):
             document = read_object(base / name / SESSION)
             gate = gates.get(document["gate"])
@@ -124,12 +147,18 @@ def _session(document: Mapping[str, Any], gate: Gate, folder: Path) -> Stored:
         str(document["created_at"]),
         run=str(folder),
         notes=[str(each) for each in document["notes"]],
+        is_past=bool(document.get("is_past", False)),
     )
     is_current = document["asks"] == gate.fingerprint
+    undecided_s = _ago(document.get("undecided_at"))
     if document["outcome"] is None:
-        return Stored(session, None, is_current)
+        return Stored(session, None, is_current, undecided_s)
     session.outcome = Outcome.from_document(document["outcome"])
-    return Stored(session, max(time.time() - float(document["ended_at"]), 0.0), is_current)
+    return Stored(session, _ago(document["ended_at"]), is_current, undecided_s)
+
+
+def _ago(at: object) -> float | None:
+    return None if at is None else max(time.time() - float(str(at)), 0.0)
 
 
 @contextmanager

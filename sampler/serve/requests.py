@@ -137,7 +137,7 @@ async def current_session_of(desk: Desk, gate: Gate, asked: Asked) -> Session:
     """
     last = desk.sessions.latest(gate, asked.ask)
     if gate.is_live and last is not None and last.outcome is not None and not asked.is_fresh:
-        weights = await desk.look(gate, LOOK_S)
+        weights = await desk.look(gate, LOOK_S, asked.ask.step)
         if isinstance(weights, Outcome):
             raise Problem(503, weights.line, weights.hint, {"Retry-After": "5"})
         asked = replace(asked, is_fresh=not _is_about(last.outcome, weights))

@@ -26,16 +26,18 @@ if TYPE_CHECKING:
 MOST_DONE = 200
 """Sessions that are kept after they ended."""
 MOST_KEYS = 10_000
-"""Keys of which is remembered how often they were weighed."""
+"""Keys of which is remembered how often they were weighed, or what they came to."""
 MOST_NOTES = 20
 SUPERSEDED = "superseded"
 INTERRUPTED = "interrupted"
+WITHOUT_KEY = "without_key"
 _HALVINGS = 300
 """More of them would need an exponent of three digits, which no option takes."""
 
 _WHY = {
     SUPERSEDED: "a later step of the same object is weighed instead",
     INTERRUPTED: "the check was stopped",
+    WITHOUT_KEY: "no verdict while this request waited, and without key= none can ask for it again",
 }
 
 
@@ -88,6 +90,11 @@ class Session:
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
+    def why_stopped(self) -> str:
+        """The sentence behind `stopped`; empty while it goes on."""
+        return _WHY.get(self.stopped, "")
+
+    @property
     def key(self) -> str:
         """What requests share it by."""
         return self.ask.key
@@ -123,6 +130,8 @@ class Sessions:
         The time of day, RFC 3339.
     on_stop : callable
         Called with a running session that is to end.
+    on_past : callable
+        Called with a session whose object has gone on since.
     """
 
     def __init__(
@@ -132,9 +141,11 @@ class Sessions:
         clock: Callable[[], float],
         now: Callable[[], str],
         on_stop: Callable[[Session], None],
+        on_past: Callable[[Session], None],
     ) -> None:
         self._at_once, self._queue = at_once, queue
-        self._clock, self._now, self._on_stop = clock, now, on_stop
+        self._clock, self._now = clock, now
+        self._on_stop, self._on_past = on_stop, on_past
         self._by_id: OrderedDict[str, Session] = OrderedDict()
         self._latest: dict[tuple[str, Ask], Session] = {}
         self._weighed: OrderedDict[tuple[str, str], int] = OrderedDict()
@@ -233,10 +244,13 @@ class Sessions:
         for session in [*self._waiting.values(), *self._running.values()]:
             self.stop(session, INTERRUPTED)
 
-    def undecided_s(self, session: Session) -> float:
-        """Return for how long the key of a session has ended INCONCLUSIVE again and again [s]."""
+    def undecided_s(self, session: Session) -> float | None:
+        """Return for how long the key of a session has ended INCONCLUSIVE again and again [s].
+
+        None if it has not, or ended otherwise since.
+        """
         since = self._undecided_since.get((session.gate.name, session.ask))
-        return 0.0 if since is None else self._clock() - since
+        return None if since is None else self._clock() - since
 
     def note(self, gate: Gate, where: str, text: str) -> None:
         """Write a remark beside the sessions of an object that are not over."""
@@ -244,7 +258,14 @@ class Sessions:
             if session.gate is gate and session.ask.object == where:
                 session.notes = [*session.notes, text][-MOST_NOTES:]
 
-    def restore(self, session: Session, ago_s: float, *, is_current: bool = True) -> None:
+    def restore(
+        self,
+        session: Session,
+        ago_s: float,
+        *,
+        is_current: bool = True,
+        undecided_s: float | None = None,
+    ) -> None:
         """Remember a session of an earlier process that is over.
 
         Parameters
@@ -255,6 +276,8 @@ class Sessions:
             How long ago it ended [s].
         is_current : bool
             Whether its gate asks now what it asked then: otherwise its verdict is not repeated.
+        undecided_s : float or None
+            As the method of this name returned it.
         """
         session.state = State.DONE
         session.done_at = self._clock() - ago_s
@@ -265,6 +288,8 @@ class Sessions:
                 self._latest[session.gate.name, session.ask] = session
             if session.ask.object:
                 self.pass_by(session.gate, session.ask.object, session.ask)
+            is_decided = session.outcome is None or session.outcome.verdict != "INCONCLUSIVE"
+            self._since(session, None if session.is_past or is_decided else undecided_s)
             family = (session.gate.name, session.key)
             if session.gate.spending is not Spending.NONE:
                 self._weighed[family] = max(self._weighed.get(family, 0), session.earlier + 1)
@@ -295,7 +320,9 @@ class Sessions:
             return place[0] == gate.name and place[1].object == where and place[1] != ask
 
         for place, session in self._latest.items():
-            session.is_past = session.is_past or is_over(place)
+            if is_over(place) and not session.is_past:
+                session.is_past = True
+                self._on_past(session)
         for place in [each for each in self._undecided_since if is_over(each)]:
             del self._undecided_since[place]
 
@@ -311,11 +338,17 @@ class Sessions:
         return before
 
     def _note_undecided(self, session: Session, outcome: Outcome) -> None:
-        place = (session.gate.name, session.ask)
         if outcome.verdict != "INCONCLUSIVE":
-            self._undecided_since.pop(place, None)
+            self._since(session, None)
         elif outcome.kind is Kind.MEASURED and not session.stopped and session.ask.key:
-            self._undecided_since.setdefault(place, self._clock())
+            self._since(session, self.undecided_s(session) or 0.0)
+
+    def _since(self, session: Session, ago_s: float | None) -> None:
+        """Note for how long a key is undecided; None: it is not."""
+        place = (session.gate.name, session.ask)
+        self._undecided_since.pop(place, None)
+        if ago_s is not None:
+            self._undecided_since[place] = self._clock() - ago_s
             if len(self._undecided_since) > MOST_KEYS:
                 self._undecided_since.popitem(last=False)
 
@@ -325,12 +358,9 @@ class Sessions:
         if surplus <= 0:
             return
         now = self._clock()
-        old = [
-            each
-            for each in self._by_id.values()
-            if each.state is State.DONE and now - each.done_at >= each.linger_s
-        ]
-        for session in old[:surplus]:
+        done = [each for each in self._by_id.values() if each.state is State.DONE]
+        old = [each for each in done if now - each.done_at >= each.linger_s][:surplus]
+        for session in old or done[: max(len(done) - MOST_KEYS, 0)]:
             del self._by_id[session.id]
             place = (session.gate.name, session.ask)
             if self._latest.get(place) is session:

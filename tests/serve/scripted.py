@@ -40,7 +40,8 @@ def leave_run(job):
 
 def do(job):
     if job["do"] == "look":
-        weights = job["options"]["look"]
+        options = job["options"]
+        weights = options.get("looks", {}).get(str(options.get("step")), options["look"])
         if weights == "HANG":
             sys.stdin.readline()
         return {"weights": weights} if weights else {"outcome": outcome("UNMEASURABLE")}

@@ -137,6 +137,45 @@ def test_rollback_says_yes_after_inconclusive_for_long_enough(tmp_path):
         assert answer(each, "POST", path, tmp_path, json=PAYLOAD)[0] == status
 
 
+@pytest.mark.parametrize(
+    ("word", "is_back_at_0", "status"),
+    [("INCONCLUSIVE", False, 200), ("INCONCLUSIVE", True, 403),
+     ("FAIL", False, 200), ("FAIL", True, 403)],
+)  # fmt: skip
+def test_a_server_that_starts_again_knows_what_a_step_has_come_to(
+    tmp_path, word, is_back_at_0, status
+):
+    weights = {"v1": 9, "v2": 1}
+    options = {"look": weights}
+    each = gate(
+        f"{word},INCONCLUSIVE", is_live=True, canary="v2", fail_after_s=3600.0, options=options
+    )
+    increase, rollback = (
+        f"/v1/flagger/shop/{hook}" for hook in ("confirm-traffic-increase", "rollback")
+    )
+
+    async def begin(_server, client):
+        async with client.post(increase, json=PAYLOAD) as response:
+            assert (await response.text()).startswith(word)
+        if is_back_at_0:
+            weights.update(v1=10, v2=0)
+            async with client.post(rollback, json=PAYLOAD) as response:
+                assert response.status == 403
+
+    async def again(_server, client):
+        weights.update(v1=9, v2=1)
+        async with client.post(rollback, json=PAYLOAD) as response:
+            return response.status
+
+    served(begin, each, out=tmp_path, limits=Limits(1))
+    (file,) = tmp_path.glob("*/session.json")
+    told = json.loads(file.read_text(encoding="utf-8"))
+    earlier = {name: told[name] - 3600 for name in ("ended_at", "undecided_at") if told[name]}
+    file.write_text(json.dumps(told | earlier), encoding="utf-8")
+
+    assert served(again, each, out=tmp_path, limits=Limits(1)) == status
+
+
 def test_increase_and_rollback_share_a_session_and_rollback_is_told_an_old_fail(tmp_path):
     each = gate("FAIL,PASS", linger_s=0.0)
     hooks = ("confirm-traffic-increase", "rollback", "rollback", "confirm-traffic-increase")
@@ -226,6 +265,17 @@ def test_a_cluster_gate_raises_no_weight_that_was_not_weighed(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["/v1/argo/shop", "/v1/gates/shop/checks"])
+def test_a_cluster_is_asked_about_the_step_that_was_weighed(tmp_path, path):
+    options = {"look": {"v1": 5, "v2": 5}, "looks": {"3": {"v1": 9, "v2": 1}}}
+    each = gate("PASS,FAIL", is_live=True, options=options)
+    calls = [call("POST", path, json={"key": "a", "step": 3})] * 2
+
+    given = answers([each], *calls, out=tmp_path)
+
+    assert [json.loads(text)["verdict"] for _, _, text in given] == ["PASS", "PASS"]
+
+
+@pytest.mark.parametrize("path", ["/v1/argo/shop", "/v1/gates/shop/checks"])
 def test_a_verdict_of_a_cluster_is_repeated_only_while_its_weights_are(tmp_path, path):
     weights = {"v1": 90, "v2": 10}
     each = gate("PASS,FAIL", is_live=True, options={"look": weights})
@@ -294,16 +344,30 @@ def test_versions_are_not_compared_where_one_answers_alone(tmp_path):
         assert set(options) & set(job) == compared
 
 
-def test_polls_of_argo_without_a_key_share_a_session(tmp_path):
-    async def act(server, client):
-        for _ in range(3):
-            async with client.get("/v1/argo/shop?wait=0"):
-                pass
-        return len(list(server.desk.sessions))
+@pytest.mark.parametrize("permit", [frozenset({"wait"}), frozenset({"wait", "key"})])
+def test_nobody_is_told_what_argo_asked_without_a_key(tmp_path, permit):
+    """Another Rollout, or a later step, would be promoted for it."""
+    each = gate("PASS,FAIL,HANG", permit=permit)
+    polls = [call("GET", f"/v1/argo/shop?wait={wait}") for wait in (20, 20, 0.05, 20)]
 
-    assert served(act, gate("HANG"), out=tmp_path / "keys") == 1
-    keyless = gate("HANG", permit=frozenset({"wait"}))
-    assert served(act, keyless, out=tmp_path / "none") == 3
+    given = answers([each], *polls[:3], out=tmp_path, limits=Limits(1))
+
+    documents = [held_to(json.loads(text)) for _, _, text in given]
+    assert [each["verdict"] for each in documents] == ["PASS", "FAIL", "PENDING"]
+    assert documents[2]["line"].startswith("PENDING: no verdict while this request waited")
+    assert len({each["id"] for each in documents}) == 3
+
+
+def test_a_check_that_nobody_can_ask_for_again_is_ended(tmp_path):
+    async def act(_server, client):
+        async with client.get("/v1/argo/shop?wait=0.05") as response:
+            path = (await response.json())["status_url"]
+        async with client.get(f"{path}?wait=25") as response:
+            return held_to(await response.json())
+
+    document = served(act, gate("HANG"), out=tmp_path)
+
+    assert (document["verdict"], document["reason"]) == ("INCONCLUSIVE", "without_key")
 
 
 def test_an_event_is_noted_beside_the_running_session(tmp_path):

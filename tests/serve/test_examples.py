@@ -74,7 +74,7 @@ def test_kubectl_finds_the_line_where_the_template_looks(tmp_path, script):
 
     async def act(_server, client):
         wait = 0 if script == "HANG" else 20
-        async with client.get(f"/v1/argo/shop?wait={wait}") as response:
+        async with client.get(f"/v1/argo/shop?key=a&wait={wait}") as response:
             return await response.json()
 
     document = served(act, gate(script), out=tmp_path / "runs")

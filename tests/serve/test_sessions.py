@@ -18,9 +18,11 @@ class World:
     def __init__(self, at_once=2, queue=64):
         self.now = 100.0
         self.stopped: list[Session] = []
+        self.past: list[Session] = []
         self.sessions = Sessions(
-            at_once, queue, lambda: self.now, lambda: "2026-01-01", self.stopped.append
-        )
+            at_once, queue, lambda: self.now, lambda: "2026-01-01",
+            self.stopped.append, self.past.append,
+        )  # fmt: skip
 
     def ask(self, key="", gate=GATE, **how):
         return self.sessions.ask(gate, Ask(key), **how)
@@ -189,14 +191,19 @@ def test_memory_of_sessions_and_keys_is_bounded(world, monkeypatch):
     assert max(sizes) <= 30
 
 
-def test_a_verdict_that_lingers_is_kept_whatever_the_number(world, monkeypatch):
+def test_verdicts_that_linger_are_kept_up_to_another_number(world, monkeypatch):
     monkeypatch.setattr(module, "MOST_DONE", 5)
+    monkeypatch.setattr(module, "MOST_KEYS", 52)
     first = world.ask("first")
     world.end(first)
     for n in range(50):
         world.end(world.ask(f"key-{n}"))
 
     assert world.ask("first") is first
+    for n in range(2):
+        world.end(world.ask(f"more-{n}"))
+    assert world.ask("first") is not first
+    assert len(list(world.sessions)) == 53  # the last one was begun just now
 
 
 def test_a_restored_session_is_repeated_and_counted(world):
@@ -219,7 +226,7 @@ def test_a_restored_session_is_repeated_and_counted(world):
 
 
 def test_how_long_a_key_is_undecided_counts_from_its_first_inconclusive_end(world):
-    for verdict, expected_s in (("INCONCLUSIVE", 60.0), ("INCONCLUSIVE", 120.0), ("FAIL", 0.0)):
+    for verdict, expected_s in (("INCONCLUSIVE", 60.0), ("INCONCLUSIVE", 120.0), ("FAIL", None)):
         session = world.ask("a")
         world.end(session, verdict)
         world.now += GATE.linger_s
@@ -241,4 +248,5 @@ def test_what_came_of_an_object_is_over_once_it_is_at_something_else(world, is_a
             world.sessions.pass_by(GATE, f"ns/{name}")
 
     assert [failed.is_past, other.is_past] == [True, False]
-    assert world.sessions.undecided_s(undecided) == 0.0
+    assert world.sessions.undecided_s(undecided) is None
+    assert world.past == [failed, undecided]
