@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from queue import Queue
 from threading import Thread
 
@@ -37,16 +37,32 @@ class DaskCluster:
                 "--no-dashboard", "--no-jupyter",
             )  # fmt: skip
             self.address = line.split()[-1]
-        for zone, source in ZONES.items():
+        for zone in ZONES:
             worker = self.workers.get(zone)
             if worker is not None:
                 worker.send_signal(signal.SIGCONT)
             if worker is None or worker.poll() is not None:
-                self.workers[zone], _ = self._start(
-                    "Registered to:", "worker", self.address, "--name", f"worker-{zone}",
-                    "--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1",
-                    WEIGHBRIDGE_ZONE=zone, WEIGHBRIDGE_SOURCE=source,
-                )  # fmt: skip
+                self.workers[zone] = self.start_worker(zone)
+
+    def start_worker(self, zone, *options, name=None, **environment):
+        """Start a worker in a zone, in place of the one that is there if it has that name."""
+        process, _ = self._start(
+            "Registered to:", "worker", self.address, "--name", name or f"worker-{zone}",
+            "--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1",
+            *(options or ["--no-nanny"]),
+            WEIGHBRIDGE_ZONE=zone, WEIGHBRIDGE_SOURCE=ZONES[zone], **environment,
+        )  # fmt: skip
+        return process
+
+    @contextmanager
+    def replaced(self, zone, *options, **environment):
+        """Have another worker in a zone for a while."""
+        end(self.workers[zone])
+        process = self.start_worker(zone, *options, **environment)
+        try:
+            yield process
+        finally:
+            end(process)
 
     def close(self):
         """End the processes."""
@@ -74,6 +90,12 @@ class DaskCluster:
         while waits_for not in (line := lines.get(timeout=120)):
             assert line, f"ended without saying {waits_for!r}: {process.wait()}"
         return process, line
+
+
+def end(process):
+    """End a process, and wait until it has ended."""
+    process.send_signal(signal.SIGTERM)  # a nanny ends its worker
+    process.wait(60)
 
 
 def _read(stream, put):

@@ -145,12 +145,15 @@ def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
     from sampler.cli.execute import execute  # noqa: PLC0415 - as above
 
     senders = make_senders(options)
+    if senders is None:
+        plan, watch = planned(url, options, runs_folder(ctx), command_line(sys.argv[1:]))
+        ctx.exit(execute(plan, documents_of(options), watch))
+    _stand_at_first(options, senders)
     plan, watch = planned(url, options, runs_folder(ctx), command_line(sys.argv[1:]))
-    if senders is not None and senders.place:
-        splits = _zone_splits(plan.target.url, options, senders)
+    splits = _zone_splits(plan.target.url, options, senders)
+    if senders.place:
         plan, watch = replace(plan, zone_of=senders.zone_of, zone_splits=splits), None
-    sampling = None if senders is None else senders.sampling
-    ctx.exit(execute(plan, documents_of(options), watch, sampling))
+    ctx.exit(execute(plan, documents_of(options), watch, senders.sampling))
 
 
 def planned(
@@ -273,19 +276,51 @@ def expectation_of(url: str | None, options: dict[str, Any]) -> Expected:
     return Expected(str(url), make_split(options["expect"]), Source())
 
 
+def _stand_at_first(options: dict[str, Any], senders: Senders) -> None:
+    """Ask the cluster for the place of the first vantage, not for that of this process.
+
+    Raises
+    ------
+    UsageError
+        If another place was asked for.
+    """
+    if not senders.vantages or not (options["is_live"] or options["in_pod"]):
+        return
+    for name in ("zone", "node"):
+        if options[name]:
+            raise UsageError(
+                f"--{name} {options[name]}: with --dask, each worker stands in a place of its own",
+                hint=f"leave --{name} out",
+            )
+        options[name] = getattr(senders.vantages[0], name)
+
+
 def _zone_splits(url: str, options: dict[str, Any], senders: Senders) -> dict[str, Split]:
     """Return what the cluster is to give to clients in each zone, or on each node.
 
     It is what holds at the start: changes during the run are not followed.
+
+    Raises
+    ------
+    UsageError
+        If it is not the same everywhere, and all are to be judged as one stream.
     """
     if not options["is_live"]:
         return {}
-    return {
-        zone: expectation_for_check(
-            {**options, senders.place: zone}, url, options["headers"], options["settle"]
-        ).expected.split
-        for zone in dict.fromkeys(senders.zone_of)
-    }
+    splits = {}
+    for each in senders.vantages:
+        place = getattr(each, senders.place) if senders.place else each.node or each.zone
+        if place not in splits:
+            at = {**options, "zone": each.zone, "node": each.node}
+            expectation = expectation_for_check(at, url, options["headers"], options["settle"])
+            splits[place] = expectation.expected.split
+    if not senders.place and len(set(map(str, splits.values()))) > 1:
+        told = "; ".join(f"{place}: {split}" for place, split in splits.items())
+        raise UsageError(
+            f"the workers are to see different splits ({told}), which are not those of one stream",
+            hint="give --vantage zone, which judges each by its own",
+        )
+    return splits
 
 
 def _commit(manifests: str | None) -> str:

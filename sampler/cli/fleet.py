@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sampler.engine.effort import SamplingFactory
+    from sampler.fleet.messages import Vantage
 
 MOST_WORKERS = 64
 _PLACES = ("zone", "node")
@@ -31,13 +32,18 @@ class Senders:
         Makes what sends it.
     place : str
         ``zone`` or ``node`` if each is to be judged by itself; empty for one stream.
-    zone_of : tuple of str
-        Which one each vantage is in, if so.
+    vantages : tuple of Vantage
+        Where they are; empty for processes of this machine.
     """
 
     sampling: SamplingFactory
     place: str = ""
-    zone_of: tuple[str, ...] = ()
+    vantages: tuple[Vantage, ...] = ()
+
+    @property
+    def zone_of(self) -> tuple[str, ...]:
+        """Which place each vantage is judged with; empty for one stream."""
+        return tuple(getattr(each, self.place) for each in self.vantages) if self.place else ()
 
 
 def fleet_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -94,8 +100,10 @@ def make_senders(options: dict[str, Any]) -> Senders | None:
 
     from sampler.fleet.dask import DaskWorkers, chosen, is_exposed, survey  # noqa: PLC0415
 
-    if vantage not in {None, *_PLACES, "all"} and not vantage.isdecimal():
-        raise UsageError(f"--vantage must be zone, node, all or a number, got {vantage!r}")
+    if vantage not in {None, *_PLACES, "all"} and not (vantage.isdecimal() and int(vantage)):
+        raise UsageError(
+            f"--vantage must be zone, node, all or a number of at least 1, got {vantage!r}"
+        )
     if is_exposed(dask):
         say_warning(
             f"whoever reaches {dask} can run any code on its workers, as nobody is identified",
@@ -108,5 +116,5 @@ def make_senders(options: dict[str, Any]) -> Senders | None:
     return Senders(
         partial(Fleet, crew=DaskWorkers(dask, vantages), counts_lost=counts_lost),
         place,
-        tuple(getattr(each, place) for each in vantages) if place else (),
+        tuple(vantages),
     )

@@ -4,6 +4,9 @@ Words go up as events of a topic, orders down as metadata of the scheduler that 
 times a second; so a task that cannot reach the scheduler any more gets no leases, and its child
 stops.
 
+Nothing stays at the scheduler: it forgets the metadata of a task with the task, and the events of a
+topic that has the name of a client an hour after that client, also where one was killed.
+
 A task is pinned to its worker. Dask would run it once more elsewhere when the worker dies, which
 sends twice; and it would run it again where a worker comes back under its old address, so a task
 that finds that it has begun before does nothing.
@@ -15,7 +18,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import secrets
 import socket
 import struct
 import subprocess
@@ -74,7 +76,6 @@ class DaskWorkers:
         self.ahead_s = 0.2 + 3 * self._poll_s
         self._address = address
         self._vantages = list(vantages)
-        self._run = f"weighbridge-{secrets.token_hex(8)}"
         self._tasks = [_Task() for _ in vantages]
         self._dirty: set[int] = set()
         self._woken = asyncio.Event()
@@ -84,7 +85,7 @@ class DaskWorkers:
     async def open(self, inbox: asyncio.Queue[tuple[int, Word]]) -> Sequence[Vantage]:
         """Connect to the scheduler, and listen."""
         self._client = await _connected(self._address)
-        self._client.subscribe_topic(self._run, partial(_forward, inbox))
+        self._client.subscribe_topic(self._client.id, partial(_forward, inbox))
         self._helpers = [
             asyncio.create_task(self._send_orders()),
             asyncio.create_task(self._look(inbox)),
@@ -96,9 +97,9 @@ class DaskWorkers:
         task, kind = self._tasks[number], type(order).__name__
         if task.future is None:
             task.future = self._client.submit(
-                _sample, pack(order), self._run, number, self._poll_s,
+                _sample, pack(order), self._client.id, number, self._poll_s,
                 workers=[self._vantages[number].address], allow_other_workers=False, pure=False,
-                retries=0, key=f"{self._run}-{number}",
+                retries=0, key=_key(self._client.id, number),
             )  # fmt: skip
             return
         task.orders[kind] = pack(order)
@@ -122,7 +123,7 @@ class DaskWorkers:
         for helper in self._helpers:
             helper.cancel()
         with contextlib.suppress(Exception):
-            self._client.unsubscribe_topic(self._run)
+            self._client.unsubscribe_topic(self._client.id)
             futures = [each.future for each in self._tasks if each.future]
             await asyncio.wait_for(self._client.cancel(futures, force=True), CONNECT_S)
         with contextlib.suppress(Exception):
@@ -136,7 +137,7 @@ class DaskWorkers:
             dirty, self._dirty = self._dirty, set()
             writes = (
                 self._client.set_metadata(
-                    [self._run, str(number), "orders"],
+                    [_key(self._client.id, number), "orders"],
                     {"beat": self._tasks[number].beat, **self._tasks[number].orders},
                 )
                 for number in dirty
@@ -164,8 +165,14 @@ class DaskWorkers:
 
 
 def _forward(inbox: asyncio.Queue[tuple[int, Word]], event: tuple[float, Any]) -> None:
-    number, data = event[1]
-    inbox.put_nowait((number, cast("Word", unpack(data))))
+    if not isinstance(event[1], dict):  # those are the scheduler's own, about its client
+        number, data = event[1]
+        inbox.put_nowait((number, cast("Word", unpack(data))))
+
+
+def _key(client: str, number: int) -> str:
+    """Name the task of a vantage."""
+    return f"weighbridge-{client}-{number}"
 
 
 async def _ended(future: Any) -> None:
@@ -311,28 +318,28 @@ def _describe() -> dict[str, str]:
     }
 
 
-def _sample(start: bytes, run: str, number: int, poll_s: float) -> None:
+def _sample(start: bytes, client: str, number: int, poll_s: float) -> None:
     """Have a child process sample, and forward what it says: runs on a worker, in a thread."""
     from distributed import get_worker  # noqa: PLC0415 - as above
     from distributed.utils import sync  # noqa: PLC0415
 
     worker = get_worker()
-    key = [run, str(number)]
+    key = _key(client, number)
 
     def ask(method: str, **named: Any) -> Any:
         return sync(worker.loop, getattr(worker.scheduler, method), callback_timeout=CONNECT_S,
                     **named)  # fmt: skip
 
-    if ask("get_metadata", keys=[*key, "started"], default=False):
-        return  # this worker has come back, or the task was handed on: nothing is sent twice
-    ask("set_metadata", keys=[*key, "started"], value=True)
+    if ask("get_metadata", keys=[key, "started"], default=False):
+        raise RuntimeError("its worker was started anew")  # nothing is sent twice
+    ask("set_metadata", keys=[key, "started"], value=True)
     child, ours = spawn(dies_with_parent=True)
     with ours:
         try:
             ours.settimeout(poll_s)
             ours.sendall(start)
-            _relay(ours, partial(ask, "get_metadata", keys=[*key, "orders"], default={}),
-                   lambda data: worker.log_event(run, [number, data]), poll_s)  # fmt: skip
+            _relay(ours, partial(ask, "get_metadata", keys=[key, "orders"], default={}),
+                   lambda data: worker.log_event(client, [number, data]), poll_s)  # fmt: skip
         finally:
             with contextlib.suppress(OSError):
                 ours.shutdown(socket.SHUT_WR)  # a child that still samples stops, and ends its run

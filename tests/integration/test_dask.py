@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import select
+import signal
 import socket
 from functools import partial
 from itertools import count
+from pathlib import Path
 
 import pytest
+from distributed import Client
 
 from analysis import Policy, Split, Tolerance, Verdict
 from analysis.data.report import ReasonCode
-from sampler import Limits, Load, Target
+from sampler import Limits, Load, Target, __version__, read
 from sampler.base.errors import UsageError
+from sampler.cli import main
 from sampler.fleet import dask
 from sampler.fleet.dask import DaskWorkers, chosen, is_exposed, survey
 from sampler.fleet.fleet import Fleet
 from sampler.fleet.messages import Lease, Ready, Vantage, Wish, pack, unpack
 from sampler.plan.run import RunPlan
 from sampler.run.gate import Weighing
-from tests.dask_cluster import DaskCluster, NodeRules, freeze
+from tests.cluster.test_position import two_nodes
+from tests.clusters import FakeCluster
+from tests.dask_cluster import DaskCluster, NodeRules, end, freeze
+from tests.processes import started
 
 ALL_V1 = {"v1": 4}
 pytestmark = [
@@ -60,6 +69,25 @@ def checked(cluster, url, observe=None, tolerance="5pp", out=None, timeout_s=10.
 
 def verdicts(report):
     return {zone: each.verdict for zone, each in report.observed.by_zone.items()}
+
+
+def require_counts(report, served):
+    """Compare with what the Service of each zone counted, and return the workers."""
+    workers = report.performance.workers
+    for zone, each in zip("abc", workers, strict=True):
+        assert each.launched <= served[zone] <= each.launched + each.lost
+    return workers
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return listening.getsockname()[1]
+
+
+def children(process):
+    """Return the children of all threads of a process."""
+    listed = Path(f"/proc/{process.pid}/task").glob("*/children")
+    return [int(pid) for each in listed for pid in each.read_text("ascii").split()]
 
 
 def once(act, n):
@@ -104,10 +132,10 @@ def test_one_zone_wrong_fails_and_is_named(cluster):
     assert Verdict.FAIL not in {verdicts(report)["a"], verdicts(report)["c"]}
 
 
-@pytest.mark.parametrize("end", ["killed", "frozen"])
-def test_a_zone_that_is_lost_is_undecided_and_the_others_are_not(cluster, end):
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+def test_a_zone_that_is_lost_is_undecided_and_the_others_are_not(cluster, how):
     worker = cluster.workers["c"]
-    act = worker.kill if end == "killed" else partial(freeze, worker)
+    act = worker.kill if how == "killed" else partial(freeze, worker)
     with NodeRules(dict.fromkeys("abc", ALL_V1)) as rules:
         report = checked(cluster, rules.url, once(act, 60), tolerance="1.5pp", timeout_s=2.0)
         served = rules.served()
@@ -116,9 +144,7 @@ def test_a_zone_that_is_lost_is_undecided_and_the_others_are_not(cluster, end):
     assert report.reasons[0].code is ReasonCode.VANTAGE_LOST
     assert verdicts(report)["c"] is Verdict.INCONCLUSIVE
     assert Verdict.FAIL not in verdicts(report).values()
-    for zone, each in zip("abc", report.performance.workers, strict=True):
-        assert each.launched <= served[zone] <= each.launched + each.lost
-    assert report.performance.workers[2].gone
+    assert require_counts(report, served)[2].gone
 
 
 def test_a_scheduler_that_is_gone_ends_the_run_undecided(cluster):
@@ -129,6 +155,132 @@ def test_a_scheduler_that_is_gone_ends_the_run_undecided(cluster):
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.reasons[0].code is ReasonCode.VANTAGE_LOST
     assert sum(served.values()) <= report.samples.launched
+
+
+def test_a_worker_that_its_nanny_brings_back_sends_nothing_twice(cluster):
+    """It comes back under its old address, and is given its task again."""
+    port = free_port()
+    with (
+        cluster.replaced("c", "--nanny", "--worker-port", str(port)),
+        NodeRules(dict.fromkeys("abc", ALL_V1)) as rules,
+        Client(cluster.address) as client,
+    ):
+        (pid,) = client.run(os.getpid, workers=[f"tcp://127.0.0.1:{port}"]).values()
+        kill = partial(os.kill, pid, signal.SIGKILL)
+        report = checked(cluster, rules.url, once(kill, 60), tolerance="0.8pp", timeout_s=2.0)
+        client.wait_for_workers(3, timeout=60)
+        again = client.run(os.getpid, workers=[f"tcp://127.0.0.1:{port}"])
+        served = rules.served()
+
+    assert [pid] != list(again.values())
+    assert report.reasons[0].code is ReasonCode.VANTAGE_LOST
+    assert verdicts(report)["c"] is Verdict.INCONCLUSIVE
+    assert require_counts(report, served)[2].gone
+
+
+def test_a_worker_that_joins_an_empty_zone_takes_no_part_in_a_run_that_goes_on(cluster):
+    """Its zone stays undecided: what the lost one may have sent is not known."""
+    joined = []
+
+    def replace_c():
+        cluster.workers["c"].kill()
+        joined.append(cluster.start_worker("c", name="another"))
+
+    with NodeRules(dict.fromkeys("abc", ALL_V1)) as rules:
+        try:
+            report = checked(cluster, rules.url, once(replace_c, 60), "1.5pp", timeout_s=2.0)
+            served = rules.served()
+            after = checked(cluster, rules.url)
+        finally:
+            end(joined[0])
+
+    assert verdicts(report) == {
+        "a": Verdict.PASS, "b": Verdict.PASS, "c": Verdict.INCONCLUSIVE,
+    }  # fmt: skip
+    require_counts(report, served)
+    assert after.verdict is Verdict.PASS
+    assert {each.name for each in after.performance.workers} == {"another", "worker-a", "worker-b"}
+
+
+def test_when_the_coordinator_is_killed_the_runs_of_the_workers_give_the_verdict(
+    cluster, weighbridge, tmp_path
+):
+    with NodeRules(dict.fromkeys("abc", ALL_V1)) as rules:
+        process = started(
+            tmp_path, "check", rules.url, "--expect", "v1=1", "--tolerance", "0.01pp",
+            "--dask", cluster.address, "--rate", "150", "--out", str(tmp_path),
+        )  # fmt: skip
+        while min(rules.served().values()) < 100:
+            assert process.poll() is None
+        ends = [os.pidfd_open(pid) for each in cluster.workers.values() for pid in children(each)]
+        process.kill()
+        process.communicate(timeout=30)
+        for pidfd in ends:  # 5 s without a lease, and then the drain
+            assert select.select([pidfd], [], [], 60) == ([pidfd], [], [])
+            os.close(pidfd)
+        served = rules.served()
+    runs = sorted(tmp_path.glob("*/vantages/*"))
+    again = weighbridge("judge", *runs, "--tolerance", "5pp", "--json", "-")
+
+    document = json.loads(again.stdout)
+    assert len(ends) == len(runs) == 3
+    assert document["verdict"] == "PASS"
+    assert {zone: each["verdict"] for zone, each in document["observed"]["by_zone"].items()} == (
+        dict.fromkeys("abc", "PASS")
+    )
+    assert document["samples"]["launched"] == sum(served.values())
+    assert sum(len(read(run).table) for run in runs) == sum(served.values())
+
+
+def test_each_zone_is_judged_by_what_the_cluster_has_for_it(cluster, monkeypatch, tmp_path, capsys):
+    """Zones a and b have endpoints of their own by their hints, c has those of all."""
+    objects = json.loads(
+        json.dumps(two_nodes(trafficDistribution="PreferClose"))
+        .replace('"z1"', '"a"')
+        .replace('"z2"', '"b"')
+    )
+    with (
+        FakeCluster(objects) as api,
+        NodeRules({"a": ALL_V1, "b": ALL_V1, "c": ALL_V1}) as rules,
+    ):
+        monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig(tmp_path, None)))
+        code = main(
+            ["check", rules.url, "--cluster", "--service", "app", "--dask", cluster.address,
+             "--max-rate", "300", "--concurrency", "12", "--out", "none", "--json", "-"]
+        )  # fmt: skip
+        served = rules.served()
+
+    out, err = capsys.readouterr()
+    assert code == 1, err
+    report = json.loads(out)
+    zones = report["observed"]["by_zone"]
+    assert {zone: each["expected"] for zone, each in zones.items()} == {
+        "a": {"v1": 0.8, "v2": 0.2}, "b": {"v1": 1.0, "v2": 0.0}, "c": {"v1": 0.9, "v2": 0.1},
+    }  # fmt: skip
+    assert zones["a"]["verdict"] == "FAIL"
+    assert report["reasons"][0]["message"].startswith("In zone a: ")
+    assert zones["b"]["verdict"] != "FAIL"
+    assert report["observed"]["zones_differ"] is None
+    assert [each["launched"] for each in report["performance"]["workers"]] == list(served.values())
+
+
+def test_workers_that_do_not_fit_are_refused_before_anything_is_sent(
+    cluster, monkeypatch, tmp_path, capsys
+):
+    """One has no weighbridge (another package has the name of a part of it); two have another."""
+    (tmp_path / "sampler").mkdir()
+    (tmp_path / "sampler" / "__init__.py").touch()
+    check = ["check", "http://127.0.0.1:1/", "--expect", "v1=1", "--dask", cluster.address]
+    with cluster.replaced("c", "--no-nanny", PYTHONPATH=str(tmp_path)):
+        assert main(check) == 2
+    assert "the Dask worker worker-c has no weighbridge that fits" in capsys.readouterr().err
+    cluster.heal()
+
+    monkeypatch.setattr(dask, "__version__", "9.9.9")
+
+    assert main(check) == 2
+    told = capsys.readouterr().err
+    assert f"the Dask worker worker-a has weighbridge {__version__} instead of 9.9.9" in told
 
 
 def test_the_last_words_of_a_child_are_forwarded_although_it_takes_no_orders_any_more():
