@@ -166,6 +166,10 @@ class FakeCluster:
 
         self.run(cut())
 
+    def freeze(self, thaw: threading.Event) -> None:
+        """Answer nothing until `thaw` is set, and keep all connections."""
+        self._loop.call_soon_threadsafe(thaw.wait, 60)
+
     def react(self, criteria: Any, payload: Any) -> None:
         """Answer what `criteria` (of kmock) match with `payload`."""
 

@@ -12,6 +12,7 @@ import asyncio
 import json
 import threading
 from bisect import bisect_left
+from math import inf
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Self
 
@@ -44,10 +45,16 @@ class Playback:
         Seconds of the recording in one real second.
     since_s : float
         Second of the recording at which it begins.
+    watch_s : float
+        Real seconds after which each watch is closed, as proxies do. It then forgets: a watch
+        that goes on from an earlier version is answered 410 each second time.
     """
 
-    def __init__(self, recording: Recording, scale: float, since_s: float = 0.2) -> None:
-        self.recording, self.scale = recording, scale
+    def __init__(
+        self, recording: Recording, scale: float, since_s: float = 0.2, watch_s: float = inf
+    ) -> None:
+        self.recording, self.scale, self._watch_s = recording, scale, watch_s
+        self._closed = 0
         self.api_url = self.url = ""
         self.answered = 0
         self._since_ns = round(since_s * NS_PER_S)
@@ -173,9 +180,13 @@ class Playback:
             ),
             len(told),
         )
+        if self._closed % 2 and request.query["resourceVersion"] != self._versions[plural]:
+            self._closed += 1
+            return web.json_response({"message": "too old resource version"}, status=410)
         response = web.StreamResponse()
         await response.prepare(request)
-        while not self._is_over:
+        until_ns = monotonic_ns() + min(self._watch_s, 3600) * NS_PER_S
+        while not self._is_over and monotonic_ns() < until_ns:
             while place < len(told):
                 each = told[place]
                 place += 1
@@ -184,6 +195,7 @@ class Playback:
                 line = json.dumps({"type": each.kind, "object": each.body})
                 await response.write(line.encode() + b"\n")
             await asyncio.sleep(_TICK_S)
+        self._closed += 1
         return response
 
     # The Service

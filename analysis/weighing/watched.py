@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 GUARD_S = 0.25
 """What was sent this long before a change was noticed is not judged either [s]: news take time,
 and this process may have been busy. A verdict stands after so long without news."""
+KEPT_S = 2.0
+"""So long what was judged can be taken back [s]: a watch may be lost for a second unnoticed."""
 MOST_STRETCHES = 8
 """So often a run begins anew; then the split is said to move too much."""
 
@@ -69,22 +71,24 @@ def _counts(part: Batch) -> Counter[str]:
 
 
 class _Noticed(NamedTuple):
-    """A change, and when it was noticed [ns since the run began]."""
+    """A change."""
 
     at_ns: int
+    """From when on it holds [ns since the run began]."""
     change: Change
+    told_ns: int
+    """When that was known [ns since the run began]: later, where a watch was lost in silence."""
 
+    def held_since(self, since_ns: int | None) -> int | None:
+        """Return since when nothing can be judged after it; None if it can be.
 
-def _held_since(since_ns: int | None, at_ns: int, change: Change) -> int | None:
-    """Return since when nothing can be judged after a change; None if it can be.
-
-    Whoever changes the configuration meanwhile begins another roll-out, and is waited for anew.
-    """
-    if change.is_remark:
-        return since_ns
-    if change.expectation is not None:
-        return None
-    return at_ns if since_ns is None or change.is_reconfigured else since_ns
+        Whoever changes the configuration meanwhile begins another roll-out, and is waited for anew.
+        """
+        if self.change.is_remark:
+            return since_ns
+        if self.change.expectation is not None:
+            return None
+        return self.told_ns if since_ns is None or self.change.is_reconfigured else since_ns
 
 
 class _Known(NamedTuple):
@@ -94,7 +98,7 @@ class _Known(NamedTuple):
     end_row: int
     evidence: Evidence
     counts: Counter[str]
-    """Of the samples since the one before it, by label; empty without one."""
+    """Of the samples of the stretch until then, by label."""
 
 
 class Watched:
@@ -196,7 +200,7 @@ class Watched:
         if start is not None:
             self._trouble = start.trouble
             if start.expectation is None:
-                self._turn(0, start)
+                self._turn(_Noticed(0, start, 0))
 
     def _begin(self, split: Split, rank: int) -> Evidence:
         """Return the evidence of a stretch, after `rank` others."""
@@ -208,7 +212,7 @@ class Watched:
     def restart(self, evidence: Evidence) -> None:
         """Go on with other evidence on the same split."""
         self.evidence, self._end = evidence, (None, None)
-        self._past = deque([_Known(self._last_ns, self._past[-1].end_row, evidence, Counter())])
+        self._past = deque([self._past[-1]._replace(sent_ns=self._last_ns, evidence=evidence)])
 
     def leave_out(self, first_connection: int) -> None:
         """Judge no connection that was opened before this one."""
@@ -251,7 +255,7 @@ class Watched:
         """Since when nothing can be judged [ns since the run began]; None if it can be."""
         since_ns = self._held_since_ns
         for each in self._pending:
-            since_ns = _held_since(since_ns, *each)
+            since_ns = each.held_since(since_ns)
         return since_ns
 
     @property
@@ -274,9 +278,16 @@ class Watched:
             return False
         return now_ns - self._ended_ns >= GUARD_S * _NS_PER_S
 
+    @property
+    def ended_ns(self) -> int | None:
+        """When `is_sure` first saw what is proven now [ns since the run began]; None if nothing."""
+        return None if self._end == (None, None) else self._ended_ns
+
     def notice(self, changes: Iterable[Change], origin_ns: int) -> None:
         """Take changes, in the order of time; the run began at `origin_ns` on their clock."""
-        self._pending += [_Noticed(max(each.at_ns - origin_ns, 0), each) for each in changes]
+        for each in changes:
+            at_ns = max(each.at_ns - origin_ns, 0)
+            self._pending.append(_Noticed(at_ns, each, max(at_ns, self._last_ns)))
 
     def weigh(self, batch: Batch) -> None:
         """Judge a batch, as far as it belongs to a time in which that can be done."""
@@ -293,12 +304,12 @@ class Watched:
             self._weigh_part(batch[start : max(end, start)], sent_ns[start : max(end, start)])
             start = max(end, start)
             if start < len(batch):
-                self._turn(*self._pending.popleft())
+                self._turn(self._pending.popleft())
 
     def finish(self) -> History:
         """Take the changes after the last sample, and return what happened."""
         while self._pending:
-            self._turn(*self._pending.popleft())
+            self._turn(self._pending.popleft())
         self._unjudged.end(self._last_ns)
         return self.history(is_over=True)
 
@@ -330,8 +341,9 @@ class Watched:
         self.evidence = judge(self.evidence, fresh)
         last_ns, end_row = int(sent_ns[-1]), part.first + len(part)
         self._note(part.first, end_row, int(sent_ns[0]), last_ns)
-        self._past.append(_Known(last_ns, end_row, self.evidence, _counts(part)))
-        while len(self._past) > 1 and self._past[1].sent_ns <= last_ns - 2 * GUARD_S * _NS_PER_S:
+        counts = self._past[-1].counts + _counts(part)
+        self._past.append(_Known(last_ns, end_row, self.evidence, counts))
+        while len(self._past) > 1 and self._past[1].sent_ns <= last_ns - KEPT_S * _NS_PER_S:
             self._past.popleft()
 
     def _note(self, first_row: int, end_row: int, first_ns: int, last_ns: int) -> None:
@@ -350,11 +362,15 @@ class Watched:
             )
 
     def _take_back(self, at_ns: int) -> None:
-        """Forget what was judged of the last moment before a change."""
-        before = self._rows()
-        while len(self._past) > 1 and self._past[-1].sent_ns > at_ns - GUARD_S * _NS_PER_S:
-            self._aside += self._past.pop().counts
+        """Forget what was judged of the last moment before a change, and since then."""
+        before, counts = self._rows(), self._past[-1].counts
+        since_ns = at_ns - GUARD_S * _NS_PER_S
+        while self._past and self._past[-1].sent_ns > since_ns:
+            self._past.pop()
+        if not self._past:  # what was known then is kept no more
+            self._past.append(self._nothing())
         known = self._past[-1]
+        self._aside += counts - known.counts
         self.evidence, self._end = known.evidence, (None, None)
         self._parts = [
             part
@@ -365,12 +381,18 @@ class Watched:
         ]
         self.skipped += before - self._rows()
 
+    def _nothing(self) -> _Known:
+        """Return what is known of the present stretch before its first sample."""
+        evidence = self._begin(self.evidence.split, rank_of(self._closed))
+        return _Known(-1, 0, evidence, Counter())
+
     def _rows(self) -> int:
         """Count the samples of the present stretch that were judged."""
         return sum((part.end_row or 0) - part.first_row for part in self._parts)
 
-    def _turn(self, at_ns: int, change: Change) -> None:
+    def _turn(self, noticed: _Noticed) -> None:
         """Close the stretch, and wait until the data plane follows."""
+        at_ns, change, _ = noticed
         at_s = at_ns / _NS_PER_S
         kind = ENDPOINTS if change.is_of_endpoints else WEIGHT
         if not change.is_unseen:
@@ -385,7 +407,7 @@ class Watched:
         is_new = not self._why or change.expectation is not None or change.code is not self._code
         if is_new or at_s - self.events[-1].at_s >= SHORTEST_S:
             self.events.append(Event(at_s, kind, change.text))
-        self._held_since_ns = _held_since(self._held_since_ns, at_ns, change)
+        self._held_since_ns = noticed.held_since(self._held_since_ns)
         if change.is_remark:
             return
         if self._settling is None and not self._why:

@@ -260,7 +260,7 @@ class Weighing:
         elapsed_ns = self._engine.elapsed_ns()
         self._notice(elapsed_ns)
         self._fold.take(batch)
-        if self._watched is None or self._watched.is_sure(elapsed_ns):
+        if self._is_sure(elapsed_ns):
             self._fold.look()
         self._record_news()
         if self._zones is not None and not self._engine.is_stopping:
@@ -268,6 +268,17 @@ class Weighing:
             there = {zone for zone, worker in left if not worker.gone}
             if there.isdisjoint(self._zones.waits_for()):
                 self._engine.stop()  # nobody is left where something is open
+
+    def _is_sure(self, elapsed_ns: int) -> bool:
+        """Whether nothing that happened in the cluster can take back what was judged last."""
+        watched, watch = self._watched, self._watch
+        if watched is None or watch is None:
+            return True
+        is_quiet = watched.is_sure(elapsed_ns)
+        if watched.ended_ns is None:
+            return is_quiet
+        began_ns = self._clock() - self._engine.elapsed_ns()
+        return watch.watcher.is_confirmed(began_ns + watched.ended_ns) and is_quiet
 
     def _notice(self, elapsed_ns: int) -> None:
         """Take what changed in the cluster, as long as the run is not decided."""

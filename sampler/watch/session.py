@@ -110,6 +110,10 @@ class _Shared:
                 self.last = each
         return found
 
+    def is_confirmed(self, since_ns: int) -> bool:
+        """Whether all was read anew after a moment."""
+        return self._watcher.is_confirmed(since_ns)
+
 
 class Session:
     """Weighs one target.

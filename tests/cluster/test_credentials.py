@@ -19,7 +19,8 @@ from sampler.base.errors import UsageError
 from sampler.demo.process import EmbeddedService
 from sampler.expect.cluster import api as cluster_module
 from sampler.expect.cluster import watch as watch_module
-from sampler.expect.cluster.api import Cluster, UnauthorizedError
+from sampler.expect.cluster.answers import UnauthorizedError
+from sampler.expect.cluster.api import Cluster
 from sampler.expect.cluster.credentials import Access, access
 from sampler.expect.cluster.overview import look
 from sampler.expect.cluster.watch import ClusterWatcher
@@ -380,8 +381,8 @@ def test_while_a_watch_takes_long_to_open_what_should_be_is_not_known(reach, mon
             await opened.wait()
             return await watch(self, *arguments)
 
-        def touch_and_tell():
-            touch()
+        def touch_and_tell(*at_ns):
+            touch(*at_ns)
             touched.set()
 
         monkeypatch.setattr(watcher, "_touch", touch_and_tell)

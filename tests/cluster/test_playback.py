@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from math import inf
 
 import pytest
 
@@ -20,10 +21,10 @@ from tests.replays import PER_S, RECORDINGS, declare, question, read
 SCALES = [3.0, 6.0, 12.0]
 
 
-def play(reach, name, scale, *, since_s, declared=None, wait_s=12.0):
+def play(reach, name, scale, *, since_s, declared=None, wait_s=12.0, watch_s=inf):
     """Check a recording as the command does, on the clock of the recording."""
     recording = read(RECORDINGS / name)
-    with Playback(recording, scale, since_s) as playback:
+    with Playback(recording, scale, since_s, watch_s) as playback:
         reach(playback)
         overview = asyncio.run(look(question(name), declared=declared))
         expected = overview.expectation()

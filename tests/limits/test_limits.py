@@ -9,6 +9,7 @@ import asyncio
 import gzip
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,8 +17,9 @@ import pytest
 
 from analysis import Batch
 from sampler.base.errors import ClusterError, UsageError
-from sampler.expect.cluster import api
-from sampler.expect.cluster.api import Cluster, ForbiddenError
+from sampler.expect.cluster import answers, api
+from sampler.expect.cluster.answers import ForbiddenError
+from sampler.expect.cluster.api import Cluster
 from sampler.expect.cluster.resources import Resource
 from sampler.logs import open_record, source
 from sampler.store import files, reader
@@ -103,6 +105,8 @@ class Content:
 class Answer:
     """One answer of an API server."""
 
+    headers: ClassVar[dict[str, str]] = {}
+
     def __init__(self, status, parts):
         self.status, self.content = status, Content(parts)
 
@@ -157,14 +161,16 @@ def test_an_answer_of_the_api_has_a_limit(monkeypatch):
 
 def test_a_list_has_a_limit_however_many_pages_it_has(monkeypatch):
     monkeypatch.setattr(api, "MOST_LISTED_BYTES", 1 << 20)
-    pages = [Answer(200, page([{"x": "y" * 100_000}], more="z")) for _ in range(50)]
+    pages = [Answer(200, page([{"metadata": {"x": "y" * 100_000}}], more="z")) for _ in range(50)]
 
     with pytest.raises(ClusterError, match="all pods in shop has more than 1 MB"):
         asyncio.run(cluster(*pages).list(PODS, "shop"))
 
 
 def test_a_large_event_is_read_and_one_without_end_is_not(monkeypatch):
-    event = json.dumps({"type": "ADDED", "object": {"x": "y" * 400_000}}).encode() + b"\n"
+    event = (
+        json.dumps({"type": "ADDED", "object": {"metadata": {"x": "y" * 400_000}}}).encode() + b"\n"
+    )
     parts = [event[at : at + 65_536] for at in range(0, len(event), 65_536)]
 
     async def follow(*given):
@@ -172,7 +178,7 @@ def test_a_large_event_is_read_and_one_without_end_is_not(monkeypatch):
         return [kind async for kind, _ in events]
 
     assert asyncio.run(follow(*parts, event[:-1])) == ["ADDED", "ADDED"]
-    monkeypatch.setattr(api, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(answers, "MOST_BYTES", 1 << 20)
     with pytest.raises(ClusterError, match="an event of pods in shop has more than 1 MB"):
         asyncio.run(follow(*[b"x" * 100_000] * 50))
 

@@ -7,20 +7,29 @@ are renewed once for each request (`sampler.expect.cluster.credentials`).
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import re
 import ssl
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from sampler.base.errors import ClusterError, ExpectationError, UsageError
-from sampler.base.redaction import without_secrets
-from sampler.expect.cluster.rights import grant
+from sampler.base.errors import ClusterError, UsageError
+from sampler.expect.cluster.answers import (
+    MOST_BYTES,
+    GoneError,
+    Lines,
+    UnauthorizedError,
+    event_of,
+    in_words,
+    items_of,
+    refuse,
+    said_of,
+    too_large,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -29,65 +38,23 @@ if TYPE_CHECKING:
     from sampler.expect.cluster.credentials import Access
     from sampler.expect.cluster.resources import Resource
 
-_DENIED = re.compile(
-    r'User "(?P<account>[^"]+)" cannot (?P<verb>\w+) resource "(?P<plural>[^"]+)"'
-    r' in API group "(?P<group>[^"]*)"'
-)
-"""How RBAC says no (k8s.io/apiserver, responsewriters.forbiddenMessage)."""
-
 TIMEOUT_S = 10.0
 """How long the API server may take for an answer [s]."""
 
 _PAGE = 100
 _MOST_PAGES = 1000
-MOST_BYTES = 16 << 20
-"""Bytes of one answer, and of one event of a watch: etcd takes objects of 1.5 MB (its
-``--max-request-bytes``), and a page of such is more than anybody has."""
 MOST_LISTED_BYTES = 256 << 20
 """Bytes of all pages of a list."""
 _MOST_REFUSAL = 65_536
-_MOST_SAID = 300
 _WATCH_S = 30
 """A watch is opened again after this time [s]: a connection that was cut in silence shows then."""
+_BUSY = frozenset({429, 503})
+"""With ``Retry-After``: priority and fairness, or a server that starts; clients try again."""
+_MOST_TRIES = 10
+_CLOCKS_DIFFER_S = 2.0
+"""Clocks that are apart by less are taken for the same: dates have whole seconds [s]."""
 _SELDOM_S = 2.0
 """Credentials are renewed no more often than this [s]: streams that fail are many."""
-
-
-class UnauthorizedError(UsageError):
-    """The server does not accept the credentials."""
-
-
-class ForbiddenError(ExpectationError):
-    """The account may not read something.
-
-    Parameters
-    ----------
-    path : str
-        What was asked.
-    message : str
-        What the API server said.
-    """
-
-    def __init__(self, path: str, message: str) -> None:
-        denied = _DENIED.search(message)
-        namespace = path.partition("/namespaces/")[2].partition("/")[0]
-        account = "" if denied is None else denied["account"]
-        if denied is None:
-            said = f"reading {path} is forbidden: {message}"
-        else:
-            what = ".".join(filter(None, (denied["plural"], denied["group"])))
-            said = f"the account {account} may not {denied['verb']} {what}" + (
-                f" in namespace {namespace}" if namespace else ""
-            )
-        super().__init__(said, hint=f"grant it, as somebody who may: {grant(namespace, account)}")
-
-
-class GoneError(Exception):
-    """A watch is too old for the server: what it watches has to be listed again."""
-
-
-class AbsentError(Exception):
-    """The server does not have such a resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +99,7 @@ class Events:
     async def __anext__(self) -> tuple[str, dict[str, Any]]:
         while line := await self._read():
             if line.strip():
-                return _event(line, self._resource)
+                return event_of(line, self._resource)
         raise StopAsyncIteration
 
 
@@ -145,6 +112,12 @@ class Cluster:
         Server and credentials.
     timeout_s : float
         How long an answer may take [s].
+
+    Attributes
+    ----------
+    ahead_s : float
+        By how much the clock of this machine is ahead of the server's [s]; 0 if that is little,
+        or not known.
     """
 
     def __init__(self, access: Access, timeout_s: float = TIMEOUT_S) -> None:
@@ -155,6 +128,7 @@ class Cluster:
         self._renewing = asyncio.Lock()
         self._renewals = 0
         self._tried_s = -_SELDOM_S
+        self.ahead_s = 0.0
 
     async def __aenter__(self) -> Self:
         self._connect()
@@ -262,12 +236,12 @@ class Cluster:
             page, bytes_of_page = await self._sized(resource.path(namespace), query)
             size += bytes_of_page
             if size > MOST_LISTED_BYTES:
-                raise _too_large(f"all {resource.plural} in {namespace}", MOST_LISTED_BYTES)
-            items += map(resource.complete, page.get("items") or ())
-            metadata = page.get("metadata") or {}
-            if not metadata.get("continue"):
-                return Listing(items, str(metadata.get("resourceVersion", "")))
-            query["continue"] = str(metadata["continue"])
+                raise too_large(f"all {resource.plural} in {namespace}", MOST_LISTED_BYTES)
+            found, version, rest = items_of(page, resource)
+            items += found
+            if not rest:
+                return Listing(items, version)
+            query["continue"] = rest
         raise ClusterError(
             f"there are more than {_PAGE * _MOST_PAGES} {resource.plural} in {namespace}",
             hint="declare the split with --expect",
@@ -297,7 +271,7 @@ class Cluster:
         path = resource.path(namespace)
         response = await self._admitted(lambda: self._guarded(self._open(path, query), path))
 
-        lines = _Lines(response.content, f"an event of {resource.plural} in {namespace}")
+        lines = Lines(response.content, f"an event of {resource.plural} in {namespace}")
 
         async def read() -> bytes:
             line: bytes = await self._guarded(lines.read(), path, _WATCH_S + self._timeout_s)
@@ -313,7 +287,7 @@ class Cluster:
                 data += part
                 if len(data) > MOST_BYTES:
                     response.close()
-                    raise _too_large(f"the answer for {path}", MOST_BYTES)
+                    raise too_large(f"the answer for {path}", MOST_BYTES)
         finally:
             response.release()
         # Faster than Python's, which would hold up a run.
@@ -325,22 +299,43 @@ class Cluster:
     async def _open(self, path: str, query: Mapping[str, str]) -> Any:
         import aiohttp  # noqa: PLC0415 - heavy, and here already with kubernetes-asyncio
 
-        response = await self._client.call_api(
-            path,
-            "GET",
-            query_params=list(query.items()),
-            header_params={"Accept": "application/json"},
-            auth_settings=["BearerToken"],
-            _preload_content=False,
-            _request_timeout=aiohttp.ClientTimeout(total=None, connect=self._timeout_s),
-        )
+        tries = 0
+        while True:
+            response = await self._client.call_api(
+                path,
+                "GET",
+                query_params=list(query.items()),
+                header_params={"Accept": "application/json"},
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _request_timeout=aiohttp.ClientTimeout(total=None, connect=self._timeout_s),
+            )
+            self._compare_clocks(response.headers.get("Date", ""))
+            wait_s = self._told_to_wait(response)
+            tries += 1
+            if wait_s is None or tries >= _MOST_TRIES:
+                break
+            response.close()
+            await asyncio.sleep(wait_s)
         if response.status != 200:
             body = b""
             while len(body) < _MOST_REFUSAL and (part := await response.content.readany()):
                 body += part
             response.close()
-            _refuse(response.status, body, path)
+            refuse(response.status, body, path)
         return response
+
+    def _compare_clocks(self, date: str) -> None:
+        with suppress(ValueError, TypeError):
+            ahead_s = (datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds()
+            self.ahead_s = ahead_s if abs(ahead_s) > _CLOCKS_DIFFER_S else 0.0
+
+    def _told_to_wait(self, response: Any) -> float | None:
+        """Return for how long a busy server asks us to wait [s]; None if it does not."""
+        after = response.headers.get("Retry-After", "")
+        if response.status not in _BUSY or not after.isdecimal():
+            return None
+        return float(after) if float(after) < self._timeout_s else None
 
     async def _guarded(self, work: Any, path: str, timeout_s: float | None = None) -> Any:
         """Wait for an answer, and give every way in which it fails a name and a remedy."""
@@ -359,113 +354,11 @@ class Cluster:
             ) from error
         except aiohttp.ClientError as error:
             raise ClusterError(
-                f"the API server {server} cannot be reached: {_in_words(error)}",
+                f"the API server {server} cannot be reached: {in_words(error)}",
                 hint="see kubectl cluster-info, the VPN, and --context",
             ) from error
         except ValueError as error:
             raise ClusterError(
-                f"the API server {server} did not return JSON for {path}: {_said(error)}",
+                f"the API server {server} did not return JSON for {path}: {said_of(error)}",
                 hint="is it the API server, or the page of a proxy? kubectl get --raw " + path,
             ) from error
-
-
-def _in_words(error: Exception) -> str:
-    """Say why there is no connection; the client's own texts are about its classes."""
-    import aiohttp  # noqa: PLC0415 - as above
-
-    match error:
-        case aiohttp.ClientConnectorCertificateError():
-            why = getattr(error.certificate_error, "verify_message", "")
-            return f"its certificate is not accepted{f': {why}' if why else ''}"
-        case aiohttp.ClientConnectorSSLError():
-            return "it does not speak TLS as expected"
-        case aiohttp.ClientConnectorDNSError():
-            return "its name cannot be resolved"
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
-            return "it broke the connection off"
-        case OSError(errno=int()):
-            return os.strerror(error.errno or 0).lower()
-        case OSError():
-            return "none of its addresses takes a connection"
-    return "it does not speak HTTP as expected"
-
-
-class _Lines:
-    """The lines of a watch, each whole, however they came.
-
-    Parameters
-    ----------
-    content : aiohttp.StreamReader
-    what : str
-        What a line is, in words.
-    """
-
-    def __init__(self, content: Any, what: str) -> None:
-        self._content = content
-        self._what = what
-        self._rest = bytearray()
-
-    async def read(self) -> bytes:
-        """Return the next line; what is left, or nothing, at the end."""
-        seen = 0
-        while (end := self._rest.find(b"\n", seen)) < 0:
-            seen = len(self._rest)
-            if seen > MOST_BYTES:
-                raise _too_large(self._what, MOST_BYTES)
-            part = await self._content.readany()
-            if not part:
-                end = seen - 1
-                break
-            self._rest += part
-        line = bytes(self._rest[: end + 1])
-        del self._rest[: end + 1]
-        return line
-
-
-def _too_large(what: str, limit: int) -> ClusterError:
-    return ClusterError(
-        f"{what} has more than {limit >> 20} MB",
-        hint="is it the API server? otherwise declare the split with --expect",
-    )
-
-
-def _said(text: object) -> str:
-    """Return what a server or a library said, without secrets: it may quote what was asked."""
-    return without_secrets(str(text)[: 4 * _MOST_SAID])[:_MOST_SAID]
-
-
-def _event(line: bytes, resource: Resource) -> tuple[str, dict[str, Any]]:
-    try:
-        event = msgspec.json.decode(line)
-        kind, body = event["type"], event["object"]
-    except (ValueError, KeyError, TypeError) as error:
-        start = _said(line[:1000].decode("utf-8", "replace"))[:60]
-        raise ClusterError(f"a watch of {resource.plural} gave {start!r}") from error
-    if kind == "ERROR":
-        _refuse(body.get("code", 500), json.dumps(body).encode(), f"watch of {resource.plural}")
-    return str(kind), resource.complete(body)
-
-
-def _refuse(status: int, body: bytes, path: str) -> None:
-    """Raise what a status means."""
-    try:
-        message = _said(json.loads(body)["message"])
-    except (ValueError, KeyError, TypeError):
-        message = _said(body[:1000].decode("utf-8", "replace"))[:80]
-    match status:
-        case 401:
-            raise UnauthorizedError(
-                f"the API server rejected these credentials: {message}",
-                hint="see kubectl auth whoami; log in again, or choose another --context",
-            )
-        case 403:
-            raise ForbiddenError(path, message)
-        case 404:
-            raise AbsentError(message)
-        case 410:
-            raise GoneError(message)
-        case _:
-            raise ClusterError(
-                f"the API server answered {status} for {path}: {message}",
-                hint="see kubectl get --raw /readyz?verbose; try again",
-            )

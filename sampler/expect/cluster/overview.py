@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -145,7 +145,7 @@ class Overview:
         now : datetime or None
             The present; None looks at the clock.
         """
-        began = now or datetime.now(UTC)
+        began = now or datetime.now(UTC) - timedelta(seconds=self.state.ahead_s)
         return Standing(self.question, self.views.declared, deciding, began)
 
     def watch(
@@ -222,6 +222,11 @@ class Overview:
         ]
         if self.views.elsewhere:
             parts.append(self._way())
+        if ahead_s := self.state.ahead_s:
+            way = "ahead of" if ahead_s > 0 else "behind"
+            parts.append(
+                f"this machine's clock is {abs(ahead_s):.0f} s {way} the API server's, which holds"
+            )
         return f"read from the cluster at the start: {'; '.join(parts)}"
 
     def _way(self) -> str:

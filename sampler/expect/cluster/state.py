@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sampler.base.errors import ExpectationError
-from sampler.expect.cluster.api import AbsentError, ForbiddenError
+from sampler.expect.cluster.answers import AbsentError, ForbiddenError
 from sampler.expect.cluster.resources import (
     CONTEXT,
     EXTENSIONS,
@@ -40,10 +40,10 @@ Key = tuple[Resource, str]
 _CHANGED_AT = "endpoints.kubernetes.io/last-change-trigger-time"
 _NOISE = ("resourceVersion", "managedFields")
 _PROGRESS_OF: dict[str, tuple[str, ...]] = {
-    "Deployment": ("observedGeneration", "replicas", "updatedReplicas"),
+    "Deployment": ("observedGeneration", "replicas", "updatedReplicas", "conditions"),
     "StatefulSet": ("observedGeneration",),
     "ReplicaSet": (),
-    "DaemonSet": (),
+    "DaemonSet": ("observedGeneration", "desiredNumberScheduled", "updatedNumberScheduled"),
 }
 """The part of a workload's status that says how far a roll-out is."""
 _NEEDED = frozenset(each.kind for each in PODS)
@@ -84,6 +84,8 @@ class ClusterState:
         The refusals without which no split can be read.
     unread : set of str
         Kinds that the account may not list.
+    ahead_s : float
+        By how much the clock of this machine is ahead of the API server's [s].
     """
 
     objects: dict[Key, dict[str, KubeObject]] = field(default_factory=dict)
@@ -91,6 +93,7 @@ class ClusterState:
     findings: list[Finding] = field(default_factory=list)
     refused: list[ForbiddenError] = field(default_factory=list)
     unread: set[str] = field(default_factory=set)
+    ahead_s: float = 0.0
 
     def running(self) -> Inventory:
         """Return the objects with the endpoints that are there."""
@@ -118,9 +121,15 @@ class ClusterState:
 
     def take(self, key: Key, items: Iterable[Mapping[str, Any]], version: str) -> bool:
         """Replace what is known of a resource; return whether anything that matters changed."""
+        is_news = self.differs(key, items := list(items))
+        self.objects[key] = {each.name: each for each in map(live_object, items)}
+        self.versions[key] = version
+        return is_news
+
+    def differs(self, key: Key, items: Iterable[Mapping[str, Any]]) -> bool:
+        """Whether what is known of a resource is anything else that matters."""
         fresh = {each.name: each for each in map(live_object, items)}
         before = self.objects.get(key, {})
-        self.objects[key], self.versions[key] = fresh, version
         return fresh.keys() != before.keys() or any(
             _essence(each) != _essence(before[name]) for name, each in fresh.items()
         )
@@ -201,6 +210,7 @@ async def read(cluster: Cluster, question: Question) -> ClusterState:
             for each in (*PODS, *WORKLOADS, *helpers)
         ]
         await _list_all(cluster, state, more, question)
+    state.ahead_s = cluster.ahead_s
     return state
 
 
