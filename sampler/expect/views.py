@@ -151,7 +151,7 @@ def compare_views(
     findings: list[Finding] = []
     known: Expectation | None = None
     unread: ExpectationError | None = None
-    strangers = [] if observed is None else list(_strangers(running, observed))
+    strangers = [] if observed is None else list(_strangers(running, observed, question))
     if strangers:
         findings += strangers
     else:
@@ -178,13 +178,13 @@ def compare_views(
     return Views(declared, known, observed, tuple(findings), left_out, unread=unread)
 
 
-def _strangers(running: Inventory, observed: Expectation) -> Iterator[Finding]:
+def _strangers(running: Inventory, observed: Expectation, question: Question) -> Iterator[Finding]:
     """Find pods whose owner is of an unsupported kind: its number of replicas is unknown."""
     seen: set[str] = set()
     for service in observed.objects:
         if service.kind != "Service":
             continue
-        for endpoint in endpoints_of(service, running):
+        for endpoint in endpoints_of(service, running, question):
             target = endpoint.node["targetRef"]
             pod = running.find("Pod", target["name"].text(""), service.namespace)
             if pod is None or is_over(pod) or not endpoint.is_ready:
@@ -291,12 +291,14 @@ def _endpoints(each: Expectation) -> Counter[str]:
     return found
 
 
-def endpoint_identities(running: Inventory, objects: tuple[KubeObject, ...]) -> frozenset[str]:
+def endpoint_identities(
+    running: Inventory, objects: tuple[KubeObject, ...], question: Question
+) -> frozenset[str]:
     """Return the identities of the endpoints that get traffic behind some objects' Services."""
     return frozenset(
         endpoint.identity
         for service in objects
         if service.kind == "Service"
-        for endpoint in endpoints_of(service, running)
+        for endpoint in endpoints_of(service, running, question)
         if endpoint.is_ready or (endpoint.is_serving and endpoint.is_terminating)
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sampler.base.clock import NS_PER_S
 from sampler.base.errors import ExpectationError
-from sampler.expect.rules.endpoints import endpoints_of, top_of
+from sampler.expect.rules.endpoints import listed, top_of
 from sampler.expect.rules.objects import selects
 from sampler.expect.rules.pods import PodState, is_over, state_of
 from sampler.expect.rules.workloads import label_of
@@ -50,10 +50,7 @@ def pods_behind(
     """Yield the pods behind Services whose version can be told."""
     for service in services:
         selector = service["spec"]["selector"].texts()
-        targets = [
-            each.node["targetRef"] for each in endpoints_of(service, running) if each.is_ready
-        ]
-        listed = {each["name"].text(""): each["uid"].text("") for each in targets}
+        known = listed(service, running)
         for pod in running.of("Pod"):
             is_behind = pod.namespace == service.namespace and selects(selector, pod.labels)
             if not is_behind or is_over(pod):
@@ -73,7 +70,7 @@ def pods_behind(
                 # A pod without a status says nothing.
                 is_awaited=pod["status"].exists
                 and state.is_ready
-                and (pod.name not in listed or bool(uid and listed[pod.name] not in {"", uid})),
+                and (pod.name not in known or bool(uid and known[pod.name] not in {"", uid})),
             )
 
 

@@ -24,7 +24,7 @@ from sampler.expect.cluster.pods_behind import (
 )
 from sampler.expect.rules.endpoints import endpoints_of, ready_by_label
 from sampler.expect.rules.model import NotYetError, Quantity
-from sampler.expect.rules.places import zone_of
+from sampler.expect.rules.places import is_addressed, zone_of
 from sampler.expect.rules.progress import progress_of
 from sampler.expect.views import compare_views, endpoint_identities
 
@@ -121,6 +121,7 @@ class Standing:
     _configuration: object = field(default=None, init=False)
     _configurations: int = field(default=0, init=False)
     _is_established: bool = field(default=False, init=False)
+    _is_addressed: bool = field(default=False, init=False)
     _served: set[str] = field(default_factory=set, init=False)
     _crashes: Crashes = field(init=False)
 
@@ -157,8 +158,9 @@ class Standing:
         held = (
             _undeclared(views)
             or self._unread(views)
+            or self._readdressed(services)
             or _unobserved(views)
-            or (self._missing(views, gone, ready, trouble) if is_whole else None)
+            or (self._missing(views, gone, trouble) if is_whole else None)
             or _moving(views, pods)
             or self._unready_here(views, services, running)
             or (_moved(unproven) if unproven else None)
@@ -166,10 +168,9 @@ class Standing:
         )
         outage = ""
         if gone and self._is_established:
-            outage = (
-                f"{gone} lost its last ready endpoint under an unchanged configuration"
-                f"{_because(trouble)}"
-            )
+            known = "an unchanged" if views.configured else "an unknown"
+            outage = f"{gone} lost its last ready endpoint under {known} configuration"
+            outage += _because(trouble)
         if held is None:
             self._is_established = True
             self._served |= {label for label, count in ready.items() if count}
@@ -183,7 +184,7 @@ class Standing:
             configurations=self._configurations,
             pods=frozenset()
             if views.observed is None
-            else endpoint_identities(running, views.observed.objects),
+            else endpoint_identities(running, views.observed.objects, self.question),
             again_ns=again_ns,
         )
 
@@ -220,20 +221,30 @@ class Standing:
             return _moved(f"the configured split is not known: {why}")
         return None
 
-    def _missing(self, views: Views, gone: str, ready: Counter[str], trouble: str) -> Held | None:
+    def _readdressed(self, services: list[KubeObject]) -> Held | None:
+        """Hold back once the Service has no more the address that is asked."""
+        place = self.question.place
+        if any(is_addressed(each, place) for each in services):
+            self._is_addressed = True
+        elif services and self._is_addressed:
+            asked = ", ".join(sorted(place.addresses))
+            return _moved(f"{services[0]} has no longer the address that is asked ({asked})")
+        return None
+
+    def _missing(self, views: Views, gone: str, trouble: str) -> Held | None:
         """Hold back while a version that should be in service is not, or one too many is."""
         if views.configured is None:
-            lost = sorted(label for label in self._served if not ready[label])
-            if not lost:
+            if not gone:
                 return None
             return _moved(
-                f"{lost[0]} had ready endpoints and has none{_because(trouble)}; whether that is "
+                f"{gone} had ready endpoints and has none{_because(trouble)}; whether that is "
                 "meant cannot be read, because its configured replicas are not known"
             )
         contradiction = views.missing()
+        why = _because("; ".join(filter(None, (trouble, _rolling(views)))))
         if contradiction is not None:
-            return _moved(f"{contradiction}{_because(trouble)}")
-        return _moved(f"{gone} has no ready endpoint{_because(trouble)}") if gone else None
+            return _moved(f"{contradiction}{why}")
+        return _moved(f"{gone} has no ready endpoint{why}") if gone else None
 
     def _unready_here(
         self, views: Views, services: list[KubeObject], running: Inventory
@@ -250,7 +261,7 @@ class Standing:
         here = [
             each
             for service in services
-            for each in endpoints_of(service, running)
+            for each in endpoints_of(service, running, self.question)
             if not each.is_terminating
             and ((node and each.host == node) or (zone and each.node["zone"].text("") == zone))
         ]
@@ -268,9 +279,9 @@ class Standing:
         return _moved(text) if text else None
 
     def _gone(self, views: Views, ready: Counter[str], pods: list[PodBehind]) -> str:
-        """Return a version that is configured and has no ready endpoint anywhere; or nothing."""
-        if views.configured is None:
-            return ""
+        """Return a version that should be in service and has no ready endpoint; or nothing."""
+        if views.configured is None:  # what had some, and has none
+            return min((label for label in self._served if not ready[label]), default="")
         split = views.configured.split
         # The Services behind a route may be of another namespace, or none at all.
         known = None if self.question.service else self._served | {pod.label for pod in pods}
@@ -347,9 +358,16 @@ def _unobserved(views: Views) -> Held | None:
 
 def _moving(views: Views, pods: list[PodBehind]) -> Held | None:
     """Hold back while a roll-out is under way: mixed templates, or pods that start."""
-    for each in () if views.configured is None else views.configured.objects:
-        progress = progress_of(each)
-        if progress:
-            return _moved(f"{each} is being rolled out: {progress}")
-    text = starting(pods)
+    text = _rolling(views) or starting(pods)
     return _moved(text) if text else None
+
+
+def _rolling(views: Views) -> str:
+    """Return which workload is being rolled out, and how far it is; empty if none is."""
+    known = views.configured or views.observed
+    told = (
+        f"{each} is being rolled out: {progress}"
+        for each in (() if known is None else known.objects)
+        if (progress := progress_of(each))
+    )
+    return next(told, "")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.model import Mixture, NotYetError, Number, Quantity
 from sampler.expect.rules.objects import selects
-from sampler.expect.rules.places import entries_of, zone_of
+from sampler.expect.rules.places import asked_ports, entries_of, zone_of
 from sampler.expect.rules.workloads import label_of, selected
 
 if TYPE_CHECKING:
@@ -64,19 +64,22 @@ class Endpoint:
     nodes: frozenset[str]
 
 
-def endpoints_of(service: KubeObject, inventory: Inventory) -> list[Endpoint]:
-    """Return the endpoints of a Service, of one address family, each once."""
-    slices = [
-        each
-        for each in inventory.of("EndpointSlice")
-        if each.namespace == service.namespace and each.labels.get(SERVICE_NAME) == service.name
-    ]
+def endpoints_of(service: KubeObject, inventory: Inventory, question: Question) -> list[Endpoint]:
+    """Return the endpoints behind the address and the port of a Service that are asked, each once.
+
+    kube-proxy has a list of its own for each port, and for each address family.
+    """
+    slices = _slices(service, inventory)
     families = [node.text() for node in service["spec"]["ipFamilies"]]
     present = sorted({each["addressType"].text("IPv4") for each in slices})
-    family = next((each for each in (*families, *present) if each in present), "")
+    asked = () if question.route else question.place.families
+    family = next((each for each in (*asked, *families, *present) if each in present), "")
+    ports = {port["name"].text("") for port in asked_ports(service, question)}
     found: dict[str, Endpoint] = {}
     for each in slices:
         if each["addressType"].text("IPv4") != family:
+            continue
+        if ports and ports.isdisjoint(port["name"].text("") for port in each["ports"]):
             continue
         for node in each["endpoints"]:
             endpoint = _endpoint(node)
@@ -85,6 +88,24 @@ def endpoints_of(service: KubeObject, inventory: Inventory) -> list[Endpoint]:
             if known is None or (endpoint.is_ready and not known.is_ready):
                 found[endpoint.identity] = endpoint
     return list(found.values())
+
+
+def listed(service: KubeObject, inventory: Inventory) -> dict[str, str]:
+    """Return the pods that any slice of a Service has as ready: uid by name."""
+    return {
+        node["targetRef"]["name"].text(""): node["targetRef"]["uid"].text("")
+        for each in _slices(service, inventory)
+        for node in each["endpoints"]
+        if _endpoint(node).is_ready
+    }
+
+
+def _slices(service: KubeObject, inventory: Inventory) -> list[KubeObject]:
+    return [
+        each
+        for each in inventory.of("EndpointSlice")
+        if each.namespace == service.namespace and each.labels.get(SERVICE_NAME) == service.name
+    ]
 
 
 def _endpoint(node: Node) -> Endpoint:
@@ -165,7 +186,7 @@ def behind_endpoints(
         If the version of an endpoint cannot be told, or the split depends on a node or zone
         that nobody named.
     """
-    chosen = _chosen(service, endpoints_of(service, inventory), inventory, question)
+    chosen = _chosen(service, endpoints_of(service, inventory, question), inventory, question)
     counts: Counter[tuple[str, KubeObject, bool]] = Counter()
     pods: list[KubeObject] = []
     for each in chosen:
@@ -213,8 +234,9 @@ def _chosen(
     service: KubeObject, endpoints: list[Endpoint], inventory: Inventory, question: Question
 ) -> list[Endpoint]:
     """Return what kube-proxy at the client's place uses, if that is known or does not matter."""
-    if question.route:
-        # A gateway reads the endpoints itself; kube-proxy's policies and hints are not its own.
+    if question.route or service["spec"]["clusterIP"].text("") == "None":
+        # A gateway, and who resolves the name of a headless Service, reads the endpoints itself;
+        # kube-proxy's policies and hints are not theirs.
         return eligible([replace(each, zones=_NOWHERE, nodes=_NOWHERE) for each in endpoints])
     entries = entries_of(service, inventory, question)
     seen = {
@@ -307,7 +329,7 @@ def ready_by_label(service: KubeObject, inventory: Inventory, question: Question
     """
     return Counter(
         _label(each, _pod(each, inventory), service, inventory, question)
-        for each in endpoints_of(service, inventory)
+        for each in endpoints_of(service, inventory, question)
         if each.is_ready
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto, unique
 from fractions import Fraction
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
@@ -59,6 +60,20 @@ class Place:
     node: str = ""
     addresses: frozenset[str] = frozenset()
     port: int | None = None
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The address family that is asked, if all addresses have the same."""
+        found = {f"IPv{version}" for each in self.addresses if (version := _version(each))}
+        return tuple(found) if len(found) == 1 else ()
+
+
+def _version(address: str) -> int:
+    """Return the version of an IP address; 0 for a name."""
+    try:
+        return ip_address(address).version
+    except ValueError:
+        return 0
 
 
 @dataclass(frozen=True, slots=True)

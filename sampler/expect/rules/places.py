@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from sampler.expect.rules.model import Place, Question
-    from sampler.expect.rules.objects import Inventory, KubeObject
+    from sampler.expect.rules.objects import Inventory, KubeObject, Node
 
 ZONE = "topology.kubernetes.io/zone"
 INTERNAL, EXTERNAL = "internalTrafficPolicy", "externalTrafficPolicy"
@@ -85,12 +85,12 @@ def entries_of(service: KubeObject, inventory: Inventory, question: Question) ->
 
 def _doors(service: KubeObject, inventory: Inventory, place: Place) -> list[Door]:
     spec = service["spec"]
-    own = {spec["clusterIP"].text(""), *(each.text() for each in spec["clusterIPs"])}
-    own -= {"", "None"}
     outer = _outer(service, "ip", "hostname")
     node_ports = {each["nodePort"].value for each in spec["ports"]} - {None, 0}
     ports = {each["port"].value for each in spec["ports"]}
-    if place.addresses & own or any(map(_names(service).__contains__, place.addresses)):
+    if place.addresses & _cluster_ips(service) or any(
+        map(_names(service).__contains__, place.addresses)
+    ):
         return [Door.CLUSTER_IP]
     if place.addresses & outer:
         return [Door.OUTER]
@@ -98,6 +98,28 @@ def _doors(service: KubeObject, inventory: Inventory, place: Place) -> list[Door
         return [Door.NODE_PORT]
     has = ((Door.CLUSTER_IP, True), (Door.NODE_PORT, node_ports), (Door.OUTER, outer))
     return [door for door, is_there in has if is_there]
+
+
+def asked_ports(service: KubeObject, question: Question) -> list[Node]:
+    """Return the ports of a Service that are asked; all, if that is not known."""
+    ports, number = list(service["spec"]["ports"]), question.place.port
+    if number is None or question.route:
+        return ports
+    return [
+        each for each in ports if number in {each["port"].value, each["nodePort"].value}
+    ] or ports
+
+
+def is_addressed(service: KubeObject, place: Place) -> bool:
+    """Whether what is asked is an address or a name of a Service."""
+    outer = _outer(service, "ip", "hostname")
+    return bool(place.addresses & {*_cluster_ips(service), *outer, *_names(service)})
+
+
+def _cluster_ips(service: KubeObject) -> frozenset[str]:
+    spec = service["spec"]
+    found = {spec["clusterIP"].text(""), *(each.text() for each in spec["clusterIPs"])}
+    return frozenset(found - {"", "None"})
 
 
 def _names(service: KubeObject) -> frozenset[str]:

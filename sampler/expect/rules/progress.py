@@ -7,18 +7,39 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sampler.expect.rules.objects import KubeObject
 
+_MOST_SAID = 200
+
 
 def progress_of(each: KubeObject) -> str:
     """Return what a workload's status leaves to do of its roll-out; empty if it is complete."""
+    left, why = _left(each), blocked_by(each) if each["status"].exists else ""
+    return f"{left} ({why})" if left and why else left
+
+
+def blocked_by(each: KubeObject) -> str:
+    """Return why a Deployment's roll-out stands still, as its spec and status say; or nothing."""
+    if each.kind == "Deployment" and each["spec"]["paused"].value is True:
+        return "it is paused: kubectl rollout resume"
+    for condition in each["status"]["conditions"]:
+        kind, status = condition["type"].text(""), condition["status"].text("")
+        if (kind, status) in {("ReplicaFailure", "True"), ("Progressing", "False")}:
+            said = condition["message"].value or condition["reason"].value
+            return str(said)[:_MOST_SAID]
+    return ""
+
+
+def _left(each: KubeObject) -> str:
     status = each["status"]
-    if each.kind not in {"Deployment", "StatefulSet"} or not status.exists:
+    if each.kind not in {"Deployment", "StatefulSet", "DaemonSet"} or not status.exists:
         return ""
     seen, meant = status["observedGeneration"], each["metadata"]["generation"]
     if meant.exists and seen.integer(0) < meant.integer(0):
         return f"generation {meant.integer(0)} has not been taken up yet"
+    if each.kind == "DaemonSet":
+        return _left_of_daemons(each)
     wanted = each["spec"]["replicas"].count(1)
     if each.kind == "StatefulSet":
-        return _progress_of_ordered(each, wanted)
+        return _left_of_ordered(each, wanted)
     updated, every = status["updatedReplicas"].count(0), status["replicas"].count(0)
     if updated < wanted:
         return f"{updated} of {wanted} pods have its template"
@@ -27,7 +48,17 @@ def progress_of(each: KubeObject) -> str:
     return ""
 
 
-def _progress_of_ordered(each: KubeObject, wanted: int) -> str:
+def _left_of_daemons(each: KubeObject) -> str:
+    status = each["status"]
+    wanted, updated = (
+        status[key].count(0) for key in ("desiredNumberScheduled", "updatedNumberScheduled")
+    )
+    if updated >= wanted or each["spec"]["updateStrategy"]["type"].text("") == "OnDelete":
+        return ""
+    return f"{updated} of {wanted} pods have its template"
+
+
+def _left_of_ordered(each: KubeObject, wanted: int) -> str:
     """Return the same of a StatefulSet, which replaces its pods one by one."""
     status, strategy = each["status"], each["spec"]["updateStrategy"]
     if status["replicas"].count(wanted) < wanted:

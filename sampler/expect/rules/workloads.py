@@ -11,6 +11,7 @@ from sampler.base.errors import ExpectationError
 from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.model import Mixture, Number, Quantity
 from sampler.expect.rules.objects import selects
+from sampler.expect.rules.places import asked_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -209,7 +210,7 @@ def _count(
     findings = []
     for each in found:
         label = label_of(each.template, each.owner, question, also=service.name)
-        closed, is_out = _ports(service, each)
+        closed, is_out = _ports(service, each, question)
         number = _number(each, label, inventory, is_out=is_out)
         weights[label] = weights.get(label, Fraction(0)) + number.value
         numbers.append(number)
@@ -259,8 +260,8 @@ def _half_rolled(each: Workload) -> tuple[Node, str] | None:
     )
 
 
-def _ports(service: KubeObject, each: Workload) -> tuple[list[Finding], bool]:
-    """Find ports of a Service that pods do not have by name, and whether they have none of them.
+def _ports(service: KubeObject, each: Workload, question: Question) -> tuple[list[Finding], bool]:
+    """Find ports of a Service that pods do not have by name, and whether none is left to ask.
 
     Pods without the port that is named are no endpoints of it (Kubernetes, ``FindPort``).
     """
@@ -279,7 +280,8 @@ def _ports(service: KubeObject, each: Workload) -> tuple[list[Finding], bool]:
         for port in named
         if (port["targetPort"].text(), port["protocol"].text("TCP")) not in known
     ]
-    is_out = bool(missing) and len(missing) == len(list(service["spec"]["ports"]))
+    asked = {port.path for port in asked_ports(service, question)}
+    is_out = bool(missing) and asked <= {port.path for port in missing}
     return [
         Finding(
             FindingCode.PORT_MISSING,

@@ -83,6 +83,64 @@ def test_of_two_address_families_the_first_of_the_service_counts():
     assert split(four, slices=[six], service_spec={"ipFamilies": ["IPv6"]}) == {"v1": 2, "v2": 1}
 
 
+@pytest.mark.parametrize(
+    ("asked", "seen"),
+    [
+        ({"10.0.0.1"}, {"v1": 1, "v2": 1}),
+        ({"fd00::1"}, {"v1": 2, "v2": 0}),
+        ({"app.shop.svc", "fd00::1"}, {"v1": 2, "v2": 0}),
+        ({"app.shop.svc", "10.0.0.1", "fd00::1"}, {"v1": 1, "v2": 1}),
+        ({"10.9.9.9"}, {"v1": 1, "v2": 1}),
+    ],
+)
+def test_the_address_family_that_is_asked_counts(asked, seen):
+    six = endpoint_slice([endpoint("v1-0"), endpoint("v1-1")], name="six") | {"addressType": "IPv6"}
+    spec = {"ipFamilies": ["IPv4", "IPv6"], "clusterIPs": ["10.0.0.1", "fd00::1"]}
+
+    found = split(
+        [endpoint("v1-0"), endpoint("v2-0")],
+        service_spec=spec,
+        slices=[six],
+        place=Place(Client.NODE, addresses=frozenset(asked)),
+    )
+
+    assert found == seen
+
+
+@pytest.mark.parametrize(
+    ("port", "seen"),
+    [(80, {"v1": 2, "v2": 0}), (30080, {"v1": 2, "v2": 0}), (9, {"v1": 1, "v2": 2}),
+     (None, {"v1": 2, "v2": 2}), (8443, {"v1": 2, "v2": 2})],
+)  # fmt: skip
+def test_each_port_has_endpoints_of_its_own(port, seen):
+    # Pods without the port that is named are in slices without it (EndpointSlice controller).
+    ports = [
+        {"name": "http", "port": 80, "targetPort": "http", "nodePort": 30080},
+        {"name": "metrics", "port": 9, "targetPort": 9},
+    ]
+    slices = [
+        endpoint_slice([endpoint(name) for name in pods], name=f"s{place}")
+        | {"ports": [{"name": name, "port": 8080} for name in names]}
+        for place, (pods, names) in enumerate(
+            [(["v1-0"], ["http"]), (["v1-1"], ["metrics", "http"]), (["v2-0", "v2-1"], ["metrics"]),
+             (["v1-2"], [])]
+        )
+    ]  # fmt: skip
+
+    place = Place(Client.NODE, addresses=frozenset({"10.0.0.1"}), port=port)
+
+    assert split([], service_spec={"ports": ports}, slices=slices, place=place) == seen
+
+
+@pytest.mark.parametrize("policy", [{}, {"internalTrafficPolicy": "Local"}])
+def test_a_headless_service_knows_no_hints_and_no_policy(policy):
+    # Its name stands for all ready pods; there is no proxy that would choose.
+    endpoints = [zoned("v1-0", "a"), zoned("v1-1", "b", nodeName="n2"), zoned("v2-0", "b")]
+    spec = {"clusterIP": "None", **policy}
+
+    assert split(endpoints, service_spec=spec, zone="a", node="n1") == {"v1": 2, "v2": 1}
+
+
 def zoned(name, hint, **more):
     return endpoint(name, hints={"forZones": [{"name": hint}]}, **more)
 

@@ -1,0 +1,127 @@
+"""Scenes around the Service: its address, kinds of owners, roll-outs that stand still."""
+
+from __future__ import annotations
+
+import pytest
+
+from analysis.data.report import ReasonCode, Verdict
+from sampler.expect.rules.model import Client, Place
+from tests.clusters import deployment
+from tests.scenes import (
+    RIGHT,
+    UNREADY,
+    Scene,
+    cluster,
+    copied,
+    names,
+    slice_of,
+    status,
+    without_owner,
+)
+
+INSIDE = Place(Client.NODE, addresses=frozenset({"10.0.0.1"}), port=80)
+
+
+def with_daemons(generation=1, updated=3):
+    """Give a canary that is a DaemonSet with three pods."""
+    objects = without_owner(cluster(9, 3), "app-canary")
+    owner = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "app-canary", "uid": "x"}
+    for each in objects:
+        if each["kind"] == "Pod" and each["metadata"]["name"].startswith("v2"):
+            each["metadata"]["ownerReferences"] = [{**owner, "controller": True}]
+    return [*objects, daemons(generation, updated)]
+
+
+def daemons(generation, updated, seen=None):
+    made = deployment("app-canary", "v2", 3, generation=generation) | {"kind": "DaemonSet"}
+    made["status"] = {
+        "observedGeneration": generation if seen is None else seen,
+        "desiredNumberScheduled": 3, "updatedNumberScheduled": updated,
+    }  # fmt: skip
+    return made
+
+
+def test_a_service_that_was_made_anew_is_not_what_is_asked():
+    objects = cluster()
+    scene = Scene(objects, wait_s=20, place=INSIDE)
+    scene.run(0.5, RIGHT)
+    service = copied(objects, "Service", "app")
+    scene.tell("DELETED", service)
+    scene.run(1, {None: 1})
+    scene.tell("ADDED", {**service, "spec": {**service["spec"], "clusterIP": "10.0.0.2"}})
+    scene.run(60, {None: 1})
+    report = scene.report()
+
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.reasons[0].code is ReasonCode.EXPECTATION_MOVED
+    assert "has no longer the address that is asked (10.0.0.1)" in report.reasons[0].message
+
+
+@pytest.mark.parametrize("updated", [0, 2])
+def test_a_daemon_set_that_replaces_its_pods_is_waited_for(updated):
+    scene = Scene(with_daemons(), wait_s=20)
+    scene.run(0.3, {"v1": 9, "v2": 3})
+    scene.tell("MODIFIED", daemons(2, updated))
+    scene.run(60, {"v1": 9, "v2": 3})
+    report = scene.report()
+
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert f"DaemonSet shop/app-canary is being rolled out: {updated} of 3 pods have" in (
+        report.reasons[0].message
+    )
+
+
+def test_a_version_of_an_unknown_configuration_that_was_away_does_not_pass():
+    objects = with_daemons()
+    scene, pods = Scene(objects, "3pp"), names(objects)
+    scene.run(1, {"v1": 9, "v2": 3})
+    away = dict.fromkeys(("v2_0", "v2_1", "v2_2"), UNREADY)
+    for is_away in (True, False):
+        for name in ("v2-0", "v2-1", "v2-2"):
+            body = {**copied(objects, "Pod", name), "status": status(ready=not is_away, turned=1)}
+            scene.tell("MODIFIED", body)
+        scene.tell("MODIFIED", slice_of(pods, **(away if is_away else {})))
+        scene.run(2 if is_away else 60, {"v1": 9, "v2": 0 if is_away else 3})
+    report = scene.report()
+
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.reasons[0].code is ReasonCode.VERSION_LOST
+    assert "v2 lost its last ready endpoint under an unknown configuration" in (
+        report.reasons[0].message
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "conditions", "why"),
+    [
+        ({"paused": True}, [], "it is paused: kubectl rollout resume"),
+        (
+            {},
+            [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+              "message": 'pods "app-canary-x" is forbidden: exceeded quota: small'}],
+            "exceeded quota: small",
+        ),
+        (
+            {},
+            [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}],
+            "ProgressDeadlineExceeded",
+        ),
+    ],
+)  # fmt: skip
+def test_why_a_roll_out_stands_still_is_told(spec, conditions, why):
+    objects = cluster()
+    scene = Scene(objects, wait_s=5)
+    scene.run(0.3, RIGHT)
+    made = copied(objects, "Deployment", "app-canary")
+    made["spec"] |= {"replicas": 2, **spec}
+    made["metadata"]["generation"] = 2
+    made["status"] |= {"observedGeneration": 2, "conditions": conditions}
+    scene.tell("MODIFIED", made)
+    scene.run(30, RIGHT)
+    report = scene.report()
+
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "Deployment shop/app-canary is being rolled out: 1 of 2 pods have its template (" in (
+        report.reasons[0].message
+    )
+    assert why in report.reasons[0].message
