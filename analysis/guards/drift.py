@@ -200,11 +200,6 @@ class Drift:
         part = uniform(self.seed, self.keys[arm], len(counts))
         return normal_quantile(below + part * here, above + (1 - part) * here)
 
-    @property
-    def suspect(self) -> int:
-        """Position of the arm with the strongest evidence of a change."""
-        return max(range(len(self.arms)), key=lambda arm: self.arms[arm].evidence)
-
     def change(self, arm: int) -> Change:
         """Locate the change of an arm's share; needs two complete windows.
 

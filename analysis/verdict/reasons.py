@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from math import ceil, inf, log, log10
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,8 @@ from analysis.text.rounding import amount, counted, significant
 from analysis.text.wording import accepted, decimals, interval, listed, odds, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from analysis.evidence.state import Evidence
 
 SPARE = 1.3
@@ -73,7 +74,7 @@ def unexpected_label(evidence: Evidence) -> Reason:
             "Find the pod that sends this label: the Service selects it. If it belongs there, "
             "add it to --expect; if the label is not a version, correct --label.",
         )
-    arm = next(a for a, w in zip(arms, weights, strict=True) if not w and evidence.answers[a])
+    arm = min(a for a, w in zip(arms, weights, strict=True) if not w and evidence.answers[a])
     return Reason(
         ReasonCode.UNEXPECTED_LABEL,
         f"{arm} answered connection {amount(evidence.judged)}, although its weight is 0.",
@@ -106,8 +107,8 @@ def missing_labels(evidence: Evidence) -> Reason:
 
 def not_stationary(evidence: Evidence) -> Reason:
     """Return the reason of a run that could have passed, but whose share changed."""
-    row = evidence.drift.suspect
-    arm = evidence.split.arms[evidence.bets.arms[row]]
+    row = _least(evidence, [-test.evidence for test in evidence.drift.arms])
+    arm = _name_of(evidence, row)
     test, change = evidence.drift.arms[row], evidence.drift.change(row)
     places = decimals(evidence.bands[evidence.bets.arms[row]])
     shares = f"{change.before * 100:.{places}f} % before, {change.after * 100:.{places}f} % after"
@@ -125,7 +126,7 @@ def not_stationary(evidence: Evidence) -> Reason:
 
 def dependent_connections(evidence: Evidence) -> Reason:
     """Return the reason of a run that could have passed, but whose connections depend."""
-    row, fewest = _least_alternating(evidence)
+    row, fewest = _rarest_runs(evidence, 0)
     return Reason(
         ReasonCode.DEPENDENT_CONNECTIONS,
         f"Consecutive connections are not independent: {_runs(evidence, row)} (odds against so "
@@ -156,7 +157,7 @@ def _neighbours(evidence: Evidence) -> tuple[str, ...]:
     """Return how consecutive connections differ from independent ones, if they do."""
     if not evidence.bets.arms or evidence.settled in _SAYS_IT:
         return ()
-    row, fewest = _least_alternating(evidence)
+    row, fewest = _rarest_runs(evidence, 0)
     level = log_level(len(evidence.bets.arms))
     if fewest <= level:
         note = (
@@ -165,8 +166,7 @@ def _neighbours(evidence: Evidence) -> tuple[str, ...]:
             "share: the error rates, which assume independence, do not hold"
         )
         return (note,)
-    rows = range(len(evidence.bets.arms))
-    most, row = min((evidence.runs_tails_of(row)[1], row) for row in rows)
+    row, most = _rarest_runs(evidence, 1)
     if most <= level:
         note = (
             f"versions alternate more evenly than chance would ({_runs(evidence, row)}; odds "
@@ -178,7 +178,7 @@ def _neighbours(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _runs(evidence: Evidence, row: int) -> str:
-    arm, runs = evidence.split.arms[evidence.bets.arms[row]], evidence.runs.changes[row] + 1
+    arm, runs = _name_of(evidence, row), evidence.runs.changes[row] + 1
     return f"{arm} answered in {counted(runs, 'run')}, z = {evidence.runs_z_of(row):+.1f}"
 
 
@@ -191,10 +191,10 @@ _SAYS_IT = (
 """Reasons that already tell the user what consecutive connections would."""
 
 
-def _least_alternating(evidence: Evidence) -> tuple[int, float]:
-    """Return the row of the arm with the fewest runs for its share, and the log chance of that."""
-    chances = [evidence.runs_tails_of(row)[0] for row in range(len(evidence.bets.arms))]
-    row = min(range(len(chances)), key=chances.__getitem__)
+def _rarest_runs(evidence: Evidence, tail: int) -> tuple[int, float]:
+    """Return the row with the fewest (tail 0) or most (1) runs for its share, and its chance."""
+    chances = [evidence.runs_tails_of(row)[tail] for row in range(len(evidence.bets.arms))]
+    row = _least(evidence, chances)
     return row, chances[row]
 
 
@@ -293,9 +293,18 @@ def _were(evidence: Evidence) -> str:
 
 
 def culprit(evidence: Evidence) -> str:
-    """Return the arm with the strongest evidence of a departure."""
-    strongest = max(range(len(evidence.fail_by_arm)), key=evidence.fail_by_arm.__getitem__)
-    return evidence.split.arms[evidence.bets.arms[strongest]]
+    """Return the arm with the strongest evidence of a departure; of equals the first name."""
+    return _name_of(evidence, _least(evidence, [-each for each in evidence.fail_by_arm]))
+
+
+def _name_of(evidence: Evidence, row: int) -> str:
+    """Return the name of a tested arm, by its row of `Evidence.bets`."""
+    return evidence.split.arms[evidence.bets.arms[row]]
+
+
+def _least(evidence: Evidence, values: Sequence[float]) -> int:
+    """Return the row of the least value; of equals the first name, whatever the order of labels."""
+    return min(range(len(values)), key=lambda row: (values[row], _name_of(evidence, row)))
 
 
 def share_sentence(evidence: Evidence, arm: str) -> str:
@@ -335,7 +344,7 @@ def _all_shares(evidence: Evidence, of_many: str = "The least certain of {n} sha
     arms = [evidence.split.arms[arm] for arm in tested_arms(evidence.split)]
     if len(arms) <= MOST_TOLD:
         return " ".join(share_sentence(evidence, arm) for arm in arms)
-    told = share_sentence(evidence, min(arms, key=partial(_room, evidence)))
+    told = share_sentence(evidence, min(arms, key=lambda arm: (_room(evidence, arm), arm)))
     return f"{of_many.format(n=len(arms))}: {told}"
 
 

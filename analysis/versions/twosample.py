@@ -97,7 +97,7 @@ def sign_log_evidence(pairs: NDArray[np.int64], slower: NDArray[np.int64]) -> ND
     Parameters
     ----------
     pairs, slower : (m,) int64
-        Pairs without a tie so far, and those in which the canary was slower.
+        Pairs so far, and those in which the canary was slower; a tie is none of them.
 
     Returns
     -------

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import Batch, Policy, Split, Tolerance, judge
+from analysis import Batch, Policy, Split, Tolerance, Verdict, judge
 from analysis.data import split as splits
 from analysis.evidence.intervals import shares_with_intervals
 from analysis.versions.health import HealthPolicy, compared_arms
@@ -99,6 +99,22 @@ def test_verdict_stop_and_intervals_do_not_depend_on_it(
         )
 
     assert all(each == seen[0] for each in seen)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["v0", "v1"] * 300, [f"v{place // 4 % 4}" for place in range(3200)]],
+    ids=["two of four are absent", "all stick together"],
+)
+def test_the_version_that_is_named_does_not_depend_on_it(labels):
+    """Where several do equally badly it is the first by name."""
+    seen = set()
+    for order in orders((1, 1, 1, 1)):
+        decision = judge(Batch.of_labels(labels), split_of((1, 1, 1, 1), order))
+        failed = frozenset(check.name for check in decision.checks if check.verdict is Verdict.FAIL)
+        seen.add((decision.reasons[0].message, failed))
+
+    assert len(seen) == 1
 
 
 def test_what_a_user_sees_of_an_even_split_is_symmetrical():
