@@ -3,12 +3,14 @@
 The log evidence of one bet changes with each connection by an amount of known mean and
 variance. As a Brownian motion with that drift it reaches a level within t connections with a
 chance in closed form (the inverse Gaussian law: Schroedinger 1915, Wald 1947, appendix A.5). The
-best of the bets stands for their mixture, so FAIL comes a little later here than it does; see
-`analysis.planning.exact` for exact figures.
+best of the bets stands for their mixture, so FAIL comes a little later here than it does; and no
+run that would pass is taken for one that would fail later. See `analysis.planning.exact` for exact
+figures.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from math import ceil, erfc, exp, log, sqrt
 from typing import TYPE_CHECKING
 
@@ -84,6 +86,16 @@ class Passage:
         """
         if n <= 0:
             return 0.0, 0.0
+        passed, failed = self._alone(shares, n)
+        if passed + failed > 1:
+            # No run does both: all have ended when these add up to 1, and nothing comes after.
+            most = bisect_left(range(n), 1.0, key=lambda at: sum(self._alone(shares, at + 1))) + 1
+            passed, failed = self._alone(shares, most)
+        whole = max(passed + failed, 1.0)
+        return passed / whole, failed / whole
+
+    def _alone(self, shares: Sequence[float], n: int) -> tuple[float, float]:
+        """Give the chances of PASS without a rule for FAIL, and of FAIL without one for PASS."""
         passing, failing = [], [0.0]
         for arm, band in self._certain:
             contradicted = _contradicting(band, shares[arm])
@@ -97,15 +109,13 @@ class Passage:
             ]
         for arm, directions in self._failing:
             failing += [reaches(null, shares[arm], self._failed, n) for null in directions]
-        failed = max(failing)
         # Where one edge is refuted late the others are refuted early: at most one is missing.
-        passed = max(0.0, 1 - sum(1 - chance for chance in passing))
-        return min(passed, 1 - failed), failed
+        return max(0.0, 1 - sum(1 - chance for chance in passing)), max(failing)
 
     def mean(self, shares: Sequence[float], budget: int) -> float:
         """Average number of connections until a verdict, `budget` where none falls."""
         at = sorted({0, budget, *(round(budget ** (i / _POINTS)) for i in range(_POINTS))})
-        going_on = [1 - sum(self.chances(shares, n)) for n in at]
+        going_on = [max(1 - sum(self._alone(shares, n)), 0.0) if n else 1.0 for n in at]
         # The sum over all n of the chance to go on after n, by trapezia between the points.
         total = 0.0
         for (n, here), (after, there) in zip(
@@ -129,6 +139,9 @@ def reaches(null: Null, share: float, level: float, n: int) -> float:
     n : int
         Connections, >= 1.
     """
+    if share in {0.0, 1.0}:
+        # All connections are alike: nothing is left to chance, and all bets count.
+        return float(null.log_evidence(n, share * n) >= level)
     return max(
         _bet_reaches(alternative, null, share, level - log(weight), n)
         for alternative, weight in zip(null.alternatives, null.weights, strict=True)
@@ -156,12 +169,10 @@ def climbs(level: float, drift: float, variance: float, n: int) -> float:
     level : float
         > 0 [nats].
     drift, variance : float
-        Of what one connection adds to it [nats, nats squared].
+        Of what one connection adds to it [nats, nats squared]; the variance > 0.
     n : int
         Connections, >= 1.
     """
-    if variance == 0:
-        return 1.0 if drift > 0 and ceil(level / drift) <= n else 0.0
     spread = sqrt(variance * n)
     exponent = min(2 * drift * level / variance, _MAX_EXPONENT)
     chance = _normal((drift * n - level) / spread)

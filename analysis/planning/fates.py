@@ -31,6 +31,8 @@ FOUND = 0.95
 """Chance of FAIL with which a departure counts as told apart."""
 LONGEST_EXACT = 50_000
 """Connections that the exact recursion follows, at most."""
+_STRICT = 0.05
+"""Error rates up to which the closed form is nearer: with larger ones few connections decide."""
 _HALVINGS = 40
 _SECTIONS = 8
 _REFINEMENTS = 2
@@ -73,6 +75,10 @@ class Forecast(Protocol):
     @property
     def margin(self) -> float:
         """By how much a chance may be off, at most."""
+
+    @property
+    def mean_margin(self) -> float:
+        """By what part of it a mean may be off, at most."""
 
     def sizing(self, planned: Sizing) -> Sizing:
         """Return the connections until a right split passes, given what formulas say."""
@@ -126,6 +132,7 @@ class _OneLabel:
     budget: int
     method: Method = Method.EXACT
     margin: float = 0.0
+    mean_margin: float = 0.0
 
     def sizing(self, planned: Sizing) -> Sizing:
         return planned
@@ -149,9 +156,10 @@ class _ClosedForm:
     """Any split: see `analysis.planning.closed_form`."""
 
     method = Method.CLOSED_FORM
-    margin = 0.1
 
     def __init__(self, split: Split, policy: Policy, budget: int) -> None:
+        is_strict = max(policy.alpha, policy.beta) <= _STRICT
+        self.margin, self.mean_margin = (0.1, 0.15) if is_strict else (0.2, 0.35)
         self._split = split
         self._budget = budget
         self._passage = Passage(split, policy)
@@ -178,7 +186,7 @@ class _Recursion:
     """Two versions with shares between 0 and 1: see `analysis.planning.exact`."""
 
     method = Method.EXACT
-    margin = 0.0
+    margin = mean_margin = 0.0
 
     def __init__(self, band: Band, policy: Policy, budget: int, guide: _ClosedForm) -> None:
         self._band = band
@@ -222,6 +230,7 @@ class _Simulated:
     """
 
     method = Method.SIMULATION
+    mean_margin = 0.05
 
     def __init__(
         self, split: Split, policy: Policy, budget: int, guide: _ClosedForm, runs: int

@@ -82,8 +82,8 @@ class Outlook:
         Connections until a split that is exactly right passes.
     method : Method
         How the figures were computed.
-    margin : float
-        By how much a chance may be off, at most.
+    margin, mean_margin : float
+        By how much a chance may be off, at most, and by what part of it a mean may be.
     distinctions : tuple of Distinction
         For each tested arm.
     prospects : tuple of Prospect
@@ -97,6 +97,7 @@ class Outlook:
     samples: Sizing
     method: Method
     margin: float
+    mean_margin: float
     distinctions: tuple[Distinction, ...]
     prospects: tuple[Prospect, ...]
 
@@ -113,7 +114,8 @@ def foresee(split: Split, policy: Policy, *, exact: bool = False) -> Outlook:
     exact : bool, default False
         Two versions: follow all paths of the counts (`analysis.planning.exact`) instead of the
         closed form (`analysis.planning.closed_form`), which is within 0.1 of its chances and 15 %
-        of its means. More are simulated (`analysis.planning.simulated`).
+        of its means for error rates up to 5 % (`Outlook.margin`). More versions are simulated
+        (`analysis.planning.simulated`).
 
     Raises
     ------
@@ -136,8 +138,8 @@ def foresee(split: Split, policy: Policy, *, exact: bool = False) -> Outlook:
         for prospect in _prospects(split, forecast, band, distinction)
     )
     return Outlook(
-        split, policy, bands, budget, sizing, forecast.method, forecast.margin, distinctions,
-        prospects,
+        split, policy, bands, budget, sizing, forecast.method, forecast.margin,
+        forecast.mean_margin, distinctions, prospects,
     )  # fmt: skip
 
 

@@ -170,15 +170,16 @@ def _cells(prospect: Prospect, band: Band) -> tuple[str, ...]:
     )
 
 
+_EXACT = "; --exact computes them"
+
+
 def _how(outlook: Outlook) -> str:
     if outlook.method is Method.EXACT:
         return "Exact, if connections are independent and all carry a label."
-    if outlook.method is Method.SIMULATION:
-        return (
-            f"Simulated from a fixed seed: chances within {ceil(100 * outlook.margin)} points, "
-            "means within 5 %."
-        )
-    return "Closed form: chances within 10 points, means within 15 %; --exact computes them."
+    is_drawn = outlook.method is Method.SIMULATION
+    how, more = ("Simulated from a fixed seed", "") if is_drawn else ("Closed form", _EXACT)
+    margin, mean_margin = ceil(100 * outlook.margin), round(100 * outlook.mean_margin)
+    return f"{how}: chances within {margin} points, means within {mean_margin} %{more}."
 
 
 def _chance(chance: float) -> str:
