@@ -71,9 +71,12 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     """
     from sampler.base.own_process import command_of  # noqa: PLC0415
     from sampler.cli.gates import gates_of  # noqa: PLC0415 - heavy imports wait for a command
+    from sampler.engine.preflight import raise_file_limit  # noqa: PLC0415
     from sampler.serve.desk import Limits  # noqa: PLC0415
     from sampler.serve.server import Server  # noqa: PLC0415
+    from sampler.web.door import MOST_CONNECTIONS  # noqa: PLC0415
 
+    raise_file_limit(MOST_CONNECTIONS)
     gates = gates_of(options["config"], ctx)
     server = Server(
         make_door(options),

@@ -58,7 +58,7 @@ def ask(ctx: click.Context, options: dict[str, Any], documents: Mapping[str, str
 
     _refuse_misplaced(ctx)
     server = _Server(options)
-    body = {"wait": _WAIT_S}
+    body = {"wait": 0}  # Ctrl-C has to know what to end
     body |= {name: options[name] for name in ("expect", "step") if options[name] is not None}
     document = server.ask("POST", f"/v1/gates/{options['gate']}/checks", body)
     try:
@@ -68,7 +68,8 @@ def ask(ctx: click.Context, options: dict[str, Any], documents: Mapping[str, str
         server.ask("DELETE", f"/v1/checks/{document['id']}")  # nobody else shares it: it has no key
         raise
     if not document["report"]:
-        raise _error(503, document["line"], document["hint"])
+        status = 422 if document["exit_code"] == ExitCode.USAGE else 503
+        raise _error(status, document["line"], document["hint"])
     show(server.report(document["report"]), documents)
     return ExitCode(document["exit_code"])
 

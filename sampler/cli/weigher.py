@@ -30,7 +30,7 @@ from sampler.run.gate import Weighing
 from sampler.run.pilot import Pilot
 from sampler.run.recovery import report_of
 from sampler.serve import memory
-from sampler.serve.outcome import Kind, outcome_of, outcome_of_error, undecided
+from sampler.serve.outcome import MOST_LABELS, Kind, outcome_of, outcome_of_error, undecided
 from sampler.store.files import whole
 from sampler.store.layout import JUNIT, REPORT
 from sampler.store.reader import RunFolder
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from sampler.run.gate import Progress
     from sampler.serve.outcome import Outcome
 
-_MOST_LABELS = 50
 _TELL_S = 0.25
 """Between two words on how far a check is [s]."""
 
@@ -85,7 +84,7 @@ def _do(job: dict[str, Any], lines: _Lines) -> dict[str, Any]:
             case "look":
                 return {"weights": _weights_of(job["options"])}
             case "recover":
-                return {"outcome": _recovered(Path(job["run"])).to_document()}
+                return {"outcome": _recovered(Path(job["run"]), job["canary"]).to_document()}
             case _:
                 return {"outcome": _weighed(job, lines).to_document()}
     except WeighbridgeError as error:
@@ -194,7 +193,7 @@ class _Telling:
         self._told_s = now
         tally = progress.tally
         n = max(tally.labelled, 1)
-        labels = [label for label in tally.labels if label][:_MOST_LABELS]
+        labels = [label for label in tally.labels if label][:MOST_LABELS]
         observed = {label: tally.labels[label] / n for label in labels}
         _say(
             {
@@ -205,7 +204,7 @@ class _Telling:
         )
 
 
-def _recovered(folder: Path) -> Outcome:
+def _recovered(folder: Path, canary: str) -> Outcome:
     """Make the report of a run that was killed, and leave it with the run."""
     run = RunFolder(folder)
     if not (folder / REPORT).exists() and not run.plan:
@@ -217,7 +216,7 @@ def _recovered(folder: Path) -> Outcome:
             part.write_text(to_junit(report), encoding="utf-8")
         with whole(folder / REPORT) as part:
             part.write_text(to_json(report), encoding="utf-8")
-    return outcome_of(report)
+    return outcome_of(report, canary)
 
 
 def _say(message: dict[str, Any]) -> None:

@@ -33,6 +33,7 @@ _OF_TWO = frozenset({"canary", "stable", "max-error-ratio", "max-slowdown"})
 _DRAINING_S = 15.0
 """How long requests in flight may take at the end of the server [s]."""
 _LOG = logging.getLogger("weighbridge.web")
+_LOST = undecided("the process that weighed was killed", "interrupted")
 _LATE = undecided("the cluster did not answer in time", "unmeasurable", Kind.UNMEASURABLE)
 
 
@@ -169,8 +170,9 @@ class Desk:
                 return {"outcome": _LATE.to_document()}
             return await weigher.work(job)
         except WeigherLostError:
-            lost = undecided("the process that weighed was killed", "interrupted")
-            return {"outcome": lost.to_document()}
+            return {"outcome": _LOST.to_document()}
+        except Exception:  # noqa: BLE001 - as a check, this costs itself alone
+            return {"outcome": _bug().to_document()}
         finally:
             if weigher is not None:
                 await self._give_back(weigher)
@@ -195,8 +197,7 @@ class Desk:
         except WeigherLostError:
             outcome = await self._outcome_on_disk(session)
         except Exception:  # noqa: BLE001 - callers are told, and the next session is weighed
-            _LOG.exception("a bug in weighbridge")
-            outcome = undecided("this is a bug in weighbridge", "bug", Kind.BUG)
+            outcome = _bug()
         self.sessions.end(session, outcome)
         self._on_end(session)
         self._pump()
@@ -268,13 +269,21 @@ class Desk:
 
     async def _outcome_on_disk(self, session: Session) -> Outcome:
         if not session.run or self.sessions.is_ending:
-            return undecided("the process that weighed was killed", "interrupted")
-        end = await self._ask_weigher({"do": "recover", "run": session.run})
+            return _LOST
+        end = await self._ask_weigher(
+            {"do": "recover", "run": session.run, "canary": session.gate.canary}
+        )
         return Outcome.from_document(end["outcome"])
 
     async def _on_disk(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Call what touches the disk, in order, beside the loop."""
         return await asyncio.get_running_loop().run_in_executor(self._disk, call, *arguments)
+
+
+def _bug() -> Outcome:
+    """Log the exception at hand; return what callers are told of it."""
+    _LOG.exception("a bug in weighbridge")
+    return undecided("this is a bug in weighbridge", "bug", Kind.BUG)
 
 
 def _follow(session: Session, message: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -112,7 +113,7 @@ class Flagger:
             return _text(codes.unmeasured, weights.line)
         if gate.is_live:
             if weights.get(gate.canary) == 0:
-                self._desk.sessions.pass_by(gate, where)
+                self._desk.sessions.start_over(gate, where)
             settled_already = _without_weighing(hook, codes, gate, weights)
             if settled_already is not None:
                 return settled_already
@@ -158,7 +159,7 @@ class Flagger:
         if outcome.verdict == "FAIL":
             return _text(codes.failed, outcome.line)
         gate = session.gate
-        if hook == "rollout" and gate.goes_on:
+        if hook == "rollout" and gate.goes_on and outcome.connections:
             return _text(200, outcome.line)
         if hook == "rollback" and self._has_lasted(session):
             return _text(200, outcome.line)
@@ -182,7 +183,9 @@ def _asked(
     expect = told.pop("expect", "")
     asked = asked_of(gate, told | {"expect": ""} if gate.is_live else told, WAIT_S)
     step = _as_text(weights) if gate.is_live else expect
-    key = f"{place}/{step}"[:LONGEST_KEY]
+    key = f"{place}/{step}"
+    if len(key) > LONGEST_KEY:
+        key = f"{place}/{sha256(step.encode()).hexdigest()}"
     ask = Ask(key, expect, asked.ask.step, is_alone=is_alone(weights))
     return Asked(ask, asked.wait_s, asked.is_fresh)
 
@@ -230,9 +233,9 @@ def _as_text(weights: Mapping[str, int]) -> str:
 
 
 def _part(payload: Mapping[str, Any], name: str) -> str:
-    """Return a text of the payload as a part of a key: short, and without a slash."""
+    """Return a text of the payload as a part of a key: without a slash, as long as names are."""
     value = payload.get(name)
-    return str(value).replace("/", "-")[:128] if isinstance(value, str | int) else "-"
+    return str(value).replace("/", "-")[:253] if isinstance(value, str | int) else "-"
 
 
 def _is_failed(session: Session) -> bool:

@@ -43,15 +43,15 @@ class Generic:
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes of this door."""
-        add = app.router.add_route
-        add("GET", "/v1/gates", self._gates)
-        add("POST", "/v1/gates/{gate}/checks", self._begin)
-        add("GET", _ID, self._show)
-        add("DELETE", _ID, self._end)
-        add("GET", f"{_ID}/report", self._report)
-        add("GET", f"{_ID}/junit", self._junit)
-        add("GET", f"{_ID}/report.html", self._page)
-        add("GET", f"{_ID}.html", self._page)
+        router = app.router
+        router.add_get("/v1/gates", self._gates)
+        router.add_post("/v1/gates/{gate}/checks", self._begin)
+        router.add_get(_ID, self._show)
+        router.add_delete(_ID, self._end)
+        router.add_get(f"{_ID}/report", self._report)
+        router.add_get(f"{_ID}/junit", self._junit)
+        router.add_get(f"{_ID}/report.html", self._page)
+        router.add_get(f"{_ID}.html", self._page)
 
     async def _gates(self, _request: web.Request) -> web.Response:
         gates = [

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from sampler.base.errors import UsageError
 from sampler.serve.gates import Ask
@@ -17,7 +18,7 @@ from sampler.serve.sessions import MOST_KEYS, Session
 from sampler.store.files import read_object, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from sampler.serve.gates import Gate
 
@@ -161,8 +162,8 @@ def _ago(at: object) -> float | None:
     return None if at is None else max(time.time() - float(str(at)), 0.0)
 
 
-@contextmanager
-def locked(base: Path) -> Iterator[int | None]:
+@asynccontextmanager
+async def locked(base: Path) -> AsyncIterator[int | None]:
     """Hold the folder of runs; yield what weighers inherit, so that they hold it while they write.
 
     Raises
@@ -170,14 +171,7 @@ def locked(base: Path) -> Iterator[int | None]:
     UsageError
         If it cannot be made, or another server holds it.
     """
-    try:
-        base.mkdir(parents=True, exist_ok=True)
-        file = (base / _LOCK).open("ab")
-    except OSError as error:
-        raise UsageError(
-            f"--out {base}: {error.strerror}", hint="name a folder that can be written to"
-        ) from error
-    with file:
+    with _lock_file(base) as file:
         try:
             import fcntl  # noqa: PLC0415 - where it exists
         except ImportError:
@@ -194,8 +188,18 @@ def locked(base: Path) -> Iterator[int | None]:
                         f"--out {base} is in use by another server",
                         hint="end it, or name another folder",
                     ) from error
-                time.sleep(0.1)
+                await asyncio.sleep(0.1)
         yield file.fileno()
+
+
+def _lock_file(base: Path) -> IO[bytes]:
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        return (base / _LOCK).open("ab")
+    except OSError as error:
+        raise UsageError(
+            f"--out {base}: {error.strerror}", hint="name a folder that can be written to"
+        ) from error
 
 
 def rfc3339() -> str:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sampler.base.errors import WeighbridgeError
 
 LONGEST_LINE = 200
+MOST_LABELS = 50
+"""Labels that were not expected and are told, the most frequent ones; the report has them all."""
 _BLANKS = {ord(each): " " for each in "\u00a0\u2009\u202f"}
 
 
@@ -131,6 +133,9 @@ def outcome_of(report: Report, canary: str = "") -> Outcome:
     shares = {} if report.expected is None else report.expected.shares
     is_unmeasurable = any(each.code is ReasonCode.UNMEASURABLE for each in report.reasons)
     first = report.reasons[0] if report.reasons else None
+    observed, intervals = report.observed.shares, report.observed.intervals
+    others = sorted(observed.keys() - shares.keys(), key=lambda label: (-observed[label], label))
+    labels = {*shares, *others[:MOST_LABELS]}
     return Outcome(
         verdict=verdict,
         reason="" if first is None else first.code.value,
@@ -138,9 +143,9 @@ def outcome_of(report: Report, canary: str = "") -> Outcome:
         hint="" if first is None else first.remedy,
         kind=Kind.UNMEASURABLE if is_unmeasurable else Kind.MEASURED,
         expected=dict(shares),
-        observed=dict(report.observed.shares),
-        low={label: low for label, (low, _) in report.observed.intervals.items()},
-        high={label: high for label, (_, high) in report.observed.intervals.items()},
+        observed={label: share for label, share in observed.items() if label in labels},
+        low={label: low for label, (low, _) in intervals.items() if label in labels},
+        high={label: high for label, (_, high) in intervals.items() if label in labels},
         connections=0 if report.decision is None else report.decision.decided_after,
         elapsed_s=report.performance.duration_s,
         canary=canary_of(shares, canary),

@@ -79,11 +79,20 @@ async def json_of(request: web.Request) -> dict[str, Any]:
         return {}
     try:
         document = json.loads(data)
+        _require_text(json.dumps(document, ensure_ascii=False))
     except (ValueError, RecursionError) as error:
         raise Problem(400, f"the body is no JSON: {error}") from error
     if not isinstance(document, dict):
         raise Problem(400, f"expected an object, got {type(document).__name__}")
     return document
+
+
+def _require_text(given: str) -> None:
+    """Refuse halves of characters, which no file and no page can hold."""
+    try:
+        given.encode()
+    except UnicodeEncodeError as error:
+        raise Problem(400, "expected text in UTF-8, got half of a surrogate pair") from error
 
 
 def asked_of(
@@ -192,6 +201,7 @@ def _expect(gate: Gate, given: object) -> str:
 def _text(name: str, given: object, longest: int) -> str:
     if not isinstance(given, str):
         raise Problem(400, f"{name} must be text")
+    _require_text(given)
     if len(given) > longest:
         raise Problem(400, f"{name} has {len(given)} characters, of at most {longest}")
     return given
@@ -216,7 +226,7 @@ def wait_of(given: object) -> float:
     """
     try:
         seconds = float(given) if isinstance(given, str | int | float) else -1.0
-    except ValueError:
+    except (ValueError, OverflowError):
         seconds = -1.0
     if isinstance(given, bool) or not 0 <= seconds <= MOST_WAIT_S:
         raise Problem(400, f"wait must be seconds from 0 to {MOST_WAIT_S:g}")

@@ -92,22 +92,29 @@ class Server:
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(signum, end.set)
+        ending, serving = (asyncio.create_task(x) for x in (end.wait(), self._serve(announce)))
+        # However far it has come: what earlier processes left may take long to recover.
+        await asyncio.wait({ending, serving}, return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        serving.cancel()
+        with suppress(asyncio.CancelledError):
+            await serving
+        return ExitCode.PASS
+
+    async def _serve(self, announce: Callable[[str], None]) -> None:
+        """Serve until it is cancelled."""
         to_html((), (), __version__)  # the first page loads its template: no request waits for it
-        with memory.locked(self._out) as lock:
+        async with memory.locked(self._out) as lock:
             try:
                 await self.desk.start(() if lock is None else (lock,))
                 await self._door.open()
                 announce(self._door.url)
-                readying = asyncio.create_task(self._get_ready())
-                await end.wait()
-                readying.cancel()
-                with suppress(asyncio.CancelledError):
-                    await readying
+                await self._get_ready()
+                await asyncio.Event().wait()
             finally:
                 self._door.unready = "the server ends"
                 await self.desk.close()
                 await self._door.close()
-        return ExitCode.PASS
 
     async def _get_ready(self) -> None:
         """Be ready once the cluster of every live gate has answered."""

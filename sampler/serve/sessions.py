@@ -284,7 +284,7 @@ class Sessions:
         session.done.set()
         self._by_id[session.id] = session
         if session.ask.key:
-            if is_current:
+            if is_current and not session.is_past:
                 self._latest[session.gate.name, session.ask] = session
             if session.ask.object:
                 self.pass_by(session.gate, session.ask.object, session.ask)
@@ -304,27 +304,43 @@ class Sessions:
                 self.stop(session, SUPERSEDED)
         self.pass_by(gate, ask.object, ask)
 
-    def pass_by(self, gate: Gate, where: str, ask: Ask | None = None) -> None:
-        """Note that an object is at something else now: what came of it before is over.
+    def pass_by(self, gate: Gate, where: str, ask: Ask) -> None:
+        """Note that an object is asked something else now: its FAIL before is over.
 
         Parameters
         ----------
         gate : Gate
         where : str
             The object, as `Ask.object`.
-        ask : Ask or None
-            What is asked of it now, if anything.
+        ask : Ask
+            What is asked of it now.
         """
+        self._pass(gate, where, lambda each: each != ask)
 
-        def is_over(place: tuple[str, Ask]) -> bool:
-            return place[0] == gate.name and place[1].object == where and place[1] != ask
+    def start_over(self, gate: Gate, where: str) -> None:
+        """Note that the canary of an object has no weight: nothing is left of what had one.
 
-        for place, session in self._latest.items():
-            if is_over(place) and not session.is_past:
+        A roll-out that begins again may ask the same, and gets none of it. Parameters are those of
+        `pass_by`.
+        """
+        for session in self._pass(gate, where, lambda ask: not ask.is_alone):
+            del self._latest[session.gate.name, session.ask]
+            self.stop(session, SUPERSEDED)
+
+    def _pass(self, gate: Gate, where: str, is_over: Callable[[Ask], bool]) -> list[Session]:
+        """Let what some asks of an object came to be over; return their last sessions."""
+
+        def is_meant(place: tuple[str, Ask]) -> bool:
+            return place[0] == gate.name and place[1].object == where and is_over(place[1])
+
+        for place in [each for each in self._undecided_since if is_meant(each)]:
+            del self._undecided_since[place]
+        meant = [session for place, session in self._latest.items() if is_meant(place)]
+        for session in meant:
+            if not session.is_past:
                 session.is_past = True
                 self._on_past(session)
-        for place in [each for each in self._undecided_since if is_over(each)]:
-            del self._undecided_since[place]
+        return meant
 
     def _count(self, gate: Gate, ask: Ask) -> int:
         """Count a session of a key, if that matters; return how many there were before."""

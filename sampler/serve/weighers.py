@@ -46,15 +46,14 @@ class Weigher:
         self._process: asyncio.subprocess.Process | None = None
         self._logging: asyncio.Task[None] | None = None
         self._jobs = 0
-        self._is_lost = False
+        self._is_amiss = False
 
     @property
     def is_worn(self) -> bool:
         """Whether it is to be replaced."""
         process = self._process
-        # Subtle: its output ends before its end is known.
-        has_ended = self._is_lost or process is None or process.returncode is not None
-        return has_ended or self._jobs >= JOBS_EACH
+        has_ended = process is None or process.returncode is not None
+        return has_ended or self._is_amiss or self._jobs >= JOBS_EACH
 
     async def start(self) -> None:
         """Start the process; it gets ready by itself."""
@@ -91,14 +90,17 @@ class Weigher:
         if process is None or process.stdout is None:
             raise WeigherLostError
         self._jobs += 1
+        # Subtle: whatever comes between a job and its end, this process gets no other job. What it
+        # still says would be taken for the end of that one.
+        self._is_amiss = True
         self._say(job)
         while line := await process.stdout.readline():
             message: dict[str, Any] = json.loads(line)
             if "end" in message:
                 end: dict[str, Any] = message["end"]
+                self._is_amiss = False
                 return end
             tell(message)
-        self._is_lost = True
         raise WeigherLostError
 
     def stop(self) -> None:
@@ -166,20 +168,17 @@ class Weighers:
         Raises
         ------
         WeigherLostError
-            If there will be none any more.
+            If there is none, and none can be started.
         """
         while (weigher := await self._idle.get()).is_worn:
-            if self._is_closed:
+            if self._is_closed or not await self._replace(weigher):
                 self._idle.put_nowait(weigher)  # for the next one who waits
                 raise WeigherLostError
-            await self._replace(weigher)
         return weigher
 
     async def give_back(self, weigher: Weigher) -> None:
         """Take one back; one that has done enough is replaced by another before it is needed."""
-        if weigher.is_worn:
-            await self._replace(weigher)
-        else:
+        if not weigher.is_worn or not await self._replace(weigher):
             self._idle.put_nowait(weigher)
 
     async def close(self) -> None:
@@ -195,9 +194,15 @@ class Weighers:
         self._every.add(weigher)
         self._idle.put_nowait(weigher)
 
-    async def _replace(self, weigher: Weigher) -> None:
+    async def _replace(self, weigher: Weigher) -> bool:
+        """Start another one in place of a worn one, if a process can be started now."""
+        try:
+            await self._add()
+        except OSError as error:
+            _LOG.warning("no process can be started: %s", error)
+            return False
         self._every.discard(weigher)
         task = asyncio.create_task(weigher.close())
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
-        await self._add()
+        return True

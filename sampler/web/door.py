@@ -168,11 +168,11 @@ class Door:
             return
         site = request.headers.get("Sec-Fetch-Site", "none")
         is_link = request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
-        if site not in {"none", "same-origin"} and not is_link:
+        if site not in {"none", "same-origin"} and not (is_link and _only_reads(request)):
             raise Problem(403, "a page of another site asked, in a browser")
         if self._tokens is None:
             # A name of a stranger's that leads here makes his page look like one of ours.
-            if self._address.is_loopback and not is_loopback(request.url.host or ""):
+            if self._address.is_loopback and not is_loopback(_host_of(request)):
                 raise Problem(403, "expected localhost, or a loopback address, as Host")
             return
         in_path = request.match_info.get(TOKEN)
@@ -214,6 +214,19 @@ async def read_body(request: web.Request) -> bytes:
         raise Problem(408, f"the body did not come within {REQUEST_S:g} s") from error
     except web.HTTPRequestEntityTooLarge as error:
         raise Problem(413, f"expected a body of at most {MOST_BODY_BYTES >> 10} KiB") from error
+
+
+def _only_reads(request: web.Request) -> bool:
+    """Whether a request begins nothing: then its route takes HEAD as well."""
+    resource = request.match_info.route.resource
+    return resource is not None and any(each.method == "HEAD" for each in resource)
+
+
+def _host_of(request: web.Request) -> str:
+    try:
+        return request.url.host or ""
+    except ValueError as error:
+        raise Problem(400, "expected HOST or HOST:PORT as Host") from error
 
 
 async def _harden(request: web.Request, response: web.StreamResponse) -> None:  # noqa: ARG001
@@ -279,6 +292,14 @@ class _Connection(web.RequestHandler):
         self.force_close()
         if transport is not None:
             transport.abort()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send a response; what aiohttp refuses before our guard is a problem document, too."""
+        if isinstance(resp, web.HTTPException):
+            resp = Problem(resp.status, resp.reason).response()
+        return await super().finish_response(request, resp, start_time)
 
     def handle_error(
         self,

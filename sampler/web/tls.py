@@ -51,7 +51,7 @@ class Tls:
             return
         try:
             self._load()
-            self.context.load_cert_chain(self._cert, self._key)
+            self.context.load_cert_chain(self._cert, self._key, password=lambda: b"")
         except (UsageError, OSError) as error:
             _LOG.warning("the old certificate stays: %s", error)
 

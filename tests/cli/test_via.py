@@ -89,7 +89,7 @@ def test_the_verdict_of_a_server_is_printed_written_and_the_exit_code(
         ("GET", f"/v1/checks/{ID}?wait=20"),
         ("GET", f"/v1/checks/{ID}/report"),
     ]
-    assert server.asked[0][2] == {"wait": 20, "expect": "v1=9,v2=1"}
+    assert server.asked[0][2] == {"wait": 0, "expect": "v1=9,v2=1"}
     assert {asked[3] for asked in server.asked} == {"Bearer secret"}
     assert json.loads(REPORT)["verdict"] in capsys.readouterr().out
     assert json.loads(file.read_text(encoding="utf-8"))["verdict"] == json.loads(REPORT)["verdict"]
@@ -108,6 +108,7 @@ def test_the_verdict_of_a_server_is_printed_written_and_the_exit_code(
         ((302, b""), 4, "no server of gates"),
         ((200, b"[]"), 4, "no server of gates"),
         ((200, document("INCONCLUSIVE", 4, "")), 4, "so it is"),
+        ((200, document("INCONCLUSIVE", 2, "")), 2, "so it is"),
     ],
 )
 def test_what_a_server_refuses_or_cannot_do_is_never_a_verdict(server, capsys, answer, code, said):

@@ -1,7 +1,8 @@
 """A weigher that measures nothing: its jobs come to what the gate's URL says, one word a job.
 
 ``PASS,FAIL`` passes first and fails from then on. ``HANG`` waits until it is stopped, ``CRASH``
-ends the process, ``NONSENSE`` says what no weigher says. A look at a cluster sees the weights of
+ends the process, ``NONSENSE`` says what no weigher says, ``GARBLED`` fails after a line that is no
+JSON. A look at a cluster sees the weights of
 the option ``look``, or never ends.
 """
 
@@ -58,6 +59,9 @@ def do(job):
         sys.exit(1)
     if word == "NONSENSE":
         return {"outcome": {"verdict": 5}}
+    if word == "GARBLED":
+        print("a library warns", flush=True)
+        word = "FAIL"
     if word == "HANG":
         sys.stdin.readline()
         word = "INCONCLUSIVE"

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from dataclasses import replace
 
 import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.render.document import from_json
 from sampler.serve import desk
 from sampler.serve.desk import Limits
 from sampler.serve.flagger import HOOKS
 from sampler.serve.gates import canary_of
-from sampler.serve.outcome import LONGEST_LINE, Kind, line_of
+from sampler.serve.outcome import LONGEST_LINE, MOST_LABELS, Kind, line_of, outcome_of
 from sampler.serve.requests import matches
 from sampler.serve.server import openapi
+from sampler.serve.weighers import Weigher
+from tests.processes import REPOSITORY
 from tests.serve.serving import gate, served
 
 PAYLOAD = {"name": "app", "namespace": "prod", "phase": "Progressing", "checksum": "85d5", "x": 1}
@@ -128,6 +132,26 @@ def test_rollout_goes_on_while_inconclusive_where_the_gate_says_so(tmp_path):
     assert answer(each, "POST", "/v1/flagger/shop/rollout", tmp_path, json=PAYLOAD)[0] == 200
     path = "/v1/flagger/shop/confirm-traffic-increase"
     assert answer(each, "POST", path, tmp_path, json=PAYLOAD)[0] == 403
+
+
+def test_rollout_goes_on_for_no_check_that_has_measured_nothing(tmp_path):
+    each = gate("HANG", goes_on=True)
+
+    async def act(server, client):
+        async with client.post("/v1/gates/shop/checks", json={"wait": 0}):
+            pass
+        told = []
+        for wait in ("0", "5"):
+            payload = {**PAYLOAD, "metadata": {"wait": wait}}
+            async with client.post("/v1/flagger/shop/rollout", json=payload) as response:
+                told.append((response.status, (await response.text()).partition(":")[0]))
+            server.desk.sessions.stop(list(server.desk.sessions)[1], "interrupted")
+        return told
+
+    assert served(act, each, out=tmp_path, limits=Limits(1)) == [
+        (409, "PENDING"),
+        (409, "INCONCLUSIVE"),
+    ]
 
 
 def test_rollback_says_yes_after_inconclusive_for_long_enough(tmp_path):
@@ -262,6 +286,43 @@ def test_a_cluster_gate_raises_no_weight_that_was_not_weighed(tmp_path):
         (200, "PASS"), 403,
         (403, "FAIL"), 200,
     ]  # fmt: skip
+
+
+def test_a_roll_out_that_begins_again_is_told_nothing_of_the_one_before(tmp_path):
+    weights = {"v1": 9, "v2": 1}
+    each = gate("PASS,FAIL", is_live=True, canary="v2", options={"look": weights})
+
+    async def act(_server, client):
+        told = []
+        for canary in (1, 1, 0, 1):
+            weights.update(v1=10 - canary, v2=canary)
+            path = "/v1/flagger/shop/confirm-traffic-increase"
+            async with client.post(path, json=PAYLOAD) as response:
+                told.append((await response.text()).partition(":")[0])
+        return told
+
+    assert served(act, each, out=tmp_path, limits=Limits(1)) == ["PASS", "PASS", "PASS", "FAIL"]
+
+
+@pytest.mark.parametrize("is_long", ["name", "weights"])
+def test_what_is_long_is_told_from_what_begins_alike(tmp_path, is_long):
+    weights = {f"version-{n}-{'x' * 20}": 1 for n in range(30 if is_long == "weights" else 2)}
+    each = gate("PASS,FAIL", is_live=True, options={"look": weights})
+    payload = dict(PAYLOAD)
+
+    async def act(_server, client):
+        told = []
+        for last in ("a", "b"):
+            if is_long == "name":
+                payload["name"] = "x" * 200 + last
+            else:
+                weights[list(weights)[-1]] += 1
+            path = "/v1/flagger/shop/confirm-traffic-increase"
+            async with client.post(path, json=payload) as response:
+                told.append(response.status)
+        return told
+
+    assert served(act, each, out=tmp_path, limits=Limits(1)) == [200, 403]
 
 
 @pytest.mark.parametrize("path", ["/v1/argo/shop", "/v1/gates/shop/checks"])
@@ -452,6 +513,10 @@ def test_head_begins_nothing(tmp_path):
         ({"wait": 26}, 400),
         ({"wait": -1}, 400),
         ({"wait": "nan"}, 400),
+        ({"wait": 10**400}, 400),
+        ({"key": "\ud800"}, 400),
+        ({"expect": "\ud800=1,v2=1"}, 400),
+        ({"expect": {"v1": float("nan"), "v2": 1}}, 422),
         ({"wait": True}, 400),
         ({"step": -1}, 400),
         ({"step": 1.5}, 400),
@@ -514,6 +579,15 @@ def test_a_check_is_begun_asked_for_and_ended(tmp_path):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("path", "status"), [("/", 200), ("/v1/gates", 200), ("/v1/argo/shop?key=a", 403)]
+)
+def test_a_link_on_a_page_of_another_site_begins_no_check(tmp_path, path, status):
+    browser = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+
+    assert answer(gate("PASS"), "GET", path, tmp_path, headers=browser)[0] == status
+
+
 def test_keys_that_contradict_each_other_are_refused(tmp_path):
     headers = {"Idempotency-Key": "a"}
     path = "/v1/gates/shop/checks"
@@ -566,12 +640,32 @@ def test_a_server_ends_while_looks_at_a_cluster_wait_for_a_weigher(tmp_path, mon
     assert served(act, live, out=tmp_path) == [Kind.UNMEASURABLE] * 4
 
 
-def test_a_bug_costs_its_check_alone(tmp_path):
+@pytest.mark.parametrize("word", ["NONSENSE", "GARBLED"])
+def test_a_bug_costs_its_check_alone(tmp_path, word):
+    """What a check of before still says is never taken for the end of the next one."""
     calls = [call("POST", "/v1/gates/shop/checks")] * 2
 
-    given = answers([gate("NONSENSE,PASS")], *calls, out=tmp_path, limits=Limits(1))
+    given = answers([gate(f"{word},PASS")], *calls, out=tmp_path, limits=Limits(1))
 
     assert [status for status, _, _ in given] == [500, 200]
+    assert json.loads(given[1][2])["verdict"] == "PASS"
+
+
+def test_a_process_that_cannot_be_started_now_is_started_later(tmp_path, monkeypatch):
+    started = iter([None, OSError("no process"), OSError("no process"), None, None])
+    start = Weigher.start
+
+    async def starts(weigher):
+        if (trouble := next(started)) is not None:
+            raise trouble
+        await start(weigher)
+
+    monkeypatch.setattr(Weigher, "start", starts)
+    calls = [call("POST", "/v1/gates/shop/checks")] * 2
+
+    given = answers([gate("CRASH,PASS")], *calls, out=tmp_path, limits=Limits(1))
+
+    assert [json.loads(text)["verdict"] for _, _, text in given] == ["INCONCLUSIVE", "PASS"]
 
 
 def test_another_expectation_takes_the_place_of_manifests(tmp_path):
@@ -660,6 +754,24 @@ def test_a_target_of_the_request_is_weighed_where_it_is_allowed(tmp_path):
 
     assert [status for status, _, _ in given] == [200, 403, 400]
     assert json.loads(given[0][2])["verdict"] == "FAIL"
+
+
+def test_labels_by_the_thousand_are_not_repeated_to_every_caller():
+    report = from_json((REPOSITORY / "tests/stored/first/report.json").read_text(encoding="utf-8"))
+    strangers = {f"stranger-{n:04}": 1e-6 * n for n in range(1000)}
+    intervals = dict.fromkeys(strangers, (0.0, 0.1))
+    seen = replace(
+        report.observed,
+        shares=report.observed.shares | strangers,
+        intervals=report.observed.intervals | intervals,
+    )
+
+    told = outcome_of(replace(report, observed=seen))
+
+    for each in (told.observed, told.low, told.high):
+        assert each.keys() >= told.expected.keys()
+        assert "stranger-0999" in each
+        assert len(each) <= len(told.expected) + MOST_LABELS
 
 
 @given(st.sampled_from(["PASS", "FAIL", "INCONCLUSIVE", "PENDING"]), st.text(max_size=400))

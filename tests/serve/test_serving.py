@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import resource
 import signal
 import subprocess
 import urllib.error
@@ -21,6 +23,7 @@ from sampler.cli.entry import main
 from sampler.demo.process import EmbeddedService
 from sampler.serve import memory
 from sampler.serve.server import openapi
+from sampler.web.door import MOST_CONNECTIONS
 from tests.clusters import FakeCluster, canary
 from tests.processes import started
 
@@ -93,6 +96,7 @@ def test_a_check_is_an_ordinary_run_with_its_documents(tmp_path, service):
         artifacts = {name: ask(f"{url}{document['status_url']}/{name}")
                      for name in ("report", "report.html", "junit")}  # fmt: skip
         ready = ask(f"{url}/readyz")[0]
+        soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
 
@@ -102,6 +106,7 @@ def test_a_check_is_an_ordinary_run_with_its_documents(tmp_path, service):
     assert report == json.loads((run / "report.json").read_text(encoding="utf-8"))
     assert report["reasons"][0]["message"].encode("ascii", "backslashreplace").decode()[:20]
     assert document["line"].startswith("PASS: ")
+    assert soft > MOST_CONNECTIONS or soft == hard
     assert (run / "samples.parquet").exists()
     assert report["run"]["command"].startswith("weighbridge check http://127.0.0.1")
     assert b"<testsuite" in artifacts["junit"][1]
@@ -266,12 +271,31 @@ def test_a_configuration_without_a_gate_is_refused(monkeypatch, capsys, tmp_path
 def test_a_folder_of_runs_belongs_to_one_server(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "_ORPHANS_S", 0.0)
 
-    held, other, later = (memory.locked(tmp_path) for _ in range(3))
+    async def act():
+        async with memory.locked(tmp_path):
+            with pytest.raises(UsageError, match="another server"):
+                async with memory.locked(tmp_path):
+                    pass
+        async with memory.locked(tmp_path):
+            pass
 
-    with held, pytest.raises(UsageError, match="another server"), other:
-        pass
-    with later:
-        pass
+    asyncio.run(act())
+
+
+def test_sigterm_ends_a_server_that_has_not_begun(tmp_path, service):
+    configuration(tmp_path, shop=plain(service))
+
+    async def act():
+        async with memory.locked(tmp_path / "reports"):
+            process = started(tmp_path, "serve", "--listen", "127.0.0.1:0")
+            opened = Path(f"/proc/{process.pid}/fd")
+            lock = tmp_path / "reports" / ".serve.lock"
+            wait_until(lambda: any(each.resolve() == lock for each in opened.iterdir()), process)
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=60)
+            return process.returncode, said
+
+    assert asyncio.run(act()) == (0, "")
 
 
 def test_a_stop_that_comes_with_its_job_is_heard(tmp_path, service):

@@ -233,6 +233,17 @@ def test_how_long_a_key_is_undecided_counts_from_its_first_inconclusive_end(worl
         assert world.sessions.undecided_s(session) == expected_s
 
 
+def test_a_canary_without_weight_ends_what_is_weighed_of_it(world):
+    other, split = world.ask("ns/b/split"), world.ask("ns/a/split")
+    world.sessions.start_over(GATE, "ns/a")
+    assert (split.stopped, other.stopped) == ("superseded", "")
+    assert world.ask("ns/a/split") is not split
+
+    alone = world.sessions.ask(GATE, Ask("ns/a/alone", is_alone=True))
+    world.sessions.start_over(GATE, "ns/a")
+    assert alone.stopped == ""
+
+
 @pytest.mark.parametrize("is_asked", [True, False], ids=["asked something else", "without weight"])
 def test_what_came_of_an_object_is_over_once_it_is_at_something_else(world, is_asked):
     failed, undecided, other = (world.ask(f"ns/{key}") for key in ("a/1/x", "b/1/x", "c/1/x"))
@@ -245,7 +256,7 @@ def test_what_came_of_an_object_is_over_once_it_is_at_something_else(world, is_a
         if is_asked:
             world.ask(f"ns/{name}/2/x")
         else:
-            world.sessions.pass_by(GATE, f"ns/{name}")
+            world.sessions.start_over(GATE, f"ns/{name}")
 
     assert [failed.is_past, other.is_past] == [True, False]
     assert world.sessions.undecided_s(undecided) is None

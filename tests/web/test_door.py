@@ -283,6 +283,24 @@ def test_a_body_that_does_not_come_ends_its_request(monkeypatch):
     assert b" 408 " in with_door(act)
 
 
+@pytest.mark.parametrize(
+    ("header", "status"), [(b"Expect: x", 417), (b"Host: localhost:x", 400), (b"Host: evil", 403)]
+)
+def test_what_is_refused_early_is_a_problem_too(header, status):
+    async def act(door, _session):
+        port = int(door.url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        host = b"" if header.startswith(b"Host") else b"Host: localhost\r\n"
+        writer.write(b"GET /fault HTTP/1.1\r\nConnection: close\r\n" + host + header + b"\r\n\r\n")
+        answer = await reader.read()
+        writer.transport.abort()
+        return answer
+
+    head, _, body = with_door(act).partition(b"\r\n\r\n")
+    assert b"Content-Type: application/problem+json" in head
+    assert json.loads(body)["status"] == status
+
+
 def test_of_too_many_connections_the_one_goes_that_has_been_idle_for_longest(monkeypatch):
     monkeypatch.setattr(door_module, "MOST_CONNECTIONS", 2)
 
