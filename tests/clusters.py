@@ -241,7 +241,7 @@ class Script:
             thread.join()
 
 
-def weigh(url, script, *, settle_s=0.3, tolerance="5pp", wait_s=inf, out=None):
+def weigh(url, script, *, settle_s=0.3, tolerance="5pp", wait_s=inf, out=None, max_time_s=60.0):
     """Weigh what the cluster says of `app` at `url`, slowly enough for things to happen.
 
     The tolerance decides how long a run takes without them: what happens to it has to come first.
@@ -251,7 +251,7 @@ def weigh(url, script, *, settle_s=0.3, tolerance="5pp", wait_s=inf, out=None):
     plan = RunPlan(
         Target(url),
         Load(max_rate=1000.0, concurrency=8),
-        Limits(max_time_s=60.0),
+        Limits(max_time_s=max_time_s),
         split=expected.split,
         # So that no verdict is a matter of luck.
         policy=Policy(

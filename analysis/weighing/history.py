@@ -145,6 +145,9 @@ class History:
         How long nothing was known of the cluster [s].
     unseen_since_s : float or None
         Since when, if that is so at the end [s since the run began].
+    doubt_since_s, doubt_s : float or None, float
+        Since when nothing was judged, and for how long, if that was so at the end [s since the
+        run began, s].
     is_endless : bool
         Whether it was weighed without an end: no stretch then shares its error rates with others.
 
@@ -167,6 +170,8 @@ class History:
     code: ReasonCode = ReasonCode.EXPECTATION_MOVED
     unseen_s: float = 0.0
     unseen_since_s: float | None = None
+    doubt_since_s: float | None = None
+    doubt_s: float = 0.0
     is_endless: bool = False
 
     def __post_init__(self) -> None:
@@ -224,19 +229,19 @@ class History:
         """Return the reason of a run that ended while nothing could be judged."""
         if not self.doubt:
             return None
+        since_s = self.doubt_since_s or 0.0
+        message = (
+            f"Nothing is claimed: nothing could be judged from {since_s:.1f} s to the end of the "
+            f"run ({self.doubt_s:.1f} s): {self.doubt}."
+        )
         if self.unseen_since_s is not None:
             return Reason(
                 self.code,
-                f"Nothing is claimed: from {self.unseen_since_s:.1f} s to the end of the run, "
-                f"{self.doubt}.",
+                message,
                 "What was judged before that did not suffice. See whether the API server answers "
                 "(kubectl cluster-info, kubectl auth whoami), and check again.",
             )
-        return Reason(
-            self.code,
-            f"Nothing is claimed: at the end of the run, {self.doubt}.",
-            _REMEDIES[self.code],
-        )
+        return Reason(self.code, message, _REMEDIES[self.code])
 
     def out_of_service(self) -> Reason | None:
         """Return the reason for which a run cannot pass, if a version went out of service."""

@@ -15,8 +15,7 @@ Nothing here is done for a single request: batches are cut where something chang
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from dataclasses import replace
+from collections import deque
 from math import ceil, inf
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,20 +23,11 @@ import numpy as np
 
 from analysis.data.events import ENDPOINTS, SETTLED, WEIGHT, Event
 from analysis.data.report import ReasonCode
-from analysis.evidence.fold import weigh
 from analysis.weighing.change import Phase
-from analysis.weighing.history import (
-    History,
-    Part,
-    Stretch,
-    alike,
-    begin,
-    opened_since,
-    policy_of_stretch,
-    rank_of,
-)
+from analysis.weighing.history import History, alike
 from analysis.weighing.outages import Outages, Span
 from analysis.weighing.settling import LONGEST_S, SHORTEST_S, Settling
+from analysis.weighing.stretches import GUARD_S, Stretches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,23 +41,10 @@ if TYPE_CHECKING:
     from analysis.evidence.state import Evidence
     from analysis.weighing.change import Change, Judging
 
-GUARD_S = 0.25
-"""What was sent this long before a change was noticed is not judged either [s]: news take time,
-and this process may have been busy. A verdict stands after so long without news."""
-KEPT_S = 2.0
-"""So long what was judged can be taken back [s]: a watch may be lost for a second unnoticed."""
 MOST_STRETCHES = 8
 """So often a run begins anew; then the split is said to move too much."""
 
 _NS_PER_S = 1_000_000_000
-
-
-def _counts(part: Batch) -> Counter[str]:
-    """Count samples by label; the empty label counts those without one."""
-    by_label = np.bincount(part.label[part.label >= 0], minlength=len(part.labels)).tolist()
-    found = Counter({label: n for label, n in zip(part.labels, by_label, strict=False) if n})
-    unlabelled = len(part) - sum(by_label)
-    return found if not unlabelled else found + Counter({"": unlabelled})
 
 
 class _Noticed(NamedTuple):
@@ -89,16 +66,6 @@ class _Noticed(NamedTuple):
         if self.change.expectation is not None:
             return None
         return self.told_ns if since_ns is None or self.change.is_reconfigured else since_ns
-
-
-class _Known(NamedTuple):
-    """What was known after the sample before `end_row`, which was sent at `sent_ns`."""
-
-    sent_ns: int
-    end_row: int
-    evidence: Evidence
-    counts: Counter[str]
-    """Of the samples of the stretch until then, by label."""
 
 
 class Watched:
@@ -128,12 +95,6 @@ class Watched:
 
     Attributes
     ----------
-    evidence : Evidence
-        Of the present stretch.
-    source : Source
-        Where its split was read.
-    previous : Split or None
-        The split before it.
     events : list of Event
         What happened.
     lags_s : list of float
@@ -158,36 +119,27 @@ class Watched:
         start: Change | None = None,
         judging: Judging | None = None,
     ) -> None:
-        self._judging = judging
-        self._policy = policy
-        self._seed = seed
+        self._shares_rates = judging is None
         self._split = split
         self._observed = (None if start is None else start.observed) or split
         self._observed_before = self._observed
-        self.evidence = self._begin(split, 0)
-        self.source = source
-        self.previous: Split | None = None
+        self._stretches = Stretches(
+            split, policy, seed, source, judging, is_elsewhere=self._is_elsewhere
+        )
         self.events: list[Event] = []
         self.lags_s: list[float] = []
-        self.skipped = 0
         self._settle_s = settle_s
         self._remarks = remarks
         self._pending: deque[_Noticed] = deque()
         self._next_source = source
         self._why = ""
         self._code = ReasonCode.EXPECTATION_MOVED
-        self._aside = Counter[str]()
         self._unjudged, self._unseen = Span(), Span()
         self._held_since_ns: int | None = None
         self._outages = Outages()
         self._trouble = ""
         self._last_ns = 0
         self._settling: Settling | None = None
-        self._first_connection = 0
-        self._closed: list[Stretch] = []
-        self._was_elsewhere = self._is_elsewhere
-        self._parts: list[Part] = []
-        self._past = deque([_Known(-1, 0, self.evidence, Counter())])
         self._end: tuple[ReasonCode | None, int | None] = (None, None)
         self._ended_ns = 0
         wait_s = LONGEST_S if settle_s is None else settle_s
@@ -202,21 +154,29 @@ class Watched:
             if start.expectation is None:
                 self._turn(_Noticed(0, start, 0))
 
-    def _begin(self, split: Split, rank: int) -> Evidence:
-        """Return the evidence of a stretch, after `rank` others."""
-        if self._judging is not None:
-            return self._judging.begin(split)
-        policy = policy_of_stretch(self._policy, rank)
-        return begin(split, policy, self._seed, is_elsewhere=self._is_elsewhere)
+    @property
+    def evidence(self) -> Evidence:
+        """Evidence of the present stretch."""
+        return self._stretches.evidence
+
+    @property
+    def source(self) -> Source:
+        """Where its split was read."""
+        return self._stretches.source
+
+    @property
+    def previous(self) -> Split | None:
+        """The split before it, if it was another one."""
+        return self._stretches.previous
 
     def restart(self, evidence: Evidence) -> None:
         """Go on with other evidence on the same split."""
-        self.evidence, self._end = evidence, (None, None)
-        self._past = deque([self._past[-1]._replace(sent_ns=self._last_ns, evidence=evidence)])
+        self._stretches.restart(evidence, self._last_ns)
+        self._end = (None, None)
 
     def leave_out(self, first_connection: int) -> None:
         """Judge no connection that was opened before this one."""
-        self._first_connection = max(first_connection, self._first_connection)
+        self._stretches.leave_out(first_connection)
 
     @property
     def is_unseen(self) -> bool:
@@ -232,12 +192,6 @@ class Watched:
     def _is_elsewhere(self) -> bool:
         """Whether the endpoints are another split than the expected one."""
         return not alike(self._split, self._observed)
-
-    def _stretch(self, parts: list[Part]) -> Stretch:
-        """Return the present stretch with what is judged of it."""
-        return Stretch.of(
-            self.evidence.split, self.source, tuple(parts), is_elsewhere=self._was_elsewhere
-        )
 
     @property
     def phase(self) -> Phase:
@@ -295,7 +249,7 @@ class Watched:
         sent_ns = np.maximum.accumulate(batch.sent_ns)
         self._last_ns = max(self._last_ns, int(sent_ns[-1]) if len(sent_ns) else 0)
         if not self._pending and self._settling is None and not self._why:
-            self._judge(batch, sent_ns)
+            self._stretches.judge(batch, sent_ns)
             return
         start = 0
         while start < len(batch):
@@ -310,7 +264,6 @@ class Watched:
         """Take the changes after the last sample, and return what happened."""
         while self._pending:
             self._turn(self._pending.popleft())
-        self._unjudged.end(self._last_ns)
         return self.history(is_over=True)
 
     def _weigh_part(self, part: Batch, sent_ns: NDArray[np.int64]) -> None:
@@ -323,72 +276,10 @@ class Watched:
             first = self._settling.see(part, sent_ns)
             if first < len(part):
                 self._settle(self._settling, int(sent_ns[first]))
-                self._first_connection = int(part.connection[first:].max(initial=-1)) + 1
-                fresh = part.connection[first:][part.ordinal[first:] == 0]
-                if len(fresh):
-                    self._first_connection = int(fresh.min())
-        self.skipped += first
-        self._aside += _counts(part[:first])
+                self._stretches.begin_with(part[first:])
+        self._stretches.set_aside(part[:first])
         if first < len(part) and not self._why:
-            self._judge(part[first:], sent_ns[first:])
-
-    def _judge(self, part: Batch, sent_ns: NDArray[np.int64]) -> None:
-        """Weigh samples, and remember for a moment what was known before them."""
-        if not len(part):
-            return
-        fresh = opened_since(part, self._first_connection)
-        judge = weigh if self._judging is None else self._judging.judge
-        self.evidence = judge(self.evidence, fresh)
-        last_ns, end_row = int(sent_ns[-1]), part.first + len(part)
-        self._note(part.first, end_row, int(sent_ns[0]), last_ns)
-        counts = self._past[-1].counts + _counts(part)
-        self._past.append(_Known(last_ns, end_row, self.evidence, counts))
-        while len(self._past) > 1 and self._past[1].sent_ns <= last_ns - KEPT_S * _NS_PER_S:
-            self._past.popleft()
-
-    def _note(self, first_row: int, end_row: int, first_ns: int, last_ns: int) -> None:
-        """Note which samples were judged."""
-        until_s = last_ns / _NS_PER_S
-        last = self._parts[-1] if self._parts else None
-        if (
-            last is not None
-            and last.end_row == first_row
-            and last.first_connection == self._first_connection
-        ):
-            self._parts[-1] = replace(last, end_row=end_row, until_s=until_s)
-        else:
-            self._parts.append(
-                Part(first_row, end_row, first_ns / _NS_PER_S, until_s, self._first_connection)
-            )
-
-    def _take_back(self, at_ns: int) -> None:
-        """Forget what was judged of the last moment before a change, and since then."""
-        before, counts = self._rows(), self._past[-1].counts
-        since_ns = at_ns - GUARD_S * _NS_PER_S
-        while self._past and self._past[-1].sent_ns > since_ns:
-            self._past.pop()
-        if not self._past:  # what was known then is kept no more
-            self._past.append(self._nothing())
-        known = self._past[-1]
-        self._aside += counts - known.counts
-        self.evidence, self._end = known.evidence, (None, None)
-        self._parts = [
-            part
-            if part.end_row is None or part.end_row <= known.end_row
-            else replace(part, end_row=known.end_row, until_s=known.sent_ns / _NS_PER_S)
-            for part in self._parts
-            if part.first_row < known.end_row
-        ]
-        self.skipped += before - self._rows()
-
-    def _nothing(self) -> _Known:
-        """Return what is known of the present stretch before its first sample."""
-        evidence = self._begin(self.evidence.split, rank_of(self._closed))
-        return _Known(-1, 0, evidence, Counter())
-
-    def _rows(self) -> int:
-        """Count the samples of the present stretch that were judged."""
-        return sum((part.end_row or 0) - part.first_row for part in self._parts)
+            self._stretches.judge(part[first:], sent_ns[first:])
 
     def _turn(self, noticed: _Noticed) -> None:
         """Close the stretch, and wait until the data plane follows."""
@@ -411,7 +302,8 @@ class Watched:
         if change.is_remark:
             return
         if self._settling is None and not self._why:
-            self._take_back(at_ns)
+            self._stretches.take_back(at_ns)
+            self._end = (None, None)
         since_ns = self._unjudged.begin(at_ns)
         if change.expectation is None:
             self._why, self._code = change.text, change.code
@@ -444,26 +336,24 @@ class Watched:
         # Connections that were cut in the middle cannot be judged as wholes.
         if is_same and self.evidence.groups is None:
             return
-        rank = rank_of(self._closed) + bool(self._parts)
-        if rank >= MOST_STRETCHES and self._judging is None:
-            self._hold(at_ns, f"the split changed {MOST_STRETCHES} times; the last one is {split}")
+        if self._stretches.rank >= MOST_STRETCHES and self._shares_rates:
+            self._hold(
+                at_ns,
+                f"the expected split or that of the endpoints changed {MOST_STRETCHES} times; now "
+                f"{split} is expected, and the endpoints are {self._observed}",
+            )
             return
+        before = self.evidence.split
         try:
-            evidence = self._begin(split, rank)
+            self._stretches.begin_anew(
+                split, self._next_source, at_ns, is_elsewhere=self._is_elsewhere
+            )
         except ValueError as error:
             self._hold(at_ns, f"{split} cannot be judged: {error}")
             return
         self._observed_before = self._observed
-        if not alike(self.evidence.split, split):
-            self._outages.forgive(self.evidence.split, split)
-            self.previous = self.evidence.split
-        if self._parts or not alike(self.evidence.split, split):
-            self._closed.append(self._stretch(self._parts))
-        self._was_elsewhere = self._is_elsewhere
-        self._parts = []
-        self.evidence = evidence
-        self._past = deque([_Known(at_ns, 0, evidence, Counter())])
-        self.source = self._next_source
+        if not alike(before, split):
+            self._outages.forgive(before, split)
 
     def _hold(self, at_ns: int, why: str) -> None:
         """Judge nothing from here on."""
@@ -478,26 +368,21 @@ class Watched:
         is_over : bool
             Whether nothing more is judged; else what is judged now has no end.
         """
-        parts = list(self._parts)
-        if not is_over and not self.doubt:
-            last = parts.pop() if parts else Part(first_connection=self._first_connection)
-            parts.append(replace(last, end_row=None, until_s=None))
-        since_ns = self._unseen.since_ns
+        since_ns, unjudged_ns = self._unseen.since_ns, self._unjudged.since_ns
         return History(
-            stretches=(
-                *self._closed,
-                self._stretch(parts),
-            ),
+            stretches=self._stretches.all(is_open=not is_over and not self.doubt),
             events=tuple(self.events),
-            not_judged=self.skipped,
+            not_judged=self._stretches.skipped,
             lags_s=tuple(self.lags_s),
             doubt=self.doubt,
             remarks=self._remarks,
-            aside=dict(self._aside),
-            aside_s=self._unjudged.total_ns / _NS_PER_S,
+            aside=dict(self._stretches.aside),
+            aside_s=self._unjudged.until(self._last_ns) / _NS_PER_S,
             outages=tuple(self._outages.all),
             trouble=self._trouble,
             code=self._code if self._why else ReasonCode.EXPECTATION_MOVED,
             unseen_s=self._unseen.until(self._last_ns) / _NS_PER_S,
             unseen_since_s=None if since_ns is None else since_ns / _NS_PER_S,
+            doubt_since_s=None if unjudged_ns is None else unjudged_ns / _NS_PER_S,
+            doubt_s=0.0 if unjudged_ns is None else max(self._last_ns - unjudged_ns, 0) / _NS_PER_S,
         )

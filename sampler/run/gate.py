@@ -12,6 +12,7 @@ in the order in which they were sent, and stops at the one on which the verdict 
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -54,6 +55,8 @@ WAITING_PER_S = 5.0
 """Requests per second while there is nothing to judge: enough to see what answers [1/s]."""
 SETTLING_PER_S = 100.0
 """... and while the data plane settles: enough to see in seconds that it follows [1/s]."""
+
+_LOOKS_EVERY_S = 0.02
 
 PACES = {Phase.WAITING: WAITING_PER_S, Phase.SETTLING: SETTLING_PER_S, Phase.JUDGING: None}
 """Requests per second at most, by what is done with them; None is what the plan says [1/s]."""
@@ -204,6 +207,7 @@ class Weighing:
                 self._take(batch)
                 self._stopping.look(fold.tally, fold.decision, fold.health)
                 self._show()
+            await self._confirm()
         is_waiting = self._watched is not None and self._watched.phase is Phase.WAITING
         if not self._interruptions and not is_waiting:
             self._stopping.end(fold.tally)
@@ -279,6 +283,20 @@ class Weighing:
             return is_quiet
         began_ns = self._clock() - self._engine.elapsed_ns()
         return watch.watcher.is_confirmed(began_ns + watched.ended_ns) and is_quiet
+
+    async def _confirm(self) -> None:
+        """Find out, after the last request, whether what was proven last is sure."""
+        watched = self._watched
+        if watched is None or self._interruptions:
+            return
+        while watched.ended_ns is not None and not self._fold.is_decided:
+            elapsed_ns = self._engine.elapsed_ns()
+            self._notice(elapsed_ns)
+            if watched.phase is not Phase.JUDGING:
+                return  # what is known now takes back what has to be
+            if self._is_sure(elapsed_ns):
+                self._fold.look()
+            await asyncio.sleep(_LOOKS_EVERY_S)
 
     def _notice(self, elapsed_ns: int) -> None:
         """Take what changed in the cluster, as long as the run is not decided."""

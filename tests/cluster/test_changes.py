@@ -206,8 +206,9 @@ def test_an_api_server_that_goes_away_ends_undecided(reach):
     reason = report.reasons[0]
     assert reason.code is ReasonCode.EXPECTATION_MOVED, (report.reasons, report.events)
     assert re.search(
-        r"from \d+\.\d s to the end of the run, the cluster can no longer be watched: the API "
-        r"server http://\S+ cannot be reached: .* \(until then v1=9,v2=1 was expected\)",
+        r"from \d+\.\d s to the end of the run \(\d+\.\d s\): the cluster can no longer be "
+        r"watched: the API server http://\S+ cannot be reached: .* "
+        r"\(until then v1=9,v2=1 was expected\)",
         reason.message,
     )
     assert "kubectl cluster-info" in reason.remedy

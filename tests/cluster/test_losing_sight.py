@@ -52,6 +52,16 @@ def test_an_api_server_that_falls_silent_is_no_quiet_cluster(reach, thaw):
     assert report.samples.independent == 0, "who answered since then is not known"
 
 
+def test_a_run_whose_time_is_over_finds_out_whether_its_verdict_is_sure(reach, thaw):
+    with FakeCluster(canary(9, 1)) as cluster, EmbeddedService(NINE_TO_ONE, seed=5) as service:
+        reach(cluster)
+        script = Script((100, lambda: cluster.freeze(thaw)))
+        report = weigh(service.url, script, tolerance="8pp", wait_s=0.5, max_time_s=1.3)
+        thaw.set()
+
+    assert report.verdict is Verdict.INCONCLUSIVE, report.reasons
+
+
 def test_a_change_that_no_watch_has_told_is_found_before_the_verdict(reach):
     with FakeCluster(canary(9, 1)) as cluster, EmbeddedService(NINE_TO_ONE, seed=5) as service:
         reach(cluster)

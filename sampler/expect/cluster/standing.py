@@ -342,7 +342,7 @@ def _undeclared(views: Views) -> Held | None:
 def _unobserved(views: Views) -> Held | None:
     """Hold back while no endpoint is ready."""
     if views.observed is None:
-        return _moved(f"no endpoint is ready: {views.unseen}")
+        return _moved(f"{views.unseen}{_because(_rolling(views))}")
     leaving = [
         number
         for number in views.observed.numbers

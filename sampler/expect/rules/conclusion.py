@@ -30,7 +30,9 @@ def expectation(root: KubeObject, mixture: Mixture) -> Expectation:
     places = ", ".join(dict.fromkeys(number.where for number in mixture.numbers)) or root.place
     if not mixture.total:
         raise NotYetError(
-            f"{root}: every version has weight 0 ({places}), so nothing can answer",
+            f"{root}: every version has weight 0 ({places}), so nothing can answer"
+            if mixture.numbers
+            else f"{root}: no endpoint is ready ({places})",
             hint="give at least one version replicas and weight",
         )
     found = alike(mixture) or _unknown_number(mixture)

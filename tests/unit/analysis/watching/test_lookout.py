@@ -19,7 +19,8 @@ from analysis.evidence.state import Evidence
 from analysis.watching.asked import WatchPolicy
 from analysis.watching.lookout import Lookout
 from analysis.weighing.settling import Settling
-from analysis.weighing.watched import GUARD_S, Watched
+from analysis.weighing.stretches import GUARD_S
+from analysis.weighing.watched import Watched
 from tests.unit.analysis.watching.simulated import (
     NS,
     RATE,

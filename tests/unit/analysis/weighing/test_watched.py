@@ -11,11 +11,8 @@ import pytest
 from analysis import Batch, Policy, Split, finish
 from analysis.data.report import Source
 from analysis.weighing.settling import LONGEST_S, Settling
-from analysis.weighing.watched import (
-    GUARD_S,
-    MOST_STRETCHES,
-    Watched,
-)
+from analysis.weighing.stretches import GUARD_S
+from analysis.weighing.watched import MOST_STRETCHES, Watched
 from sampler.base.clock import NS_PER_S
 from sampler.expect.cluster.news import ExpectationChange
 from sampler.expect.rules.model import Expectation
@@ -83,7 +80,7 @@ def test_around_a_change_nothing_is_judged_and_a_same_split_goes_on():
 
     # Of the first batch nothing stays, because it reaches into the guard; half of the second.
     assert stretches.evidence.judged == 50
-    assert stretches.skipped == 150
+    assert stretches.history().not_judged == 150
     assert [event.kind for event in stretches.events] == ["endpoints", "settled"]
     assert stretches.events[1].at_s == pytest.approx(1.5)
     assert stretches.previous is None
