@@ -13,8 +13,6 @@ from sampler.base.errors import ExitCode
 from sampler.serve.gates import canary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from analysis import Report
     from sampler.base.errors import WeighbridgeError
 
@@ -89,7 +87,7 @@ class Outcome:
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> Outcome:
+    def from_document(cls, document: Any) -> Outcome:
         """Return what `to_document` was made of.
 
         Raises
@@ -97,11 +95,17 @@ class Outcome:
         TypeError, ValueError, KeyError
             If it is something else.
         """
+        if not isinstance(document, dict):
+            raise TypeError("an outcome is an object")
         known = {each.name for each in fields(cls)}
         given = {name: value for name, value in document.items() if name in known}
         outcome = cls(**{**given, "kind": Kind(given["kind"])})
         if outcome.verdict not in _EXIT_CODES:
             raise ValueError(f"{outcome.verdict!r} is no verdict")
+        for name, other in undecided("", "").to_document().items():
+            expected = (int, float) if isinstance(other, float) else type(other)
+            if not isinstance(getattr(outcome, name), expected):
+                raise TypeError(f"{name} of an outcome cannot be {getattr(outcome, name)!r}")
         return outcome
 
 

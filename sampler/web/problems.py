@@ -11,8 +11,6 @@ from aiohttp import web
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sampler.base.errors import WeighbridgeError
-
 
 class Problem(Exception):  # noqa: N818 - the word of the RFC
     """What is wrong with a request, or with the server; ends the request wherever it is raised.
@@ -44,11 +42,6 @@ class Problem(Exception):  # noqa: N818 - the word of the RFC
         self.hint = hint
         self.headers = headers or {}
         self.more = more or {}
-
-    @classmethod
-    def of(cls, status: int, error: WeighbridgeError) -> Problem:
-        """Return one that says what an error of ours says."""
-        return cls(status, str(error), error.hint)
 
     def response(self) -> web.Response:
         """Return the document."""

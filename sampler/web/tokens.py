@@ -10,12 +10,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import UsageError
+from sampler.base.tokens import tokens_of
 from sampler.web.changes import Changes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_MOST_BYTES = 64 << 10
 _LOG = logging.getLogger("weighbridge.web")
 
 
@@ -51,7 +51,7 @@ class Tokens:
             try:
                 self._digests = self._read()
             except UsageError as error:
-                self._digests = ()
+                self._digests = []
                 _LOG.warning("nobody may call: %s", error)
         digest = sha256(token.encode("utf-8", "surrogateescape")).digest()
         matches = [hmac.compare_digest(digest, each) for each in self._digests]
@@ -75,24 +75,5 @@ class Tokens:
             case _:
                 return False
 
-    def _read(self) -> tuple[bytes, ...]:
-        try:
-            with self._file.open("rb") as opened:
-                data = opened.read(_MOST_BYTES + 1)
-        except OSError as error:
-            raise UsageError(f"--token-file {self._file}: {error.strerror}") from error
-        if len(data) > _MOST_BYTES:
-            raise UsageError(f"--token-file {self._file} has more than {_MOST_BYTES >> 10} kB")
-        lines = (line.strip() for line in data.splitlines())
-        tokens = [line for line in lines if line and not line.startswith(b"#")]
-        if not tokens:
-            raise UsageError(
-                f"--token-file {self._file} holds no token", hint="write one token a line"
-            )
-        for token in tokens:
-            if not all(0x21 <= byte <= 0x7E for byte in token):
-                raise UsageError(
-                    f"--token-file {self._file}: a token has a blank, or is not ASCII",
-                    hint="write one token a line: openssl rand -hex 32",
-                )
-        return tuple(sha256(token).digest() for token in tokens)
+    def _read(self) -> list[bytes]:
+        return [sha256(token.encode()).digest() for token in tokens_of(self._file)]

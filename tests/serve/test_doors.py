@@ -200,6 +200,30 @@ def test_a_server_that_starts_again_knows_what_a_step_has_come_to(
     assert served(again, each, out=tmp_path, limits=Limits(1)) == status
 
 
+def test_a_server_starts_whatever_is_written_beside_its_runs(tmp_path):
+    async def check(_server, client):
+        async with client.post("/v1/gates/shop/checks", json={"key": "a"}) as response:
+            return (await response.json())["status_url"]
+
+    async def ask(_server, client):
+        async with client.get(state) as response:
+            return response.status
+
+    each = gate("PASS")
+    state = served(check, each, out=tmp_path)
+    (file,) = tmp_path.glob("*/session.json")
+    right = json.loads(file.read_text(encoding="utf-8"))
+    wrong = [{}, [], "x", right | {"notes": 5}, right | {"outcome": "x"}, right | {"outcome": {}}]
+    for name, value in (("line", 5), ("observed", []), ("verdict", "MAYBE"), ("kind", 1)):
+        wrong.append(right | {"outcome": right["outcome"] | {name: value}})
+    told = []
+    for document in (right, *wrong):
+        file.write_text(json.dumps(document), encoding="utf-8")
+        told.append(served(ask, each, out=tmp_path))
+
+    assert told == [200, *[404] * len(wrong)]
+
+
 def test_increase_and_rollback_share_a_session_and_rollback_is_told_an_old_fail(tmp_path):
     each = gate("FAIL,PASS", linger_s=0.0)
     hooks = ("confirm-traffic-increase", "rollback", "rollback", "confirm-traffic-increase")

@@ -150,14 +150,15 @@ def read(tmp_path, text):
 
 
 def test_a_gate_of_this_kind_is_read_from_the_configuration(tmp_path):
+    (tmp_path / "token").write_text("first\n", encoding="ascii")
     gate = read(
         tmp_path,
         '[gate.shop]\nkind = "watch"\nurl = "http://127.0.0.1:9431/"\nname = "a"\n'
-        f'token-file = "{__file__}"\n',
+        f'token-file = "{tmp_path}/token"\n',
     )["shop"]
 
     assert (gate.watch, gate.target) == ("http://127.0.0.1:9431/", "a")
-    assert gate.token_file == __file__
+    assert gate.token_file == str(tmp_path / "token")
 
 
 @pytest.mark.parametrize(
