@@ -145,6 +145,8 @@ def _weigh_parts(evidence: Evidence, groups: SeveralAnswers, connections: Connec
 
     after, end, peaks = _weigh_draws(evidence, draws, counted)
     silent = draws.silent[end - 1].item()
+    if after.clean_peak is not evidence.clean_peak:
+        peaks = {**peaks, len(evidence.peaks): after.clean_peak.n - evidence.judged - 1}
     more = groups.after(
         connections[:end], parts, evidence.judged, silent, peaks, evidence.bets.arms
     )

@@ -11,6 +11,7 @@ label could have had any: it widens each interval on both sides.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from math import inf, log, nextafter, pi
 from typing import TYPE_CHECKING
@@ -270,25 +271,34 @@ def _certain_bounds(evidence: Evidence, band: Band) -> tuple[float, float]:
     n = evidence.judged
     departures = evidence.counts[band.arm]
     if band.expected == 1:
-        departures = evidence.labelled - departures
-    now = Peak(0.0, n, 0, evidence.missing)
+        departures = sum(count for arm, count in evidence.counts.items() if arm != band.arm)
+    now, groups = Peak(0.0, n, 0, evidence.missing), evidence.groups
     # Of the tightest such share, which all of them are decided on.
-    rarest = (
-        1.0 if departures else min(_rarest(evidence, now), _rarest(evidence, evidence.clean_peak))
-    )
+    rarest = 1.0
+    if not departures:
+        rarest = min(
+            _rarest(evidence, now, groups and groups.results[0]),
+            _rarest(evidence, evidence.clean_peak, groups and groups.at_peaks[-1]),
+        )
     most = max(rarest, departures / n + evidence.departed)
     least = departures / n
     return (least, most) if band.expected == 0 else (1 - most, 1 - least)
 
 
-def _rarest(evidence: Evidence, at: Peak) -> float:
-    """Smallest share of contradictions that a run without a contradicting label refutes."""
+def _rarest(evidence: Evidence, at: Peak, came: Came | None) -> float:
+    """Smallest share of contradictions that a run without a contradicting label refutes.
+
+    Where connections have several answers, `came` is what those of any arm came to by then.
+    """
     beta = evidence.policy.beta
     if at.missing == 0:
         return 1 - beta ** (1 / at.n) if at.n else 1.0
     clean = evidence.clean
     if clean is None:
         return 1.0
+    lost: Came = Counter()
+    for (_, missing, length), count in (came or {}).items():
+        lost[0, missing, length] += count
 
     def is_refuted(edge: float) -> bool:
         # The same bets as in the decision, as far from the edge as they are there.
@@ -300,7 +310,8 @@ def _rarest(evidence: Evidence, at: Peak) -> float:
                 *(max(edge - clean.edge + q, 0.0) for q in clean.alternatives[1:]),
             ),
         )
-        return moved.log_evidence(at.n, 0, at.missing) >= -log(beta)
+        won = evidence_of_means(moved, lost) if lost else moved.log_evidence(at.n, 0, at.missing)
+        return won >= -log(beta)
 
     return turning_point(0.0, 1.0, is_refuted)
 
@@ -316,7 +327,8 @@ def shares_with_intervals(evidence: Evidence) -> dict[str, tuple[float, float, f
     """
     shares = {}
     for label, count in evidence.counts.items():
-        share = count / evidence.labelled if evidence.labelled else 0.0
+        # Sums of parts are rounded.
+        share = min(count / evidence.labelled, 1.0) if evidence.labelled else 0.0
         shares[label] = (share, *_shown(evidence, label, count))
     return shares
 

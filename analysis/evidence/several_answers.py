@@ -122,8 +122,9 @@ class SeveralAnswers:
         Answers of the judged connections by arm, and first answers.
     results : (k,) tuple of Came
         What the judged connections came to, by arm.
-    at_peaks : (2A,) tuple of Came
-        What they came to when the evidence against each hypothesis was highest.
+    at_peaks : (2A + 1,) tuple of Came
+        What they came to when the evidence against each hypothesis was highest; last, for any arm,
+        when that for a clean run was, where shares of 0 or 1 are expected.
     silent : float
         Sum of the parts of what was planned that came without a label.
     shorts : int
@@ -152,7 +153,7 @@ class SeveralAnswers:
             answers=(0,) * arms,
             firsts=(0,) * arms,
             results=(Counter(),) * arms,
-            at_peaks=(Counter(),) * (2 * tested),
+            at_peaks=(Counter(),) * (2 * tested + 1),
         )
 
     def complete(
@@ -187,7 +188,8 @@ class SeveralAnswers:
         silent : float
             What `silent` is after them.
         peaks : mapping of int to int
-            Where among them the evidence against some hypotheses was higher than ever.
+            Where among them the evidence against some hypotheses was higher than ever; the last
+            row is that for a clean run, where shares of 0 or 1 are expected.
         tested : (A,) tuple of int
             The tested arms.
         """
@@ -195,7 +197,7 @@ class SeveralAnswers:
         first = connections.first[connections.first < arms]
         at_peaks = list(self.at_peaks)
         for row, position in peaks.items():
-            arm = tested[row % len(tested)]
+            arm = tested[row % len(tested)] if row < 2 * len(tested) else 0
             at_peaks[row] = _with_more(self.results[arm], parts, arm, position + 1)
         first_from = self.first_from
         if first_from is None and parts.uses_first[end - 1]:

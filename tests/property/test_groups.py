@@ -14,7 +14,7 @@ from analysis.data.policy import Policy
 from analysis.data.report import ReasonCode
 from analysis.data.split import Split, Tolerance
 from analysis.evidence.fold import finish, weigh
-from analysis.evidence.intervals import decision_bounds
+from analysis.evidence.intervals import decision_bounds, shares_with_intervals
 from analysis.evidence.state import Evidence
 from tests.kept import cut, kept
 
@@ -143,3 +143,29 @@ def test_a_pass_is_an_interval_inside_the_band(connections):
     guards = {ReasonCode.NOT_STATIONARY, ReasonCode.DEPENDENT_CONNECTIONS}
     passed = evidence.settled is ReasonCode.WITHIN_TOLERANCE or evidence.settled in guards
     assert passed == inside
+
+
+@pytest.mark.parametrize("text", ["v1=10", "v1=10,v2=0", "v1=9,v2=1,v3=0", "v1=1,v2=0,v3=0"])
+@pytest.mark.parametrize("missing_ratio", [inf, 3.0])
+def test_a_pass_with_a_share_of_zero_and_answers_missing_has_all_intervals_inside(
+    text, missing_ratio
+):
+    """A part of a connection that is missing is not the loss of the bet on a clean run."""
+    split = Split.parse(text)
+    policy = Policy(
+        beta=0.1, alpha=0.1, per_connection=3, max_samples=4000, missing_ratio=missing_ratio,
+        tolerance=Tolerance.parse("4pp"), max_unlabelled=1.0,
+    )  # fmt: skip
+    drawn = np.random.default_rng(7).choice(split.arms, size=(1500, 3), p=split.shares).tolist()
+    drawn[3][2] = drawn[100][1] = None
+    evidence = Evidence.start(split, policy)
+
+    evidence = finish(weigh(evidence, kept(drawn, planned=3, in_flight=2)))
+
+    assert evidence.settled is ReasonCode.WITHIN_TOLERANCE
+    assert evidence.missing
+    shown = shares_with_intervals(evidence)
+    for band in evidence.bands:
+        share, low, high = shown[band.arm]
+        assert band.low <= low <= share <= high <= band.high
+        assert share <= 1
