@@ -273,22 +273,23 @@ def _certain_bounds(evidence: Evidence, band: Band) -> tuple[float, float]:
     if band.expected == 1:
         departures = sum(count for arm, count in evidence.counts.items() if arm != band.arm)
     now, groups = Peak(0.0, n, 0, evidence.missing), evidence.groups
+    came: tuple[Came, Came] = (Counter(), Counter())
+    if groups is not None:
+        came = groups.results[0], groups.at_peaks[-1]
     # Of the tightest such share, which all of them are decided on.
     rarest = 1.0
     if not departures:
-        rarest = min(
-            _rarest(evidence, now, groups and groups.results[0]),
-            _rarest(evidence, evidence.clean_peak, groups and groups.at_peaks[-1]),
-        )
+        peaks = (now, evidence.clean_peak)
+        rarest = min(_rarest(evidence, at, by) for at, by in zip(peaks, came, strict=True))
     most = max(rarest, departures / n + evidence.departed)
     least = departures / n
     return (least, most) if band.expected == 0 else (1 - most, 1 - least)
 
 
-def _rarest(evidence: Evidence, at: Peak, came: Came | None) -> float:
+def _rarest(evidence: Evidence, at: Peak, came: Came) -> float:
     """Smallest share of contradictions that a run without a contradicting label refutes.
 
-    Where connections have several answers, `came` is what those of any arm came to by then.
+    Where connections have several answers, `came` is what they came to by then, for any arm.
     """
     beta = evidence.policy.beta
     if at.missing == 0:
@@ -297,7 +298,7 @@ def _rarest(evidence: Evidence, at: Peak, came: Came | None) -> float:
     if clean is None:
         return 1.0
     lost: Came = Counter()
-    for (_, missing, length), count in (came or {}).items():
+    for (_, missing, length), count in came.items():
         lost[0, missing, length] += count
 
     def is_refuted(edge: float) -> bool:

@@ -185,22 +185,24 @@ def calibrated() -> Iterator[str]:
         budget = Evidence.start(NINE_ONE, plain).budget
         both = [
             characteristics(
-                band, replace(plain, calibrated=spent), [0.1, 0.2, 2 / 11, band.low, band.high],
-                budget,
+                band, replace(plain, calibrated=spent),
+                [0.1, 0.2, 0.5, 2 / 11, band.low, band.high], budget,
             )
             for spent in (False, True)
         ]  # fmt: skip
-        bound = -np.log(level) / divergence(0.2, band.high)
+        bounds = [-np.log(level) / divergence(share, band.high) for share in (0.2, 0.5)]
         rows = (
             ("mean to PASS of a right split", [f"{each.mean[0]:.0f}" for each in both],
              f"{optimum(band, level).mean:.0f} (optimum)"),
             ("mean to FAIL at 20 %", [f"{each.mean[1]:.0f}" for each in both],
-             f"{bound:.0f} (Kullback-Leibler)"),
-            ("FAIL at 18.2 %, one pod more", [f"{each.failed[2]:.1%}" for each in both], ""),
-            ("PASS on the edges", [f"{each.passed[3:].max():.2%}" for each in both],
+             f"{bounds[0]:.0f} (Kullback-Leibler)"),
+            ("mean to FAIL at 1:1", [f"{each.mean[2]:.1f}" for each in both],
+             f"{bounds[1]:.1f} (Kullback-Leibler)"),
+            ("FAIL at 18.2 %, one pod more", [f"{each.failed[3]:.1%}" for each in both], ""),
+            ("PASS on the edges", [f"{each.passed[4:].max():.2%}" for each in both],
              f"{level:.0%}"),
             ("FAIL on the edges, without its restarted part",
-             [f"{each.failed[3:].max():.2%}" for each in both], f"{0.8 * level:.1%}"),
+             [f"{each.failed[4:].max():.2%}" for each in both], f"{0.8 * level:.1%}"),
         )  # fmt: skip
         for what, cells, most in rows:
             yield f"| {level:.0%}: {what} | {' | '.join(cells)} | {most} |"
