@@ -18,7 +18,7 @@ from analysis.data.report import Verdict
 from analysis.render import health, table
 from analysis.render.grid import Span
 from analysis.render.html import KINDS, SIGNS, bands_of, kind_of, render_page
-from analysis.render.over_time import TONES, chart_of, clock, day, places_of
+from analysis.render.over_time import TONES, chart_of, clock, day, places_of, share_in_words
 from analysis.render.printable import name_of, sentence, visible
 from analysis.review.chronicle import Told
 from analysis.text import rounding
@@ -126,7 +126,7 @@ def to_live_page(chronicle: Chronicle, view: View | None = None) -> str:
         [
             (
                 row.label,
-                f"{row.share} {row.interval}".strip() or "not seen",
+                share_in_words(each, state),
                 table.TONES[row.mark],
                 each.expected,
             )
@@ -261,6 +261,8 @@ def _mark(label: LiveLabel, state: LiveState) -> table.Mark:
         return table.Mark.UNEXPECTED if label.connections else table.Mark.NONE
     if state.verdict is Verdict.PASS:
         return table.Mark.WITHIN
+    if state.state in {State.BLIND, State.CHANGING}:  # what came before says nothing of now
+        return table.Mark.UNDECIDED
     point = None if state.last_alarm is None else state.last_alarm.change
     if state.state is State.DRIFT and point is not None:
         is_either = sum(each.expected is not None for each in state.labels) == 2

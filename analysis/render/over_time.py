@@ -22,11 +22,11 @@ from analysis.text import rounding
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from analysis.data.live import LiveLabel
+    from analysis.data.live import LiveLabel, LiveState
     from analysis.review.chronicle import Accepted, Column, Told
 
 MOST_PANELS = 6
-"""Labels with a panel; the expected ones come first, the tables have the others."""
+"""Labels with a panel; the tables have the others."""
 MOST_ROWS = 30
 """Times in the table beside the chart: the newest."""
 _LABEL_ROOM = 32
@@ -204,13 +204,10 @@ def chart_of(
         return None
     scale = _Scale(since, until)
     marks = list(_marks(told, numbers, scale))
-    shown = [each for each in state.labels if each.expected is not None or each.connections]
-    shown = sorted(shown, key=lambda each: each.expected is None)[:MOST_PANELS]
+    shown = _shown(state)
     dots = points(columns)
     return Chart(
-        panels=[
-            _panel(each, state.labels.index(each), told, columns, dots, scale) for each in shown
-        ],
+        panels=[_panel(each, state, told, columns, dots, scale) for each in shown],
         ticks=list(_times(since, until, scale)),
         idle="".join(
             _box(scale(each.since), scale(each.until), 0, 1000)
@@ -251,7 +248,7 @@ def _box(left: float, right: float, top: float, bottom: float) -> str:
 
 def _panel(
     label: LiveLabel,
-    position: int,
+    state: LiveState,
     told: Told,
     columns: Sequence[Column],
     dots: Sequence[Column],
@@ -270,9 +267,9 @@ def _panel(
         return round(1000 * (1 - (min(max(share, low), high) - low) / (high - low)), 1)
 
     return Panel(
-        position=position,
+        position=state.labels.index(label),
         name=name_of(name, _LABEL_ROOM),
-        told=_told(label),
+        told=_told(label, state),
         accepted="".join(
             _box(left, right, height(band[1]), height(band[0])) for left, right, _, band in bands
         ),
@@ -330,12 +327,32 @@ def _steps(
     return path
 
 
-def _told(label: LiveLabel) -> str:
-    places = places_of(label)
-    share = f"{rounding.percent(label.share, places)} %"
-    text = (
-        f"{share} {rounding.bracketed(label.interval, places)}" if label.connections else "not seen"
-    )
+def share_in_words(label: LiveLabel, state: LiveState) -> str:
+    """Return the share of a label in the stretch with its interval, or that there is none."""
+    if label.connections:
+        places = places_of(label)
+        share = f"{rounding.percent(label.share, places)} %"
+        return f"{share} {rounding.bracketed(label.interval, places)}"
+    is_empty = state.stretch.connections <= state.stretch.unlabelled
+    return f"no label since {clock(state.stretch.since)}" if is_empty else "not seen"
+
+
+def _shown(state: LiveState) -> list[LiveLabel]:
+    """Return the labels that have a panel, in their order.
+
+    The one that departed is among them, and the one that came most often of those not expected.
+    """
+    point = None if state.last_alarm is None else state.last_alarm.change
+    departed = point.label if point is not None and state.state is State.DRIFT else None
+    expected = [each for each in state.labels if each.expected is not None]
+    expected.sort(key=lambda each: each.label != departed)
+    others = [each for each in state.labels if each.expected is None and each.connections]
+    shown = [*expected[: MOST_PANELS - min(len(others), 1)], *others][:MOST_PANELS]
+    return sorted(shown, key=state.labels.index)
+
+
+def _told(label: LiveLabel, state: LiveState) -> str:
+    text = share_in_words(label, state)
     if label.expected is None:
         return f"{text}, not expected"
     return f"{text}, expected {rounding.exact_percent(label.expected)} %"

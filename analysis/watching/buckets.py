@@ -67,6 +67,8 @@ class Buckets:
         until: float,
         share: Mapping[str, float],
         interval: Mapping[str, tuple[float, float]],
+        *,
+        is_blind: bool = False,
     ) -> Iterator[BucketTold]:
         """Yield the buckets that are over at a moment, and keep them.
 
@@ -76,6 +78,8 @@ class Buckets:
             What was sent before this is all there [s since 1970].
         share, interval : mapping
             As they stand.
+        is_blind : bool, default False
+            Whether nothing can be judged meanwhile.
         """
         end = floor(until)
         while self._next < end:
@@ -84,6 +88,7 @@ class Buckets:
                 self._next = min(filled, end) - MOST_EMPTY
             second, self._next = self._next, self._next + 1
             bucket = self._open.pop(second, None) or _Open()
+            bucket.is_judged &= not is_blind
             yield self._keep(second, _BASE, bucket, share, interval)
             for width, wider in self._wider.items():
                 wider.counts.update(bucket.counts)

@@ -373,7 +373,9 @@ class Lookout:
         self._look_at_phase(now)
         self._look_at_proof(now, is_sure=is_sure or not self.is_followed)
         until = max(self._newest, now - self.asked.patience_s)
-        self._events += self.buckets.close(min(until, now), self.shares(), self.intervals())
+        is_blind = self.course.state is State.BLIND
+        drawn = ({}, {}) if is_blind else (self.shares(), self.intervals())
+        self._events += self.buckets.close(min(until, now), *drawn, is_blind=is_blind)
         events, self._events = self._events, []
         return events
 

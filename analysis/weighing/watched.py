@@ -218,7 +218,7 @@ class Watched:
         if self._why:
             return self._why
         if self._settling is not None:
-            return "the data plane had no time to settle after the last change"
+            return "the data plane has not settled since the last change"
         return ""
 
     def is_sure(self, now_ns: int) -> bool:

@@ -11,7 +11,8 @@ from itertools import count
 import msgspec
 import pytest
 
-from analysis.data.live import BucketTold, StateTold, state_of
+from analysis.data.live import BucketTold, State, StateTold, state_of
+from analysis.data.report import Verdict
 from analysis.render.live import to_live_page
 from analysis.review.chronicle import Chronicle
 from sampler.watch import page
@@ -270,6 +271,16 @@ def test_a_page_is_made_once_for_all_who_look_at_the_same_second(served, monkeyp
     assert answer.getheader("Content-Encoding") == "gzip"
     assert {gzip.decompress(packed)} == pages
     assert len(packed) < 20_000
+
+
+@pytest.mark.parametrize("state", [State.BLIND, State.CHANGING])
+def test_where_nothing_is_judged_no_version_is_within(state):
+    last = EVENTS[-1]
+    changed = msgspec.structs.replace(last.state, state=state, verdict=Verdict.INCONCLUSIVE)
+    page_of = to_live_page(Chronicle([msgspec.structs.replace(last, state=changed)]))
+
+    assert "✓ within" not in page_of
+    assert page_of.count("? undecided") == 2
 
 
 @pytest.mark.parametrize(

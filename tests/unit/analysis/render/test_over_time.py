@@ -7,6 +7,7 @@ import re
 import msgspec
 import pytest
 
+from analysis.data.live import LiveLabel
 from analysis.render.over_time import chart_of
 from analysis.review.chronicle import Chronicle
 from tests.stories import ALARM, BEGIN, CHANGE, DRIFT, PROVEN, SETTLED, Story
@@ -46,6 +47,21 @@ def test_a_state_is_on_the_strip_for_as_long_as_it_lasted():
     assert strip["CHANGING"].at == at(CHANGE + 1)
     assert strip["CHANGING"].width == at(SETTLED - CHANGE)
     assert sum(each.width for each in chart().strip) == pytest.approx(1000, abs=1)
+
+
+@pytest.mark.parametrize("stranger", [False, True])
+def test_of_many_labels_the_one_that_departed_has_a_panel(stranger):
+    names = tuple(f"v{n}" for n in range(20))
+    events = list(Story(names, (3,) * 20, ALARM + 10).events())
+    if stranger:
+        state = events[-1].state
+        labels = [*state.labels, LiveLabel(label="stray", connections=3, total=3)]
+        state = msgspec.structs.replace(state, labels=labels)
+        events[-1] = msgspec.structs.replace(events[-1], state=state)
+    shown = [each.name for each in chart(events).panels]
+
+    rest = ["v19", "stray"] if stranger else ["v4", "v19"]
+    assert shown == ["v0", "v1", "v2", "v3", *rest]
 
 
 def test_alarms_and_changes_are_marked_with_the_numbers_of_their_rows():

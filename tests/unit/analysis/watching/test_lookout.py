@@ -141,10 +141,13 @@ def test_no_answer_at_all_is_a_blind_time_after_which_ok_is_proven_anew():
     told = lookout.look(START + 162)
     assert state_of(lookout) is State.BLIND
     assert kinds(told) == ["turn", "blind"]
+    buckets = [each for each in lookout.look(START + 182) if isinstance(each, BucketTold)]
+    assert buckets
+    assert not any(each.share or each.is_judged for each in buckets)  # no line goes on
 
-    ended(lookout, target, range(163, 166), 0.1)
+    ended(lookout, target, range(183, 186), 0.1)
     assert state_of(lookout) is State.STARTING
-    ended(lookout, target, range(166, 300), 0.1)
+    ended(lookout, target, range(186, 320), 0.1)
     assert state_of(lookout) is State.OK
 
 
