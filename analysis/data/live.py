@@ -142,7 +142,7 @@ class ChangePoint(msgspec.Struct, frozen=True, kw_only=True):
     range : (float, float)
         Times that are nearly as likely: within 2 nats.
     label : str
-        The label whose share departed most.
+        The label whose share departed most; empty for missing labels.
     before, after : float or None
         Its share from the beginning of the stretch to the change, and from there to the alarm;
         None without a connection.
@@ -196,7 +196,7 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     cause : str
         What it looks like; empty where nothing fits.
     change : ChangePoint or None
-        When it began, for ``outside_tolerance``.
+        When it began; None for an unexpected label.
     delay_s : float or None
         From the change to the alarm [s].
     """

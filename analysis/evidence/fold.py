@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from analysis.bets.losses import follow_losses
 from analysis.data.batch import judged_rows
 from analysis.data.connections import arms_of
 from analysis.data.report import ReasonCode
@@ -166,7 +167,8 @@ def _weigh_draws(
 ) -> _Weighed:
     """Weigh draws until one of them settles the run; `counted` holds counts of their labels."""
     weighed = _with_clean_run(evidence, draws, evidence.bets.weigh(draws, evidence.carry))
-    stop, settled = first_rule(evidence, draws, weighed)
+    losses = _losses(evidence, draws)
+    stop, settled = first_rule(evidence, draws, weighed, losses)
     end = stop + 1
     hit = draws.labelled_hits(end, evidence.bets.arms)
     against_band = weighed.against_band[:, :end]
@@ -183,8 +185,18 @@ def _weigh_draws(
         drift=evidence.drift if evidence.is_endless else evidence.drift.follow(hit),
         runs=evidence.runs.follow(hit),
         settled=settled,
+        lost=tuple(losses[:, stop].tolist()),
     )
     return _Weighed(after, end, peaks)
+
+
+def _losses(evidence: Evidence, draws: Draws) -> NDArray[np.float64]:
+    """Follow the bets on missing labels (g, m), where there is no end."""
+    if not evidence.is_endless:
+        return np.empty((0, len(draws.n)))
+    policy = evidence.policy
+    silent = np.diff(draws.silent.astype(np.float64), prepend=evidence.silent)
+    return follow_losses(silent, evidence.lost, policy.max_unlabelled, policy.alpha)
 
 
 def _with_clean_run(evidence: Evidence, draws: Draws, weighed: Weighed) -> Weighed:

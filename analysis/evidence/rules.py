@@ -32,8 +32,13 @@ LOOK_EVERY = 32
 before the first one at whether they are too many."""
 
 
-def first_rule(evidence: Evidence, draws: Draws, weighed: Weighed) -> tuple[int, ReasonCode | None]:
-    """Find the connection that settles the run, or the last one; earlier rules win ties."""
+def first_rule(
+    evidence: Evidence, draws: Draws, weighed: Weighed, losses: NDArray[np.float64]
+) -> tuple[int, ReasonCode | None]:
+    """Find the connection that settles the run, or the last one; earlier rules win ties.
+
+    Without an end, `losses` (g, m) is the evidence of missing labels after each connection.
+    """
     rules = [
         (ReasonCode.UNEXPECTED_LABEL, _first_forbidden(evidence, draws)),
         (ReasonCode.OUTSIDE_TOLERANCE, _first_failing(evidence, weighed)),
@@ -43,7 +48,10 @@ def first_rule(evidence: Evidence, draws: Draws, weighed: Weighed) -> tuple[int,
     end = len(draws.n)
     code, stop = min(rules, key=lambda rule: rule[1])
     # The rules about missing labels cost more for each look: only up to the stop so far.
-    unlabelled = _first_too_many(evidence, draws, stop)
+    if len(losses):
+        unlabelled = _first(losses.mean(axis=0) >= 1 / evidence.policy.alpha)
+    else:
+        unlabelled = _first_too_many(evidence, draws, stop)
     if unlabelled < stop:
         code, stop = ReasonCode.TOO_MANY_UNLABELLED, unlabelled
     unreachable = _first_unreachable(evidence, draws, stop)

@@ -107,6 +107,8 @@ class Evidence:
         false alarms are 1/alpha connections apart on average, and a PASS ends nothing.
     passed_after : int or None
         Connections after which an endless one passed.
+    lost : tuple of float
+        Of an endless one, R of each bet on missing labels (`analysis.bets.losses`).
     groups : SeveralAnswers or None
         What there is besides, where connections have several answers; `counts` are then sums
         of the parts of connections that met each arm.
@@ -132,6 +134,7 @@ class Evidence:
     settled: ReasonCode | None = None
     is_endless: bool = False
     passed_after: int | None = None
+    lost: tuple[float, ...] = ()
     groups: SeveralAnswers | None = field(default=None, repr=False, compare=False)
 
     @classmethod

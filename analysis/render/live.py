@@ -264,7 +264,7 @@ def _mark(label: LiveLabel, state: LiveState) -> table.Mark:
     if state.state in {State.BLIND, State.CHANGING}:  # what came before says nothing of now
         return table.Mark.UNDECIDED
     point = None if state.last_alarm is None else state.last_alarm.change
-    if state.state is State.DRIFT and point is not None:
+    if state.state is State.DRIFT and point is not None and point.label:
         is_either = sum(each.expected is not None for each in state.labels) == 2
         if is_either or label.label == point.label:
             return table.Mark.OUTSIDE

@@ -88,7 +88,8 @@ def too_many_unlabelled(evidence: Evidence) -> Reason:
     limit = evidence.policy.max_unlabelled
     return Reason(
         ReasonCode.TOO_MANY_UNLABELLED,
-        f"{_missing(evidence)}; the limit is {limit * 100:.4g} %.",
+        f"{_missing(evidence)}; {'lately they exceed ' if evidence.is_endless else ''}the limit "
+        f"{'of' if evidence.is_endless else 'is'} {limit * 100:.4g} %.",
         f"{_FIND_LABELS}; or raise --max-unlabelled.",
     )
 

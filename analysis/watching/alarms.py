@@ -13,7 +13,7 @@ from analysis.data.tally import Tally
 from analysis.text.rounding import counted
 from analysis.verdict.causes import likely_causes
 from analysis.verdict.decision import SETTLED
-from analysis.watching.departure import Departure, locate
+from analysis.watching.departure import LOST, Departure, locate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,18 +48,23 @@ def alarm_of(evidence: Evidence, times: Floats, arms: Codes, at: float) -> Alarm
     """
     code = evidence.settled or ReasonCode.OUTSIDE_TOLERANCE
     text = SETTLED[code][1](evidence).message
-    found = locate(evidence, arms) if code is ReasonCode.OUTSIDE_TOLERANCE else None
+    found = None if code is ReasonCode.UNEXPECTED_LABEL else locate(evidence, arms)
     if found is None:
         return Alarm(at=at, kind=code.value, text=text)
     point = _change_point(evidence, found, times, arms, at)
-    band = evidence.bands[found.arm].clipped
+    connections = counted(point.connections, "connection")
+    if found.arm == LOST:
+        text = f"{_percent(point.after)} of {connections} gave no label; accepted are at most "
+        text += f"{_percent(evidence.policy.max_unlabelled)}."
+    else:
+        low, high = evidence.bands[found.arm].clipped
+        text = f"{point.label} received {_percent(point.after)} of {connections}; accepted are "
+        text += f"{_percent(low)} to {_percent(high)}."
     return Alarm(
         at=at,
         kind=code.value,
-        text=f"{point.label} received {_percent(point.after)} of "
-        f"{counted(point.connections, 'connection')}; accepted are {_percent(band[0])} to "
-        f"{_percent(band[1])}.",
-        cause=_cause(evidence, arms[found.first :]),
+        text=text,
+        cause="" if found.arm == LOST else _cause(evidence, arms[found.first :]),
         change=point,
         delay_s=max(at - point.at, 0.0),
     )
@@ -80,13 +85,15 @@ def _change_point(
         return float(times[place]) if place < len(times) else at
 
     def share(part: Codes) -> float | None:
+        if found.arm == LOST:
+            return float(np.mean(part < 0)) if len(part) else None
         labelled = part[part >= 0]
         return float(np.mean(labelled == found.arm)) if len(labelled) else None
 
     return ChangePoint(
         at=time_of(found.first),
         range=(time_of(found.range[0]), time_of(found.range[1])),
-        label=evidence.split.arms[found.arm],
+        label="" if found.arm == LOST else evidence.split.arms[found.arm],
         before=share(arms[: found.first]),
         after=share(arms[found.first :]),
         connections=len(arms) - found.first,

@@ -14,8 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.bets.hypotheses import Side, fail_nulls, log_with, log_without
+from analysis.bets.losses import lost_rates
+from analysis.data.report import ReasonCode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from analysis.evidence.state import Evidence
@@ -26,6 +30,8 @@ RECENT = 1000
 """Labelled draws that the sliding share is made of."""
 NEARLY = 2.0
 """Places whose log likelihood is lower by no more than this are nearly as likely [nats]."""
+LOST = -1
+"""Arm of what has no label."""
 _NEVER = -50.0
 """Log factor of a contradiction of "all" or "none" where a change is looked for [nats]."""
 
@@ -71,7 +77,7 @@ class Departure:
     Parameters
     ----------
     arm : int
-        Which share departed.
+        Which share departed; `LOST` for that of missing labels.
     first : int
         The first draw after the change, at best.
     range : (int, int)
@@ -99,21 +105,29 @@ def locate(evidence: Evidence, codes: NDArray[np.int16]) -> Departure | None:
         None if there is nothing to locate: no draw, or no share between 0 and 1.
     """
     best, highest = None, 0.0
-    for arm in evidence.bets.arms:
-        hit, lost = codes == arm, codes < 0
-        for null in fail_nulls(evidence.bands[arm], evidence.policy.inner):
-            missing = 1.0 if null.side is Side.AT_LEAST else 0.0
-            hits = np.where(lost, missing, hit)
-            for q in null.alternatives:
-                gain, loss = (
-                    max(each, _NEVER)
-                    for each in (log_with(q, null.edge), log_without(q, null.edge))
-                )
-                path = np.concatenate([[0.0], np.cumsum(np.where(hits > 0, gain, loss))])
-                rise = float(path[-1] - path.min())
-                if rise > highest:
-                    near = np.flatnonzero(path <= path.min() + NEARLY)
-                    first = int(path.argmin())
-                    best = Departure(arm, first, (int(near[0]), int(near[-1])))
-                    highest = rise
+    for arm, hits, q, edge in _bets(evidence, codes):
+        gain, loss = (max(each, _NEVER) for each in (log_with(q, edge), log_without(q, edge)))
+        path = np.concatenate([[0.0], np.cumsum(np.where(hits, gain, loss))])
+        rise = float(path[-1] - path.min())
+        if rise > highest:
+            near = np.flatnonzero(path <= path.min() + NEARLY)
+            first = int(path.argmin())
+            best = Departure(arm, first, (int(near[0]), int(near[-1])))
+            highest = rise
     return best
+
+
+def _bets(
+    evidence: Evidence, codes: NDArray[np.int16]
+) -> Iterator[tuple[int, NDArray[np.bool_], float, float]]:
+    """Yield each bet that may have won: whose share, which draws count for it, q and the edge."""
+    policy, lost = evidence.policy, codes < 0
+    if evidence.settled is ReasonCode.TOO_MANY_UNLABELLED:
+        for q in lost_rates(policy.max_unlabelled, policy.alpha):
+            yield LOST, lost, q, policy.max_unlabelled
+        return
+    for arm in evidence.bets.arms:
+        for null in fail_nulls(evidence.bands[arm], policy.inner):
+            hits = (codes == arm) | lost if null.side is Side.AT_LEAST else codes == arm
+            for q in null.alternatives:
+                yield arm, hits, q, null.edge

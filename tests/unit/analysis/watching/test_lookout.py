@@ -369,6 +369,34 @@ def test_an_unexpected_version_that_keeps_coming_is_one_drift(share):
     assert verdict_of(lookout) is Verdict.PASS
 
 
+@pytest.mark.parametrize(("lost", "most_s"), [(1.0, 3), (0.3, 15), (0.12, 60)])
+def test_lost_labels_are_found_as_soon_after_a_day_as_at_the_beginning(lost, most_s):
+    """As where the canary is gone behind a router that sends it its part all the same."""
+    lookout, target = lookout_of(rate=50.0), Target(1, 50.0)
+    for minute in range(60):
+        lookout.weigh(target.second(60 * minute, 0.1, lost=0.02, width=60))
+        assert not any(
+            isinstance(each, AlarmTold) for each in lookout.look(START + 60 * minute + 60)
+        )
+    told = ended(lookout, target, range(3600, 3600 + most_s), 0.1, lost=lost)
+    [alarm] = [each.alarm for each in told if isinstance(each, AlarmTold)]
+
+    assert (alarm.kind, state_of(lookout)) == ("too_many_unlabelled", State.DRIFT)
+    assert alarm.change is not None
+    assert alarm.change.at == pytest.approx(START + 3600, abs=most_s / 3)
+    assert alarm.change.after == pytest.approx(lost, abs=0.05)
+    assert "gave no label; accepted are at most 5 %" in alarm.text
+
+
+def test_a_stutter_is_no_rate_of_lost_labels():
+    lookout, target = lookout_of(), Target(1)
+    ended(lookout, target, range(100), 0.1)
+    ended(lookout, target, range(100, 101), 0.1, lost=1.0)
+    ended(lookout, target, range(101, 110), 0.1)
+
+    assert state_of(lookout) is State.OK
+
+
 def test_labels_that_go_on_being_lost_are_one_drift():
     lookout, target = lookout_of(), Target(1)
     told = ended(lookout, target, range(1200), 0.1, lost=0.08)
