@@ -38,6 +38,8 @@ _MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 _SURROGATES = re.compile(
     r"(?<!\\)((?:\\\\)*)\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
+_MARKED = re.compile(r"^---[^\n]*\n(?=\ufeff)", re.MULTILINE)
+"""Before a byte order mark in the middle: of files that were written one after the other."""
 _SPACE = re.compile(r"[\ufeff \t\r\n]*")
 
 
@@ -154,7 +156,8 @@ def documents(name: str, text: str) -> Iterator[Document]:
         If kubectl would not read it, or it goes beyond `MOST_NODES` or `MOST_DEPTH`; with its line.
     """
     start = line = 0
-    for end in _json_ends(text)[0] or [len(text)]:
+    marked = [found.end() for found in _MARKED.finditer(text)] if "\ufeff" in text[1:] else []
+    for end in _json_ends(text)[0] or [*marked, len(text)]:
         part = text[start:end]
         if part.lstrip("\ufeff \t\r\n")[:1] in {"{", "["}:
             # libyaml reads no pair of \\u: what they say is never a name, but must keep its length.

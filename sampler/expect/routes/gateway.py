@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.backends import (
     Branch,
+    others,
     overlap,
     require_positive,
     service_mixture,
@@ -113,8 +114,7 @@ def behind_route(route: KubeObject, inventory: Inventory, question: Question) ->
 
 def is_inbound(route: KubeObject) -> bool:
     """Whether Linkerd uses a route for its policy only: it is attached to nothing but Servers."""
-    kinds = {kind for kind, _, _ in _parents(route)}
-    return kinds == {"Server"}
+    return {kind for kind, _, _ in _parents(route)} == {"Server"}
 
 
 def _sticky(route: KubeObject, node: Node) -> list[Finding]:
@@ -231,37 +231,42 @@ def _named(node: Node) -> tuple[str, Callable[[str], bool | None], str]:
 
 def _overlaps(route: KubeObject, inventory: Inventory, question: Question) -> list[Finding]:
     """Find rules of other routes on the same host and gateway that take requests away."""
-    own = None if question.path is None else _best(route, question)
-    findings = []
     most = None if question.route else _MOST_COMPARED
-    others = dict.fromkeys(
+    beside = (
         other
         for parent in _parents(route)
         for other in inventory.by(_parents, parent, route.kind)[:most]
     )
-    for other in others:
-        if other is route or not (_share_a_listener(route, other) and _share_a_host(route, other)):
-            continue
-        where = other["spec"]["rules"].where
-        if question.path is not None:
-            taken = _best(other, question)
-            if taken is not None and (own is None or taken > own):
-                findings.append(
-                    Finding(
-                        FindingCode.ROUTE_TAKEN,
-                        f"{other} has a more specific rule for {question.path} on the same host "
-                        f"than {route}: it answers instead",
-                        f"check that one: --route {other.kind}/{other.name}",
-                        where,
-                    )
-                )
-            elif taken is not None and taken == own:
-                findings.append(overlap(route, other, "the older one of the two answers", where))
-        elif _has_more_specific(route, other):
-            findings.append(
-                overlap(route, other, "for some paths it has the more specific rule", where)
-            )
-    return findings
+    rivals = (
+        other
+        for other in others(route, beside)
+        if _share_a_listener(route, other) and _share_a_host(route, other)
+    )
+    if question.path is None:
+        specific = (other for other in rivals if _has_more_specific(route, other))
+        return overlap(route, specific, "for some paths it has the more specific rule", _rules_of)
+    own = _best(route, question)
+    ranked = [(other, rank) for other in rivals if (rank := _best(other, question)) is not None]
+    equal = (other for other, rank in ranked if rank == own)
+    taken = max((each for each in ranked if own is None or each[1] > own),
+                key=lambda each: each[1], default=None)  # fmt: skip
+    if taken is None:
+        return overlap(route, equal, "the older one of the two answers", _rules_of)
+    other = taken[0]
+    return [
+        Finding(
+            FindingCode.ROUTE_TAKEN,
+            f"{other} has a more specific rule for {question.path} on the same host than {route}: "
+            "it answers instead",
+            f"check that one: --route {other.kind}/{other.name}",
+            _rules_of(other),
+        )
+    ]
+
+
+def _rules_of(route: KubeObject) -> str:
+    """Return where the rules of a route stand."""
+    return route["spec"]["rules"].where
 
 
 def _best(route: KubeObject, question: Question) -> tuple[int, int, _Rank] | None:
@@ -334,11 +339,10 @@ def _prefixes(route: KubeObject) -> tuple[str, ...]:
 
 def _host(route: KubeObject, question: Question) -> list[Finding]:
     hosts = [each.text() for each in route["spec"]["hostnames"]]
-    if not hosts or question.host is None:
+    host = question.host
+    if not hosts or host is None or any(host_matches(pattern, host) for pattern in hosts):
         return []
-    if any(host_matches(pattern, question.host) for pattern in hosts):
-        return []
-    return [wrong_host(route, route["spec"]["hostnames"], hosts, question.host)]
+    return [wrong_host(route, route["spec"]["hostnames"], hosts, host)]
 
 
 def _status(route: KubeObject) -> list[Finding]:

@@ -13,10 +13,12 @@ internal/ingress/controller/controller.go, and its balancer (rootfs/etc/nginx/lu
 from __future__ import annotations
 
 import dataclasses
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.routes.ingress_annotations import (
+    class_of,
     hashed,
     is_canary,
     is_regex,
@@ -26,12 +28,9 @@ from sampler.expect.routes.ingress_annotations import (
 )
 from sampler.expect.routes.ingress_places import (
     Place,
-    canary_keys,
-    main_hosts,
-    main_keys,
-    main_upstreams,
+    all_places,
+    of_one_class,
     places_of,
-    places_under,
 )
 from sampler.expect.rules.backends import (
     Branch,
@@ -56,12 +55,14 @@ from sampler.expect.rules.matching import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sampler.expect.rules.model import Mixture, Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
 
 _REGEX = frozenset("()[]*+?$^|\\{}")
+_MOST_COMPARED = 20
+"""Ingresses of one path that are looked at: only the oldest one answers."""
 
 
 def behind_ingress(ingress: KubeObject, inventory: Inventory, question: Question) -> Mixture:
@@ -121,26 +122,57 @@ def behind_ingress(ingress: KubeObject, inventory: Inventory, question: Question
 
 
 def _canaries(place: Place, inventory: Inventory) -> list[Place]:
-    """Return the canaries of the upstream of a path, each upstream of theirs once."""
+    """Return up to two canaries of a path, at the path that they share with it if there is one."""
     main = place.node.owner
-    alike = [place, *places_under(main_upstreams, place.upstream, inventory, main)]
-    found: dict[tuple[str, ...], Place] = {}
+    key = ("canaries", place.upstream, class_of(main))
+    found = inventory.once(key, None, lambda: list(islice(_alternatives(place, inventory), 2)))
+    beside = all_places(inventory).canaries_by_key.get(place.key, ())
+    return [
+        next(
+            (
+                each
+                for each in beside
+                if each.node.owner is one.node.owner
+                and each.upstream == one.upstream
+                and _own_main(each, inventory) is None
+            ),
+            one,
+        )
+        for one in found
+    ]
+
+
+def _alternatives(place: Place, inventory: Inventory) -> Iterator[Place]:
+    """Yield the canaries of the upstream of a path, each upstream of theirs once."""
+    main, places = place.node.owner, all_places(inventory)
+    alike = [place, *of_one_class(places.alike.get(place.upstream, {}).values(), main)]
+    seen: set[tuple[str, ...]] = set()
+    lost: dict[KubeObject, set[tuple[str, ...]]] = {}
     for key in dict.fromkeys(each.key for each in alike):
-        for each in places_under(canary_keys, key, inventory, main):
-            lost = {one.upstream for one in _stray_places(each.node.owner, inventory)}
-            mains = places_under(main_upstreams, each.upstream, inventory, main)
-            is_own = any(one.host == each.host for one in mains)
-            if each.upstream not in lost and not is_own:
-                found.setdefault((each.node.owner.full_name, *each.upstream), each)
-    return list(found.values())
+        for each in of_one_class(places.canaries_by_key.get(key, ()), main):
+            owner = each.node.owner
+            if owner not in lost:
+                lost[owner] = {one.upstream for one in _stray_places(owner, inventory)}
+            name = (owner.full_name, *each.upstream)
+            is_lost = name in seen or each.upstream in lost[owner]
+            if not is_lost and _own_main(each, inventory) is None:
+                seen.add(name)
+                yield each
+
+
+def _own_main(place: Place, inventory: Inventory) -> Place | None:
+    """Return the path of a main Ingress on the host of a canary that has its Service, if any."""
+    same = all_places(inventory).by_server.get((place.host, place.upstream), ())
+    return next(of_one_class(same, place.node.owner), None)
 
 
 def _stray_places(canary: KubeObject, inventory: Inventory) -> list[Place]:
     """Return the paths of a canary that no main Ingress has: their upstreams are dropped."""
+    mains = all_places(inventory).by_key
     return [
         each
         for each in places_of(canary)
-        if not places_under(main_keys, each.key, inventory, canary)
+        if next(of_one_class(mains.get(each.key, ()), canary), None) is None
     ]
 
 
@@ -158,16 +190,16 @@ def stray(canary: KubeObject, inventory: Inventory) -> list[Finding]:
                 each.node.where,
             )
             for each in places_of(canary)
-            for main in places_under(main_upstreams, each.upstream, inventory, canary)
-            if main.host == each.host
+            if (main := _own_main(each, inventory)) is not None
         ]
-    elsewhere = [owner for each in strays for owner in inventory.by(main_keys, each.key, "Ingress")]
-    if elsewhere:
+    mains = all_places(inventory).by_key
+    elsewhere = next((main for each in strays for main in mains.get(each.key, ())), None)
+    if elsewhere is not None:
         return [
             Finding(
                 FindingCode.CANARY_INEFFECTIVE,
-                f"{canary} has another ingress class than {elsewhere[0]}: another controller owns "
-                "it, so it has no effect",
+                f"{canary} has another ingress class than {elsewhere.node.owner}: another "
+                "controller owns it, so it has no effect",
                 "give both the same ingressClassName",
                 canary.place,
             )
@@ -209,7 +241,10 @@ def _shared(place: Place, at: Place, inventory: Inventory) -> list[Finding]:
             "give the canary a Service of its own",
             each.node.where,
         )
-        for each in places_under(main_upstreams, at.upstream, inventory, main)
+        for each in islice(
+            of_one_class(all_places(inventory).by_upstream.get(at.upstream, ()), main),
+            _MOST_COMPARED,
+        )
     ]
     if at.key != place.key:
         findings.append(
@@ -287,19 +322,20 @@ def _match(main: KubeObject, place: Place, question: Question) -> Match:
 
 def _overlaps(place: Place, inventory: Inventory, question: Question) -> list[Finding]:
     """Find main Ingresses with the same path, or with a more specific one for the request."""
-    main = place.node.owner
-    findings = []
-    for other in places_under(main_keys, place.key, inventory, main):
-        if other.node.owner is not main:
-            which = f"the older one answers for {place}"
-            findings += [
-                overlap(main, other.node.owner, which, other.node.where),
-                *remarks(other.node.owner),
-            ]
+    main, places = place.node.owner, all_places(inventory)
+    same = {
+        other.node.owner: other
+        for other in islice(of_one_class(places.by_key.get(place.key, ()), main), _MOST_COMPARED)
+    }
+    same.pop(main, None)
+    findings = overlap(
+        main, same, f"the older one answers for {place}", lambda other: same[other].node.where
+    )
+    findings += [remark for other in same for remark in remarks(other)]
     if question.path is None or not question.route:
         return findings
     mine = _rules(main, [place], question)[0].rank
-    for other in places_under(main_hosts, place.host, inventory, main):
+    for other in of_one_class(places.by_host.get(place.host, ()), main):
         owner = other.node.owner
         if owner is not main and other.key != place.key and _takes(owner, other, question, mine):
             findings.append(
@@ -339,7 +375,7 @@ def _main_of(canary: KubeObject, inventory: Inventory) -> KubeObject:
     mains = dict.fromkeys(
         main.node.owner
         for place in places_of(canary)
-        for main in places_under(main_keys, place.key, inventory, canary)
+        for main in of_one_class(all_places(inventory).by_key.get(place.key, ()), canary)
     )
     if len(mains) != 1:
         places = ", ".join(f"{each} ({each.place})" for each in mains) or "none"

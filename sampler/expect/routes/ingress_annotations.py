@@ -59,11 +59,12 @@ def canary_prefix(ingress: KubeObject) -> str | None:
 
 def is_same_class(one: KubeObject, other: KubeObject) -> bool:
     """Whether one controller can own both; an Ingress without a class can be of any."""
+    return not (class_of(one) and class_of(other)) or class_of(one) == class_of(other)
 
-    def named(each: KubeObject) -> str:
-        return each["spec"]["ingressClassName"].text("") or annotations_of(each).get(_CLASS, "")
 
-    return not (named(one) and named(other)) or named(one) == named(other)
+def class_of(ingress: KubeObject) -> str:
+    """Return the class of an Ingress; empty if it names none."""
+    return ingress["spec"]["ingressClassName"].text("") or annotations_of(ingress).get(_CLASS, "")
 
 
 def is_regex(ingress: KubeObject) -> bool:

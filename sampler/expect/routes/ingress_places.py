@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
-from sampler.expect.routes.ingress_annotations import is_canary, is_same_class
+from sampler.expect.routes.ingress_annotations import class_of, is_canary, is_same_class
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Iterable, Iterator
 
-    from sampler.expect.rules.objects import Inventory, Keys, KubeObject, Node
+    from sampler.expect.rules.objects import Inventory, KubeObject, Node
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -73,32 +74,49 @@ def places_of(ingress: KubeObject) -> list[Place]:
     return [*places, *(Place("", "", "", each, each) for each in rest)]
 
 
-def places_under(keys: Keys, key: Hashable, inventory: Inventory, of: KubeObject) -> list[Place]:
-    """Return the paths under a key, of Ingresses that the controller of one has too."""
-    return [
-        place
-        for each in inventory.by(keys, key, "Ingress")
-        if is_same_class(each, of)
-        for place in places_of(each)
-        if key in {place.key, place.upstream, place.host}
-    ]
+_Index = dict[Any, list[Place]]
 
 
-def main_keys(ingress: KubeObject) -> Iterator[tuple[str, str, str]]:
-    """Yield host, path and path type of a main Ingress."""
-    return iter(()) if is_canary(ingress) else (place.key for place in places_of(ingress))
+@dataclasses.dataclass(frozen=True, slots=True)
+class Places:
+    """The paths of all Ingresses, by what they share.
+
+    Parameters
+    ----------
+    by_key, by_upstream, by_host, by_server : dict
+        Those of main Ingresses; a server is a host and an upstream.
+    canaries_by_key : dict
+    alike : dict
+        By upstream, one path of main Ingresses for each key and class.
+    """
+
+    by_key: _Index
+    by_upstream: _Index
+    by_host: _Index
+    by_server: _Index
+    canaries_by_key: _Index
+    alike: dict[Any, dict[Any, Place]]
 
 
-def main_upstreams(ingress: KubeObject) -> Iterator[tuple[str, str, str]]:
-    """Yield the upstreams of a main Ingress."""
-    return iter(()) if is_canary(ingress) else (place.upstream for place in places_of(ingress))
+@lru_cache(maxsize=1)
+def all_places(inventory: Inventory) -> Places:
+    """Return the paths of all Ingresses that were read."""
+    found = Places({}, {}, {}, {}, {}, {})
+    for ingress in inventory.of("Ingress"):
+        is_main = not is_canary(ingress)
+        for each in places_of(ingress):
+            if not is_main:
+                found.canaries_by_key.setdefault(each.key, []).append(each)
+                continue
+            found.by_key.setdefault(each.key, []).append(each)
+            found.by_upstream.setdefault(each.upstream, []).append(each)
+            found.by_host.setdefault(each.host, []).append(each)
+            found.by_server.setdefault((each.host, each.upstream), []).append(each)
+            alike = found.alike.setdefault(each.upstream, {})
+            alike.setdefault((each.key, class_of(ingress)), each)
+    return found
 
 
-def main_hosts(ingress: KubeObject) -> Iterator[str]:
-    """Yield the hosts of a main Ingress."""
-    return iter(()) if is_canary(ingress) else (place.host for place in places_of(ingress))
-
-
-def canary_keys(ingress: KubeObject) -> Iterator[tuple[str, str, str]]:
-    """Yield host, path and path type of a canary."""
-    return (place.key for place in places_of(ingress)) if is_canary(ingress) else iter(())
+def of_one_class(places: Iterable[Place], ingress: KubeObject) -> Iterator[Place]:
+    """Yield the paths of Ingresses that the controller of one has too."""
+    return (each for each in places if is_same_class(each.node.owner, ingress))

@@ -227,14 +227,13 @@ def _aborted(rule: Node) -> list[Finding]:
 
 def _overlaps(route: KubeObject, inventory: Inventory) -> list[Finding]:
     """Find other VirtualServices of the same host and gateway, whose order is not defined."""
-    others = dict.fromkeys(
+    found = (
         other
         for place in _hosts_at(route)
         for other in inventory.by(_hosts_at, place, "VirtualService")
-        if other is not route
     )
     which = "which one answers depends on the order of creation"
-    return [overlap(route, other, which, other["spec"]["hosts"].where) for other in others]
+    return overlap(route, found, which, lambda other: other["spec"]["hosts"].where)
 
 
 def _hosts_at(route: KubeObject) -> Iterator[tuple[str, str]]:
@@ -313,6 +312,11 @@ def destination_rules(name: str, namespace: str, inventory: Inventory) -> list[K
 
     A host may be a wildcard; a more specific one takes the place of all others.
     """
+    key = ("rules", name, namespace)
+    return inventory.once(key, None, lambda: _rules_for(name, namespace, inventory))
+
+
+def _rules_for(name: str, namespace: str, inventory: Inventory) -> list[KubeObject]:
     host = f"{name}.{namespace}.{_CLUSTER}"
     found = inventory.by(_ruled, (name, namespace), "DestinationRule")
     if found:

@@ -90,8 +90,18 @@ def require_told_apart(
     ExpectationError
         With both places, and names for their versions.
     """
+    those = tuple(dict.fromkeys(each for each in owners if each.kind in WORKLOADS))
+    finding = inventory.once(those, question, lambda: _alike_among(those, inventory, question))
+    if finding is not None:
+        raise FoundError(finding)
+
+
+def _alike_among(
+    owners: Iterable[KubeObject], inventory: Inventory, question: Question
+) -> Finding | None:
+    """Return the finding that two of some workloads cannot be told apart, if they cannot."""
     found: dict[str, Workload] = {}
-    for each in (workload(owner, inventory) for owner in owners if owner.kind in WORKLOADS):
+    for each in (workload(owner, inventory) for owner in owners):
         name, versions = _name_of(each.owner), question.versions
         is_named = name in versions.names or versions.kind is VersionFrom.LABEL
         version = versions.of_template(each.template, name)
@@ -108,18 +118,17 @@ def require_told_apart(
         is_other = _what_runs(first.template, keys) != _what_runs(each.template, keys)
         if first is not each and (is_other or is_floating):
             what = "run different pods" if is_other else "have an image tag that names no version"
-            raise FoundError(
-                Finding(
-                    FindingCode.VERSIONS_ALIKE,
-                    f"{first.owner} ({first.template.where}) and {each.owner} "
-                    f"({each.template.where}) {what}, and both have the version "
-                    f"{version}: they cannot be told apart",
-                    "name the versions as they answer: --version-from "
-                    f"{_name_of(first.owner)}=v1,{name}=v2; or label the pod templates "
-                    "(version: v1)",
-                    first.owner.place,
-                )
+            return Finding(
+                FindingCode.VERSIONS_ALIKE,
+                f"{first.owner} ({first.template.where}) and {each.owner} "
+                f"({each.template.where}) {what}, and both have the version "
+                f"{version}: they cannot be told apart",
+                "name the versions as they answer: --version-from "
+                f"{_name_of(first.owner)}=v1,{name}=v2; or label the pod templates "
+                "(version: v1)",
+                first.owner.place,
             )
+    return None
 
 
 def _name_of(owner: KubeObject) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
@@ -13,10 +14,12 @@ from sampler.expect.rules.objects import names_of
 from sampler.expect.rules.services import behind_service
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sampler.expect.rules.model import Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
+
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,12 +244,40 @@ def has_several(mixture: Mixture) -> bool:
     return sum(map(bool, mixture.weights.values())) > 1
 
 
-def overlap(route: KubeObject, other: KubeObject, which: str, where: str) -> Finding:
-    """Return the finding that two routes are for the same host, and `which` one answers."""
-    return Finding(
-        FindingCode.ROUTE_OVERLAPS,
-        f"{route} and {other} are routes of the same host: {which}",
-        f"put their rules into one {route.kind}, or check the other one, too: "
-        f"--route {other.kind}/{other.name}",
-        where,
-    )
+def others(route: KubeObject, found: Iterable[KubeObject]) -> Iterator[KubeObject]:
+    """Yield each object once, but for the route itself."""
+    seen = {route}
+    for each in found:
+        if each not in seen:
+            seen.add(each)
+            yield each
+
+
+def overlap(
+    route: KubeObject, found: Iterable[KubeObject], which: str, where: Callable[[KubeObject], str]
+) -> list[Finding]:
+    """Return the finding that routes are for the same host, and `which` one answers.
+
+    Parameters
+    ----------
+    route : KubeObject
+    found : iterable of KubeObject
+        Others, of which the first few are named, and no more are asked for.
+    which : str
+    where : callable
+        Gives the place at which another one says its host or paths.
+    """
+    first_ones = list(islice(others(route, found), _MOST_NAMED + 1))
+    if not first_ones:
+        return []
+    first, names = first_ones[0], ", ".join(map(str, first_ones[:_MOST_NAMED]))
+    more = " and others" if len(first_ones) > _MOST_NAMED else ""
+    return [
+        Finding(
+            FindingCode.ROUTE_OVERLAPS,
+            f"{route} and {names}{more} are routes of the same host: {which}",
+            f"put their rules into one {route.kind}, or check the other one, too: "
+            f"--route {first.kind}/{first.name}",
+            where(first),
+        )
+    ]

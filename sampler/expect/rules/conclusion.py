@@ -24,10 +24,13 @@ def expectation(root: KubeObject, mixture: Mixture) -> Expectation:
     NotYetError
         If no label gets any traffic: a split of zeros says nothing.
     FoundError
-        If several share the only
-        label that does; or if a number that matters is declared nowhere.
+        If pods lack the port that they should answer at; if several share the only label that
+        gets traffic; or if a number that matters is declared nowhere.
     """
     places = ", ".join(dict.fromkeys(number.where for number in mixture.numbers)) or root.place
+    without = [each for each in mixture.findings if each.code is FindingCode.PORT_MISSING]
+    if not mixture.total and without:
+        raise FoundError(without[0])
     if not mixture.total:
         raise NotYetError(
             f"{root}: every version has weight 0 ({places}), so nothing can answer"

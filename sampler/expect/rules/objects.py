@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.groups import GROUPS
 from sampler.expect.rules.placeholders import rendered_by
 
+T = TypeVar("T")
 Path = tuple[str | int, ...]
 Locate = Callable[[Path], str]
 Keys = Callable[["KubeObject"], Iterable[Hashable]]
@@ -264,6 +265,7 @@ class Inventory:
             self._by_kind.setdefault(each.kind, []).append(each)
         self._by_name: dict[str, dict[tuple[str, str], KubeObject]] = {}
         self._indexes: dict[tuple[Keys, tuple[str, ...]], dict[Hashable, list[KubeObject]]] = {}
+        self._known: dict[Hashable, tuple[object, Any]] = {}
 
     def by(self, keys: Keys, key: Hashable, *kinds: str) -> list[KubeObject]:
         """All objects of some kinds, or of every kind, that have a key; found without a search.
@@ -284,6 +286,14 @@ class Inventory:
                 for one in dict.fromkeys(keys(each)):
                     index.setdefault(one, []).append(each)
         return index.get(key, [])
+
+    def once(self, key: Hashable, question: object, compute: Callable[[], T]) -> T:
+        """Return what `compute` gives for a key and a question, which is told by its identity."""
+        known = self._known.get((key, id(question)))
+        if known is None:
+            known = self._known[key, id(question)] = (question, compute())  # kept: so is its id
+        result: T = known[1]
+        return result
 
     def but_unread(self, kinds: Iterable[str]) -> str:
         """Return the end of a sentence about what was not found: of kinds that may not be read."""

@@ -50,6 +50,13 @@ def behind_subset(
     ExpectationError
         As `behind_service`.
     """
+    key = (service, tuple(sorted(labels.items())))
+    return inventory.once(key, question, lambda: _behind(service, labels, inventory, question))
+
+
+def _behind(
+    service: KubeObject, labels: Mapping[str, str], inventory: Inventory, question: Question
+) -> Mixture:
     if inventory.has_endpoints:
         if service["spec"]["type"].text("") == "ExternalName":
             raise ExpectationError(

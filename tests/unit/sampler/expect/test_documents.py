@@ -82,6 +82,7 @@ def test_streams_are_what_kubectl_takes_them_for(data, tmp_path):
         ('{"a": 1}{"b": 2}\n[3]', [{"a": 1}, {"b": 2}, [3]]),
         ('\ufeff{"a": 1}\n---\nb: 2\n', [{"a": 1}, {"b": 2}]),
         ('{"a": "\\ud83d\\ude00", "b": 1}', [{"a": "\ufffd\ufffd", "b": 1}]),
+        ("\ufeffa: 1\n--- # c\n\ufeffb: 2\n", [{"a": 1}, None, {"b": 2}]),
         ("--- \t\na: 1\n---\t# c\nb: 2\n---\n", [{"a": 1}, {"b": 2}, None]),
         ("", []),
         ("# nothing\n", []),
@@ -100,6 +101,11 @@ def test_every_value_knows_its_line_and_its_characters():
     assert [other.line(path) for path in ((), ("c", "d"), ("gone",))] == [4, 5, 4]
     spot = other.marks[id(other.value["c"])].spots["d"]
     assert text[spot.start : spot.end] == '"x"'
+
+    text = "\ufeffa: 1\n---\n\ufeffb: 2\n"
+    *_, last = documents("two_files.yaml", text)
+    spot = last.marks[id(last.value)].spots["b"]
+    assert (last.line(("b",)), text[spot.start : spot.end]) == (3, "2")
 
 
 @pytest.mark.parametrize(

@@ -41,10 +41,24 @@ def virtual_services(i):
     yield made("DestinationRule", f"r{i}", {"host": f"h{i}"}, "networking.istio.io/v1")
 
 
-def ingresses(i):
-    backend = {"service": {"name": f"s{i}", "port": {"number": 80}}}
+def virtual_services_of_one_host(i):
+    spec = {"hosts": ["h.x"], "http": [{"route": [{"destination": {"host": "s0"}}]}]}
+    yield made("VirtualService", f"r{i}", spec, "networking.istio.io/v1")
+    yield made("DestinationRule", f"r{i}", {"host": f"*.{i}.local"}, "networking.istio.io/v1")
+
+
+def ingresses_of_one_service(i):
+    yield from ingresses(i, f"s{i % 2}")
+
+
+def ingresses_of_one_host(i):
+    yield from ingresses(i, f"s{i % 2}", "h")
+
+
+def ingresses(i, service=None, host=None):
+    backend = {"service": {"name": service or f"s{i}", "port": {"number": 80}}}
     paths = [{"path": "/", "pathType": "Prefix", "backend": backend}]
-    spec = {"rules": [{"host": f"h{i // 2}", "http": {"paths": paths}}]}
+    spec = {"rules": [{"host": host or f"h{i // 2}", "http": {"paths": paths}}]}
     canary = {"x/canary": "true", "x/canary-weight": "9"} if i % 2 else {}
     yield made("Ingress", f"i{i}", spec, "networking.k8s.io/v1", annotations=canary)
     yield from pods(i)
@@ -55,7 +69,13 @@ def strangers(i):
     yield from pods(i)
 
 
-@pytest.mark.parametrize("kinds", [pods, http_routes, virtual_services, ingresses, strangers])
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        *(pods, http_routes, virtual_services, virtual_services_of_one_host, strangers),
+        *(ingresses, ingresses_of_one_service, ingresses_of_one_host),
+    ],
+)
 def test_twice_the_objects_take_twice_the_steps(kinds, monkeypatch):
     steps: Counter[str] = Counter()
     step = Node.__getitem__
