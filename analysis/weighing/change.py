@@ -60,6 +60,11 @@ class Change(Protocol):
         ...
 
     @property
+    def remedy(self) -> str:
+        """What to do about that; empty if nothing else than the code of the reason says."""
+        ...
+
+    @property
     def outage(self) -> str:
         """What is out of service under an unchanged configuration, in a sentence."""
         ...

@@ -18,6 +18,7 @@ from analysis.data.report import Reason, ReasonCode, Source
 from analysis.data.split import Split
 from analysis.evidence.state import Evidence
 from analysis.text.rounding import amount, counted
+from analysis.weighing.outages import Outage, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,26 +95,6 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class Outage:
-    """A time in which a version was out of service, though nobody had changed the configuration.
-
-    Parameters
-    ----------
-    since_s, until_s : float or None
-        When that was noticed, and when it was over [s since the run began]; None goes on.
-    text : str
-        One sentence.
-    label : str
-        The version.
-    """
-
-    since_s: float
-    until_s: float | None
-    text: str
-    label: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class History:
     """What happened to the expectation of one run.
 
@@ -139,8 +120,8 @@ class History:
         Since the expected split was last changed; with one, no run passes.
     trouble : str
         What the status of the pods said last; empty if all were well.
-    code : ReasonCode
-        Of `doubt`.
+    code, remedy : ReasonCode, str
+        Of `doubt`; a remedy where another one helps than that of the code.
     unseen_s : float
         How long nothing was known of the cluster [s].
     unseen_since_s : float or None
@@ -168,6 +149,7 @@ class History:
     outages: tuple[Outage, ...] = ()
     trouble: str = ""
     code: ReasonCode = ReasonCode.EXPECTATION_MOVED
+    remedy: str = ""
     unseen_s: float = 0.0
     unseen_since_s: float | None = None
     doubt_since_s: float | None = None
@@ -241,20 +223,15 @@ class History:
                 "What was judged before that did not suffice. See whether the API server answers "
                 "(kubectl cluster-info, kubectl auth whoami), and check again.",
             )
-        return Reason(self.code, message, _REMEDIES[self.code])
+        return Reason(self.code, message, self.remedy or _REMEDIES[self.code])
 
     def out_of_service(self) -> Reason | None:
         """Return the reason for which a run cannot pass, if a version went out of service."""
         if not self.outages:
             return None
-        told = "; ".join(
-            f"{each.text}, from {each.since_s:.1f} s "
-            + ("on" if each.until_s is None else f"to {each.until_s:.1f} s")
-            for each in self.outages
-        )
         return Reason(
             ReasonCode.VERSION_LOST,
-            f"Nothing is claimed: {told}.",
+            f"Nothing is claimed: {in_words(self.outages)}.",
             "Find out why (kubectl describe pod, kubectl logs --previous), and check again when "
             "its pods stay ready.",
         )

@@ -5,10 +5,44 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from analysis.weighing.history import Outage
-
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from analysis.data.split import Split
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A time in which a version was out of service, though nobody had changed the configuration.
+
+    Parameters
+    ----------
+    since_s, until_s : float or None
+        When that was noticed, and when it was over [s since the run began]; None goes on.
+    text : str
+        One sentence.
+    label : str
+        The version.
+    """
+
+    since_s: float
+    until_s: float | None
+    text: str
+    label: str = ""
+
+
+def in_words(outages: Sequence[Outage]) -> str:
+    """Tell of outages: of the first one, and how often there were more."""
+    first, *more = outages
+    told = f"{first.text}, from {first.since_s:.1f} s {_until(first)}"
+    if more:
+        times = "once" if len(more) == 1 else f"{len(more)} times"
+        told += f", and {times} more, {_until(more[-1])}"
+    return told
+
+
+def _until(each: Outage) -> str:
+    return "on" if each.until_s is None else f"to {each.until_s:.1f} s"
 
 
 @dataclass

@@ -133,11 +133,11 @@ class Watched:
         self._pending: deque[_Noticed] = deque()
         self._next_source = source
         self._why = ""
-        self._code = ReasonCode.EXPECTATION_MOVED
+        self._code, self._remedy = ReasonCode.EXPECTATION_MOVED, ""
         self._unjudged, self._unseen = Span(), Span()
         self._held_since_ns: int | None = None
         self._outages = Outages()
-        self._trouble = ""
+        self._trouble = self._last_text = ""
         self._last_ns = 0
         self._settling: Settling | None = None
         self._end: tuple[ReasonCode | None, int | None] = (None, None)
@@ -218,7 +218,7 @@ class Watched:
         if self._why:
             return self._why
         if self._settling is not None:
-            return "the data plane has not settled since the last change"
+            return f"the data plane has not settled since the last change{self._last_text}"
         return ""
 
     def is_sure(self, now_ns: int) -> bool:
@@ -306,12 +306,12 @@ class Watched:
             self._end = (None, None)
         since_ns = self._unjudged.begin(at_ns)
         if change.expectation is None:
-            self._why, self._code = change.text, change.code
+            self._why, self._code, self._remedy = change.text, change.code, change.remedy
             self._settling = None
             return
         self._split, self._next_source = change.expectation.split, change.expectation.source
         before, self._observed = self._observed, change.observed or self._split
-        self._why = ""
+        self._why, self._last_text = "", f" ({change.text})" if change.text else ""
         self._settling = Settling.after(
             at_ns,
             since_ns,
@@ -357,7 +357,7 @@ class Watched:
 
     def _hold(self, at_ns: int, why: str) -> None:
         """Judge nothing from here on."""
-        self._why, self._held_since_ns = why, at_ns
+        self._why, self._held_since_ns, self._remedy = why, at_ns, ""
         self._unjudged.begin(at_ns)
 
     def history(self, *, is_over: bool = False) -> History:
@@ -381,6 +381,7 @@ class Watched:
             outages=tuple(self._outages.all),
             trouble=self._trouble,
             code=self._code if self._why else ReasonCode.EXPECTATION_MOVED,
+            remedy=self._remedy if self._why else "",
             unseen_s=self._unseen.until(self._last_ns) / _NS_PER_S,
             unseen_since_s=None if since_ns is None else since_ns / _NS_PER_S,
             doubt_since_s=None if unjudged_ns is None else unjudged_ns / _NS_PER_S,

@@ -23,8 +23,8 @@ from sampler.expect.routes.istio import bound_to_pods
 from sampler.expect.rules.alike import alike, require_told_apart
 from sampler.expect.rules.dividers import MAPPINGS, divides_by_annotation, divides_traffic
 from sampler.expect.rules.findings import Finding, FindingCode, refusal
-from sampler.expect.rules.objects import selects, services_of
-from sampler.expect.rules.services import affinity_of, behind_service
+from sampler.expect.rules.objects import selects
+from sampler.expect.rules.services import affinity_of, behind_service, services_of
 from sampler.expect.rules.workloads import (
     WORKLOADS,
     autoscalers,
@@ -34,7 +34,7 @@ from sampler.expect.rules.workloads import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from sampler.expect.rules.model import Question
     from sampler.expect.rules.objects import Inventory, KubeObject
@@ -142,7 +142,7 @@ def _unknown(inventory: Inventory) -> Iterator[Finding]:
             )
 
 
-def _pod_labels(each: KubeObject) -> dict[str, str]:
+def _pod_labels(each: KubeObject) -> Mapping[str, str]:
     """Labels of the pod template of an object of any kind, as far as it has one."""
     here: object = each.body
     inside = ("spec", "jobTemplate") if each.kind == "CronJob" else ()

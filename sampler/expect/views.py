@@ -10,9 +10,10 @@ from analysis.data.report import View
 from sampler.base.errors import ExpectationError
 from sampler.expect.resolve import expect
 from sampler.expect.routes.argo import refuse_service
-from sampler.expect.rules.endpoints import endpoints_of, ready_by_label, top_of
+from sampler.expect.rules.endpoints import endpoints_of, ready_by_label
 from sampler.expect.rules.findings import Finding, FindingCode, FoundError
 from sampler.expect.rules.model import NotYetError, Quantity
+from sampler.expect.rules.owners import top_of
 from sampler.expect.rules.pods import is_over
 from sampler.expect.rules.services import affinity_of
 from sampler.expect.rules.workloads import WORKLOADS
@@ -185,8 +186,7 @@ def _strangers(running: Inventory, observed: Expectation, question: Question) ->
         if service.kind != "Service":
             continue
         for endpoint in endpoints_of(service, running, question):
-            target = endpoint.node["targetRef"]
-            pod = running.find("Pod", target["name"].text(""), service.namespace)
+            pod = running.find("Pod", endpoint.pod, service.namespace)
             if pod is None or is_over(pod) or not endpoint.is_ready:
                 continue  # what leaves is not part of the split
             kind, name, owner = top_of(pod, running)

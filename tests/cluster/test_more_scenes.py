@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from analysis.data.report import ReasonCode, Verdict
@@ -55,6 +57,47 @@ def test_a_service_that_was_made_anew_is_not_what_is_asked():
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.reasons[0].code is ReasonCode.EXPECTATION_MOVED
     assert "has no longer the address that is asked (10.0.0.1)" in report.reasons[0].message
+
+
+@pytest.mark.parametrize(
+    ("spec", "said", "remedy"),
+    [
+        ({"sessionAffinity": "ClientIP"}, "one client stays with one pod", "Remove it while the"),
+        ({"type": "ExternalName"}, "its pods are elsewhere", "Declare the split with --expect."),
+    ],
+)
+def test_what_ends_the_judging_has_a_remedy_of_its_own(spec, said, remedy):
+    objects = cluster()
+    scene = Scene(objects, wait_s=5)
+    scene.run(0.5, RIGHT)
+    service = copied(objects, "Service", "app")
+    scene.tell("MODIFIED", {**service, "spec": {**service["spec"], **spec}})
+    scene.run(20, RIGHT)
+    report = scene.report()
+
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert re.search(
+        r"nothing could be judged from 0\.\d s to the end of the run \(\d\.\d s\): .*" + said,
+        report.reasons[0].message,
+    )
+    assert report.reasons[0].remedy.startswith(remedy)
+
+
+def test_a_pod_that_is_ready_now_and_then_is_told_once():
+    objects = cluster()
+    scene, pods = Scene(objects, "3pp", wait_s=20), names(objects)
+    scene.run(1, RIGHT)
+    for turn in range(20):
+        is_away = turn % 2 == 0
+        lost = status(ready=not is_away, turned=turn)
+        scene.tell("MODIFIED", {**copied(objects, "Pod", "v2-0"), "status": lost})
+        scene.tell("MODIFIED", slice_of(pods, **({"v2_0": UNREADY} if is_away else {})))
+        scene.run(1, {"v1": 9, "v2": 0 if is_away else 1})
+    scene.run(60, RIGHT)
+    report = scene.report()
+
+    assert report.reasons[0].code is ReasonCode.VERSION_LOST
+    assert re.search(r"from 1\.\d s to 2\.\d s, and 9 times more, to ", report.reasons[0].message)
 
 
 @pytest.mark.parametrize("updated", [0, 2])

@@ -38,8 +38,8 @@ class ExpectationChange:
         One sentence.
     observed : Split or None
         That of the endpoints, which the data plane follows; None is the expected one.
-    code : ReasonCode
-        Why nothing can be judged, if so.
+    code, remedy : ReasonCode, str
+        Why nothing can be judged, if so, and what to do about it, if the code does not say.
     outage, lost : str
         What is out of service under an unchanged configuration, in a sentence, and which
         version that is; empty if none is.
@@ -59,6 +59,7 @@ class ExpectationChange:
     text: str
     observed: Split | None = None
     code: ReasonCode = ReasonCode.EXPECTATION_MOVED
+    remedy: str = ""
     outage: str = ""
     lost: str = ""
     trouble: str = ""
@@ -77,6 +78,7 @@ class ExpectationChange:
             text="" if held is None else held.text,
             observed=None if sight.observed is None else sight.observed.split,
             code=ReasonCode.EXPECTATION_MOVED if held is None else held.code,
+            remedy="" if held is None else held.remedy,
             outage=sight.outage,
             lost=sight.lost,
             trouble=sight.trouble,
@@ -160,7 +162,9 @@ class News:
         try:
             sight = self._standing.look(state, now_ns)
         except ExpectationError as error:
-            return replace(unknown, held=Held(ReasonCode.EXPECTATION_MOVED, str(error)))
+            remedy = f"{error.hint[:1].upper()}{error.hint[1:]}." if error.hint else ""
+            held = Held(ReasonCode.EXPECTATION_MOVED, str(error), remedy)
+            return replace(unknown, held=held)
         if sight.asked is None and sight.held is None:
             held = Held(ReasonCode.EXPECTATION_MOVED, "the split that was asked about is not known")
             return replace(sight, held=held)

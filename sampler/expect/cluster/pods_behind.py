@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from sampler.base.clock import NS_PER_S
 from sampler.base.errors import ExpectationError
-from sampler.expect.rules.endpoints import listed, top_of
+from sampler.expect.rules.endpoints import listed
 from sampler.expect.rules.objects import selects
+from sampler.expect.rules.owners import top_of
 from sampler.expect.rules.pods import PodState, is_over, state_of
 from sampler.expect.rules.workloads import label_of
 

@@ -37,6 +37,12 @@ if TYPE_CHECKING:
     from sampler.expect.views import Views
 
 
+_CRASHES = (
+    "Find out why it crashes (kubectl logs --previous, kubectl describe pod), or give it the time "
+    "to prove itself with --wait and --max-time."
+)
+
+
 @unique
 class Deciding(StrEnum):
     """Which of the three splits is judged."""
@@ -56,10 +62,13 @@ class Held:
         DECLARED_DIFFERS or EXPECTATION_MOVED.
     text : str
         One sentence, with the places.
+    remedy : str
+        What to do about it; empty if nothing else than the code says.
     """
 
     code: ReasonCode
     text: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +172,7 @@ class Standing:
             or (self._missing(views, gone, trouble) if is_whole else None)
             or _moving(views, pods)
             or self._unready_here(views, services, running)
-            or (_moved(unproven) if unproven else None)
+            or (_moved(unproven, _CRASHES) if unproven else None)
             or self._awaited(pods)
         )
         outage = ""
@@ -228,7 +237,10 @@ class Standing:
             self._is_addressed = True
         elif services and self._is_addressed:
             asked = ", ".join(sorted(place.addresses))
-            return _moved(f"{services[0]} has no longer the address that is asked ({asked})")
+            return _moved(
+                f"{services[0]} has no longer the address that is asked ({asked})",
+                "Check again: its address is looked up anew (kubectl get service).",
+            )
         return None
 
     def _missing(self, views: Views, gone: str, trouble: str) -> Held | None:
@@ -316,8 +328,8 @@ class Standing:
         return found, is_whole
 
 
-def _moved(text: str) -> Held:
-    return Held(ReasonCode.EXPECTATION_MOVED, text)
+def _moved(text: str, remedy: str = "") -> Held:
+    return Held(ReasonCode.EXPECTATION_MOVED, text, remedy)
 
 
 def _because(trouble: str) -> str:

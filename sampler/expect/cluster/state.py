@@ -24,6 +24,7 @@ from sampler.expect.cluster.resources import (
 from sampler.expect.resolve import ROUTES
 from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.objects import Inventory, KubeObject
+from sampler.expect.rules.owners import controller_of
 from sampler.expect.rules.pods import moment, state_of
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class ClusterState:
         configured: list[KubeObject] = []
         pods: list[KubeObject] = []
         for each in self._all():
-            is_owned = each.kind == "Pod" and list(each["metadata"]["ownerReferences"])
+            is_owned = each.kind == "Pod" and bool(each.once(controller_of))
             (pods if is_owned else configured).append(each)
         return Inventory(
             [each for each in configured if each.kind != "EndpointSlice"],
@@ -155,11 +156,10 @@ def _essence(each: KubeObject) -> dict[str, Any]:
     body = {key: value for key, value in each.body.items() if key != "status"}
     if each.kind == "Pod":
         body["status"] = _health(each)
-    elif each.kind in _PROGRESS_OF:
-        status = each.body.get("status") or {}
-        body["status"] = {key: status.get(key) for key in _PROGRESS_OF[each.kind]}
     else:
-        body["status"] = each.body.get("status")
+        status = body["status"] = each.body.get("status") or {}
+        if each.kind in _PROGRESS_OF and isinstance(status, dict):
+            body["status"] = {key: status.get(key) for key in _PROGRESS_OF[each.kind]}
     metadata = each.body.get("metadata") or {}
     body["metadata"] = {key: value for key, value in metadata.items() if key not in _NOISE}
     return body

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sampler.expect.rules.findings import Finding, FindingCode, FoundError
 from sampler.expect.rules.model import Quantity
-from sampler.expect.rules.objects import services_of
+from sampler.expect.rules.services import services_of
 from sampler.expect.rules.versions import VersionFrom, image_tag, version_label
 from sampler.expect.rules.workloads import WORKLOADS, workload
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.model import Mixture, NotYetError, Number, Quantity
 from sampler.expect.rules.objects import selects
+from sampler.expect.rules.owners import top_of
 from sampler.expect.rules.places import asked_ports, entries_of, zone_of
 from sampler.expect.rules.workloads import label_of, selected
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from sampler.expect.rules.model import Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
-    from sampler.expect.rules.places import Entry
+from sampler.expect.rules.places import Entry
 
 SERVICE_NAME = "kubernetes.io/service-name"
 """Label of a slice that names its Service."""
@@ -31,7 +32,6 @@ _IN_WORDS = {
     Quantity.READY_ENDPOINTS: "ready endpoints",
     Quantity.TERMINATING_ENDPOINTS: "serving, terminating endpoints",
 }
-_MOST_OWNERS = 8
 _NOWHERE: frozenset[str] = frozenset()
 
 
@@ -45,6 +45,8 @@ class Endpoint:
         The endpoint in its slice.
     identity : str
         Of the pod, or else the address; the same in every slice that repeats it.
+    pod, uid : str
+        Name and identity of the pod; empty if it is none, or that is not known.
     is_ready, is_serving, is_terminating : bool
         As kube-proxy reads the conditions: absent means ready, serving as ready, and not
         terminating.
@@ -56,6 +58,8 @@ class Endpoint:
 
     node: Node
     identity: str
+    pod: str
+    uid: str
     is_ready: bool
     is_serving: bool
     is_terminating: bool
@@ -81,8 +85,7 @@ def endpoints_of(service: KubeObject, inventory: Inventory, question: Question) 
             continue
         if ports and ports.isdisjoint(port["name"].text("") for port in each["ports"]):
             continue
-        for node in each["endpoints"]:
-            endpoint = _endpoint(node)
+        for endpoint in each.once(_endpoints_in):
             known = found.get(endpoint.identity)
             # While a pod moves from one slice to another, it stands in both for a moment.
             if known is None or (endpoint.is_ready and not known.is_ready):
@@ -93,10 +96,10 @@ def endpoints_of(service: KubeObject, inventory: Inventory, question: Question) 
 def listed(service: KubeObject, inventory: Inventory) -> dict[str, str]:
     """Return the pods that any slice of a Service has as ready: uid by name."""
     return {
-        node["targetRef"]["name"].text(""): node["targetRef"]["uid"].text("")
+        endpoint.pod: endpoint.uid
         for each in _slices(service, inventory)
-        for node in each["endpoints"]
-        if _endpoint(node).is_ready
+        for endpoint in each.once(_endpoints_in)
+        if endpoint.is_ready
     }
 
 
@@ -108,14 +111,21 @@ def _slices(service: KubeObject, inventory: Inventory) -> list[KubeObject]:
     ]
 
 
+def _endpoints_in(each: KubeObject) -> list[Endpoint]:
+    return [_endpoint(node) for node in each["endpoints"]]
+
+
 def _endpoint(node: Node) -> Endpoint:
     conditions, target, hints = node["conditions"], node["targetRef"], node["hints"]
     is_ready = conditions["ready"].value is not False
     is_serving = conditions["serving"].value
     addresses = [each.text() for each in node["addresses"]]
+    name, uid = target["name"].text(""), target["uid"].text("")
     return Endpoint(
         node=node,
-        identity=target["uid"].text("") or target["name"].text("") or ",".join(addresses),
+        identity=uid or name or ",".join(addresses),
+        pod=name if target["kind"].text("") == "Pod" else "",
+        uid=uid,
         is_ready=is_ready,
         is_serving=is_ready if is_serving is None else is_serving is True,
         is_terminating=conditions["terminating"].value is True,
@@ -335,11 +345,8 @@ def ready_by_label(service: KubeObject, inventory: Inventory, question: Question
 
 
 def _pod(endpoint: Endpoint, inventory: Inventory) -> KubeObject | None:
-    target = endpoint.node["targetRef"]
-    if target["kind"].text("") != "Pod":
-        return None
-    namespace = target["namespace"].text("") or endpoint.node.owner.namespace
-    return inventory.find("Pod", target["name"].text(), namespace)
+    # The API server allows pods of the namespace of the slice alone.
+    return inventory.find("Pod", endpoint.pod, endpoint.node.owner.namespace)
 
 
 def _label(
@@ -364,36 +371,3 @@ def _label(
         "with --expect, or name the version that answers there: --version-from "
         f"{service.name}=v1",
     )
-
-
-class Top(NamedTuple):
-    """The controller at the top of an object: what it is called, and itself if it was read."""
-
-    kind: str
-    name: str
-    owner: KubeObject | None
-
-
-def top_of(owned: KubeObject, inventory: Inventory) -> Top:
-    """Follow the controllers of an object to the top; without one, it is its own.
-
-    Pod → ReplicaSet → Deployment is the usual way.
-    """
-    kind, name, found = owned.kind, owned.name, owned
-    for _ in range(_MOST_OWNERS):
-        controller = next(
-            (
-                each
-                for each in found["metadata"]["ownerReferences"]
-                if each["controller"].value is True
-            ),
-            None,
-        )
-        if controller is None:
-            break
-        kind, name = controller["kind"].text(), controller["name"].text()
-        owner = inventory.find(kind, name, owned.namespace)
-        if owner is None:
-            return Top(kind, name, None)
-        found = owner
-    return Top(kind, name, None if found is owned else found)

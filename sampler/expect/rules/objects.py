@@ -60,6 +60,7 @@ class KubeObject:
     locate: Locate = field(repr=False)
     default_namespace: str = ""
     origin: Origin | None = None
+    _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def root(self) -> Node:
@@ -97,10 +98,16 @@ class KubeObject:
         """Its namespace, or the default one."""
         return self["metadata"]["namespace"].text("") or self.default_namespace
 
-    @property
-    def labels(self) -> dict[str, str]:
+    @cached_property
+    def labels(self) -> Mapping[str, str]:
         """Its labels."""
         return self["metadata"]["labels"].texts()
+
+    def once(self, make: Callable[[KubeObject], T]) -> T:
+        """Return what a function makes of this object alone, made only once."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return self._made[make]  # type: ignore[no-any-return]
 
     @cached_property
     def full_name(self) -> str:
@@ -383,20 +390,3 @@ def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
 def names_of(each: KubeObject) -> Iterator[Hashable]:
     """Yield the name of an object, under which it is found in any namespace."""
     yield each.name
-
-
-def selector_keys(service: KubeObject) -> Iterator[Hashable]:
-    """Yield namespace and first pair of a Service's selector, under which it is found."""
-    pairs = sorted(service["spec"]["selector"].texts().items())
-    if pairs:
-        yield (service.namespace, *pairs[0])
-
-
-def services_of(
-    labels: Mapping[str, str], namespace: str, inventory: Inventory
-) -> Iterator[KubeObject]:
-    """Yield the Services of a namespace that select pods with these labels."""
-    for pair in labels.items():
-        for service in inventory.by(selector_keys, (namespace, *pair), "Service"):
-            if selects(service["spec"]["selector"].texts(), labels):
-                yield service

@@ -57,12 +57,20 @@ class PodState:
 
 def is_over(pod: KubeObject) -> bool:
     """Whether a pod ends, or has ended: its owner makes another one."""
+    return pod.once(_is_over)
+
+
+def _is_over(pod: KubeObject) -> bool:
     phase = pod["status"]["phase"].text("")
     return pod["metadata"]["deletionTimestamp"].exists or phase in {"Failed", "Succeeded"}
 
 
 def state_of(pod: KubeObject) -> PodState:
     """Read the status of a pod; one that says nothing is taken to be well."""
+    return pod.once(_state_of)
+
+
+def _state_of(pod: KubeObject) -> PodState:
     status = pod["status"]
     if not status.exists:
         return PodState()

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules import endpoints, workloads
 from sampler.expect.rules.findings import Finding, FindingCode
+from sampler.expect.rules.objects import selects
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Iterator, Mapping
 
     from sampler.expect.rules.model import Mixture, Question
     from sampler.expect.rules.objects import Inventory, KubeObject
@@ -68,3 +69,20 @@ def _behind(
         return workloads.behind_service(service, inventory, question)
     selector = service["spec"]["selector"].texts() | dict(labels)
     return workloads.behind_selector(service, selector, inventory, question)
+
+
+def selector_keys(service: KubeObject) -> Iterator[Hashable]:
+    """Yield namespace and first pair of a Service's selector, under which it is found."""
+    pairs = sorted(service["spec"]["selector"].texts().items())
+    if pairs:
+        yield (service.namespace, *pairs[0])
+
+
+def services_of(
+    labels: Mapping[str, str], namespace: str, inventory: Inventory
+) -> Iterator[KubeObject]:
+    """Yield the Services of a namespace that select pods with these labels."""
+    for pair in labels.items():
+        for service in inventory.by(selector_keys, (namespace, *pair), "Service"):
+            if selects(service["spec"]["selector"].texts(), labels):
+                yield service

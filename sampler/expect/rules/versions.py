@@ -12,7 +12,7 @@ from sampler.base.errors import ExpectationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sampler.expect.rules.objects import Node
+    from sampler.expect.rules.objects import KubeObject, Node
 
 LABELS = ("version", "app.kubernetes.io/version")
 """Labels of a pod that name its version, the first one that is there holds."""
@@ -80,11 +80,10 @@ class VersionRule:
         owner_name : str
             Name of the workload.
         """
-        labels = template["metadata"]["labels"].texts()
         match self.kind:
             case VersionFrom.LABEL:
-                label = template["metadata"]["labels"][self.key]
-                return _rendered(label, labels.get(self.key))
+                labels = template["metadata"]["labels"]
+                return _rendered(labels[self.key], labels.texts().get(self.key))
             case VersionFrom.IMAGE_TAG:
                 return image_tag(template)
             case VersionFrom.NAMES:
@@ -92,11 +91,20 @@ class VersionRule:
                     return self.names[owner_name]
             case VersionFrom.AUTO:
                 pass
-        return version_label(template) or image_tag(template)
+        # Live pods are looked at again and again.
+        return template.owner.once(_of_pod) if not template.path else _of(template)
 
     def of_name(self, name: str) -> str | None:
         """Return the version that a name was given on the command line, if any."""
         return self.names.get(name)
+
+
+def _of(template: Node) -> str | None:
+    return version_label(template) or image_tag(template)
+
+
+def _of_pod(pod: KubeObject) -> str | None:
+    return _of(pod.root)
 
 
 def version_label(template: Node) -> str | None:

@@ -51,6 +51,7 @@ class Moved:
     observed: Split | None = None
     is_of_endpoints: bool = False
     code: ReasonCode = ReasonCode.EXPECTATION_MOVED
+    remedy: str = ""
     outage: str = ""
     lost: str = ""
     trouble: str = ""
