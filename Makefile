@@ -102,7 +102,7 @@ endurance: $(VENV)/.develop ## one run of 20 million samples; needs root; writes
 	"$$python" tests/requirements.py --install
 	$(BIN)/python -m tests.benchmarks.endurance
 
-serving: $(VENV)/.develop ## compare a check through a server with the command, and watch its memory; writes reports/benchmarks
+serving: $(VENV)/.develop ## compare a check through a server with the command, watch its memory and its loop; writes reports/benchmarks
 	$(BIN)/python -m tests.benchmarks.serving $(ARGS)
 
 soak: $(VENV)/.develop ## watch at 2 000 connections per second for 20 minutes (SOAK_S, SOAK_RATE); writes reports/benchmarks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 from contextlib import suppress
@@ -104,6 +105,9 @@ class Server:
     async def _serve(self, announce: Callable[[str], None]) -> None:
         """Serve until it is cancelled."""
         to_html((), (), __version__)  # the first page loads its template: no request waits for it
+        # What is there now stays: each look of the collector at it would hold up every request.
+        gc.collect()
+        gc.freeze()
         async with memory.locked(self._out) as lock:
             try:
                 await self.desk.start(() if lock is None else (lock,))

@@ -329,9 +329,11 @@ class Sessions:
 
     def _pass(self, gate: Gate, where: str, is_over: Callable[[Ask], bool]) -> list[Session]:
         """Let what some asks of an object came to be over; return their last sessions."""
+        beginning = f"{where}/"  # as `Ask.object` reads it, and fast: there may be many
 
         def is_meant(place: tuple[str, Ask]) -> bool:
-            return place[0] == gate.name and place[1].object == where and is_over(place[1])
+            name, ask = place
+            return ask.key.startswith(beginning) and name == gate.name and is_over(ask)
 
         for place in [each for each in self._undecided_since if is_meant(each)]:
             del self._undecided_since[place]
