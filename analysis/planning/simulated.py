@@ -5,7 +5,8 @@ there exactly, and judged there by the rules of the procedure: each connection a
 every further percent of a run. What happens between two of them is seen at the second, or not at
 all: needs err upward by two percent, chances of a verdict downward by two points (both held in a
 test). As in `analysis.planning.exact`, the restarted part of the FAIL evidence counts as never won,
-and the guards of PASS are left out.
+which leaves out up to three points of FAIL more (six with error rates above 5 %), and the guards of
+PASS are left out.
 """
 
 from __future__ import annotations

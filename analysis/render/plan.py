@@ -175,7 +175,9 @@ _EXACT = "; --exact computes them"
 
 def _how(outlook: Outlook) -> str:
     if outlook.method is Method.EXACT:
-        return "Exact, if connections are independent and all carry a label."
+        most = f" but for restarted bets (up to {100 * outlook.margin:.0f} points of FAIL)"
+        but = most if outlook.margin else ""
+        return f"Exact{but}, if connections are independent and all carry a label."
     is_drawn = outlook.method is Method.SIMULATION
     how, more = ("Simulated from a fixed seed", "") if is_drawn else ("Closed form", _EXACT)
     margin, mean_margin = ceil(100 * outlook.margin), round(100 * outlook.mean_margin)

@@ -26,6 +26,7 @@ from analysis.versions.health import Times
 from tests.calibration.fail_bets import cheapest
 from tests.calibration.flock import Flock
 from tests.calibration.optimum import optimum
+from tests.calibration.plans import judged
 from tests.calibration.right_splits import HEADER, SPLITS, interval, not_passed, of_weights, row
 from tests.calibration.test_guards import REGIMES, arms_of, fewest, runs_of_independent_draws
 from tests.calibration.test_health_and_replicas import ramp, sawtooth
@@ -146,15 +147,10 @@ def plans(runs: int) -> Iterator[tuple[str, ...]]:
         forecast = forecast_of(split, policy, flock.budget)
         for band in policy.tolerance.bands(split):
             for share in (band.expected - band.below / 2, band.expected + band.above / 2):
-                shares = true_shares(split, band.arm, share)
-                draws = np.random.default_rng(3).random((runs, flock.budget))
-                codes = np.searchsorted(np.cumsum(shares)[:-1], draws, side="right")
-                ends = flock.judge(codes.astype(np.int32))
-                end = ends.passed + ends.failed
-                end = np.where(end > 0, end, flock.budget)
+                seen = judged(flock, true_shares(split, band.arm, share), runs)
                 (fate,) = forecast.fates(band, [share])
-                chances.append(100 * abs(fate.passed - np.mean(ends.passed > 0)))
-                means.append(100 * abs(fate.mean / end.mean() - 1))
+                chances.append(100 * abs(fate.passed - seen.passed))
+                means.append(100 * abs(fate.mean / seen.mean - 1))
     most = f"{max(chances):.1f} points (noise of {runs} runs included)"
     yield f"plan of three versions, {len(chances)} rows: largest error of PASS", "34 points", most
     yield "… and of the mean", "22 %", f"{max(means):.1f} %"

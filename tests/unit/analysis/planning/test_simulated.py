@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from analysis.data.policy import Policy
 from analysis.data.split import Split
 from analysis.evidence.state import Evidence
 from analysis.planning.exact import characteristics
-from analysis.planning.fates import true_shares
+from analysis.planning.fates import forecast_of, true_shares
 from analysis.planning.simulated import Simulation
 from tests.calibration.flock import Flock
+from tests.calibration.plans import judged
 
 RUNS = 4000
 NOISE = 4 * 0.5 / RUNS**0.5
@@ -43,15 +43,29 @@ def test_three_versions_meet_runs_that_are_judged_at_every_connection(part):
     split, policy = Split.parse("a=8,b=1,c=1"), Policy()
     band, budget = policy.tolerance.bands(split)[1], Evidence.start(split, policy).budget
     shares = true_shares(split, "b", band.expected + part * band.above)
-    flock, count = Flock(split, policy), 400
-    draws = np.random.default_rng(3).random((count, budget))
-    codes = np.searchsorted(np.cumsum(shares)[:-1], draws, side="right").astype(np.int32)
+    count = 400
 
-    ends, found = flock.judge(codes), Simulation(split, policy, budget).run(shares, RUNS)
+    seen = judged(Flock(split, policy), shares, count)
+    found = Simulation(split, policy, budget).run(shares, RUNS)
 
     noise = 4 * 0.5 / count**0.5
-    assert found.passed.mean() == pytest.approx(np.mean(ends.passed > 0), abs=0.02 + noise)
-    assert found.failed.mean() == pytest.approx(np.mean(ends.failed > 0), abs=0.02 + noise)
+    assert found.passed.mean() == pytest.approx(seen.passed, abs=0.02 + noise)
+    assert found.failed.mean() == pytest.approx(seen.failed, abs=0.02 + noise)
+
+
+@pytest.mark.parametrize("level", [0.05, 0.2])
+def test_a_plan_of_three_is_as_near_as_it_says_where_fail_is_a_toss(level):
+    """Its restarted part is not followed, and adds to FAIL what the margin has to allow for."""
+    split, policy = Split.parse("a=20,b=3,c=20"), Policy(alpha=level, beta=level)
+    band, budget = policy.tolerance.bands(split)[0], Evidence.start(split, policy).budget
+    share = band.expected + 1.6 * band.above
+    forecast = forecast_of(split, policy, budget)
+
+    (plan,) = forecast.fates(band, [share])
+    seen = judged(Flock(split, policy), true_shares(split, "a", share), 500)
+
+    assert plan.failed == pytest.approx(seen.failed, abs=forecast.margin)
+    assert plan.mean == pytest.approx(seen.mean, rel=forecast.mean_margin)
 
 
 def test_a_forbidden_label_fails_and_a_clean_run_of_the_needed_length_passes():
