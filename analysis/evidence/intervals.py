@@ -5,7 +5,7 @@ the PASS side, each at level beta. Everything else shows the Krichevsky-Trofimov
 sequence, which suits any share: at level alpha for a FAIL, and at level beta, as a PASS, where
 there is neither. Such an interval goes beyond each edge of the band that the PASS side has not
 refuted, if it would lie inside otherwise: so all intervals lie inside their bands exactly when
-the verdict is PASS. All hold at every look, for each label on its own. A connection without a
+the split passes. All hold at every look, for each label on its own. A connection without a
 label could have had any: it widens each interval on both sides.
 """
 
