@@ -57,11 +57,18 @@ wheel: $(VENV)/.created ## build dist/weighbridge-VERSION-py3-none-any.whl, whic
 	$(PIP) wheel --no-deps --wheel-dir dist .
 	ls dist/weighbridge-*.whl
 
-.PHONY: image install-figures
-image: $(VENV)/.develop ## build the image where there is no registry, into build/image; needs root (AGAIN=1 builds it anew, EXTRAS=dask adds that extra)
+.PHONY: lock image install-figures
+lock: $(VENV)/.release ## choose anew what the image installs; writes packaging/image.lock
+	@$(BIN)/python -m tests.image_lock
+
+image: $(VENV)/.develop parts ## build the image where there is no registry, into build/image; needs root (AGAIN=1 builds it anew, EXTRAS=dask adds that extra)
+	PYTHON=$(BIN)/python ARCHIVE=1 bash packaging/image.sh
+
+# What Debian brings; what cannot be had is named, and who needs it fails.
+.PHONY: parts
+parts:
 	@$(FIND_PYTHON)
 	"$$python" tests/requirements.py --install || true
-	PYTHON=$(BIN)/python ARCHIVE=1 bash packaging/image.sh
 
 test: ## lint, then all tests that can run here (ARGS= goes to pytest; EVERY_TEST=1 leaves none out)
 	@$(FIND_PYTHON)
@@ -85,9 +92,7 @@ format: $(VENV)/.develop ## rewrite the code as the formatter wants it
 	@$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(VENV)/.develop ## compare with wrk, and measure the start; needs root; writes reports/benchmarks
-	@$(FIND_PYTHON)
-	"$$python" tests/requirements.py --install
+bench: $(VENV)/.develop parts ## compare with wrk, and measure the start; needs root; writes reports/benchmarks
 	$(BIN)/python -m tests.benchmarks.sampler_vs_wrk
 	$(BIN)/python -m tests.benchmarks.request_cost
 	$(BIN)/python -m tests.benchmarks.speed_steps
@@ -97,9 +102,7 @@ bench: $(VENV)/.develop ## compare with wrk, and measure the start; needs root; 
 	$(BIN)/python -m tests.benchmarks.figures
 	$(BIN)/python -m tests.benchmarks.logs
 
-endurance: $(VENV)/.develop ## one run of 20 million samples; needs root; writes reports/benchmarks
-	@$(FIND_PYTHON)
-	"$$python" tests/requirements.py --install
+endurance: $(VENV)/.develop parts ## one run of 20 million samples; needs root; writes reports/benchmarks
 	$(BIN)/python -m tests.benchmarks.endurance
 
 serving: $(VENV)/.develop ## compare a check through a server with the command, watch its memory and its loop; writes reports/benchmarks
@@ -108,13 +111,11 @@ serving: $(VENV)/.develop ## compare a check through a server with the command, 
 soak: $(VENV)/.develop ## watch at 2 000 connections per second for 20 minutes (SOAK_S, SOAK_RATE); writes reports/benchmarks
 	@$(BIN)/python -m tests.benchmarks.soak
 
-data-planes: $(VENV)/.develop ## weigh kube-proxy, nginx, HAProxy, Envoy and Traefik; needs root; writes reports/data-planes.md
-	@$(FIND_PYTHON)
-	"$$python" tests/requirements.py --install
+data-planes: $(VENV)/.develop parts ## weigh kube-proxy, nginx, HAProxy, Envoy and Traefik; needs root; writes reports/data-planes.md
 	$(BIN)/python -m tests.benchmarks.data_planes
 
-install-figures: wheel image ## sizes and first verdicts of pip, uv and the image; needs root; writes reports/install.md and image.md
-	@$(BIN)/python -m tests.benchmarks.install
+install-figures: wheel $(VENV)/.develop parts ## sizes and first verdicts of pip, uv and the image; needs root; writes reports/install.md and image.md
+	$(BIN)/python -m tests.benchmarks.install $(ARGS)
 
 poor-targets: $(VENV)/.develop ## check targets without labels 200 times each; writes reports/poor-targets.md
 	$(BIN)/python -m tests.benchmarks.poor_targets $(ARGS)

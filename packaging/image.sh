@@ -16,8 +16,9 @@ mkdir -p "$folder" "$cache"
 exec 9>"$cache/image.lock"
 flock 9
 
-# What the image of Debian that others start from leaves out, too.
-debian=(--variant=minbase --include=python3,python3-venv,ca-certificates
+# A system with a shell and Python, but without apt and Perl, and without what other images of Debian leave out.
+debian=(--format=tar --variant=essential --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr
+    --include=usr-is-merged,python3,python3-venv,ca-certificates,libstdc++6
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*'
     --dpkgopt='path-exclude=/usr/share/doc/*' --aptopt='Acquire::Languages "none"' bookworm)
 base=$cache/base-$(printf '%s\n' "${debian[@]}" | sha256sum | cut -c1-12).tar
@@ -41,17 +42,18 @@ ours=$(echo "$wheels"/weighbridge-*.whl)
 version=$(basename "$ours" | cut -d- -f2)
 tag=localhost/weighbridge:$version${EXTRAS:+-${EXTRAS//,/-}}
 # Wheels for the base's Python, whatever the one here is.
-extras=kubernetes${EXTRAS:+,$EXTRAS}
-wanted=$({ cat pyproject.toml; echo "$extras"; } | sha256sum | cut -c1-12)
+lock=packaging/image.lock
+wanted=$(sha256sum "$lock" | cut -c1-12)
 if [ ! -e "$wheels/.fetched-$wanted" ]; then
     find "$wheels" -mindepth 1 ! -name 'weighbridge-*.whl' -delete
-    "${pip[@]}" download --dest "$wheels" --only-binary=:all: --python-version 3.11 --implementation cp \
-        "$ours[$extras]"
+    "${pip[@]}" download --dest "$wheels" --only-binary=:all: --python-version 3.11 --implementation cp --no-deps --require-hashes \
+        --requirement "$lock"
     touch "$wheels/.fetched-$wanted"
 fi
 
-inputs=$({ sha256sum Containerfile "$0" "$wheels"/*.whl; echo "$base $revision $SOURCE_DATE_EPOCH $extras"; } | sha256sum)
-if [ -e "$folder/root" ] && [ "${ARCHIVE:-0}" = 0 ] && [ "$inputs" = "$(cat "$folder/inputs" 2>/dev/null)" ] && [ "${AGAIN:-0}" = 0 ]; then
+inputs=$({ sha256sum Containerfile "$0" "$lock" "$wheels"/*.whl; echo "$base $revision $SOURCE_DATE_EPOCH ${EXTRAS:-}"; } | sha256sum)
+archive=$folder/weighbridge.oci.tar
+if [ "$inputs" = "$(cat "$folder/inputs" 2>/dev/null)" ] && [ "${AGAIN:-0}" = 0 ] && { [ "${ARCHIVE:-0}" = 0 ] || [ -e "$archive" ]; }; then
     exit 0
 fi
 export BUILDAH_ISOLATION=chroot
@@ -67,12 +69,11 @@ container=$("${buildah[@]}" from scratch)
     --build-arg VERSION="$version" --build-arg REVISION="$revision" \
     --build-arg CREATED="$(date --utc --date "@$SOURCE_DATE_EPOCH" +%FT%TZ)" \
     --file Containerfile --tag "$tag" . >/dev/null
-rm -rf "$folder/weighbridge.oci.tar" "$folder/root" "$folder/inputs"
+rm -rf "$archive" "$folder/root" "$folder/inputs"
 "${buildah[@]}" inspect --type image --format '{{.FromImageDigest}}' "$tag" >"$folder/digest"
 "${buildah[@]}" inspect --type image --format '{{.Config}}' "$tag" >"$folder/config.json"
 if [ "${ARCHIVE:-0}" = 1 ]; then
-    "${buildah[@]}" push --quiet "$tag" \
-        "oci-archive:$folder/weighbridge.oci.tar:$tag"
+    "${buildah[@]}" push --quiet "$tag" "oci-archive:$archive:$tag"
 fi
 container=$("${buildah[@]}" from "$tag")
 mv "$("${buildah[@]}" mount "$container")" "$folder/root"

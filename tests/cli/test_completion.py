@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -21,14 +24,14 @@ complete -p weighbridge
 """
 
 
-@pytest.fixture
-def script(capsys):
-    """Return what is printed for bash."""
-    assert main(["completion", "bash"]) == 0
-    return capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
+_ZSHRC = """\
+PROMPT='%% '
+unsetopt list_ambiguous  # lists at once, also where the words have a beginning in common
+autoload -Uz compinit
+compinit -D
+eval "$(weighbridge completion zsh)"
+"""
+COMPLETED = pytest.mark.parametrize(
     ("typed", "offered"),
     [
         ("weighbridge comp", ["completion"]),
@@ -38,12 +41,26 @@ def script(capsys):
         ("weighbridge rollout pro", ["promote"]),
     ],
 )
-def test_bash_offers_what_can_follow(script, tmp_path, typed, offered):
+
+
+@pytest.fixture
+def script(capsys):
+    """Return what is printed for bash."""
+    assert main(["completion", "bash"]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Give a PATH on which our program comes first."""
     program = tmp_path / "weighbridge"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m sampler.cli "$@"\n', encoding="utf-8")
     program.chmod(0o755)
-    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    return f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
 
+
+@COMPLETED
+def test_bash_offers_what_can_follow(script, path, typed, offered):
     done = subprocess.run(
         ["bash", "--norc", "-c", _TYPED],
         env=surroundings(PATH=path, SCRIPT=script, TYPED=typed),
@@ -58,13 +75,55 @@ def test_bash_offers_what_can_follow(script, tmp_path, typed, offered):
     assert registered == "complete -o nosort -F _weighbridge_completion weighbridge"
 
 
-@pytest.mark.parametrize(("shell", "line"), [
-    ("zsh", "#compdef weighbridge"),
-    ("fish", "function _weighbridge_completion;"),
-])  # fmt: skip
-def test_the_other_shells_have_a_script_of_their_own(capsys, shell, line):
-    assert main(["completion", shell]) == 0
+@pytest.mark.needs("fish")
+@COMPLETED
+def test_fish_offers_the_same(path, tmp_path, typed, offered):
+    script = f"weighbridge completion fish | source; complete --do-complete '{typed}'"
+    done = subprocess.run(
+        ["fish", "--no-config", "--command", script],
+        env=surroundings(PATH=path, HOME=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
-    script = capsys.readouterr().out
-    assert script.startswith(line)
-    assert f"_WEIGHBRIDGE_COMPLETE={shell}_complete" in script
+    # Beside each, fish shows its help.
+    assert sorted(line.split("\t")[0] for line in done.stdout.split("\n") if line) == offered
+
+
+@pytest.mark.needs("zsh")
+@COMPLETED
+def test_zsh_writes_or_lists_the_same(path, tmp_path, typed, offered):
+    """Typed on a terminal, because zsh completes nowhere else."""
+    (tmp_path / ".zshrc").write_text(_ZSHRC, encoding="utf-8")
+    own, its = pty.openpty()
+    settings = {"PATH": path, "ZDOTDIR": str(tmp_path), "HOME": str(tmp_path), "TERM": "dumb"}
+    shell = subprocess.Popen(
+        ["zsh", "-d", "-i"],
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        env=surroundings(**settings),
+        start_new_session=True,
+    )
+    os.close(its)
+    try:
+        shown = shown_until(own, ["% "])
+        os.write(own, f"{typed}\t".encode())
+        shown = shown_until(own, offered)
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(own)
+
+    assert all(word in shown for word in offered), shown
+
+
+def shown_until(terminal, words):
+    """Return what a terminal shows, once it shows all `words`, or nothing more for a minute."""
+    shown = ""
+    with suppress(OSError):
+        while not all(word in shown for word in words) and select.select([terminal], [], [], 60)[0]:
+            shown += os.read(terminal, 65_536).decode(errors="replace")
+    return shown
