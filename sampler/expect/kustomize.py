@@ -96,6 +96,11 @@ class Kustomization:
         return changes(self.document.value)
 
     @property
+    def is_component(self) -> bool:
+        """Whether it is only a part, which says nothing without a kustomization that lists it."""
+        return bool(self.document.value.get("kind") == "Component")
+
+    @property
     def where(self) -> str:
         """Place of the first of its changes."""
         key = self.changes[0].partition(" ")[0] if self.changes else ""

@@ -137,8 +137,13 @@ def _kustomized(
     """Yield what kustomizations make of their files: of those that no other one lists."""
     inner = {path.resolve() for each in kustomizations for _, path in each.entries if path.is_dir()}
     read: dict[Path, None] = {}
+    if all(each.is_component for each in kustomizations):
+        raise ExpectationError(
+            f"{kustomizations[0].file} is a Component: only what lists it says what it changes",
+            hint="give the folder with the kustomization that lists it",
+        )
     for each in kustomizations:
-        if each.folder.resolve() in inner:
+        if each.folder.resolve() in inner or each.is_component:
             continue
         changing = [every for every in each.all() if every.changes]
         if changing and are_rendered:

@@ -107,16 +107,18 @@ def _alike_among(
         version = versions.of_template(each.template, name)
         if not each.replicas or not version or is_named:
             continue
-        if any(
+        if versions.names and any(
             versions.of_name(one.name)
             for one in services_of(each.labels, each.owner.namespace, inventory)
         ):
             continue
         first = found.setdefault(version, each)
+        if first is each:
+            continue
         keys = _IMAGES if version_label(each.template) == version else _PODS
         is_floating = version == image_tag(each.template) and not _DIGIT.search(version)
         is_other = _what_runs(first.template, keys) != _what_runs(each.template, keys)
-        if first is not each and (is_other or is_floating):
+        if is_other or is_floating:
             what = "run different pods" if is_other else "have an image tag that names no version"
             return Finding(
                 FindingCode.VERSIONS_ALIKE,

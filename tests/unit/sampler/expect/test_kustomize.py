@@ -116,6 +116,20 @@ def test_an_overlay_is_rendered_and_its_base_does_not_count_beside_it(folder, ov
 
 
 @pytest.mark.needs("kubectl")
+def test_a_component_says_nothing_by_itself(folder):
+    base(folder)
+    component = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
+    put(folder / "more", kustomization=f"{component}replicas: [{{name: shop, count: 4}}]\n")
+
+    with pytest.raises(ExpectationError, match=r"more/kustomization.yaml is a Component"):
+        read_manifests("more")
+    assert found() == ({"shop": 9}, [])
+    if not is_old():
+        put(folder / "prod", kustomization="resources: [../base]\ncomponents: [../more]\n")
+        assert found() == ({"shop": 4}, [])
+
+
+@pytest.mark.needs("kubectl")
 def test_of_a_folder_with_base_and_overlay_the_overlay_counts(folder):
     base(folder)
     put(folder / "prod", kustomization=f"{folders()}: [../base]\nnamePrefix: prod-\n")
