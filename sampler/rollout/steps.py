@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import UsageError
-from sampler.expect.rules.versions import LABELS, tag_of
+from sampler.expect.rules.versions import LABELS, tag_of, version_label
 from sampler.rollout.differences import (
     Difference,
     differences,
@@ -220,7 +220,7 @@ def _renewed(pair: Pair, image: str | None, version: str | None) -> Iterator[Set
     named = [
         Difference(leaf, new) for leaf in leaves(canary.template) if leaf.value == canary.version
     ]
-    if not named and (image is None or tag_of(image) != new):
+    if version_label(canary.template) is None and (image is None or tag_of(image) != new):
         raise UsageError(
             f"{canary.template.where}: the version of {canary.deployment} is the tag of its image",
             hint="give --image IMAGE:TAG, and no --set-version",

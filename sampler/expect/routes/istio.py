@@ -270,7 +270,7 @@ def _destination(
             name, namespace, node["host"], inventory, question, is_used=is_used
         )
     if service is not None and has_several(mixture):
-        bound = tuple(bound_to_pods(service, inventory))
+        bound = bound_to_pods(service, inventory)
         mixture = dataclasses.replace(mixture, findings=(*mixture.findings, *bound))
     return towards, mixture
 
@@ -336,8 +336,12 @@ def _ruled(rule: KubeObject) -> Iterator[tuple[str, str] | str]:
     yield "*" if host.startswith("*") else service_of_host(host, rule.namespace)
 
 
-def bound_to_pods(service: KubeObject, inventory: Inventory) -> Iterator[Finding]:
+def bound_to_pods(service: KubeObject, inventory: Inventory) -> tuple[Finding, ...]:
     """Find DestinationRules with which a client stays with the pod that it first got."""
+    return inventory.once(("bound", service), None, lambda: tuple(_bound(service, inventory)))
+
+
+def _bound(service: KubeObject, inventory: Inventory) -> Iterator[Finding]:
     for rule in destination_rules(service.name, service.namespace, inventory):
         spec = rule["spec"]
         policies = [spec["trafficPolicy"], *(each["trafficPolicy"] for each in spec["subsets"])]

@@ -45,6 +45,9 @@ def virtual_services_of_one_host(i):
     spec = {"hosts": ["h.x"], "http": [{"route": [{"destination": {"host": "s0"}}]}]}
     yield made("VirtualService", f"r{i}", spec, "networking.istio.io/v1")
     yield made("DestinationRule", f"r{i}", {"host": f"*.{i}.local"}, "networking.istio.io/v1")
+    second = {"metadata": {"labels": {"app": "a0", "version": "v2"}}, "spec": {}}
+    yield made("Deployment", "other", {"replicas": 1, "template": second}, "apps/v1")
+    yield made("DestinationRule", f"s{i}", {"host": "s0"}, "networking.istio.io/v1")
 
 
 def ingresses_of_one_service(i):
