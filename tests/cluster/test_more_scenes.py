@@ -43,20 +43,34 @@ def daemons(generation, updated, seen=None):
     return made
 
 
-def test_a_service_that_was_made_anew_is_not_what_is_asked():
+@pytest.mark.parametrize(
+    ("before", "after", "place"),
+    [
+        ({}, {"clusterIP": "10.0.0.2"}, INSIDE),
+        (
+            {"ports": [{"port": 80, "nodePort": 30080}]},
+            {"ports": [{"port": 80, "nodePort": 30081}]},
+            Place(Client.OUTSIDE, addresses=frozenset({"192.168.0.1"}), port=30080),
+        ),
+    ],
+)
+def test_a_service_that_was_made_anew_is_not_what_is_asked(before, after, place):
     objects = cluster()
-    scene = Scene(objects, wait_s=20, place=INSIDE)
+    service = next(each for each in objects if each["kind"] == "Service")
+    service["spec"] |= before
+    scene = Scene(objects, wait_s=20, place=place)
     scene.run(0.5, RIGHT)
-    service = copied(objects, "Service", "app")
     scene.tell("DELETED", service)
     scene.run(1, {None: 1})
-    scene.tell("ADDED", {**service, "spec": {**service["spec"], "clusterIP": "10.0.0.2"}})
+    scene.tell("ADDED", {**service, "spec": {**service["spec"], **after}})
     scene.run(60, {None: 1})
     report = scene.report()
 
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.reasons[0].code is ReasonCode.EXPECTATION_MOVED
-    assert "has no longer the address that is asked (10.0.0.1)" in report.reasons[0].message
+    assert f"no longer the address that is asked ({min(place.addresses)}, port" in (
+        report.reasons[0].message
+    )
 
 
 @pytest.mark.parametrize(

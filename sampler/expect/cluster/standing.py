@@ -24,7 +24,7 @@ from sampler.expect.cluster.pods_behind import (
 )
 from sampler.expect.rules.endpoints import endpoints_of, ready_by_label
 from sampler.expect.rules.model import NotYetError, Quantity
-from sampler.expect.rules.places import is_addressed, zone_of
+from sampler.expect.rules.places import door_of, zone_of
 from sampler.expect.rules.progress import progress_of
 from sampler.expect.views import compare_views, endpoint_identities
 
@@ -167,7 +167,7 @@ class Standing:
         held = (
             _undeclared(views)
             or self._unread(views)
-            or self._readdressed(services)
+            or self._readdressed(services, running)
             or _unobserved(views)
             or (self._missing(views, gone, trouble) if is_whole else None)
             or _moving(views, pods)
@@ -230,15 +230,16 @@ class Standing:
             return _moved(f"the configured split is not known: {why}")
         return None
 
-    def _readdressed(self, services: list[KubeObject]) -> Held | None:
-        """Hold back once the Service has no more the address that is asked."""
+    def _readdressed(self, services: list[KubeObject], running: Inventory) -> Held | None:
+        """Hold back once the Service has no more the address, or the node port, that is asked."""
         place = self.question.place
-        if any(is_addressed(each, place) for each in services):
+        if any(door_of(each, running, place) for each in services):
             self._is_addressed = True
         elif services and self._is_addressed:
             asked = ", ".join(sorted(place.addresses))
+            port = "" if place.port is None else f", port {place.port}"
             return _moved(
-                f"{services[0]} has no longer the address that is asked ({asked})",
+                f"{services[0]} has no longer the address that is asked ({asked}{port})",
                 "Check again: its address is looked up anew (kubectl get service).",
             )
         return None

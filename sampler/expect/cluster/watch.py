@@ -32,8 +32,11 @@ _RETRY_S = (0.1, 0.5, 1.0, 2.0)
 """Waits between attempts to see again [s]; the last one is repeated."""
 _LASTS_S = 1.0
 """A stream that was open for so long is opened again without a longer wait [s]."""
-_LOOKS = 10
-"""How often a stream is given the time to tell what a list shows."""
+ANSWERED_WITHIN_S = 5.0
+"""Time allowed to a server that is asked for all objects until it gives the first of them [s]."""
+_LOOKS = 20
+_LOOKS_EVERY_S = 0.1
+"""How often, and how long, a stream is given the time to tell what a list shows [s]."""
 
 
 class Watcher(Protocol):
@@ -215,10 +218,10 @@ class ClusterWatcher:
         silent = {key: asyncio.create_task(self._is_silent(key)) for key in self._keys}
         try:
             done, _ = await asyncio.wait(
-                silent.values(), timeout=REOPENED_WITHIN_S, return_when=asyncio.FIRST_COMPLETED
+                silent.values(), timeout=ANSWERED_WITHIN_S, return_when=asyncio.FIRST_COMPLETED
             )
             if not done:
-                self._cut(self._keys, f"for {REOPENED_WITHIN_S:g} s the API server did not answer")
+                self._cut(self._keys, f"for {ANSWERED_WITHIN_S:g} s the API server did not answer")
                 return
             await asyncio.gather(*silent.values())
         except (WeighbridgeError, AbsentError) as error:
@@ -242,7 +245,7 @@ class ClusterWatcher:
         for _ in range(_LOOKS):
             if self._heard_ns.get(key) != heard_ns or not self._state.differs(key, listing.items):
                 return False
-            await asyncio.sleep(REOPENED_WITHIN_S / 2 / _LOOKS)  # it may be under way
+            await asyncio.sleep(_LOOKS_EVERY_S)  # it may be under way
         return True
 
     def _cut(self, keys: list[Key], why: object) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum, unique
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.model import Client
@@ -84,20 +84,30 @@ def entries_of(service: KubeObject, inventory: Inventory, question: Question) ->
 
 
 def _doors(service: KubeObject, inventory: Inventory, place: Place) -> list[Door]:
-    spec = service["spec"]
-    outer = _outer(service, "ip", "hostname")
-    node_ports = {each["nodePort"].value for each in spec["ports"]} - {None, 0}
-    ports = {each["port"].value for each in spec["ports"]}
-    if place.addresses & _cluster_ips(service) or any(
-        map(_names(service).__contains__, place.addresses)
-    ):
-        return [Door.CLUSTER_IP]
-    if place.addresses & outer:
-        return [Door.OUTER]
-    if place.port in node_ports and (place.port not in ports or _entered(inventory, place)):
-        return [Door.NODE_PORT]
-    has = ((Door.CLUSTER_IP, True), (Door.NODE_PORT, node_ports), (Door.OUTER, outer))
-    return [door for door, is_there in has if is_there]
+    asked = door_of(service, inventory, place)
+    if asked is not None:
+        return [asked]
+    has = {
+        Door.CLUSTER_IP: True,
+        Door.NODE_PORT: _node_ports(service),
+        Door.OUTER: _outer(service, "ip", "hostname"),
+    }
+    return [door for door, is_there in has.items() if is_there]
+
+
+def door_of(service: KubeObject, inventory: Inventory, place: Place) -> Door | None:
+    """Return the door of a Service that is asked; None if it is none by what is known."""
+    if place.addresses & {*_cluster_ips(service), *_names(service)}:
+        return Door.CLUSTER_IP
+    if place.addresses & _outer(service, "ip", "hostname"):
+        return Door.OUTER
+    ports = {each["port"].value for each in service["spec"]["ports"]}
+    is_free = place.port not in ports or bool(_entered(inventory, place))
+    return Door.NODE_PORT if place.port in _node_ports(service) and is_free else None
+
+
+def _node_ports(service: KubeObject) -> set[Any]:
+    return {each["nodePort"].value for each in service["spec"]["ports"]} - {None, 0}
 
 
 def asked_ports(service: KubeObject, question: Question) -> list[Node]:
@@ -108,12 +118,6 @@ def asked_ports(service: KubeObject, question: Question) -> list[Node]:
     return [
         each for each in ports if number in {each["port"].value, each["nodePort"].value}
     ] or ports
-
-
-def is_addressed(service: KubeObject, place: Place) -> bool:
-    """Whether what is asked is an address or a name of a Service."""
-    outer = _outer(service, "ip", "hostname")
-    return bool(place.addresses & {*_cluster_ips(service), *outer, *_names(service)})
 
 
 def _cluster_ips(service: KubeObject) -> frozenset[str]:
