@@ -17,11 +17,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import socket
-import struct
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_address
@@ -31,22 +26,19 @@ from urllib.parse import urlsplit
 from sampler.base.errors import UsageError
 from sampler.base.version import __version__
 from sampler.expect.cluster.position import NODE_NAMES
-from sampler.fleet.messages import Gone, Lease, Vantage, pack, unpack
-from sampler.fleet.processes import spawn
+from sampler.fleet.messages import Gone, Ready, Start, Vantage, pack, unpack
+from sampler.fleet.task import ANSWER_S, ENDING_S, ZONE, describe, key_of, meet, sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sampler.fleet.messages import Order, Word
 
-ZONE, SOURCE = "WEIGHBRIDGE_ZONE", "WEIGHBRIDGE_SOURCE"
-"""Variables of a worker: its zone, and the address that its connections are to come from."""
-CONNECT_S = 3.0
+CONNECT_S = ANSWER_S
 """Time for the scheduler, and for the workers, to answer [s]."""
 _POLL_S = 0.1
 _LOOK_S = 0.5
-_ENDING_S = 10.0
-_LENGTH = struct.Struct("<I")
+_READY_S = 10.0
 
 
 @dataclass(slots=True)
@@ -54,6 +46,7 @@ class _Task:
     """The task of one vantage: what it is told, and whether that has been sent."""
 
     future: Any = None
+    is_ready: asyncio.Event = field(default_factory=asyncio.Event)
     orders: dict[str, bytes] = field(default_factory=dict)
     beat: int = 0
     is_gone: bool = False
@@ -83,26 +76,29 @@ class DaskWorkers:
         self._client: Any = None
 
     async def open(self, inbox: asyncio.Queue[tuple[int, Word]]) -> Sequence[Vantage]:
-        """Connect to the scheduler, and listen."""
+        """Give each worker its task, and wait until all are ready: that is no part of the run."""
         self._client = await _connected(self._address)
-        self._client.subscribe_topic(self._client.id, partial(_forward, inbox))
+        self._client.subscribe_topic(self._client.id, partial(self._forward, inbox))
+        for number, task in enumerate(self._tasks):
+            task.future = self._client.submit(
+                sample, self._client.id, number, self._poll_s,
+                workers=[self._vantages[number].address], allow_other_workers=False, pure=False,
+                retries=0, key=key_of(self._client.id, number),
+            )  # fmt: skip
         self._helpers = [
             asyncio.create_task(self._send_orders()),
             asyncio.create_task(self._look(inbox)),
         ]
+        ready = [asyncio.create_task(task.is_ready.wait()) for task in self._tasks]
+        _, late = await asyncio.wait(ready, timeout=_READY_S)
+        for each in late:  # it is lost if it says nothing later on, either
+            each.cancel()
         return self._vantages
 
     def tell(self, number: int, order: Order) -> None:
-        """Write an order down for a task; the first one starts it."""
-        task, kind = self._tasks[number], type(order).__name__
-        if task.future is None:
-            task.future = self._client.submit(
-                _sample, pack(order), self._client.id, number, self._poll_s,
-                workers=[self._vantages[number].address], allow_other_workers=False, pure=False,
-                retries=0, key=_key(self._client.id, number),
-            )  # fmt: skip
-            return
-        task.orders[kind] = pack(order)
+        """Write an order down for a task."""
+        task = self._tasks[number]
+        task.orders[type(order).__name__] = pack(order)
         task.beat += 1
         self._dirty.add(number)
         self._woken.set()
@@ -119,7 +115,7 @@ class DaskWorkers:
         with contextlib.suppress(Exception):  # the scheduler may be gone, in any of Dask's ways
             if live:
                 await asyncio.wait([asyncio.ensure_future(_ended(each)) for each in live],
-                                   timeout=_ENDING_S)  # fmt: skip
+                                   timeout=ENDING_S)  # fmt: skip
         for helper in self._helpers:
             helper.cancel()
         with contextlib.suppress(Exception):
@@ -137,7 +133,7 @@ class DaskWorkers:
             dirty, self._dirty = self._dirty, set()
             writes = (
                 self._client.set_metadata(
-                    [_key(self._client.id, number), "orders"],
+                    [key_of(self._client.id, number), "orders"],
                     {"beat": self._tasks[number].beat, **self._tasks[number].orders},
                 )
                 for number in dirty
@@ -153,26 +149,30 @@ class DaskWorkers:
                 asked = self._client.scheduler.identity(n_workers=-1)
                 there = (await asyncio.wait_for(asked, CONNECT_S))["workers"]
             except Exception:  # noqa: BLE001 - whatever Dask raises, nobody can be heard
-                for number in range(len(self._tasks)):
-                    inbox.put_nowait((number, Gone("the Dask scheduler is gone")))
-                return
+                there = None
             for number, task in enumerate(self._tasks):
-                if self._vantages[number].address not in there:
-                    inbox.put_nowait((number, Gone("its Dask worker left")))
-                elif task.future is not None and task.future.status == "error":
-                    error = await task.future.exception()
-                    inbox.put_nowait((number, Gone(f"its task failed: {error}")))
+                why = ""
+                if there is None:
+                    why = "the Dask scheduler is gone"
+                elif self._vantages[number].address not in there:
+                    why = "its Dask worker left"
+                elif task.future.status == "error":
+                    why = f"its task failed: {await task.future.exception()}"
+                if why:
+                    inbox.put_nowait((number, Gone(why)))
+                    task.is_ready.set()
+            if there is None:
+                return
 
-
-def _forward(inbox: asyncio.Queue[tuple[int, Word]], event: tuple[float, Any]) -> None:
-    if not isinstance(event[1], dict):  # those are the scheduler's own, about its client
-        number, data = event[1]
-        inbox.put_nowait((number, cast("Word", unpack(data))))
-
-
-def _key(client: str, number: int) -> str:
-    """Name the task of a vantage."""
-    return f"weighbridge-{client}-{number}"
+    def _forward(self, inbox: asyncio.Queue[tuple[int, Word]], event: tuple[float, Any]) -> None:
+        if not isinstance(event[1], dict):  # those are the scheduler's own, about its client
+            number, data = event[1]
+            word = cast("Word", unpack(data))
+            inbox.put_nowait((number, word))
+            if isinstance(word, Ready):
+                self._tasks[number].is_ready.set()
+            else:  # it has begun, and need not be told again with each order
+                self._tasks[number].orders.pop(Start.__name__, None)
 
 
 async def _ended(future: Any) -> None:
@@ -217,7 +217,7 @@ async def survey(address: str) -> list[Vantage]:
     client = await _connected(address)
     try:
         there = (await client.scheduler.identity(n_workers=-1))["workers"]
-        asked = client.run(_describe, on_error="return")
+        asked = client.run(meet, on_error="return")
         told = await asyncio.wait_for(asked, CONNECT_S)
     except TimeoutError:
         raise UsageError(
@@ -230,7 +230,7 @@ async def survey(address: str) -> list[Vantage]:
         raise UsageError(
             f"the scheduler at {address} has no workers", hint="start them: dask worker ADDRESS"
         )
-    own, vantages = _describe(), []
+    own, vantages = describe(), []
     for place in sorted(there, key=lambda each: str(there[each]["name"])):
         name, found = str(there[place]["name"]), told.get(place)
         if not isinstance(found, dict):
@@ -301,91 +301,3 @@ def is_exposed(address: str) -> bool:
     with contextlib.suppress(ValueError):
         return not ip_address(parts.hostname or "").is_loopback
     return parts.hostname != "localhost"
-
-
-def _describe() -> dict[str, str]:
-    """Say what a worker is: runs there."""
-    from importlib.metadata import version  # noqa: PLC0415 - slow
-
-    environment = os.environ
-    return {
-        "weighbridge": __version__,
-        "python": ".".join(map(str, sys.version_info[:2])),
-        "distributed": version("distributed"),
-        "zone": environment.get(ZONE, ""),
-        "source": environment.get(SOURCE, ""),
-        "node": next(filter(None, map(environment.get, NODE_NAMES)), ""),
-    }
-
-
-def _sample(start: bytes, client: str, number: int, poll_s: float) -> None:
-    """Have a child process sample, and forward what it says: runs on a worker, in a thread."""
-    from distributed import get_worker  # noqa: PLC0415 - as above
-    from distributed.utils import sync  # noqa: PLC0415
-
-    worker = get_worker()
-    key = _key(client, number)
-
-    def ask(method: str, **named: Any) -> Any:
-        return sync(worker.loop, getattr(worker.scheduler, method), callback_timeout=CONNECT_S,
-                    **named)  # fmt: skip
-
-    if ask("get_metadata", keys=[key, "started"], default=False):
-        raise RuntimeError("its worker was started anew")  # nothing is sent twice
-    ask("set_metadata", keys=[key, "started"], value=True)
-    child, ours = spawn(dies_with_parent=True)
-    with ours:
-        try:
-            ours.settimeout(poll_s)
-            ours.sendall(start)
-            _relay(ours, partial(ask, "get_metadata", keys=[key, "orders"], default={}),
-                   lambda data: worker.log_event(client, [number, data]), poll_s)  # fmt: skip
-        finally:
-            with contextlib.suppress(OSError):
-                ours.shutdown(socket.SHUT_WR)  # a child that still samples stops, and ends its run
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(_ENDING_S)
-            child.kill()
-        if child.wait():
-            raise RuntimeError(f"its process ended with {child.returncode}")
-
-
-def _relay(
-    ours: socket.socket,
-    read_orders: Callable[[], dict[str, Any]],
-    tell: Callable[[bytes], None],
-    poll_s: float,
-) -> None:
-    """Carry messages between a child and the scheduler until the child has ended."""
-    import time  # noqa: PLC0415 - in a thread of another process
-
-    buffered, known, read_at = b"", dict[str, Any](), 0.0
-    while True:
-        with contextlib.suppress(TimeoutError):
-            try:
-                data = ours.recv(1 << 20)
-            except ConnectionError:
-                data = b""  # the child was killed
-            if not data:
-                return
-            buffered += data
-            while len(buffered) >= _LENGTH.size:
-                end = _LENGTH.size + _LENGTH.unpack_from(buffered)[0]
-                if len(buffered) < end:
-                    break
-                tell(buffered[:end])
-                buffered = buffered[end:]
-        if time.monotonic() - read_at >= poll_s:
-            orders, read_at = read_orders(), time.monotonic()
-            is_fresh = orders.get("beat") != known.get("beat")
-            for kind, order in orders.items():
-                # A lease that is the same again says that somebody is there.
-                if kind != "beat" and (order != known.get(kind) or (is_fresh and kind == _LEASE)):
-                    with contextlib.suppress(
-                        ConnectionError
-                    ):  # it has ended, and is read to its end
-                        ours.sendall(order)
-            known = orders
-
-
-_LEASE = Lease.__name__

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sampler.engine.effort import Effort
     from sampler.plan.run import RunPlan
 
+PATIENCE_S = 30.0
+"""Time that a child waits for its first order [s]."""
 _LENGTH = struct.Struct("<I")
 
 

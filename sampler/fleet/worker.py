@@ -28,6 +28,7 @@ from sampler.engine.engine import one_process
 from sampler.engine.preflight import raise_file_limit
 from sampler.engine.saturation import cpu_s
 from sampler.fleet.messages import (
+    PATIENCE_S,
     Done,
     Lease,
     Pace,
@@ -155,7 +156,10 @@ async def serve(sock: socket.socket) -> None:
 
     to_bytes([Batch.of_labels((None,))])  # opens what a conversion imports
     tell(Ready())
-    start = await receive(reader)
+    try:
+        start = await asyncio.wait_for(receive(reader), PATIENCE_S)
+    except TimeoutError:
+        return
     if not isinstance(start, Start):
         return
     listening: asyncio.Task[None] | None = None

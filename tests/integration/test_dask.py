@@ -11,6 +11,7 @@ import socket
 from functools import partial
 from itertools import count
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from distributed import Client
@@ -20,7 +21,7 @@ from analysis.data.report import ReasonCode
 from sampler import Limits, Load, Target, __version__, read
 from sampler.base.errors import UsageError
 from sampler.cli import main
-from sampler.fleet import dask
+from sampler.fleet import dask, task
 from sampler.fleet.dask import DaskWorkers, chosen, is_exposed, survey
 from sampler.fleet.fleet import Fleet
 from sampler.fleet.messages import Lease, Ready, Vantage, Wish, pack, unpack
@@ -181,17 +182,20 @@ def test_a_worker_that_its_nanny_brings_back_sends_nothing_twice(cluster):
 def test_a_worker_that_joins_an_empty_zone_takes_no_part_in_a_run_that_goes_on(cluster):
     """Its zone stays undecided: what the lost one may have sent is not known."""
     joined = []
+    joining = Thread(target=lambda: joined.append(cluster.start_worker("c", name="another")))
 
     def replace_c():
         cluster.workers["c"].kill()
-        joined.append(cluster.start_worker("c", name="another"))
+        joining.start()  # the coordinator goes on meanwhile
 
     with NodeRules(dict.fromkeys("abc", ALL_V1)) as rules:
         try:
             report = checked(cluster, rules.url, once(replace_c, 60), "1.5pp", timeout_s=2.0)
             served = rules.served()
+            joining.join()
             after = checked(cluster, rules.url)
         finally:
+            joining.join()
             end(joined[0])
 
     assert verdicts(report) == {
@@ -293,7 +297,7 @@ def test_the_last_words_of_a_child_are_forwarded_although_it_takes_no_orders_any
 
     with ours:
         ours.settimeout(0.01)
-        dask._relay(ours, lambda: {"beat": next(beats), "Lease": pack(Lease(2))}, told.append, 0.0)
+        task._relay(ours, lambda: {"beat": next(beats), "Lease": pack(Lease(2))}, told.append, 0.0)
 
     assert [unpack(data) for data in told] == [Ready(), Wish(3)]
 
