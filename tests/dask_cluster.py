@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
@@ -32,7 +33,7 @@ class DaskCluster:
         """Start what is not there, and wait until it is."""
         if self.scheduler is None or self.scheduler.poll() is not None:
             self.close()
-            self.scheduler, line = self._start(
+            self.scheduler, line = self.start(
                 "Scheduler at:", "scheduler", "--host", "127.0.0.1", "--port", "0",
                 "--no-dashboard", "--no-jupyter",
             )  # fmt: skip
@@ -46,7 +47,7 @@ class DaskCluster:
 
     def start_worker(self, zone, *options, name=None, **environment):
         """Start a worker in a zone, in place of the one that is there if it has that name."""
-        process, _ = self._start(
+        process, _ = self.start(
             "Registered to:", "worker", self.address, "--name", name or f"worker-{zone}",
             "--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1",
             *(options or ["--no-nanny"]),
@@ -73,7 +74,7 @@ class DaskCluster:
             reader.join()
         self._started, self._readers, self.workers, self.scheduler = [], [], {}, None
 
-    def _start(self, waits_for, *arguments, **environment):
+    def start(self, waits_for, *arguments, **environment):
         """Start a process; return it, and the first line on stderr with these words."""
         process = subprocess.Popen(
             [sys.executable, "-m", "dask", *arguments],
@@ -90,6 +91,12 @@ class DaskCluster:
         while waits_for not in (line := lines.get(timeout=120)):
             assert line, f"ended without saying {waits_for!r}: {process.wait()}"
         return process, line
+
+
+def free_port():
+    """Return a port of loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return listening.getsockname()[1]
 
 
 def end(process):

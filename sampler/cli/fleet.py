@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from sampler.fleet.messages import Vantage
 
 MOST_WORKERS = 64
-_PLACES = ("zone", "node")
+_VANTAGE = re.compile(r"(zone|node)(?::([1-9]\d*))?|all|[1-9]\d*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,10 @@ def fleet_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "target.",
         ),
         click.option(
-            "--vantage", default=None, metavar="zone|node|all|N",
+            "--vantage", default=None, metavar="zone|node|zone:N|all|N",
             help="With --dask: which workers send. zone, node: one of each, and check judges each "
-            "by itself. all, N: one stream. Default: zone if the workers say theirs, else all.",
+            "by itself; zone:N waits for a minute until there are N. all, N: one stream. Default: "
+            "zone if the workers say theirs, else all.",
         ),
         click.option(
             "--dask", default=None, metavar="ADDRESS",
@@ -98,23 +100,26 @@ def make_senders(options: dict[str, Any]) -> Senders | None:
         return Senders(partial(Fleet, crew=Processes(workers), counts_lost=counts_lost))
     import asyncio  # noqa: PLC0415 - as above
 
-    from sampler.fleet.dask import DaskWorkers, chosen, is_exposed, survey  # noqa: PLC0415
+    from sampler.fleet.dask import DaskWorkers, gathered, is_exposed  # noqa: PLC0415
 
-    if vantage not in {None, *_PLACES, "all"} and not (vantage.isdecimal() and int(vantage)):
+    asked = _VANTAGE.fullmatch(vantage or "zone")
+    if asked is None:
         raise UsageError(
-            f"--vantage must be zone, node, all or a number of at least 1, got {vantage!r}"
+            f"--vantage must be zone, node, all or a number of at least 1, got {vantage!r}",
+            hint="zone:3 waits for workers of three zones",
         )
     if is_exposed(dask):
         say_warning(
             f"whoever reaches {dask} can run any code on its workers, as nobody is identified",
             "use TLS: --dask tls://HOST:PORT (docs/fleet.md)",
         )
-    found = asyncio.run(survey(dask))
-    choice = vantage or ("zone" if all(each.zone for each in found) else "all")
-    vantages = chosen(found, choice)
-    place = choice if choice in _PLACES else ""
+    place, least = asked.groups()
+    choice = "" if vantage is None else place or vantage
+    vantages = asyncio.run(gathered(dask, choice, int(least or 0)))
+    if vantage is None and not all(each.zone for each in vantages):
+        place = ""
     return Senders(
         partial(Fleet, crew=DaskWorkers(dask, vantages), counts_lost=counts_lost),
-        place,
+        place or "",
         tuple(vantages),
     )

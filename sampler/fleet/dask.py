@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_address
@@ -34,8 +35,15 @@ if TYPE_CHECKING:
 
     from sampler.fleet.messages import Order, Word
 
+
+class NotYetError(UsageError):
+    """There are no workers, or too few, or no scheduler: they may still come."""
+
+
 CONNECT_S = ANSWER_S
 """Time for the scheduler, and for the workers, to answer [s]."""
+GATHERING_S = 60.0
+"""Time to wait for workers of as many places as were asked for [s]."""
 _POLL_S = 0.1
 _LOOK_S = 0.5
 _READY_S = 10.0
@@ -197,9 +205,9 @@ async def _connected(address: str) -> Any:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is reported here
     try:
         return await cast("Any", Client)(address, asynchronous=True, timeout=CONNECT_S)
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
+    except Exception as error:  # whatever Dask raises, of its configuration, too
         why = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UsageError(
+        raise NotYetError(
             f"no Dask scheduler can be reached at {address}: {why}",
             hint="give its address, as in --dask tls://scheduler:8786; certificates are set in "
             "Dask's configuration (distributed.comm.tls)",
@@ -227,7 +235,7 @@ async def survey(address: str) -> list[Vantage]:
     finally:
         await client.close()
     if not there:
-        raise UsageError(
+        raise NotYetError(
             f"the scheduler at {address} has no workers", hint="start them: dask worker ADDRESS"
         )
     own, vantages = describe(), []
@@ -252,7 +260,36 @@ async def survey(address: str) -> list[Vantage]:
     return vantages
 
 
-def chosen(vantages: Sequence[Vantage], choice: str) -> list[Vantage]:
+async def gathered(address: str, choice: str, least: int) -> list[Vantage]:
+    """Return the vantages that ``--vantage`` asks for, once so many places have one.
+
+    Parameters
+    ----------
+    address : str
+        Of the scheduler.
+    choice : str
+        As for `chosen`; empty is ``zone`` if all workers say theirs, else ``all``.
+    least : int
+        Waits for so many, for `GATHERING_S` at most; 0 takes what there is.
+
+    Raises
+    ------
+    UsageError
+        As `survey` and `chosen`; or if there are too few in the end.
+    """
+    ends = time.monotonic() + (GATHERING_S if least else 0.0)
+    while True:
+        try:
+            found = await survey(address)
+            here = choice or ("zone" if all(each.zone for each in found) else "all")
+            return chosen(found, here, least)
+        except NotYetError:
+            if time.monotonic() >= ends:
+                raise
+            await asyncio.sleep(_LOOK_S)
+
+
+def chosen(vantages: Sequence[Vantage], choice: str, least: int = 0) -> list[Vantage]:
     """Return the vantages that ``--vantage`` asks for.
 
     Parameters
@@ -261,6 +298,8 @@ def chosen(vantages: Sequence[Vantage], choice: str) -> list[Vantage]:
         All there are, at least one.
     choice : str
         ``zone`` or ``node``: one of each; ``all``; or how many, spread over the zones.
+    least : int, default 0
+        How many zones or nodes there have to be.
 
     Raises
     ------
@@ -278,7 +317,13 @@ def chosen(vantages: Sequence[Vantage], choice: str) -> list[Vantage]:
                 f"--vantage {choice}: the Dask worker {homeless[0]} does not say its {choice}",
                 hint=f"set {variable} for each worker (docs/fleet.md), or give --vantage all",
             )
-        return list({where(each): each for each in reversed(vantages)}.values())[::-1]
+        one_of_each = list({where(each): each for each in reversed(vantages)}.values())[::-1]
+        if len(one_of_each) < least:
+            raise NotYetError(
+                f"--vantage {choice}:{least}: there are workers in {len(one_of_each)} of them",
+                hint="start more, or ask for fewer",
+            )
+        return one_of_each
     number = int(choice)
     if number > len(vantages):
         raise UsageError(

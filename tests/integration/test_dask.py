@@ -22,14 +22,14 @@ from sampler import Limits, Load, Target, __version__, read
 from sampler.base.errors import UsageError
 from sampler.cli import main
 from sampler.fleet import dask, task
-from sampler.fleet.dask import DaskWorkers, chosen, is_exposed, survey
+from sampler.fleet.dask import DaskWorkers, NotYetError, chosen, is_exposed, survey
 from sampler.fleet.fleet import Fleet
 from sampler.fleet.messages import Lease, Ready, Vantage, Wish, pack, unpack
 from sampler.plan.run import RunPlan
 from sampler.run.gate import Weighing
 from tests.cluster.test_position import two_nodes
 from tests.clusters import FakeCluster
-from tests.dask_cluster import DaskCluster, NodeRules, end, freeze
+from tests.dask_cluster import DaskCluster, NodeRules, end, free_port, freeze
 from tests.processes import started
 
 ALL_V1 = {"v1": 4}
@@ -78,11 +78,6 @@ def require_counts(report, served):
     for zone, each in zip("abc", workers, strict=True):
         assert each.launched <= served[zone] <= each.launched + each.lost
     return workers
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
 
 
 def children(process):
@@ -321,6 +316,9 @@ def test_vantages_are_chosen_by_place():
     assert names("2") == ["1", "4"]
     assert names("3") == ["1", "4", "2"]
     assert names("all") == ["1", "2", "3", "4"]
+    assert len(chosen(there, "node", 3)) == 3
+    with pytest.raises(NotYetError, match="--vantage zone:3: there are workers in 2 of them"):
+        chosen(there, "zone", 3)
     with pytest.raises(UsageError, match="there are 4 Dask workers"):
         chosen(there, "5")
     with pytest.raises(UsageError, match="does not say its node"):
