@@ -86,7 +86,8 @@ class Batch:
         The four instants of an exchange [ns since the run began], `ABSENT` if never.
         ``sent`` is the launch: in a fresh connection, the moment before the connect.
     connection : (n,) int64
-        Number of the connection within its worker, >= 0, in the order of their opening.
+        Number of the connection, >= 0, in the order of their opening: within the worker that
+        sampled it, and within the run where several vantages were merged.
     ordinal : (n,) int32
         Position of the exchange within its connection, from 0.
     label, replica : (n,) int32

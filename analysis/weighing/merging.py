@@ -16,6 +16,9 @@ order of arrival would under-count a slow version at every look
 A vantage launches nothing that it has no lease for. If it is lost, of what it had not sealed only
 the lease is known: so many requests were sent at most. Each becomes a sample without a label, with
 the outcome ``lost``, at the start of its first slice that is not sealed.
+
+Each vantage counts its connections from 0. In the merged stream they are numbered as they come, so
+that there, too, a connection that was opened later has a higher number.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
 SLICE_NS = 250_000_000
 """Length of a slice [ns]; a verdict waits until all vantages have sealed it."""
+_WORKER = 40  # bits of a connection's number, below those of its worker
 _DICTIONARIES = {"label": "labels", "replica": "replicas", "remote": "remotes"}
 
 
@@ -57,8 +61,6 @@ class _Vantage:
         Requests that may have been sent and will never be known.
     planned_ns : int
         Latest plan of what it sealed [ns].
-    connections : int
-        Number of its next connection.
     waiting : deque of (planned, batch)
         What waits for the other vantages.
     """
@@ -69,7 +71,6 @@ class _Vantage:
     is_live: bool = True
     lost: int = 0
     planned_ns: int = 0
-    connections: int = 0
     waiting: deque[tuple[NDArray[np.int64], Batch]] = field(default_factory=deque)
 
 
@@ -92,6 +93,8 @@ class Merger:
         self._counts_lost = counts_lost
         self._names: dict[str, dict[str, int]] = {name: {} for name in _DICTIONARIES}
         self._first = 0
+        self._connections = 0
+        self._kept: dict[int, int] = {}
 
     @property
     def is_over(self) -> bool:
@@ -101,6 +104,10 @@ class Merger:
     def rows(self, vantage: int) -> int:
         """Return the samples that a vantage sealed."""
         return self._vantages[vantage].rows
+
+    def sealed(self, vantage: int) -> int:
+        """Return the slices that a vantage sealed."""
+        return self._vantages[vantage].sealed
 
     def lost(self, vantage: int) -> int:
         """Return the requests that a lost vantage may have sent, and of which nothing is known."""
@@ -134,7 +141,6 @@ class Merger:
             if len(batch):
                 each.planned_ns = int(planned[-1])
                 each.rows += len(batch)
-                each.connections = max(each.connections, int(batch.connection.max()) + 1)
                 each.waiting.append((planned, batch))
         each.sealed = max(each.sealed, sealed)
 
@@ -150,7 +156,7 @@ class Merger:
         each.is_live = False
         each.lost = max(each.leased - each.rows, 0)
         if each.lost and self._counts_lost:
-            lost = _lost(each.lost, each.sealed * SLICE_NS, each.connections)
+            lost = _lost(each.lost, each.sealed * SLICE_NS)
             each.waiting.append((lost.scheduled_ns, lost))
         return each.lost
 
@@ -182,8 +188,29 @@ class Merger:
             elif name in _DICTIONARIES:
                 pieces = (self._coded(name, each) for _, _, each in parts)
             columns[name] = np.concatenate([*pieces])[order]
+        columns["connection"] = self._numbered(
+            columns["worker"].astype(np.int64) << _WORKER | columns["connection"],
+            columns["planned"] == 1,
+        )
         columns |= {_DICTIONARIES[name]: tuple(codes) for name, codes in self._names.items()}
         return Batch(first=self._first, **columns)
+
+    def _numbered(
+        self, connection: NDArray[np.int64], is_alone: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        """Give each connection its number in the run; of those with one request none is kept."""
+        if is_alone.all():
+            numbers = np.arange(self._connections, self._connections + len(connection))
+        else:
+            numbers = np.zeros(len(connection), dtype=np.int64)
+            new = self._connections
+            for row, (key, alone) in enumerate(
+                zip(connection.tolist(), is_alone.tolist(), strict=True)
+            ):
+                numbers[row] = new if alone else self._kept.setdefault(key, new)
+                new = max(new, int(numbers[row]) + 1)
+        self._connections = max(self._connections, int(numbers.max()) + 1)
+        return numbers
 
     def _coded(self, name: str, batch: Batch) -> NDArray[np.int32]:
         """Return a column of codes into the dictionaries that all vantages share."""
@@ -295,7 +322,7 @@ def _before(
         yield planned[:cut], batch[:cut]
 
 
-def _lost(n: int, planned_ns: int, connection: int) -> Batch:
+def _lost(n: int, planned_ns: int) -> Batch:
     """Return requests that nothing is known of: each as a connection of its own, without answer."""
     instants = np.full(n, planned_ns, dtype=np.int64)
     never = np.full(n, ABSENT, dtype=np.int64)
@@ -306,7 +333,7 @@ def _lost(n: int, planned_ns: int, connection: int) -> Batch:
         sent_ns=instants,
         first_byte_ns=never,
         done_ns=never,
-        connection=np.arange(connection, connection + n, dtype=np.int64),
+        connection=np.zeros(n, dtype=np.int64),
         ordinal=np.zeros(n, dtype=np.int32),
         label=absent,
         replica=absent,

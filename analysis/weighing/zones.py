@@ -49,7 +49,7 @@ class Zones:
     seed : int, default 0
         Breaks ties of the drift guard.
     splits : mapping of str to Split
-        What is expected in a zone of its own.
+        What is expected in a zone of its own. One that no vantage is in stays undecided.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Zones:
         seed: int = 0,
         splits: Mapping[str, Split] | None = None,
     ) -> None:
-        names = list(dict.fromkeys(zone_of))
+        names = list(dict.fromkeys([*zone_of, *(splits or ())]))
         self._policy = policy
         part = replace(policy, alpha=policy.alpha / len(names))
         self._zone_of = np.array([names.index(each) for each in zone_of], dtype=np.intp)
@@ -137,7 +137,8 @@ class Zones:
 
     def _average(self) -> None:
         """Fail the family where the average of the evidence is enough."""
-        if self._is_failed:
+        # Calibrated evidence has a chance to reach its own threshold, and no mean to average.
+        if self._is_failed or self._policy.calibrated:
             return
         zones = self.zones
         average = sum(exp(min(each.log_fail, _MOST)) for each in zones.values()) / len(zones)

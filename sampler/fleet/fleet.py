@@ -4,7 +4,8 @@
 
 Nothing is launched without a lease, and a lease is counted before it is given. So of a vantage that
 is lost it is known how much it can have sent at most (`analysis.weighing.merging`). A vantage is
-lost when its crew says so, or when it has said nothing for a request's timeout and `GRACE_S` more.
+lost when its crew says so, or when it has said nothing for a request's timeout and `GRACE_S` more,
+or when what it has sealed is twice as far behind, whatever its clock says.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 
 from analysis import Batch
 from analysis.data.report import Worker
-from analysis.weighing.merging import Merger
+from analysis.weighing.merging import SLICE_NS, Merger
 from sampler.base.clock import NS_PER_S, run_clock
 from sampler.base.errors import SamplingError, UsageError
 from sampler.engine.effort import Effort
@@ -79,6 +80,7 @@ class _Known:
 
     vantage: Vantage
     heard_ns: int
+    began_ns: int | None = None
     has_spoken: bool = False
     leased: int = 0
     done: Done | None = None
@@ -197,12 +199,25 @@ class Fleet:
         self._origin_ns = self._beat_ns = self._looked_ns = now = self._clock()
         self._known = [_Known(each, now) for each in vantages]
         folder = self._folder()
+        # Each run names all zones of its check: who judges them again sees which are missing.
+        splits = {
+            zone: split
+            for zone in self._plan.zone_of
+            if (split := self._plan.zone_splits.get(zone, self._plan.split)) is not None
+        }
         for number, (vantage, plan) in enumerate(zip(vantages, plans, strict=True)):
             seed = int(np.random.SeedSequence([self._plan.seed, number]).generate_state(1)[0])
             out = None if folder is None else folder / "vantages"
             load = replace(plan.load, source=vantage.source or plan.load.source)
-            zone_of = plan.zone_of[number : number + 1]
-            part = replace(plan, load=load, out=out, keep=None, name=vantage.name, zone_of=zone_of)
+            part = replace(
+                plan,
+                load=load,
+                out=out,
+                keep=None,
+                name=vantage.name,
+                zone_of=plan.zone_of[number : number + 1],
+                zone_splits=splits,
+            )
             self._crew.tell(number, Start(part, number, seed, self._crew.ahead_s))
 
     async def _hear(self, inbox: asyncio.Queue[tuple[int, Word]]) -> None:
@@ -222,6 +237,7 @@ class Fleet:
         known.heard_ns, known.has_spoken = self._clock(), True
         match word:
             case Wish(launches):
+                known.began_ns = known.began_ns or self._clock()
                 self._lease(number, launches)
             case Sealed(slices, data):
                 merger.seal(number, slices, *from_bytes(data))
@@ -269,6 +285,10 @@ class Fleet:
             silent_s = (now - known.heard_ns) / NS_PER_S
             if known.is_live and silent_s > (patience_s if known.has_spoken else STARTING_S):
                 self._lose(number, f"silent for {silent_s:.1f} s")
+            elif known.is_live and known.began_ns is not None:
+                behind_ns = now - known.began_ns - self._merger.sealed(number) * SLICE_NS
+                if behind_ns > 2 * patience_s * NS_PER_S:
+                    self._lose(number, f"{behind_ns / NS_PER_S:.1f} s behind the others")
         if now - self._beat_ns >= _BEAT_NS:
             self._beat_ns = now
             for number, known in enumerate(self._known):

@@ -198,7 +198,7 @@ def fold_of(
     expectation: Expectation = (
         Fixed(split, policy, seed) if history is None else Retold(history, policy, seed)
     )
-    if len(set(zones[0])) > 1:
+    if len({*zones[0], *zones[1]}) > 1:
         expectation = Zones(zones[0], split, policy, seed, zones[1])
     return Fold(
         expectation,
@@ -276,12 +276,17 @@ def stored_expectation(run: RunFolder) -> tuple[Split, Source] | None:
 
 
 def _zones(judging: Judging) -> tuple[tuple[str, ...], Mapping[str, Split]]:
-    """Return where the vantages of the runs were, if each place was judged by itself."""
+    """Return where the vantages were, if each place was judged by itself, and what each expects.
+
+    A zone that a run names as one of its check's, and of which no run is here, was not measured.
+    """
     runs = (judging.run, *judging.others)
     plans = [plan for run in runs if run is not None and (plan := run.readable_plan) is not None]
     # Those of the run stand for what it expected itself, and for nothing that is said now.
     own = [plan for plan in plans if plan.source == judging.source]
-    splits = {name: split for plan in own for name, split in plan.zone_splits.items()}
+    said = {name: split for plan in own for name, split in plan.zone_splits.items()}
+    names = dict.fromkeys(name for plan in plans for name in plan.zone_splits)
+    splits = {name: said.get(name, judging.split) for name in names}
     return tuple(zone for plan in plans for zone in plan.zone_of), splits
 
 

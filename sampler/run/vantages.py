@@ -50,6 +50,13 @@ def merged_record(
         raise UsageError(
             "a run is named twice, and its samples would count twice", hint="name each run once"
         )
+    seen: dict[bytes, RunFolder] = {}
+    for run in runs:
+        if (other := seen.setdefault(run.digest(), run)) is not run:
+            raise UsageError(
+                f"{run.path} is a copy of {other.path}, and its samples would count twice",
+                hint="name each run once",
+            )
     whole = next((each for each in folders if any(each in part.parents for part in folders)), None)
     if whole is not None:
         raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,14 @@ class RunFolder:
             ) from error
         except ValueError as error:
             raise UsageError(f"{self.path / REPORT}: {error}") from error
+
+    def digest(self) -> bytes:
+        """Return what tells its samples from those of any other run."""
+        there = [self.path / name for name in (STREAM, SAMPLES) if (self.path / name).exists()]
+        if not there:
+            return str(self.path).encode()
+        with there[0].open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
 
     @cached_property
     def plan(self) -> dict[str, Any] | None:

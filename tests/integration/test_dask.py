@@ -21,7 +21,7 @@ from analysis.data.report import ReasonCode
 from sampler import Limits, Load, Target, __version__, read
 from sampler.base.errors import UsageError
 from sampler.cli import main
-from sampler.fleet import dask, task
+from sampler.fleet import task
 from sampler.fleet.dask import DaskWorkers, NotYetError, chosen, is_exposed, survey
 from sampler.fleet.fleet import Fleet
 from sampler.fleet.messages import Lease, Ready, Vantage, Wish, pack, unpack
@@ -58,7 +58,7 @@ def checked(cluster, url, observe=None, tolerance="5pp", out=None, timeout_s=10.
     plan = RunPlan(
         Target(url),
         Load(max_rate=300.0, concurrency=12, timeout_s=timeout_s),  # sheds nothing, however busy
-        Limits(max_time_s=60.0),
+        Limits(max_time_s=300.0),  # of a machine with other work
         split=Split.parse("v1=1"),
         policy=Policy(tolerance=Tolerance.parse(tolerance)),
         zone_of=tuple(each.zone for each in vantages),
@@ -75,8 +75,10 @@ def verdicts(report):
 def require_counts(report, served):
     """Compare with what the Service of each zone counted, and return the workers."""
     workers = report.performance.workers
+    # On a busy machine a connection may time out before it gets there.
+    failed = sum(n for how, n in report.samples.outcomes.items() if how not in {"ok", "lost"})
     for zone, each in zip("abc", workers, strict=True):
-        assert each.launched <= served[zone] <= each.launched + each.lost
+        assert each.launched - failed <= served[zone] <= each.launched + each.lost
     return workers
 
 
@@ -163,7 +165,7 @@ def test_a_worker_that_its_nanny_brings_back_sends_nothing_twice(cluster):
     ):
         (pid,) = client.run(os.getpid, workers=[f"tcp://127.0.0.1:{port}"]).values()
         kill = partial(os.kill, pid, signal.SIGKILL)
-        report = checked(cluster, rules.url, once(kill, 60), tolerance="0.8pp", timeout_s=2.0)
+        report = checked(cluster, rules.url, once(kill, 60), tolerance="0.8pp")
         client.wait_for_workers(3, timeout=60)
         again = client.run(os.getpid, workers=[f"tcp://127.0.0.1:{port}"])
         served = rules.served()
@@ -185,7 +187,7 @@ def test_a_worker_that_joins_an_empty_zone_takes_no_part_in_a_run_that_goes_on(c
 
     with NodeRules(dict.fromkeys("abc", ALL_V1)) as rules:
         try:
-            report = checked(cluster, rules.url, once(replace_c, 60), "1.5pp", timeout_s=2.0)
+            report = checked(cluster, rules.url, once(replace_c, 60), "1.5pp")
             served = rules.served()
             joining.join()
             after = checked(cluster, rules.url)
@@ -193,9 +195,8 @@ def test_a_worker_that_joins_an_empty_zone_takes_no_part_in_a_run_that_goes_on(c
             joining.join()
             end(joined[0])
 
-    assert verdicts(report) == {
-        "a": Verdict.PASS, "b": Verdict.PASS, "c": Verdict.INCONCLUSIVE,
-    }  # fmt: skip
+    assert verdicts(report)["c"] is Verdict.INCONCLUSIVE
+    assert Verdict.FAIL not in verdicts(report).values()
     require_counts(report, served)
     assert after.verdict is Verdict.PASS
     assert {each.name for each in after.performance.workers} == {"another", "worker-a", "worker-b"}
@@ -221,7 +222,14 @@ def test_when_the_coordinator_is_killed_the_runs_of_the_workers_give_the_verdict
     runs = sorted(tmp_path.glob("*/vantages/*"))
     again = weighbridge("judge", *runs, "--tolerance", "5pp", "--json", "-")
 
-    document = json.loads(again.stdout)
+    # Of a zone whose run is missing nothing is known.
+    without_c = weighbridge("judge", *runs[:2], "--tolerance", "5pp", "--json", "-")
+
+    document, partial_ = json.loads(again.stdout), json.loads(without_c.stdout)
+    assert without_c.returncode == 3
+    assert {zone: each["verdict"] for zone, each in partial_["observed"]["by_zone"].items()} == {
+        "a": "PASS", "b": "PASS", "c": "INCONCLUSIVE",
+    }  # fmt: skip
     assert len(ends) == len(runs) == 3
     assert document["verdict"] == "PASS"
     assert {zone: each["verdict"] for zone, each in document["observed"]["by_zone"].items()} == (
@@ -269,13 +277,14 @@ def test_workers_that_do_not_fit_are_refused_before_anything_is_sent(
     """One has no weighbridge (another package has the name of a part of it); two have another."""
     (tmp_path / "sampler").mkdir()
     (tmp_path / "sampler" / "__init__.py").touch()
-    check = ["check", "http://127.0.0.1:1/", "--expect", "v1=1", "--dask", cluster.address]
+    check = ["check", "http://127.0.0.1:1/", "--expect", "v1=1", "--out", "none", "--dask"]
+    check.append(cluster.address)
     with cluster.replaced("c", "--no-nanny", PYTHONPATH=str(tmp_path)):
         assert main(check) == 2
     assert "the Dask worker worker-c has no weighbridge that fits" in capsys.readouterr().err
     cluster.heal()
 
-    monkeypatch.setattr(dask, "__version__", "9.9.9")
+    monkeypatch.setattr(task, "__version__", "9.9.9")
 
     assert main(check) == 2
     told = capsys.readouterr().err
@@ -340,7 +349,7 @@ def test_zones_that_differ_are_named_without_an_expectation(cluster, weighbridge
     out = tmp_path / "sample.json"
     with NodeRules({"a": ALL_V1, "b": {"v2": 4}, "c": ALL_V1}) as rules:
         done = weighbridge("sample", rules.url, "--dask", cluster.address, "--max-samples", "240",
-                           "--concurrency", "6", "--out", tmp_path)  # fmt: skip
+                           "--max-time", "5m", "--concurrency", "6", "--out", tmp_path)  # fmt: skip
     again = weighbridge(
         "judge", *tmp_path.glob("*/vantages/*"), "--expect", "v1=9,v2=1", "--json", out
     )

@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,11 @@ def recorded(service, out, **changes):
     return report.run.path
 
 
+def copied(run, beside):
+    """Copy a run under another name."""
+    return shutil.copytree(run, Path(beside).parent / "copy")
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
@@ -69,11 +75,12 @@ def test_runs_are_judged_together_on_the_connections_of_the_merged_stream(weighb
 @pytest.mark.parametrize(
     ("choose", "message"),
     [
+        (lambda a, b, kept, log: [a, b, copied(a, log)], "is a copy of"),
         (lambda a, b, kept, log: [a, a], "named twice"),
         (lambda a, b, kept, log: [a, b, log], "is a log"),
         (lambda a, b, kept, log: [a, kept], "connections reuse"),
     ],
-    ids=["twice", "log", "another check"],
+    ids=["copy", "twice", "log", "another check"],
 )
 def test_what_is_not_one_check_is_refused(folders, tmp_path, choose, message):
     log = tmp_path / "log.csv"

@@ -17,13 +17,15 @@ import pytest
 
 from analysis import Policy, Split, Tally, Tolerance, Verdict
 from analysis.data.report import Reason, ReasonCode, Worker
+from analysis.weighing.merging import SLICE_NS
 from sampler import Limits, Load, Target, read
+from sampler.base.clock import NS_PER_S
 from sampler.base.errors import UsageError
 from sampler.demo.process import EmbeddedService
 from sampler.engine.effort import Effort
 from sampler.engine.saturation import Delays, Strain
 from sampler.fleet.fleet import Fleet, parts_of
-from sampler.fleet.messages import Lease, Start, Vantage, Wish, pack
+from sampler.fleet.messages import Lease, Sealed, Start, Vantage, Wish, pack
 from sampler.fleet.processes import Processes, spawn
 from sampler.plan.run import RunPlan
 from sampler.run.gate import Weighing
@@ -183,3 +185,22 @@ def test_a_fast_zone_takes_nothing_of_what_another_may_send():
 
     leases = [(number, order) for number, order in told if isinstance(order, Lease)]
     assert leases == [(0, Lease(4, is_last=True)), (1, Lease(2)), (1, Lease(3, is_last=True))]
+
+
+def test_a_vantage_whose_clock_is_too_slow_is_lost_and_the_other_is_not():
+    """It says something all the time, and would hold the watermark for ever."""
+    now = [0]
+    plan = run_of("http://127.0.0.1:1/", None, zone_of=("a", "b"))  # a timeout of 1 s
+    crew = SimpleNamespace(ahead_s=1.0, tell=lambda *_: None, give_up=lambda _: None)
+    fleet = Fleet(plan, crew, folder=lambda: None, clock=lambda: now[0])
+    fleet._begin([Vantage("a"), Vantage("b")])
+    for number in (0, 1):
+        fleet._take(number, Wish(10))
+    while now[0] < 20 * NS_PER_S and not fleet._known[1].gone:
+        now[0] += SLICE_NS
+        fleet._take(0, Sealed(now[0] // SLICE_NS))
+        fleet._take(1, Sealed(now[0] // (2 * SLICE_NS)))
+        fleet._look()
+
+    assert fleet._known[1].gone == "6.2 s behind the others"
+    assert fleet._known[0].is_live

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import Batch, Outcome
+from analysis import ABSENT, Batch, Outcome
 from analysis.weighing.merging import SLICE_NS, Merger, merged, sliced
 
 LABELS = ("v1", "v2", None)
@@ -46,6 +46,16 @@ def vantages(draw):
     codes = np.array([-1 if each is None else order.index(each) for each in labels], np.int32)
     planned = np.cumsum(np.array(steps, dtype=np.int64))
     batch = replace(batch, scheduled_ns=planned, label=codes, labels=order)
+    # Connections that carry one request, or any number of them.
+    opened = [draw(st.booleans()) for _ in steps]
+    if draw(st.booleans()):
+        batch = replace(
+            batch,
+            connection=np.cumsum(np.array(opened, dtype=np.int64)),
+            planned=np.full(len(steps), ABSENT, dtype=np.int32),
+        )
+    else:
+        batch = replace(batch, planned=np.ones(len(steps), dtype=np.int32))
     survives = draw(st.none() | st.integers(0, 10))
     return Sent(batch, sliced(planned)[0], survives, draw(st.integers(0, 5)))
 
@@ -76,9 +86,15 @@ def expected(fleet):
         if sent.survives is not None:
             count = sum(map(len, sealed))
             start = (steps[-1][0] if steps else 0) * SLICE_NS
-            lost = [(worker, start, None, int(Outcome.LOST), count + i) for i in range(sent.lease)]
+            lost = [
+                (worker, start, None, int(Outcome.LOST), ("lost", i)) for i in range(sent.lease)
+            ]
             plain += [(start, worker, count + i, each) for i, each in enumerate(lost)]
-    return [(worker, *each[1:]) for _, worker, _, each in sorted(plain, key=lambda row: row[:3])]
+    numbers: dict[object, int] = {}  # in the order of the merged stream
+    return [
+        (worker, *each[1:4], numbers.setdefault((worker, each[4]), len(numbers)))
+        for _, worker, _, each in sorted(plain, key=lambda row: row[:3])
+    ]
 
 
 @given(st.lists(vantages(), min_size=1, max_size=4), st.data())

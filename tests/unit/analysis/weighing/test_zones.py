@@ -180,6 +180,28 @@ def test_zones_differ_is_told_where_they_are_to_be_alike():
     assert "zone b: " in to_text(reports["no expectation"])
 
 
+def test_a_zone_that_no_vantage_is_in_stays_undecided():
+    zones = weighed(stream([0.5, 0.5, 0.5], 600, np.random.default_rng(11)), splits={"d": SPLIT})
+
+    assert zones.named == "d"
+    assert zones.evidence.settled is None
+    assert zones.waits_for() == ["d"]
+
+
+def test_calibrated_evidence_is_not_averaged():
+    """Its threshold is reached with a known chance; its mean is above 1."""
+    policy = replace(POLICY, calibrated=True)
+    random, failed = np.random.default_rng(12), 0
+    for _ in range(40):
+        zones = Zones(ABC, SPLIT, policy)
+        zones.weigh(stream([0.84, 0.84, 0.84], 80, random, in_slice=15))
+        zones.finish()
+        if zones.evidence.settled is ReasonCode.OUTSIDE_TOLERANCE:
+            failed += 1
+            assert zones.evidence.log_fail >= np.log(3 / POLICY.alpha) - 1e-9
+    assert failed
+
+
 def test_every_rendering_has_a_row_for_each_zone():
     random = np.random.default_rng(7)
     fold = Fold(Zones(ABC, SPLIT, POLICY))
