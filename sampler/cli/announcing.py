@@ -136,8 +136,10 @@ def _cost(plan: RunPlan) -> str:
         seconds = (
             f", {at_least}{duration(need.mean * each / rate)} ({duration(need.q95 * each / rate)})"
         )
+    # What calibrated thresholds spare is known after their recursion only.
+    most = "less than " if plan.deciding_policy.calibrated else ""
     return (
-        f"; a correct split takes {significant(need.mean, 2)} connections to pass on average "
+        f"; a correct split takes {most}{significant(need.mean, 2)} connections to pass on average "
         f"(95 %: {significant(need.q95, 2)}){seconds}"
     )
 

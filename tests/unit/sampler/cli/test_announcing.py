@@ -14,7 +14,7 @@ from sampler.plan.target import Target
 SPLIT = Split.parse("v1=9,v2=1")
 
 
-def plan(tolerance="auto", *, most=None, time_s=60.0, name="check", **load):
+def plan(tolerance="auto", *, most=None, time_s=60.0, name="check", calibrated=False, **load):
     return RunPlan(
         target=Target("http://10.0.0.1/"),
         load=Load(**load),
@@ -22,7 +22,7 @@ def plan(tolerance="auto", *, most=None, time_s=60.0, name="check", **load):
         label=LabelRule.parse("/label"),
         replica=None,
         split=SPLIT,
-        policy=Policy(tolerance=Tolerance.parse(tolerance)),
+        policy=Policy(tolerance=Tolerance.parse(tolerance), calibrated=calibrated),
         name=name,
     )
 
@@ -78,6 +78,7 @@ def test_connections_that_are_kept_without_end_are_told_to_be_too_few(capsys):
     ("given", "told"),
     [
         ({}, "takes 720 connections to pass on average (95 %: 1 300), at least 0.36 s (0.65 s)"),
+        ({"calibrated": True}, "takes less than 720 connections to pass on average"),
         ({"rate": 50.0}, "(95 %: 1 300), 14 s (26 s)"),
         ({"max_rate": None}, "(95 %: 1 300); PASS needs"),
     ],
