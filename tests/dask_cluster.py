@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from queue import Queue
 from threading import Thread
 
@@ -64,6 +65,14 @@ class DaskCluster:
             yield process
         finally:
             end(process)
+
+    def cpu_s(self):
+        """Return the CPU time of the scheduler and the workers, without their children [s]."""
+        ticks = 0
+        for process in (self.scheduler, *self.workers.values()):
+            fields = Path(f"/proc/{process.pid}/stat").read_text("ascii").rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])  # utime, stime
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def close(self):
         """End the processes."""

@@ -262,7 +262,7 @@ def load_in_words(report: Report) -> str:
         f"{life} connections" if life in {"fresh", "reuse"} else f"{visible(life)} per connection",
     ]
     if performance.workers:
-        parts.insert(0, f"{len(performance.workers)} vantages")
+        parts.insert(0, rounding.counted(len(performance.workers), "vantage"))
     achieved = rounding.significant(performance.rate_per_s, 3)
     if performance.offered_per_s is None:
         parts.append(f"{achieved} requests/s")

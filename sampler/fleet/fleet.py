@@ -175,7 +175,7 @@ class Fleet:
         Raises
         ------
         WeighbridgeError
-            If a vantage says that it cannot sample; none is without it.
+            If no vantage can sample.
         """
         from_bytes(to_bytes([Batch.of_labels((None,))]))  # opens what a conversion imports
         inbox: asyncio.Queue[tuple[int, Word]] = asyncio.Queue()
@@ -219,6 +219,8 @@ class Fleet:
                 zone_splits=splits,
             )
             self._crew.tell(number, Start(part, number, seed, self._crew.ahead_s))
+        if self.is_stopping:  # since before there was anybody to tell
+            self._tell_all(Stop())
 
     async def _hear(self, inbox: asyncio.Queue[tuple[int, Word]]) -> None:
         """Take what the vantages have said, or wait for a moment."""
@@ -242,7 +244,10 @@ class Fleet:
             case Sealed(slices, data):
                 merger.seal(number, slices, *from_bytes(data))
             case Done(effort=None, error=error, hint=hint):
-                raise SamplingError(f"{known.vantage.name}: {error}", hint=hint or None)
+                # Its disk is full, or it cannot resolve the name: the others may go on.
+                self._lose(number, error)
+                if not self.launched and all(each.gone for each in self._known):
+                    raise SamplingError(f"{known.vantage.name}: {error}", hint=hint or None)
             case Done():
                 known.done = word
                 merger.end(number)

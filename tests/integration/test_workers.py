@@ -20,12 +20,12 @@ from analysis.data.report import Reason, ReasonCode, Worker
 from analysis.weighing.merging import SLICE_NS
 from sampler import Limits, Load, Target, read
 from sampler.base.clock import NS_PER_S
-from sampler.base.errors import UsageError
+from sampler.base.errors import SamplingError, UsageError
 from sampler.demo.process import EmbeddedService
 from sampler.engine.effort import Effort
 from sampler.engine.saturation import Delays, Strain
 from sampler.fleet.fleet import Fleet, parts_of
-from sampler.fleet.messages import Lease, Sealed, Start, Vantage, Wish, pack
+from sampler.fleet.messages import Done, Lease, Sealed, Start, Stop, Vantage, Wish, pack
 from sampler.fleet.processes import Processes, spawn
 from sampler.plan.run import RunPlan
 from sampler.run.gate import Weighing
@@ -204,3 +204,26 @@ def test_a_vantage_whose_clock_is_too_slow_is_lost_and_the_other_is_not():
 
     assert fleet._known[1].gone == "6.2 s behind the others"
     assert fleet._known[0].is_live
+
+
+def test_a_vantage_that_cannot_go_on_is_lost_and_the_run_ends_if_none_can():
+    crew = SimpleNamespace(ahead_s=1.0, tell=lambda *_: None, give_up=lambda _: None)
+    fleet = Fleet(run_of("http://127.0.0.1:1/", None), crew, folder=lambda: None)
+    fleet._begin([Vantage("a"), Vantage("b")])
+
+    fleet._take(0, Done(None, error="No space left on device"))
+    assert fleet._known[0].gone == "No space left on device"
+    assert fleet._known[1].is_live
+    with pytest.raises(SamplingError, match="b: shop cannot be resolved"):
+        fleet._take(1, Done(None, error="shop cannot be resolved"))
+
+
+def test_a_run_that_is_stopped_while_its_vantages_get_ready_stops_them():
+    told = []
+    crew = SimpleNamespace(ahead_s=1.0, tell=lambda number, order: told.append((number, order)))
+    fleet = Fleet(run_of("http://127.0.0.1:1/", None), crew, folder=lambda: None)
+    fleet.stop()
+
+    fleet._begin([Vantage("a"), Vantage("b")])
+
+    assert told[2:] == [(0, Stop()), (1, Stop())]
