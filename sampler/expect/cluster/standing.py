@@ -227,7 +227,11 @@ class Standing:
             or self.deciding is Deciding.CONFIGURED
         ):
             why = "pods of an owner that is not supported" if views.unread is None else views.unread
-            return _moved(f"the configured split is not known: {why}")
+            said = f"the configured split is not known: {why}"
+            known = views.declared
+            return _moved(
+                f"{known.split} is declared ({known.source.where}), and {said}" if known else said
+            )
         return None
 
     def _readdressed(self, services: list[KubeObject], running: Inventory) -> Held | None:
