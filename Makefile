@@ -75,7 +75,7 @@ test: ## lint, then all tests that can run here (ARGS= goes to pytest; EVERY_TES
 	every=$${EVERY_TEST:-0}
 	"$$python" tests/requirements.py --install || [ "$$every" = 0 ]
 	$(MAKE) lint
-	$(MAKE) $(VENV)/.npm
+	$(MAKE) $(VENV)/.npm $(VENV)/.go
 	[ "$$every" = 0 ] || [ -e $(VENV)/.npm ]
 	PYTHON=$(BIN)/python bash packaging/image.sh base || [ "$$every" = 0 ]
 	# One more than there are processors: many tests wait for a clock or another process.
@@ -202,6 +202,13 @@ $(VENV)/.develop: $(VENV)/.created pyproject.toml
 
 $(VENV)/.release: $(VENV)/.develop
 	@$(PIP) install --group release
+	touch $@
+
+# What Go compiles of its own library, for a program of the tests; else the first of them would wait for it.
+$(VENV)/.go: $(VENV)/.develop tests/serve/controllers.go
+	@if [ -e $(BIN)/go ]; then
+	    $(BIN)/python -m tests.serve.compiled $(VENV)/controllers
+	fi
 	touch $@
 
 # What npm brings for the tests. Where it cannot, the tests that need it are left out.

@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import subprocess
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.processes import REPOSITORY
-from tests.requirements import path_of
+from tests.serve.compiled import compile_controllers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_CACHE = REPOSITORY / ".venv" / "go-cache"
-
 
 @pytest.fixture(scope="session")
 def controllers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program of ``controllers.go``; Go's own library is compiled once for all runs."""
+    """The program of ``controllers.go``."""
     program = tmp_path_factory.mktemp("go") / "controllers"
-    _CACHE.mkdir(exist_ok=True)
-    surroundings = os.environ | {
-        "GOCACHE": str(_CACHE), "GOPROXY": "off", "GOTOOLCHAIN": "local", "GOFLAGS": "-p=1",
-        "GOENV": "off", "CGO_ENABLED": "0", "HOME": str(program.parent),
-    }  # fmt: skip
-    command = [str(path_of("go")), "build", "-gcflags=all=-l", "-ldflags=-s -w", "-o", str(program),
-               str(REPOSITORY / "tests" / "serve" / "controllers.go")]  # fmt: skip
-    with (_CACHE / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another worker of pytest's may compile the same
-        done = subprocess.run(
-            command, env=surroundings, capture_output=True, text=True, check=False
-        )
-    assert done.returncode == 0, done.stderr
+    compile_controllers(program)
     return program
 
 

@@ -150,6 +150,7 @@ def test_sigterm_ends_checks_as_inconclusive_and_writes_them(tmp_path, service):
 
 
 @pytest.mark.needs("go")
+@pytest.mark.timeout(900)  # as in test_go_client
 @pytest.mark.parametrize("kills_weighers", [False, True])
 def test_after_sigkill_callers_are_told_the_truth(tmp_path, service, call, kills_weighers):
     configuration(tmp_path, shop=plain(service), slow=plain(service, ENDLESS))
