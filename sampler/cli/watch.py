@@ -48,6 +48,11 @@ if TYPE_CHECKING:
     from sampler.watch.several import Setup, Watching
     from sampler.watch.telling import Teller
 
+_OF_THE_PROCESS = frozenset(
+    {"listen", "token_file", "no_token", "tls_cert", "tls_key", "access_log", "json_file"}
+)
+"""Options that no target has for itself."""
+
 
 @click.command(
     cls=SectionedCommand,
@@ -175,6 +180,12 @@ def setups_of(ctx: click.Context) -> list[Setup]:
     setups = []
     for name, table in targets.items():
         try:
+            if misplaced := _OF_THE_PROCESS.intersection(table):
+                param = next(each for each in ctx.command.params if each.name in misplaced)
+                raise UsageError(
+                    f"{param.opts[0].lstrip('-')} holds for the whole process",
+                    hint="put it under [watch]",
+                )
             setups.append(_setup(ctx, name, nested_options(ctx, table)))
         except WeighbridgeError as error:
             error.args = (f"[watch.{name}]: {error}",)
@@ -226,7 +237,7 @@ def _setup(ctx: click.Context, name: str, options: dict[str, Any]) -> Setup:
         views=given.views,
         replica_counts=given.replicas,
         wait_for_s=options["wait_for"] or 0.0,
-        out=runs_folder(ctx),
+        out=runs_folder(ctx) if options["out"] == ctx.params["out"] else options["out"],
         name=f"watch-{name}",
         command=command_line(sys.argv[1:]),
         seed=draw_seed() if options["seed"] is None else options["seed"],

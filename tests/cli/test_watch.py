@@ -215,6 +215,28 @@ def test_what_cannot_be_weighed_is_refused_before_anything_is_sent(weighbridge, 
     assert problem in ended.stderr
 
 
+@pytest.mark.parametrize("line", ['listen = "127.0.0.1:0"', 'json = "x.json"', "no-token = true"])
+def test_a_table_of_a_target_has_nothing_of_the_process(weighbridge, tmp_path, line):
+    text = f"[watch.shop]\nurl = 'http://shop/'\nexpect = {{v1 = 1}}\n{line}\n"
+    (tmp_path / "w.toml").write_text(text, encoding="utf-8")
+    ended = weighbridge("watch", "--config", "w.toml")
+
+    assert ended.returncode == 2
+    assert f"[watch.shop]: {line.partition(' ')[0]} holds for the whole process" in ended.stderr
+
+
+def test_a_target_may_have_a_folder_of_its_own(weighbridge, tmp_path):
+    with EmbeddedService(ONE, seed=1) as service:
+        text = f"[watch.shop]\nurl = '{service.url}'\nexpect = {{v1 = 1}}\nout = 'elsewhere'\n"
+        (tmp_path / "w.toml").write_text(f"[watch]\nmax-time = '1s'\n{text}", encoding="utf-8")
+        weighbridge("watch", "--config", "w.toml")
+
+    assert [each.name.partition("Z-")[2] for each in (tmp_path / "elsewhere").iterdir()] == [
+        "watch-shop"
+    ]
+    assert not (tmp_path / "reports").exists()
+
+
 def test_a_table_of_a_target_is_checked_as_any_other(weighbridge, tmp_path):
     (tmp_path / "w.toml").write_text("[watch.shop]\nuri = 'http://shop/'\n", encoding="utf-8")
     ended = weighbridge("watch", "--config", "w.toml")
