@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from analysis.data.batch import ABSENT, OTHER, Batch, judged_rows
+from analysis.data.batch import judged_rows
 from analysis.data.live import (
     MOST_CHANGES,
-    MOST_LABELS,
     Alarm,
     AlarmTold,
     Change,
@@ -35,16 +34,16 @@ from analysis.evidence.fold import weigh
 from analysis.evidence.state import Evidence
 from analysis.verdict.decision import SETTLED
 from analysis.watching.alarms import KINDS, alarm_of
-from analysis.watching.buckets import Buckets
-from analysis.watching.departure import RECENT, Draws
+from analysis.watching.counts import Counts
 from analysis.watching.neighbours import Neighbours
 from analysis.watching.states import Course, Sign, verdict_in
-from analysis.watching.totals import Totals, wilson
+from analysis.watching.totals import Totals
 from analysis.weighing.change import Phase
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from analysis.data.batch import Batch
     from analysis.data.live import Event
     from analysis.data.split import Split
     from analysis.watching.asked import WatchPolicy
@@ -83,16 +82,13 @@ class Lookout:
         The state.
     watched : Watched
         The expectation; `attach` gives it.
-    buckets : Buckets
-    totals : Counter of str
-        Judged connections by label; the empty label counts those without one.
+    counts : Counts
+        All samples, by label and time.
     alarms, changes : Counter of str
         By kind.
     last_alarm : Alarm or None
     last_changes : deque of Change
     lags_s : deque of float
-    last_judged : float or None
-        When the last judged connection was sent.
     passed_at : int or None
         Connections of the stretch after which it passed.
     stretch_since : float
@@ -106,38 +102,30 @@ class Lookout:
         self.target = target
         self.asked = asked
         self.course = Course(at)
-        self.buckets = Buckets(target, at)
-        self.totals: Counter[str] = Counter()
+        self.counts = Counts(target, at)
         self.alarms: Counter[str] = Counter()
         self.changes: Counter[str] = Counter()
         self.last_alarm: Alarm | None = None
         self.last_changes: deque[Change] = deque(maxlen=MOST_CHANGES)
         self.lags_s: deque[float] = deque(maxlen=MOST_CHANGES)
-        self.last_judged: float | None = None
         self.passed_after: int | None = None
         self.stretch_since = at
         self.why = ""
         self.stretches = 0
         self._policy = asked.of_evidence
         self._seed = seed
-        self._origin_s = at
         self._carried = Totals.none()
         self._failed: Evidence | None = None
         self._resumed: Evidence | None = None
         self.is_followed = False
-        self._draws = Draws()
         self._first_draw = 0
-        self._names: list[str] = []
         self._neighbours = Neighbours((), self._policy.alpha)
         self._doubt = ""
         self._before = 0
         self._again = self._between = 0
         self._last_judged_split: Split | None = None
-        self._next_connection = 0
         self._told = 0
         self._told_lags = 0
-        self._labelled_at = at
-        self._newest = at
         self._events: list[Event] = []
         self._drawn: tuple[int, int, dict[str, tuple[float, float]]] = (-1, 0, {})
 
@@ -165,17 +153,9 @@ class Lookout:
         is_followed : bool
             Whether its expectation may change: alarms then wait for news that are under way.
         """
-        self.watched, self._origin_s, self.is_followed = watched, origin_s, is_followed
-        self._told = self._told_lags = self._next_connection = 0
-
-    def follow_clock(self, moved_s: float) -> None:
-        """Follow a wall clock that was set by so much [s]: what lies back counts from it anew."""
-        self._origin_s += moved_s
-        self._labelled_at += moved_s
-        self.buckets.follow_clock(moved_s)
-        self._newest += moved_s
-        if self.last_judged is not None:
-            self.last_judged += moved_s
+        self.watched, self.is_followed = watched, is_followed
+        self.counts.attach(origin_s)
+        self._told = self._told_lags = 0
 
     def resume(self) -> None:
         """Let the next `Watched` go on with the evidence of this one, as far as it can."""
@@ -184,7 +164,7 @@ class Lookout:
 
     def weigh(self, batch: Batch) -> None:
         """Count the next samples, and judge them, in send order."""
-        self._count(batch)
+        self.counts.add(batch, is_judged=self.watched.phase is Phase.JUDGING)
         self.watched.weigh(batch)
 
     def begin(self, split: Split) -> Evidence:
@@ -192,10 +172,10 @@ class Lookout:
         resumed, self._resumed = self._resumed, None
         if resumed is not None and resumed.split == split:
             return resumed
-        self._name(split.arms)
+        self.counts.expect(split.arms)
         evidence = self._fresh(split)
         self.stretches += 1
-        self._restretch(self._newest)
+        self._restretch(self.counts.newest)
         return evidence
 
     def finish(self) -> History | None:
@@ -205,8 +185,8 @@ class Lookout:
 
     def _fresh(self, split: Split) -> Evidence:
         evidence = Evidence.start(split, self._policy, self._seed, is_endless=True)
-        self._first_draw = self._draws.taken
-        tested = [self._names.index(split.arms[arm]) for arm in evidence.bets.arms]
+        self._first_draw = self.counts.draws.taken
+        tested = [self.counts.names.index(split.arms[arm]) for arm in evidence.bets.arms]
         self._neighbours = Neighbours(tested, self._policy.alpha)
         return evidence
 
@@ -221,7 +201,7 @@ class Lookout:
     def judge(self, evidence: Evidence, part: Batch) -> Evidence:
         """Judge samples of the present stretch, alarm by alarm."""
         rows = judged_rows(part)
-        codes, at = self._codes(part)[rows], self._at(part.sent_ns[rows])
+        codes, at = self.counts.codes(part)[rows], self.counts.at(part.sent_ns[rows])
         start, rest = 0, part
         while True:
             after = weigh(evidence, rest)
@@ -231,7 +211,7 @@ class Lookout:
             self._remember(codes[start:end], at[start:end])
             if after.settled is None or self.is_followed:
                 return after
-            evidence = self._settle(after, float(at[end - 1]) if end else self._newest)
+            evidence = self._settle(after, float(at[end - 1]) if end else self.counts.newest)
             if end >= len(rows):
                 self._leave_out_open(evidence)
                 return evidence
@@ -240,26 +220,13 @@ class Lookout:
     def _leave_out_open(self, evidence: Evidence) -> None:
         """Judge no connection that is open: with several answers, it is judged as a whole."""
         if evidence.groups is not None:
-            self.watched.leave_out(self._next_connection)
-
-    def _name(self, arms: tuple[str, ...]) -> None:
-        """Give labels their codes; where there are too many, those of the past are forgotten."""
-        if len({*self._names, *arms}) > 3 * MOST_LABELS:
-            kept = dict(self.totals.most_common(MOST_LABELS))
-            kept[OTHER] = kept.get(OTHER, 0) + self.totals.total() - sum(kept.values())
-            self.totals, self._names, self._draws = Counter(kept), [], Draws()
-        self._names += [arm for arm in arms if arm not in self._names]
+            self.watched.leave_out(self.counts.next_connection)
 
     def _remember(self, codes: Codes, at: Floats) -> None:
         """Count judged connections by their first answers."""
         if not len(codes):
             return
-        self._draws.add(at, codes)
-        self.last_judged = float(at[-1])
-        by_code = np.bincount(codes + 1, minlength=len(self._names) + 1).tolist()
-        for name, n in zip(("", *self._names), by_code, strict=True):
-            if n:
-                self.totals[name] += n
+        self.counts.judged(codes, at)
         if self._neighbours.see(codes):
             self._say_doubt("consecutive connections depend on each other")
 
@@ -281,8 +248,8 @@ class Lookout:
         """Say, once a stretch, why it cannot pass."""
         if not self._doubt:
             self._doubt = text
-            self._note(self._newest, "warning", text)
-        self._turn(Sign.DOUBTED, self._newest)
+            self._note(self.counts.newest, "warning", text)
+        self._turn(Sign.DOUBTED, self.counts.newest)
 
     def _alarm(self, evidence: Evidence, at: float) -> None:
         """Note an alarm, unless it only confirms a drift."""
@@ -292,9 +259,9 @@ class Lookout:
         elif evidence.settled is not ReasonCode.OUTSIDE_TOLERANCE:  # that one has a change point
             self._again += 1
             self._between += evidence.judged
-        times, codes = self._draws.since(self._first_draw)
+        times, codes = self.counts.draws.since(self._first_draw)
         arms = evidence.split.arms
-        arm_of = [arms.index(name) if name in arms else len(arms) for name in self._names]
+        arm_of = [arms.index(name) if name in arms else len(arms) for name in self.counts.names]
         alarm = alarm_of(evidence, times, np.array([*arm_of, -1], dtype=np.int16)[codes], at)
         if self.course.state in {State.DRIFT, State.BLIND}:
             self._name_cause(alarm.cause)
@@ -308,46 +275,8 @@ class Lookout:
         if cause and cause != self.why and self.last_alarm is not None:
             if not self.last_alarm.cause:
                 self.last_alarm = msgspec.structs.replace(self.last_alarm, cause=cause)
-                self._note(self._newest, "cause", cause)
+                self._note(self.counts.newest, "cause", cause)
             self.why = cause
-
-    def _count(self, batch: Batch) -> None:
-        """Count a batch by time, whether it is judged or not."""
-        if not len(batch):
-            return
-        sent_ns = np.maximum.accumulate(batch.sent_ns)
-        self._newest = max(self._newest, float(self._at(sent_ns[-1:])[0]))
-        labelled = np.flatnonzero(batch.label != ABSENT)
-        if len(labelled):
-            done_ns = int(batch.done_ns[labelled].max())
-            at = float(self._at(np.array([max(done_ns, int(sent_ns[labelled[-1]]))]))[0])
-            self._labelled_at = max(self._labelled_at, at)
-        self._next_connection = max(self._next_connection, int(batch.connection.max()) + 1)
-        rows = judged_rows(batch)
-        codes = self._codes(batch)[rows]
-        seconds = np.floor(self._at(sent_ns[rows])).astype(np.int64)
-        is_judged = self.watched.phase is Phase.JUDGING
-        names = ("", *self._names)
-        for second in np.unique(seconds).tolist():
-            by_code = np.bincount(codes[seconds == second] + 1, minlength=len(names)).tolist()
-            counts = {name: n for name, n in zip(names, by_code, strict=True) if n}
-            self.buckets.add(second, counts, is_judged=is_judged)
-
-    def _codes(self, batch: Batch) -> Codes:
-        """Return the code of each row's label among the names; -1 without one."""
-        for label in batch.labels:
-            if label not in self._names and len(self._names) < MOST_LABELS:
-                self._names.append(label)
-        known = {name: code for code, name in enumerate(self._names)}
-        if any(label not in known for label in batch.labels) and OTHER not in known:
-            known[OTHER] = len(self._names)
-            self._names.append(OTHER)
-        table = [known.get(label, known.get(OTHER, -1)) for label in batch.labels]
-        return np.array([*table, -1], dtype=np.int16)[batch.label]
-
-    def _at(self, sent_ns: NDArray[np.int64]) -> Floats:
-        at: Floats = self._origin_s + sent_ns / _NS_PER_S
-        return at
 
     # Time
 
@@ -362,9 +291,9 @@ class Lookout:
             Why nothing can be judged, as far as the sampling knows.
         """
         watched = self.watched
-        is_sure = watched.is_sure(round((now - self._origin_s) * _NS_PER_S))
+        is_sure = watched.is_sure(round((now - self.counts.origin_s) * _NS_PER_S))
         if watched.evidence.settled is not None and is_sure:
-            at = self._newest if self.last_judged is None else self.last_judged
+            at = self.counts.newest if self.counts.last_judged is None else self.counts.last_judged
             evidence = self._settle(watched.evidence, at)
             watched.restart(evidence)
             self._leave_out_open(evidence)
@@ -372,10 +301,10 @@ class Lookout:
         self._look_for_sight(now, blindness)
         self._look_at_phase(now)
         self._look_at_proof(now, is_sure=is_sure or not self.is_followed)
-        until = max(self._newest, now - self.asked.patience_s)
+        until = max(self.counts.newest, now - self.asked.patience_s)
         is_blind = self.course.state is State.BLIND
         drawn = ({}, {}) if is_blind else (self.shares(), self.intervals())
-        self._events += self.buckets.close(min(until, now), *drawn, is_blind=is_blind)
+        self._events += self.counts.buckets.close(min(until, now), *drawn, is_blind=is_blind)
         events, self._events = self._events, []
         return events
 
@@ -390,7 +319,7 @@ class Lookout:
                 self.lags_s.append(lag_s)
             split = watched.evidence.split
             change = Change(
-                at=self._origin_s + event.at_s, kind=event.kind, text=event.text, lag_s=lag_s,
+                at=self.counts.origin_s + event.at_s, kind=event.kind, text=event.text, lag_s=lag_s,
                 expected={arm: split.share(arm) for arm in split.arms},
             )  # fmt: skip
             if event.kind != "settled":
@@ -400,7 +329,7 @@ class Lookout:
         self._told = len(watched.events)
 
     def _look_for_sight(self, now: float, blindness: str) -> None:
-        silent_s = now - self._labelled_at
+        silent_s = now - self.counts.labelled_at
         why = blindness
         if not why and self.watched.is_unseen:
             why = self.watched.doubt
@@ -436,7 +365,7 @@ class Lookout:
     def _look_at_proof(self, now: float, *, is_sure: bool) -> None:
         evidence, state = self.watched.evidence, self.course.state
         if state is State.DRIFT and self._is_inside(evidence) and self._turn(Sign.INSIDE, now):
-            self._restart(now if self.last_judged is None else self.last_judged)
+            self._restart(now if self.counts.last_judged is None else self.counts.last_judged)
             self.why = ""
             return
         if evidence.passed_after is None or self._doubt or not is_sure:
@@ -454,7 +383,8 @@ class Lookout:
             LEAST_INSIDE,
             GAPS_INSIDE * self._between // max(self._again, 1),
         )
-        codes = self._draws.since(self._draws.taken - least)[1]
+        draws = self.counts.draws
+        codes = draws.since(draws.taken - least)[1]
         labelled = codes[codes >= 0]
         if evidence.judged < least or len(codes) - len(labelled) > (
             evidence.policy.max_unlabelled * len(codes)
@@ -462,7 +392,7 @@ class Lookout:
             return False
         bands = (evidence.bands[arm] for arm in evidence.bets.arms)
         return all(
-            band.low < np.mean(labelled == self._names.index(band.arm)) < band.high
+            band.low < np.mean(labelled == self.counts.names.index(band.arm)) < band.high
             for band in bands
         )
 
@@ -488,7 +418,7 @@ class Lookout:
     @property
     def has_measured(self) -> bool:
         """Whether any judged connection had a label."""
-        return self.totals.total() > self.totals[""]
+        return self.counts.totals.total() > self.counts.totals[""]
 
     @property
     def verdict(self) -> Verdict:
@@ -521,18 +451,6 @@ class Lookout:
         }
         self._drawn = (drawn.judged, self.stretches, found)
         return found
-
-    def recent(self) -> dict[str, tuple[float, tuple[float, float]]]:
-        """Return share and Wilson's interval of each name among the last labelled draws."""
-        codes = self._draws.since(self._draws.taken - 2 * RECENT)[1]
-        codes = codes[codes >= 0][-RECENT:]
-        if not len(codes):
-            return {}
-        counts = np.bincount(codes, minlength=len(self._names)).tolist()
-        return {
-            name: (k / len(codes), wilson(k, len(codes)))
-            for name, k in zip(self._names, counts, strict=True)
-        }
 
     @property
     def log_evidence(self) -> float:

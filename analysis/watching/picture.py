@@ -61,7 +61,7 @@ def picture(lookout: Lookout, around: Around, now: float) -> LiveState:
     """Return the state of one target."""
     drawn, evidence, asked = lookout.drawn, lookout.watched.evidence, lookout.asked
     labels = _labels(lookout, around, drawn)
-    state, totals = lookout.course.state, lookout.totals
+    state, totals = lookout.course.state, lookout.counts.totals
     return LiveState(
         target=lookout.target,
         url=around.url,
@@ -97,7 +97,7 @@ def picture(lookout: Lookout, around: Around, now: float) -> LiveState:
         last_alarm=lookout.last_alarm,
         last_changes=list(lookout.last_changes),
         lags_s=list(lookout.lags_s),
-        last_judged=lookout.last_judged,
+        last_judged=lookout.counts.last_judged,
         health=around.health,
         replicas=_replicas(around.replicas),
         cost=around.cost,
@@ -109,11 +109,11 @@ def _labels(lookout: Lookout, around: Around, drawn: Totals) -> list[LiveLabel]:
     """Return the expected labels, then the others that came most often."""
     evidence = lookout.watched.evidence
     bands = {band.arm: band for band in evidence.bands}
-    recent, intervals = lookout.recent(), lookout.intervals()
+    recent, intervals = lookout.counts.recent(), lookout.intervals()
     arms = evidence.split.arms
     others = [
         name
-        for name, _ in lookout.totals.most_common()
+        for name, _ in lookout.counts.totals.most_common()
         if name and name not in arms and name != OTHER
     ]
     observed = lookout.watched.observed
@@ -136,11 +136,11 @@ def _labels(lookout: Lookout, around: Around, drawn: Totals) -> list[LiveLabel]:
                 recent=share,
                 recent_interval=wilson,
                 connections=round(drawn.counts[name]),
-                total=lookout.totals[name],
+                total=lookout.counts.totals[name],
             )
         )
     left = [OTHER, *others[max(MOST_LABELS - len(arms), 0) :]]
-    total = sum(lookout.totals[name] for name in left)
+    total = sum(lookout.counts.totals[name] for name in left)
     if total:
         found.append(LiveLabel(label=OTHER, total=total))
     return found

@@ -154,7 +154,7 @@ def drawn(session: Session, columns: int) -> list[Text]:
         for (label, span), shape in zip(spans.items(), bars(spans, bar), strict=True):
             lines.append(Text.assemble(f"  {pad(label, room)} ", shape, f" {numbers(span)}"))
         canary = known[0].label
-        spark = sparkline(session.lookout.buckets.kept[10], canary)
+        spark = sparkline(session.lookout.counts.buckets.kept[10], canary)
         if spark:
             lines.append(Text(f"  {visible(canary)} by the minute {spark}"))
     return _fitted(lines, columns)

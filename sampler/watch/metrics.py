@@ -154,7 +154,7 @@ class _Target:
             grown = min(max(totals[label] - self._totals[label], 0), left)
             self.connections[_name(label)] += grown
             left -= grown
-        lost = min(state.unlabelled - self._totals[""], left)
+        lost = min(max(state.unlabelled - self._totals[""], 0), left)
         self.connections[NONE] += lost
         self.connections[OTHER] += left - lost
         totals[""] = state.unlabelled

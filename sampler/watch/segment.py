@@ -127,6 +127,9 @@ class Segment(Weighing):
         self._session.sampled(batch)
         self._record_news()
 
+    async def _confirm(self) -> None:
+        """Decide nothing at the end of a run: the lookout goes on, and waits for news by itself."""
+
     def _tick(self) -> None:
         if not self._is_attached and self._watched is not None:
             # Only now it is known when sending began.

@@ -238,14 +238,14 @@ class Session:
         pause_s = SHORTEST_PAUSE_S
         async with self._watcher or nullcontext():
             while True:
-                before = self.lookout.last_judged
+                before = self.lookout.counts.last_judged
                 await self._segment.run()
                 self._close_segment()
                 overload = self._segment.engine.overload
                 if self._is_over():
                     break
                 if overload is not None:
-                    is_early = self.lookout.last_judged == before
+                    is_early = self.lookout.counts.last_judged == before
                     pause_s = min(2 * pause_s, LONGEST_PAUSE_S) if is_early else SHORTEST_PAUSE_S
                     await self._pause(overload, pause_s)
                     if self._is_over():
@@ -287,7 +287,7 @@ class Session:
         self._ahead_s += moved_s
         self._looked = self._pictured = self._recorded = self._slow = -inf
         self._costs.clear()
-        self.lookout.follow_clock(moved_s)
+        self.lookout.counts.follow_clock(moved_s)
         self._note("warning", f"the clock of this machine was set by {moved_s:+.0f} s, or it slept")
 
     # Runs
@@ -453,6 +453,6 @@ class Session:
 
 def ended_in_words(session: Session) -> str:
     """Say how a session ended, in a line."""
-    told = counted(session.lookout.totals.total(), "connection")
+    told = counted(session.lookout.counts.totals.total(), "connection")
     alarms = counted(session.lookout.alarms.total(), "alarm")
     return f"{session.name}: {session.lookout.verdict} at the end, {told} judged, {alarms}"

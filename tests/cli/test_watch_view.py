@@ -46,14 +46,14 @@ def test_the_versions_stand_in_one_order_and_no_line_is_broken(columns):
 
 def test_minutes_are_drawn_from_0_to_the_highest_and_a_gap_is_blank():
     session, _ = session_after((60, 0.1), (60, 0.8), (120, 0.4))
-    kept = session.lookout.buckets.kept[10]
+    kept = session.lookout.counts.buckets.kept[10]
     drawn_minutes = sparkline(kept, "v2")
 
     assert drawn_minutes.count("█") >= 1
     assert drawn_minutes.index("█") == 1
     assert "▁" <= drawn_minutes[0] < drawn_minutes[3] < "█"
     session.lookout.look(START + 400)
-    assert sparkline(session.lookout.buckets.kept[10], "v2").endswith(" ")
+    assert sparkline(session.lookout.counts.buckets.kept[10], "v2").endswith(" ")
 
 
 def test_buckets_and_states_are_no_lines_and_what_came_is_printable():

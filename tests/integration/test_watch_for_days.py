@@ -164,8 +164,8 @@ def test_three_days_stay_flat_and_bounded_and_right(tmp_path, fast):
     sent = sum(engine.launched for engine in fast.engines)
     lookout = session.lookout
     assert code is ExitCode.PASS
-    assert lookout.totals.total() == sent == pytest.approx(3 * DAY_S * RATE, rel=0.01)
-    assert lookout.totals["v2"] / sent == pytest.approx(0.1 + 0.4 / 72, abs=0.005)
+    assert lookout.counts.totals.total() == sent == pytest.approx(3 * DAY_S * RATE, rel=0.01)
+    assert lookout.counts.totals["v2"] / sent == pytest.approx(0.1 + 0.4 / 72, abs=0.005)
     assert 0 <= sent - seconds.total() <= 3 * 300 * RATE  # what the last ones hold
     assert lookout.alarms == {"outside_tolerance": 1}
     assert (kinds["AlarmTold"], kinds["recovered"], kinds["restart"]) == (1, 1, 1)
@@ -190,7 +190,7 @@ def test_each_run_has_its_report_its_samples_and_its_events(tmp_path, fast):
 
     assert code is ExitCode.FAIL
     assert [run.report.verdict for run in runs] == [Verdict.PASS] * 2 + [Verdict.FAIL] * 2
-    assert sum(run.report.samples.launched for run in runs) == session.lookout.totals.total()
+    assert sum(run.report.samples.launched for run in runs) == session.lookout.counts.totals.total()
     assert [event.seq for event in told] == list(range(1, len(told) + 1))
     assert sum(isinstance(event, AlarmTold) for event in told) == 1
 

@@ -12,7 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import Batch, Policy, Split
-from analysis.data.live import AlarmTold, BucketTold, NoteTold, State, event_of, to_line
+from analysis.data.live import (
+    AlarmTold,
+    BucketTold,
+    NoteTold,
+    State,
+    event_of,
+    to_line,
+)
 from analysis.data.report import Source, Verdict
 from analysis.evidence.fold import weigh
 from analysis.evidence.state import Evidence
@@ -80,7 +87,7 @@ def test_a_right_split_is_proven_and_stays_proven():
     seconds = [each for each in told if isinstance(each, BucketTold) and each.width_s == 1]
     assert len(seconds) == 299  # the last one may go on
     assert sum(sum(each.counts.values()) for each in seconds) == pytest.approx(
-        lookout.totals.total(), abs=50
+        lookout.counts.totals.total(), abs=50
     )
 
 
@@ -200,7 +207,7 @@ def test_where_no_label_ever_came_nothing_departs():
 def test_a_clock_that_is_set_holds_no_bucket_back(by_s):
     lookout, target = lookout_of(), Target(5)
     ended(lookout, target, range(10), 0.1)
-    lookout.follow_clock(by_s)
+    lookout.counts.follow_clock(by_s)
     told = []
     for second in range(10, 20):
         lookout.weigh(target.second(second, 0.1))
