@@ -11,9 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from analysis.data.live import AlarmTold, ChangeTold, State
+from analysis.render.axes import Scale, Tick, clock, shares, times
 from analysis.render.grid import Tone
 from analysis.render.printable import hold, name_of
 from analysis.review.chronicle import points
@@ -30,11 +29,7 @@ MOST_PANELS = 6
 MOST_ROWS = 30
 """Times in the table beside the chart: the newest."""
 _LABEL_ROOM = 32
-_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400, 172800)
-_MOST_TICKS = 6
 _NUMBER_ROOM = 40.0
-_DAY_S = 86_400
-_SHARE_STEPS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 TONES = {
     State.STARTING: Tone.OPEN,
@@ -45,14 +40,6 @@ TONES = {
     State.BLIND: Tone.PLAIN,
 }
 """How each state is coloured; its name stands beside it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A place on an axis, and what is written there."""
-
-    at: float
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,18 +142,6 @@ class Chart:
     rows: list[tuple[str, ...]]
 
 
-def clock(at: float, *, seconds: bool = True) -> str:
-    """Return a moment of the day, UTC: ``12:03:10``."""
-    second = int(at) % _DAY_S
-    text = f"{second // 3600:02d}:{second // 60 % 60:02d}"
-    return f"{text}:{second % 60:02d}" if seconds else text
-
-
-def day(at: float) -> str:
-    """Return a date, UTC: ``2026-01-02``."""
-    return str(np.datetime64(int(at), "s"))[:10]
-
-
 def places_of(label: LiveLabel) -> int:
     """Return the decimals of a label's share in percent, as a report chooses them."""
     if label.expected is None or label.band is None:
@@ -202,13 +177,13 @@ def chart_of(
     columns = told.columns(since, until)
     if not columns:
         return None
-    scale = _Scale(since, until)
+    scale = Scale(since, until)
     marks = list(_marks(told, numbers, scale))
     shown = _shown(state)
     dots = points(columns)
     return Chart(
         panels=[_panel(each, state, told, columns, dots, scale) for each in shown],
-        ticks=list(_times(since, until, scale)),
+        ticks=list(times(scale)),
         idle="".join(
             _box(scale(each.since), scale(each.until), 0, 1000)
             for each in columns
@@ -227,21 +202,6 @@ def chart_of(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """Places on the time axis."""
-
-    since: float
-    until: float
-
-    def __call__(self, at: float) -> float:
-        part = (at - self.since) / (self.until - self.since)
-        return round(1000 * min(max(part, 0.0), 1.0), 1)
-
-    def shows(self, at: float) -> bool:
-        return self.since <= at <= self.until
-
-
 def _box(left: float, right: float, top: float, bottom: float) -> str:
     return f"M{left:g} {top:g}H{right:g}V{bottom:g}H{left:g}Z" if right > left else ""
 
@@ -252,7 +212,7 @@ def _panel(
     told: Told,
     columns: Sequence[Column],
     dots: Sequence[Column],
-    scale: _Scale,
+    scale: Scale,
 ) -> Panel:
     name = label.label
     bands = list(_bands(told.accepted, name, scale))
@@ -288,7 +248,7 @@ def _panel(
             for each in dots
             if each.labelled
         ),
-        ticks=list(_shares(low, high, height)),
+        ticks=list(shares(low, high, height)),
         readings=[
             Reading(
                 scale(each.since),
@@ -301,7 +261,7 @@ def _panel(
 
 
 def _bands(
-    accepted: Sequence[Accepted], name: str, scale: _Scale
+    accepted: Sequence[Accepted], name: str, scale: Scale
 ) -> Iterator[tuple[float, float, float, tuple[float, float]]]:
     """Yield both ends, expected share and band of each time in which a label was expected."""
     ends = [*[each.since for each in accepted][1:], scale.until]
@@ -312,7 +272,7 @@ def _bands(
 
 
 def _steps(
-    columns: Sequence[Column], name: str, scale: _Scale, height: Callable[[float], float]
+    columns: Sequence[Column], name: str, scale: Scale, height: Callable[[float], float]
 ) -> str:
     """Return the line of the share so far: level within a column, joined where columns touch."""
     path, end = "", -1.0
@@ -381,24 +341,7 @@ def _row(column: Column, labels: Sequence[LiveLabel]) -> tuple[str, ...]:
     return clock(column.since), *shares, rounding.amount(column.counts[""])
 
 
-def _times(since: float, until: float, scale: _Scale) -> Iterator[Tick]:
-    span = until - since
-    step = next((each for each in _STEPS_S if span / each <= _MOST_TICKS), _STEPS_S[-1])
-    for number in range(int(-(-since // step)), int(until // step) + 1):
-        at = number * step
-        if not 0.03 * span <= at - since <= 0.97 * span:
-            continue  # no room for its text
-        text = clock(at, seconds=step < 60) if step < _DAY_S else day(at)[5:]
-        yield Tick(scale(at), text)
-
-
-def _shares(low: float, high: float, height: Callable[[float], float]) -> Iterator[Tick]:
-    step = next((each for each in _SHARE_STEPS if (high - low) / each <= 4.5), _SHARE_STEPS[-1])
-    for number in range(int(-(-low // step)), int(high // step) + 1):
-        yield Tick(height(number * step), f"{100 * number * step:.4g} %")
-
-
-def _strip(told: Told, scale: _Scale, now: float) -> Iterator[Spell]:
+def _strip(told: Told, scale: Scale, now: float) -> Iterator[Spell]:
     ends = [*[since for since, _ in told.turns][1:], now]
     for (since, state), end in zip(told.turns, ends, strict=True):
         width = scale(end) - scale(since)
@@ -423,7 +366,7 @@ def _numbers(marks: Sequence[tuple[Mark, int]]) -> list[Tick]:
     return told
 
 
-def _marks(told: Told, numbers: Sequence[int], scale: _Scale) -> Iterator[tuple[Mark, int]]:
+def _marks(told: Told, numbers: Sequence[int], scale: Scale) -> Iterator[tuple[Mark, int]]:
     for each, number in zip(told.happenings, numbers, strict=True):
         if isinstance(each, AlarmTold) and scale.shows(each.alarm.at):
             began = None

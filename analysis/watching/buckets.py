@@ -88,7 +88,8 @@ class Buckets:
                 self._next = min(filled, end) - MOST_EMPTY
             second, self._next = self._next, self._next + 1
             bucket = self._open.pop(second, None) or _Open()
-            bucket.is_judged &= not is_blind
+            if is_blind:  # no line is drawn on
+                bucket.is_judged, share, interval = False, {}, {}
             yield self._keep(second, _BASE, bucket, share, interval)
             for width, wider in self._wider.items():
                 wider.counts.update(bucket.counts)

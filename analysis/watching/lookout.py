@@ -37,7 +37,7 @@ from analysis.watching.alarms import KINDS, alarm_of
 from analysis.watching.counts import Counts
 from analysis.watching.neighbours import Neighbours
 from analysis.watching.states import Course, Sign, verdict_in
-from analysis.watching.totals import Totals
+from analysis.watching.totals import Drawn
 from analysis.weighing.change import Phase
 
 if TYPE_CHECKING:
@@ -58,8 +58,6 @@ LEAST_INSIDE = 32
 GAPS_INSIDE = 7
 """Of unexpected or missing labels that keep coming: so many times the mean distance of alarms
 without one. If they went on, that would happen by chance in one of a thousand."""
-NEARLY_EQUAL = 1.01
-"""An interval that is drawn is computed again after this many times as many connections."""
 
 _NS_PER_S = 1_000_000_000
 
@@ -89,9 +87,8 @@ class Lookout:
     last_alarm : Alarm or None
     last_changes : deque of Change
     lags_s : deque of float
-    passed_at : int or None
-        Connections of the stretch after which it passed.
-    stretch_since : float
+    drawn : Drawn
+        What is drawn of the present stretch.
     why : str
         Why nothing is judged, or what a departure looks like.
     """
@@ -108,13 +105,11 @@ class Lookout:
         self.last_alarm: Alarm | None = None
         self.last_changes: deque[Change] = deque(maxlen=MOST_CHANGES)
         self.lags_s: deque[float] = deque(maxlen=MOST_CHANGES)
-        self.passed_after: int | None = None
-        self.stretch_since = at
+        self.drawn = Drawn(at, asked.policy.beta)
         self.why = ""
         self.stretches = 0
         self._policy = asked.of_evidence
         self._seed = seed
-        self._carried = Totals.none()
         self._failed: Evidence | None = None
         self._resumed: Evidence | None = None
         self.is_followed = False
@@ -127,7 +122,6 @@ class Lookout:
         self._told = 0
         self._told_lags = 0
         self._events: list[Event] = []
-        self._drawn: tuple[int, int, dict[str, tuple[float, float]]] = (-1, 0, {})
 
     # The expectation, as the fold sees it
 
@@ -192,9 +186,8 @@ class Lookout:
 
     def _restretch(self, at: float) -> None:
         """Begin what is drawn as one stretch."""
-        self._carried, self.stretch_since, self.passed_after = Totals.none(), at, None
+        self.drawn.begin(at)
         self._doubt = ""
-        self._drawn = (-1, 0, {})
 
     # Samples
 
@@ -239,7 +232,7 @@ class Lookout:
             self._alarm(evidence, at)
         elif code is not None and code not in KINDS:
             self._say_doubt(SETTLED[code][1](evidence).message)
-        self._carried = self._carried.plus(evidence)
+        self.drawn.carry(evidence)
         if is_alarm and self._turn(Sign.ALARM, at):
             self._restretch(at)
         return self._fresh(evidence.split)
@@ -303,7 +296,8 @@ class Lookout:
         self._look_at_proof(now, is_sure=is_sure or not self.is_followed)
         until = max(self.counts.newest, now - self.asked.patience_s)
         is_blind = self.course.state is State.BLIND
-        drawn = ({}, {}) if is_blind else (self.shares(), self.intervals())
+        evidence = self.watched.evidence
+        drawn = self.drawn.shares(evidence), self.drawn.intervals(evidence)
         self._events += self.counts.buckets.close(min(until, now), *drawn, is_blind=is_blind)
         events, self._events = self._events, []
         return events
@@ -373,7 +367,7 @@ class Lookout:
         if self.course.state is State.RECOVERING:
             self._note(now, "recovered", "the split is proven to be inside its band again")
         if self._turn(Sign.PASSED, now):
-            self.passed_after, self.why = evidence.passed_after, ""
+            self.drawn.passed_after, self.why = evidence.passed_after, ""
 
     def _is_inside(self, evidence: Evidence) -> bool:
         """Whether the drift would have shown by now, if it went on."""
@@ -424,33 +418,6 @@ class Lookout:
     def verdict(self) -> Verdict:
         """PASS, FAIL or INCONCLUSIVE, at this moment."""
         return verdict_in(self.course.state, has_passed=not self._doubt)
-
-    @property
-    def drawn(self) -> Totals:
-        """What was judged in the present stretch."""
-        return self._carried.plus(self.watched.evidence)
-
-    def shares(self) -> dict[str, float]:
-        """Return the share of each expected label in the present stretch; none before a label."""
-        drawn = self.drawn
-        if drawn.judged <= drawn.missing:
-            return {}
-        return {arm: drawn.share(arm) for arm in self.watched.evidence.split.arms}
-
-    def intervals(self) -> dict[str, tuple[float, float]]:
-        """Return the confidence sequence of each expected share, computed now and then."""
-        drawn = self.drawn
-        before, stretch, known = self._drawn
-        if stretch == self.stretches and before <= drawn.judged < NEARLY_EQUAL * before:
-            return known
-        beta = self._policy.beta
-        found = {
-            arm: drawn.interval(arm, beta)
-            for arm in self.watched.evidence.split.arms
-            if drawn.judged > drawn.missing
-        }
-        self._drawn = (drawn.judged, self.stretches, found)
-        return found
 
     @property
     def log_evidence(self) -> float:

@@ -59,7 +59,8 @@ class Around:
 
 def picture(lookout: Lookout, around: Around, now: float) -> LiveState:
     """Return the state of one target."""
-    drawn, evidence, asked = lookout.drawn, lookout.watched.evidence, lookout.asked
+    evidence, asked = lookout.watched.evidence, lookout.asked
+    drawn = lookout.drawn.totals(evidence)
     labels = _labels(lookout, around, drawn)
     state, totals = lookout.course.state, lookout.counts.totals
     return LiveState(
@@ -75,10 +76,10 @@ def picture(lookout: Lookout, around: Around, now: float) -> LiveState:
         why=lookout.why,
         labels=labels,
         stretch=Stretch(
-            since=lookout.stretch_since,
+            since=lookout.drawn.since,
             connections=drawn.judged,
             unlabelled=float(drawn.missing),
-            passed_after=lookout.passed_after,
+            passed_after=lookout.drawn.passed_after,
             confidence=1 - evidence.policy.beta,
         ),
         detector=Detector(
@@ -109,7 +110,7 @@ def _labels(lookout: Lookout, around: Around, drawn: Totals) -> list[LiveLabel]:
     """Return the expected labels, then the others that came most often."""
     evidence = lookout.watched.evidence
     bands = {band.arm: band for band in evidence.bands}
-    recent, intervals = lookout.counts.recent(), lookout.intervals()
+    recent, intervals = lookout.counts.recent(), lookout.drawn.intervals(evidence)
     arms = evidence.split.arms
     others = [
         name

@@ -13,6 +13,8 @@ from analysis.evidence.intervals import mean_interval
 if TYPE_CHECKING:
     from analysis.evidence.state import Evidence
 
+NEARLY_EQUAL = 1.01
+"""What takes long to compute is computed again after this many times as many connections."""
 _WILSON_Z = 2.5758293035489004
 """Quantile of the normal distribution of a two-sided interval at 99 %."""
 
@@ -69,6 +71,63 @@ class Totals:
             most = min(self.counts[label] + self.missing, self.judged)
             high = kt_interval(self.judged, most, level)[1]
         return low, high
+
+
+class Drawn:
+    """What is drawn of the present stretch.
+
+    Parameters
+    ----------
+    at : float
+        When it begins [s since 1970].
+    level : float
+        Of its intervals.
+
+    Attributes
+    ----------
+    since : float
+    passed_after : int or None
+        Connections of the stretch after which it passed.
+    """
+
+    def __init__(self, at: float, level: float) -> None:
+        self._level = level
+        self.begin(at)
+
+    def begin(self, at: float) -> None:
+        """Begin another stretch."""
+        self.since = at
+        self.passed_after: int | None = None
+        self._carried = Totals.none()
+        self._known: tuple[int, dict[str, tuple[float, float]]] = (0, {})
+
+    def carry(self, evidence: Evidence) -> None:
+        """Keep what some evidence has judged, which ends within the stretch."""
+        self._carried = self._carried.plus(evidence)
+
+    def totals(self, evidence: Evidence) -> Totals:
+        """Return what was judged in the stretch, the present evidence included."""
+        return self._carried.plus(evidence)
+
+    def shares(self, evidence: Evidence) -> dict[str, float]:
+        """Return the share of each expected label; none before a label."""
+        drawn = self.totals(evidence)
+        if drawn.judged <= drawn.missing:
+            return {}
+        return {arm: drawn.share(arm) for arm in evidence.split.arms}
+
+    def intervals(self, evidence: Evidence) -> dict[str, tuple[float, float]]:
+        """Return the confidence sequence of each expected share, computed now and then."""
+        drawn = self.totals(evidence)
+        before, known = self._known
+        if drawn.judged <= drawn.missing:
+            return {}
+        if known.keys() != set(evidence.split.arms) or not (
+            before <= drawn.judged < NEARLY_EQUAL * before
+        ):
+            known = {arm: drawn.interval(arm, self._level) for arm in evidence.split.arms}
+            self._known = drawn.judged, known
+        return known
 
 
 def wilson(k: int, n: int) -> tuple[float, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections import Counter, deque
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
@@ -12,7 +11,7 @@ from analysis.data.live import AlarmTold, ChangeTold, NoteTold, State, StateTold
 from analysis.render.grid import Span
 from analysis.render.printable import cells, pad, visible
 from sampler.cli.progress import numbers
-from sampler.cli.screen import bars, is_terminal, wants_colour
+from sampler.cli.screen import bars, fitted, live_view
 from sampler.cli.streams import say
 
 if TYPE_CHECKING:
@@ -60,12 +59,7 @@ class LiveView:
         self._events: deque[str] = deque(maxlen=_MOST_EVENTS)
 
     def __enter__(self) -> Self:
-        if is_terminal(sys.stderr):
-            from rich.console import Console  # noqa: PLC0415 - only for a terminal
-            from rich.live import Live  # noqa: PLC0415
-
-            console = Console(stderr=True, no_color=not wants_colour(sys.stderr), highlight=False)
-            self._live = self._stack.enter_context(Live(console=console, auto_refresh=False))
+        self._live = self._stack.enter_context(live_view(is_transient=False))
         self._watching.teller.listeners.append(self.take)
         return self
 
@@ -157,7 +151,7 @@ def drawn(session: Session, columns: int) -> list[Text]:
         spark = sparkline(session.lookout.counts.buckets.kept[10], canary)
         if spark:
             lines.append(Text(f"  {visible(canary)} by the minute {spark}"))
-    return _fitted(lines, columns)
+    return fitted(lines, columns)
 
 
 def sparkline(buckets: deque[BucketTold], label: str) -> str:
@@ -181,11 +175,4 @@ def sparkline(buckets: deque[BucketTold], label: str) -> str:
 def _told(events: deque[str], columns: int) -> list[Text]:
     from rich.text import Text  # noqa: PLC0415 - as above
 
-    return _fitted([Text(f"  {event}", "dim") for event in events], columns)
-
-
-def _fitted(lines: list[Text], columns: int) -> list[Text]:
-    for line in lines:
-        line.no_wrap, line.overflow = True, "ellipsis"
-        line.truncate(columns, overflow="ellipsis")
-    return lines
+    return fitted([Text(f"  {event}", "dim") for event in events], columns)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import ceil, exp, floor
@@ -15,7 +14,7 @@ from analysis.planning.forecast import nearer_boundary, remaining
 from analysis.render.grid import Span
 from analysis.render.printable import cells, name_of, pad
 from analysis.text.rounding import amount, band_decimals, counted, duration, percent
-from sampler.cli.screen import bars, is_terminal, wants_colour
+from sampler.cli.screen import bars, fitted, live_view
 from sampler.cli.streams import say
 
 if TYPE_CHECKING:
@@ -59,19 +58,7 @@ class ProgressLine:
         self._to_go_s: float | None = None
 
     def __enter__(self) -> Self:
-        if is_terminal(sys.stderr):
-            from rich.console import Console  # noqa: PLC0415 - only for a terminal
-            from rich.live import Live  # noqa: PLC0415
-
-            self._live = self._stack.enter_context(
-                Live(
-                    console=Console(
-                        stderr=True, no_color=not wants_colour(sys.stderr), highlight=False
-                    ),
-                    transient=True,
-                    auto_refresh=False,
-                )
-            )
+        self._live = self._stack.enter_context(live_view(is_transient=True))
         return self
 
     def __exit__(
@@ -213,10 +200,7 @@ def drawn(state: State, columns: int) -> list[Text]:
         lines.append(Text.assemble(f"{pad(label, room)} ", shape, f" {numbers(span)}"))
     if state.hidden:
         lines.append(Text(f"and {counted(state.hidden, 'more label')}", "dim"))
-    for line in lines:
-        line.no_wrap, line.overflow = True, "ellipsis"
-        line.truncate(columns, overflow="ellipsis")
-    return lines
+    return fitted(lines, columns)
 
 
 def _named(spans: dict[str, Span]) -> dict[str, Span]:

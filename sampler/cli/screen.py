@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import nullcontext
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +18,9 @@ from sampler.cli.streams import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
 
+    from rich.live import Live
     from rich.table import Table
     from rich.text import Text
 
@@ -39,6 +42,31 @@ def is_terminal(stream: object) -> bool:
 def wants_colour(stream: object) -> bool:
     """Return whether a stream is a terminal whose user did not ask for plain text (NO_COLOR)."""
     return is_terminal(stream) and not os.environ.get("NO_COLOR")
+
+
+def live_view(*, is_transient: bool) -> AbstractContextManager[Live | None]:
+    """Return what draws on stderr, and nothing where that is no terminal.
+
+    Parameters
+    ----------
+    is_transient : bool
+        Whether what was drawn last is removed at the end.
+    """
+    if not is_terminal(sys.stderr):
+        return nullcontext()
+    from rich.console import Console  # noqa: PLC0415 - only for a terminal
+    from rich.live import Live  # noqa: PLC0415
+
+    console = Console(stderr=True, no_color=not wants_colour(sys.stderr), highlight=False)
+    return Live(console=console, transient=is_transient, auto_refresh=False)
+
+
+def fitted(lines: list[Text], columns: int) -> list[Text]:
+    """Cut lines to the columns of a terminal: none is broken."""
+    for line in lines:
+        line.no_wrap, line.overflow = True, "ellipsis"
+        line.truncate(columns, overflow="ellipsis")
+    return lines
 
 
 def width_of(stream: object) -> int:

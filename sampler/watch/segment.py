@@ -116,7 +116,9 @@ class Segment(Weighing):
         account = super()._account(tally)
         words = self._session.lookout.asked.words
         told = f"weighed without an end: a FAIL is an alarm, and not one of the rate alpha; {words}"
-        return replace(account, notes=(told, *account.notes))
+        # A run's report says what the page and the exit code say: delays of this client are told
+        # by all of them, and take no verdict back (docs/decisions/0020).
+        return replace(account, doubt=None, notes=(told, *account.notes))
 
     def _limits(self) -> Limits:
         return self.plan.limits

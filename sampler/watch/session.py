@@ -23,8 +23,9 @@ from analysis.data.live import Cost, NoteTold, StateTold
 from analysis.data.report import Verdict
 from analysis.text.rounding import counted
 from analysis.versions.health import HealthEvidence, health_of
-from analysis.watching.lookout import NEARLY_EQUAL, Lookout
+from analysis.watching.lookout import Lookout
 from analysis.watching.picture import Around, picture
+from analysis.watching.totals import NEARLY_EQUAL
 from analysis.weighing.change import Phase
 from sampler.base.clock import NS_PER_S, run_clock
 from sampler.base.errors import ExitCode, StorageError, WeighbridgeError

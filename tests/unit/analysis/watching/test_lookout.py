@@ -82,7 +82,7 @@ def test_a_right_split_is_proven_and_stays_proven():
 
     assert state_of(lookout) is State.OK
     assert verdict_of(lookout) is Verdict.PASS
-    assert lookout.passed_after is not None
+    assert lookout.drawn.passed_after is not None
     assert not [each for each in told if isinstance(each, AlarmTold)]
     seconds = [each for each in told if isinstance(each, BucketTold) and each.width_s == 1]
     assert len(seconds) == 299  # the last one may go on
@@ -119,7 +119,7 @@ def test_a_drift_that_goes_on_stays_one_alarm():
 
     assert sum(isinstance(each, AlarmTold) for each in told) == 1
     assert state_of(lookout) is State.DRIFT
-    low, high = lookout.intervals()["v2"]
+    low, high = lookout.drawn.intervals(lookout.watched.evidence)["v2"]
     assert low < 0.3 < high
     assert high - low < 0.1  # drawn over the whole drift, not since the last alarm
 
@@ -366,13 +366,13 @@ def test_a_drift_is_not_held_against_other_weights_that_came_in_a_blind_time():
 def test_an_unexpected_version_that_keeps_coming_is_one_drift(share):
     """Between two of its answers there are dozens of others: that is no recovery."""
     lookout, target = lookout_of("v1=1"), Target(1)
-    told = ended(lookout, target, range(600), share)
+    told = ended(lookout, target, range(0, 600, 5), share, width=5)
     turns = [each.text for each in told if isinstance(each, NoteTold) and each.kind == "turn"]
 
     assert verdict_of(lookout) is Verdict.FAIL
     assert turns.count("DRIFT to RECOVERING") <= 3
 
-    ended(lookout, target, range(600, 1200), 0.0)
+    ended(lookout, target, range(600, 1200, 5), 0.0, width=5)
     assert verdict_of(lookout) is Verdict.PASS
 
 
@@ -406,11 +406,11 @@ def test_a_stutter_is_no_rate_of_lost_labels():
 
 def test_labels_that_go_on_being_lost_are_one_drift():
     lookout, target = lookout_of(), Target(1)
-    told = ended(lookout, target, range(1200), 0.1, lost=0.08)
+    told = ended(lookout, target, range(0, 1200, 5), 0.1, lost=0.08, width=5)
     turns = [each.text for each in told if isinstance(each, NoteTold) and each.kind == "turn"]
 
     assert verdict_of(lookout) is Verdict.FAIL
     assert turns.count("DRIFT to RECOVERING") <= 3
 
-    ended(lookout, target, range(1200, 1800), 0.1)
+    ended(lookout, target, range(1200, 1800, 5), 0.1, width=5)
     assert verdict_of(lookout) is Verdict.PASS
