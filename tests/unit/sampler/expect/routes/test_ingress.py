@@ -122,3 +122,30 @@ def test_a_hash_binds_requests_where_pods_divide_them(split, by, service, codes)
     text = MAIN % (f"nginx.ingress.kubernetes.io/upstream-hash-by: {by}", "v3")
 
     assert split(text.replace("name: v1", f"name: {service}"), "main")[1] == codes
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "weights"),
+    [
+        ("/api(/|$)(.*)", "/api/x", {"v3": 3}),
+        ("/api(/|$)(.*)", "/API", {"v3": 3}),  # nginx ignores the case then
+        ("/api(/|$)(.*)", "/apis", {"v1": 3}),
+        ("/api/?(.*)", "/apis", {"v3": 3}),
+        ("/api/v1.*", "/api/v2", {"v1": 3}),
+        ("/api\\\\.x/(.+)$", "/api.x/", {"v1": 3}),
+        ("/api/(a|b)", "/api/a", None),
+        ("/api(.*)(.*)", "/api/a", None),
+        ("/api(.*", "/api/a", None),
+        ("/a" * 500_000, "/api/a", None),
+        ("/(a+)+x", "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", None),  # it would never end
+    ],
+)
+def test_plain_regular_expressions_of_paths_are_evaluated(split, pattern, path, weights):
+    text = MAIN % ('nginx.ingress.kubernetes.io/use-regex: "true"', "v3")
+    text = text.replace("path: /api", f'path: "{pattern}"')
+
+    if weights is None:
+        with pytest.raises(ExpectationError, match="a regular expression"):
+            split(text, "main", path=path)
+    else:
+        assert split(text, "main", path=path)[0] == weights
