@@ -52,7 +52,11 @@ def test_the_example_builds_the_image_that_its_jobs_use(tmp_path):
     example = REPOSITORY / "examples" / "gitops"
     shutil.copytree(example, tmp_path / "shop")
     buildah = tmp_path / "buildah"
-    buildah.write_text('#!/bin/sh\necho "buildah $*"\n', encoding="utf-8")
+    # It reads the password: who writes it to nobody is ended by a signal.
+    buildah.write_text(
+        '#!/bin/sh\ncase "$*" in *--password-stdin*) cat >/dev/null;; esac\necho "buildah $*"\n',
+        encoding="utf-8",
+    )
     buildah.chmod(0o755)
 
     jobs = preview(tmp_path / "shop")
