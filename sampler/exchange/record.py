@@ -242,6 +242,8 @@ class Recorder:
             self._statuses.append(fresh[:, _STATUS_OUTCOME] >> 8)
             self._take_some(fresh, fresh[:, _ORDINAL] == 0)
         ended = self._released + self._doubted
+        if not ended and done_ns == _FOR_NOW:
+            return  # what is held stays so: this is asked several times a tick
         if ended and self._held:  # they may be anywhere in what is held
             self._held = [_joined(self._held)]
         held, self._held = self._held, []
