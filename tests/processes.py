@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 WEIGHBRIDGE = (sys.executable, "-m", "sampler.cli")
@@ -53,3 +56,13 @@ def only_run(folder: Path) -> Path:
     """Give the one run that was written below a folder, where `--out` is left to its default."""
     (run,) = (path for path in (folder / "reports").iterdir() if path.is_dir())
     return run
+
+
+def still_running(processes: Iterable[int]) -> list[int]:
+    """Give those of the process ids that run; one that ended and was not collected does not."""
+    found = []
+    for pid in processes:
+        with suppress(psutil.NoSuchProcess):
+            if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                found.append(pid)
+    return found

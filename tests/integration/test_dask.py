@@ -10,9 +10,9 @@ import signal
 import socket
 from functools import partial
 from itertools import count
-from pathlib import Path
 from threading import Thread
 
+import psutil
 import pytest
 from distributed import Client
 
@@ -83,9 +83,8 @@ def require_counts(report, served):
 
 
 def children(process):
-    """Return the children of all threads of a process."""
-    listed = Path(f"/proc/{process.pid}/task").glob("*/children")
-    return [int(pid) for each in listed for pid in each.read_text("ascii").split()]
+    """Return the children of a process, whichever of its threads started them."""
+    return [each.pid for each in psutil.Process(process.pid).children()]
 
 
 def once(act, n):

@@ -7,12 +7,12 @@ import subprocess
 import sys
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from scipy.stats import binom
 
 from tests.network.cluster import SERVICE, Cluster
+from tests.processes import still_running
 
 pytestmark = pytest.mark.network
 
@@ -111,22 +111,21 @@ def test_more_pods_than_exist_and_none_at_all_are_refused(cluster):
 
 def test_nothing_is_left_behind_when_the_block_fails():
     spaces: set[str] = set()
-    command_lines: list[Path] = []
+    processes: list[int] = []
 
     def fail_inside():
         with Cluster.start({"v1": 1}) as cluster:
             spaces.update({cluster.client, cluster.node})
             pids = output_of("ip", "netns", "pids", cluster.node)
-            command_lines.extend(Path(f"/proc/{pid}/cmdline") for pid in pids)
+            processes.extend(map(int, pids))
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
         fail_inside()
 
     assert not spaces.intersection(output_of("ip", "netns", "list"))
-    assert len(command_lines) == 2
-    # A process that has ended but was not yet collected has an empty command line.
-    assert not any(line.exists() and line.read_bytes() for line in command_lines)
+    assert len(processes) == 2
+    assert not still_running(processes)
 
 
 def output_of(*command):

@@ -12,9 +12,9 @@ import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import jsonschema
+import psutil
 import pytest
 
 from sampler.base.errors import UsageError
@@ -79,8 +79,7 @@ def check(url, gate="shop", **body):
 
 
 def children(process):
-    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii")
-    return [int(pid) for pid in listed.split()]
+    return [each.pid for each in psutil.Process(process.pid).children()]
 
 
 def wait_until(is_so, process):
@@ -289,9 +288,9 @@ def test_sigterm_ends_a_server_that_has_not_begun(tmp_path, service):
     async def act():
         async with memory.locked(tmp_path / "reports"):
             process = started(tmp_path, "serve", "--listen", "127.0.0.1:0")
-            opened = Path(f"/proc/{process.pid}/fd")
-            lock = tmp_path / "reports" / ".serve.lock"
-            wait_until(lambda: any(each.resolve() == lock for each in opened.iterdir()), process)
+            lock = str(tmp_path / "reports" / ".serve.lock")
+            seen = psutil.Process(process.pid)
+            wait_until(lambda: lock in {each.path for each in seen.open_files()}, process)
             process.send_signal(signal.SIGTERM)
             _, said = process.communicate(timeout=60)
             return process.returncode, said
