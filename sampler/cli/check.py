@@ -118,7 +118,6 @@ if TYPE_CHECKING:
 @load_options
 @fleet_options
 @target_options
-@click.option("--junit", default=None, metavar="FILE", help="Write a JUnit report; '-' is stdout.")
 @document_options
 @run_options
 @click.pass_context

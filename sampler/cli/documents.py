@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sampler.base.errors import StorageError, UsageError
+from sampler.cli.sections import with_options
 from sampler.store.files import put
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-_OPTIONS = (
+JSON = click.option(
+    "--json", "json_file", default=None, metavar="FILE",
+    help="Write the report as JSON; '-' is stdout.",
+)  # fmt: skip
+document_options = with_options(
+    click.option("--junit", default=None, metavar="FILE",
+                 help="Write a JUnit report; '-' is stdout."),
     click.option(
         "--markdown", default=None, metavar="FILE",
         help="Write a summary in Markdown, for a comment or a step summary; '-' is stdout.",
@@ -41,18 +48,10 @@ _OPTIONS = (
         help="Write an HTML page with figures, after printing the verdict; '-' is stdout.",
     ),
 )  # fmt: skip
+"""Documents that people and forges read."""
 
 _NAMES = {"json": "json_file", "junit": "junit", "markdown": "markdown", "metrics": "metrics",
           "dotenv": "dotenv", "annotations": "annotations", "html": "html"}  # fmt: skip
-
-
-def document_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options for documents that people and forges read."""
-    decorated: Any = function
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    wrapped: Callable[..., Any] = decorated
-    return wrapped
 
 
 def documents_of(options: Mapping[str, Any]) -> dict[str, str]:

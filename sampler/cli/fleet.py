@@ -11,16 +11,39 @@ import click
 
 from sampler.base.errors import UsageError
 from sampler.cli.messages import say_warning
+from sampler.cli.sections import with_options
 from sampler.cli.values import Count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sampler.engine.effort import SamplingFactory
     from sampler.fleet.messages import Vantage
 
 MOST_WORKERS = 64
 _VANTAGE = re.compile(r"(zone|node)(?::([1-9]\d*))?|all|[1-9]\d*")
+fleet_options = with_options(
+    click.option(
+        "--workers", type=Count(1, MOST_WORKERS), default=None, metavar="N",
+        help="Send from N processes, each with a core of its own. Rate and concurrency are "
+        "totals. Default: from this process.",
+    ),
+    click.option(
+        "--dask", default=None, metavar="ADDRESS",
+        help="Send from the workers of a Dask cluster, given its scheduler (tls://HOST:PORT).",
+    ),
+    click.option(
+        "--vantage", default=None, metavar="zone|node|zone:N|all|N",
+        help="With --dask: which workers send. zone, node: one of each, and check judges each "
+        "by itself; zone:N waits for a minute until there are N. all, N: one stream. Default: "
+        "zone if the workers say theirs, else all.",
+    ),
+    click.option(
+        "--lost", type=click.Choice(["worst", "ignore"]), default="worst", show_default=True,
+        help="With --workers and --dask: what requests of a worker that was lost count as. "
+        "worst: as missing labels. ignore: not at all, if its end had nothing to do with the "
+        "target.",
+    ),
+)  # fmt: skip
+"""Who sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,37 +70,8 @@ class Senders:
         return tuple(getattr(each, self.place) for each in self.vantages) if self.place else ()
 
 
-def fleet_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options for who sends."""
-    for option in (
-        click.option(
-            "--lost", type=click.Choice(["worst", "ignore"]), default="worst", show_default=True,
-            help="With --workers and --dask: what requests of a worker that was lost count as. "
-            "worst: as missing labels. ignore: not at all, if its end had nothing to do with the "
-            "target.",
-        ),
-        click.option(
-            "--vantage", default=None, metavar="zone|node|zone:N|all|N",
-            help="With --dask: which workers send. zone, node: one of each, and check judges each "
-            "by itself; zone:N waits for a minute until there are N. all, N: one stream. Default: "
-            "zone if the workers say theirs, else all.",
-        ),
-        click.option(
-            "--dask", default=None, metavar="ADDRESS",
-            help="Send from the workers of a Dask cluster, given its scheduler (tls://HOST:PORT).",
-        ),
-        click.option(
-            "--workers", type=Count(1, MOST_WORKERS), default=None, metavar="N",
-            help="Send from N processes, each with a core of its own. Rate and concurrency are "
-            "totals. Default: from this process.",
-        ),
-    ):  # fmt: skip
-        function = option(function)
-    return function
-
-
 def make_senders(options: dict[str, Any]) -> Senders | None:
-    """Return who sends, from the options that `fleet_options` added; None for this process.
+    """Return who sends, from `fleet_options`; None for this process.
 
     Raises
     ------

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from sampler.base.errors import UsageError
-from sampler.cli.documents import document_options, documents_of
+from sampler.cli.documents import JSON, document_options, documents_of
 from sampler.cli.logs import log_options, make_reading
 from sampler.cli.options import command_line
 from sampler.cli.policy import make_policy, make_split, missing_options, policy_options
@@ -44,11 +44,7 @@ if TYPE_CHECKING:
     "is judged. Default: 1, the first response; for the folder of a check, as it was judged.",
 )  # fmt: skip
 @log_options
-@click.option(
-    "--json", "json_file", default=None, metavar="FILE",
-    help="Write the report as JSON; '-' is stdout.",
-)  # fmt: skip
-@click.option("--junit", default=None, metavar="FILE", help="Write a JUnit report; '-' is stdout.")
+@JSON
 @document_options
 @click.pass_context
 def command(ctx: click.Context, /, files: tuple[str, ...], **options: Any) -> None:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sampler.base.errors import UsageError
+from sampler.cli.sections import with_options
 from sampler.cli.streams import say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from contextlib import AbstractAsyncContextManager
 
+    from sampler.cli.sections import Decorator
     from sampler.watch.several import Watching
     from sampler.web.door import Door
 
@@ -39,33 +41,28 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-def listening_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a command that listens."""
-    return _listening(
-        function, "127.0.0.1:8080", "Where to listen; port 0 takes a free one.", has_log=True
-    )
-
-
-def page_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a command that listens only if it is told to; the same names."""
-    told = "Serve the page and the metrics at this address, such as 127.0.0.1:9431."
-    return _listening(function, None, told, has_log=False)
-
-
-def _listening(
-    function: Callable[..., Any], default: str | None, told: str, *, has_log: bool
-) -> Callable[..., Any]:
-    listen = click.option(
-        "--listen", default=default, show_default=default is not None, metavar="HOST:PORT",
-        help=f"{told} Beyond loopback a token is needed.",
+def _listening(default: str | None, told: str, *, has_log: bool) -> Decorator:
+    return with_options(
+        click.option(
+            "--listen", default=default, show_default=default is not None, metavar="HOST:PORT",
+            help=f"{told} Beyond loopback a token is needed.",
+        ),
+        *_OPTIONS,
+        click.option(
+            "--access-log/--no-access-log", default=has_log, show_default=True,
+            help="Log each request on stderr, as a line of JSON.",
+        ),
     )  # fmt: skip
-    log = click.option(
-        "--access-log/--no-access-log", default=has_log, show_default=True,
-        help="Log each request on stderr, as a line of JSON.",
-    )  # fmt: skip
-    for option in (log, *reversed(_OPTIONS), listen):
-        function = option(function)
-    return function
+
+
+listening_options = _listening(
+    "127.0.0.1:8080", "Where to listen; port 0 takes a free one.", has_log=True
+)
+"""Of a command that listens."""
+page_options = _listening(
+    None, "Serve the page and the metrics at this address, such as 127.0.0.1:9431.", has_log=False
+)
+"""Of a command that listens only if it is told to; the same names."""
 
 
 def page_at(options: Mapping[str, Any], watching: Watching) -> AbstractAsyncContextManager[None]:
@@ -85,7 +82,7 @@ def page_at(options: Mapping[str, Any], watching: Watching) -> AbstractAsyncCont
 
 
 def make_door(options: Mapping[str, Any]) -> Door:
-    """Make the door from the options that `listening_options` added, and begin the log.
+    """Make the door from `listening_options`, and begin the log.
 
     A command that adds nothing but ``listen`` has a door of loopback, without tokens.
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sampler.base.errors import UsageError
+from sampler.cli.sections import with_options
 from sampler.cli.values import Count, Share
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sampler.logs import Reading
 
 # As `sampler.logs.KINDS` and `UNITS`, which a help text does not wait for.
@@ -21,7 +20,7 @@ _KINDS = (
 )  # fmt: skip
 _UNITS = ("auto", "s", "ms", "us", "ns")
 
-_OPTIONS = (
+log_options = with_options(
     click.option(
         "--format", "kind", type=click.Choice(_KINDS), default="auto", show_default=True,
         help="What wrote the log; auto looks at its first lines.",
@@ -84,17 +83,11 @@ _OPTIONS = (
         help="Largest share of unreadable lines.",
     ),
 )  # fmt: skip
-
-
-def log_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options for how a log is read."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+"""How a log is read."""
 
 
 def make_reading(options: dict[str, Any]) -> Reading:
-    """Make the reading from the options that `log_options` added.
+    """Make the reading from `log_options`.
 
     Raises
     ------

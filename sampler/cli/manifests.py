@@ -14,10 +14,11 @@ import click
 from sampler.base.errors import UsageError
 from sampler.cli.interrupts import loop_handles_them
 from sampler.cli.messages import say_warning
+from sampler.cli.sections import with_options
 from sampler.cli.values import Count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from analysis.data.report import View
     from sampler.expect.cluster.overview import Overview
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 ZONE = "WEIGHBRIDGE_ZONE"
 """Variable that a pod is given its zone in, by the downward API."""
 
-_OPTIONS = (
+manifest_options = with_options(
     click.option(
         "--manifests", default=None, metavar="PATH",
         help="Read the expected split from a file or folder of Kubernetes YAML; '-' is stdin.",
@@ -88,6 +89,7 @@ _OPTIONS = (
         help="Rollout: the current step, from 0. Canary: how often its weight was raised.",
     ),
 )  # fmt: skip
+"""Where the expectation is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +130,6 @@ class ForCheck:
     expected: Expectation
     watch: Watch | None
     views: tuple[View, ...] = ()
-
-
-def manifest_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options for where the expectation is read."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
 
 
 def read(options: dict[str, Any], url: str | None = None, headers: Sequence[str] = ()) -> Read:

@@ -13,18 +13,20 @@ import click
 
 from sampler.base.errors import UsageError
 from sampler.cli.configuration import load_config
+from sampler.cli.documents import JSON
 from sampler.cli.messages import say_warning
+from sampler.cli.sections import with_options
 from sampler.cli.values import Count, Duration, Life, Rate, RateCap, RunsFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from sampler.labels.rule import LabelRule
     from sampler.plan.load import Load
     from sampler.plan.target import Target
 
 _SECRET_OPTIONS = frozenset({"--header", "--body"})
-_TARGET_OPTIONS = (
+target_options = with_options(
     click.option("--method", default="GET", show_default=True, help="HTTP method."),
     click.option(
         "--header", "headers", multiple=True, metavar="'NAME: VALUE'",
@@ -61,6 +63,7 @@ _TARGET_OPTIONS = (
         help="Where the response has the pod's name: as for --label, or none.",
     ),
 )  # fmt: skip
+"""What is asked."""
 
 _RATE = click.option(
     "--rate", type=Rate(), default=None, metavar="R/s",
@@ -118,8 +121,12 @@ _LOAD_OPTIONS = (
         help="Resolve the name again after this time, for new connections; 0 resolves it once.",
     ),
 )  # fmt: skip
+load_options = with_options(_RATE, *_LOAD_OPTIONS)
+"""How it is asked."""
+paced_options = with_options(_LOW_RATE, *_LOAD_OPTIONS)
+"""How it is asked where little is sent, without an end."""
 
-_RUN_OPTIONS = (
+run_options = with_options(
     click.option(
         "--seed", type=int, default=None, metavar="N",
         help="Seed of every random choice, to repeat a run.",
@@ -135,10 +142,7 @@ _RUN_OPTIONS = (
         "--keep", type=click.IntRange(min=1), default=None, metavar="N",
         help="Keep the newest N runs in the folder, and remove older ones that have a report.",
     ),
-    click.option(
-        "--json", "json_file", default=None, metavar="FILE",
-        help="Write the report as JSON; '-' is stdout.",
-    ),
+    JSON,
     click.option(
         "--config", type=click.Path(path_type=Path, dir_okay=False), is_eager=True,
         expose_value=False, callback=load_config, metavar="FILE",
@@ -146,6 +150,7 @@ _RUN_OPTIONS = (
         "command.",
     ),
 )  # fmt: skip
+"""Where the run is written, and its report."""
 
 
 def runs_folder(ctx: click.Context) -> Path | None:
@@ -164,39 +169,8 @@ def runs_folder(ctx: click.Context) -> Path | None:
     return None
 
 
-def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options for what is asked."""
-    decorated: Callable[..., Any] = _apply(_TARGET_OPTIONS, function)
-    return decorated
-
-
-def load_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options for how it is asked."""
-    decorated: Callable[..., Any] = _apply((_RATE, *_LOAD_OPTIONS), function)
-    return decorated
-
-
-def paced_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options for how it is asked where little is sent, without an end."""
-    decorated: Callable[..., Any] = _apply((_LOW_RATE, *_LOAD_OPTIONS), function)
-    return decorated
-
-
-def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options for where the run is written."""
-    decorated: Callable[..., Any] = _apply(_RUN_OPTIONS, function)
-    return decorated
-
-
-def _apply(options: tuple[Callable[..., Any], ...], function: Callable[..., Any]) -> Any:
-    decorated = function
-    for option in reversed(options):
-        decorated = option(decorated)
-    return decorated
-
-
 def make_target(url: str, options: dict[str, Any]) -> Target:
-    """Make the target from the options that `target_options` added."""
+    """Make the target from `target_options`."""
     from sampler.plan.target import Target  # noqa: PLC0415 - heavy imports wait until a command runs
 
     headers = []
@@ -234,7 +208,7 @@ def make_rules(options: dict[str, Any]) -> tuple[LabelRule, LabelRule | None]:
 
 
 def make_load(options: dict[str, Any]) -> Load:
-    """Make the load from the options that `load_options` added."""
+    """Make the load from `load_options`."""
     from sampler.plan.load import ConnectionLife, Load, TransportKind  # noqa: PLC0415
     from sampler.plan.pinned_hosts import PinnedHost  # noqa: PLC0415 - as above
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sampler.base.errors import ExpectationError, UsageError
+from sampler.cli.sections import with_options
 from sampler.cli.values import Chance, Count, Factor, Settle, Share, Weights, once
 
 if TYPE_CHECKING:
@@ -15,45 +16,44 @@ if TYPE_CHECKING:
 
     from analysis import Policy, Split, Tolerance
 
-_JUDGING_OPTIONS = (
-    click.option(
-        "--tolerance", default="auto", show_default=True, metavar="auto|4pp|10%",
-        help="Accepted deviation from a share: auto is half a pod, or percentage points where half "
-        "of one is less, so that 1:1 and 50:50 differ; 4pp is percentage points, 10% a part of the "
-        "share; -2pp+4pp sets below and above, v2=2pp,v3=1pp,4pp sets it by label, and for all "
-        "others.",
-    ),
-    click.option(
-        "--alpha", type=Chance(), default=0.01, show_default=True, metavar="CHANCE",
-        help="Error rate: chance that a correct split fails.",
-    ),
-    click.option(
-        "--beta", type=Chance(), default=0.01, show_default=True, metavar="CHANCE",
-        help="Error rate: chance that a wrong split passes.",
-    ),
-    click.option(
-        "--inner", type=Share(), default="100%", show_default=True, metavar="SHARE",
-        help="FAIL begins at this part of the tolerance; below 100% it comes sooner, but a share "
-        "just within the tolerance may fail.",
-    ),
-    click.option(
-        "--calibrated", is_flag=True,
-        help="Spend alpha and beta whole: PASS some 7 % and FAIL some 20 % sooner. Assumes that "
-        "connections are independent draws of one share; two versions, a fresh connection for each "
-        "request, and a budget that is fixed beforehand.",
-    ),
+_TOLERANCE = click.option(
+    "--tolerance", default="auto", show_default=True, metavar="auto|4pp|10%",
+    help="Accepted deviation from a share: auto is half a pod, or percentage points where half "
+    "of one is less, so that 1:1 and 50:50 differ; 4pp is percentage points, 10% a part of the "
+    "share; -2pp+4pp sets below and above, v2=2pp,v3=1pp,4pp sets it by label, and for all "
+    "others.",
 )  # fmt: skip
-
-_OF_A_RUN = frozenset({"alpha", "calibrated"})
-"""Those that need an end: an error rate, and a budget."""
+_ALPHA = click.option(
+    "--alpha", type=Chance(), default=0.01, show_default=True, metavar="CHANCE",
+    help="Error rate: chance that a correct split fails.",
+)  # fmt: skip
+_BETA = click.option(
+    "--beta", type=Chance(), default=0.01, show_default=True, metavar="CHANCE",
+    help="Error rate: chance that a wrong split passes.",
+)  # fmt: skip
+_INNER = click.option(
+    "--inner", type=Share(), default="100%", show_default=True, metavar="SHARE",
+    help="FAIL begins at this part of the tolerance; below 100% it comes sooner, but a share "
+    "just within the tolerance may fail.",
+)  # fmt: skip
+_CALIBRATED = click.option(
+    "--calibrated", is_flag=True,
+    help="Spend alpha and beta whole: PASS some 7 % and FAIL some 20 % sooner. Assumes that "
+    "connections are independent draws of one share; two versions, a fresh connection for each "
+    "request, and a budget that is fixed beforehand.",
+)  # fmt: skip
 
 _MAX_SAMPLES = click.option(
     "--max-samples", type=Count(), default=None, metavar="N",
     help="End undecided after N connections. Default: enough for 99 % of correct splits to pass.",
 )  # fmt: skip
-
-
-_MOVING_OPTIONS = (
+judging_options = with_options(_TOLERANCE, _ALPHA, _BETA, _INNER, _CALIBRATED)
+"""What counts as correct, and with which error rates."""
+policy_options = with_options(_TOLERANCE, _ALPHA, _BETA, _INNER, _CALIBRATED, _MAX_SAMPLES)
+"""The same and the budget, where nothing is sent."""
+watching_options = with_options(_TOLERANCE, _BETA, _INNER)
+"""What counts as correct where there is no end: no error rate of a run, and no budget."""
+moving_options = with_options(
     click.option(
         "--settle", type=Settle(), default="auto", show_default=True, metavar="auto|TIME",
         help="With --cluster: how long to wait before judging after endpoints or weights change. "
@@ -65,6 +65,7 @@ _MOVING_OPTIONS = (
         "and replicas. observed: of the endpoints. Default: the first of them that is known.",
     ),
 )  # fmt: skip
+"""For a split that is read from a cluster, and may change."""
 
 
 def expect_option(*, is_required: bool = False) -> Callable[..., Any]:
@@ -79,7 +80,7 @@ def expect_option(*, is_required: bool = False) -> Callable[..., Any]:
 
 def missing_options(of: str) -> Callable[..., Any]:
     """Return the decorator that adds the options for missing labels, of requests or connections."""
-    options = (
+    return with_options(
         click.option(
             "--max-unlabelled", type=Share(), default="5%", show_default=True, metavar="SHARE",
             help=f"Largest share of {of} without a label.",
@@ -90,40 +91,6 @@ def missing_options(of: str) -> Callable[..., Any]:
             "ignores missing labels. Default: assume nothing, each counts as the worst case.",
         ),
     )  # fmt: skip
-    return lambda function: _with(options, function)
-
-
-def moving_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options for a split that is read from a cluster, and may change."""
-    return _with(_MOVING_OPTIONS, function)
-
-
-def judging_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options for what counts as correct, and with which error rates."""
-    return _with(_JUDGING_OPTIONS, function)
-
-
-def _with(
-    options: tuple[Callable[..., Any], ...], function: Callable[..., Any]
-) -> Callable[..., Any]:
-    """Decorate a command, so that its help has the options in this order."""
-    decorated: Callable[..., Any] = function
-    for option in reversed(options):
-        decorated = option(decorated)
-    return decorated
-
-
-def watching_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options for what counts as correct where there is no end."""
-    decorated = judging_options(function)
-    params = decorated.__click_params__  # type: ignore[attr-defined]
-    params[:] = [param for param in params if param.name not in _OF_A_RUN]
-    return decorated
-
-
-def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a policy where nothing is sent: `judging_options` and the budget."""
-    return judging_options(_MAX_SAMPLES(function))
 
 
 def make_split(text: str, option: str = "--expect", example: str = "v1=9,v2=1") -> Split:

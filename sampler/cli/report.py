@@ -29,7 +29,6 @@ _OF_TWO = ("json", "markdown", "html")
     "--json", "json_file", default=None, metavar="FILE",
     help="Write the report, or the comparison, as JSON; '-' is stdout.",
 )  # fmt: skip
-@click.option("--junit", default=None, metavar="FILE", help="Write a JUnit report; '-' is stdout.")
 @document_options
 @click.option("--list", "is_list", is_flag=True, help="List the newest runs instead.")
 @click.option(

@@ -12,10 +12,11 @@ from sampler.base.errors import ExitCode, UsageError
 from sampler.cli.documents import write_document
 from sampler.cli.messages import say_line, say_warning
 from sampler.cli.screen import show
+from sampler.cli.sections import with_options
 from sampler.cli.streams import deliver, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
     from analysis.render.grid import Grid
     from sampler.rollout import Pair, Step, Worktree
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "weighbridge.rollout/1"
 
-_WHICH = (
+_WHICH = with_options(
     click.option(
         "--manifests", default=".", show_default=True, metavar="PATH",
         help="Folder or file of Kubernetes YAML, in Git.",
@@ -45,7 +46,7 @@ _WHICH = (
     ),
 )  # fmt: skip
 
-_WRITING = (
+_WRITING = with_options(
     click.option(
         "--commit", is_flag=True, help="Commit the changed files, and nothing else; never pushes."
     ),
@@ -56,14 +57,12 @@ _WRITING = (
     click.option("--dry-run", is_flag=True, help="Show the diff and change nothing."),
 )  # fmt: skip
 
-_IF_CANARY = (
-    click.option(
-        "--if-canary", is_flag=True,
-        help="For pipelines: do nothing, and exit with 0, if no canary runs.",
-    ),
+_IF_CANARY = click.option(
+    "--if-canary", is_flag=True,
+    help="For pipelines: do nothing, and exit with 0, if no canary runs.",
 )  # fmt: skip
 
-_PROOF = (
+_PROOF = with_options(
     click.option(
         "--report", "reports", multiple=True, type=click.Path(path_type=Path),
         metavar="PATH", help="Report, run, or folder of runs to search for the verdict; "
@@ -74,17 +73,6 @@ _PROOF = (
         help="Label with which a version answers, if it differs: v1.2.3=v1.",
     ),
 )  # fmt: skip
-
-
-def _with(
-    *options: Sequence[Callable[..., Any]],
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed([each for group in options for each in group]):
-            function = option(function)
-        return function
-
-    return decorate
 
 
 class _InOrder(click.Group):
@@ -124,7 +112,8 @@ def command() -> None:
     "--set-version", default=None, metavar="VERSION",
     help="Version of its pods, wherever the old one is written. Default: the tag of --image.",
 )  # fmt: skip
-@_with(_WHICH, _WRITING)
+@_WHICH
+@_WRITING
 def start(replicas: int, image: str | None, set_version: str | None, **options: Any) -> None:
     """Move pods to the canary and take as many from the stable Deployment.
 
@@ -144,7 +133,10 @@ def start(replicas: int, image: str | None, set_version: str | None, **options: 
     epilog="Example: weighbridge rollout promote --manifests i/k8s --commit",
 )
 @click.option("--force", is_flag=True, help="Promote without a PASS; the commit message says so.")
-@_with(_WHICH, _PROOF, _IF_CANARY, _WRITING)
+@_WHICH
+@_PROOF
+@_IF_CANARY
+@_WRITING
 def promote(*, force: bool, **options: Any) -> None:
     """Move all pods to the stable Deployment, with the canary's images and version.
 
@@ -169,7 +161,10 @@ def promote(*, force: bool, **options: Any) -> None:
     short_help="9 + 1 becomes 10 + 0 again.",
     epilog="Example: weighbridge rollout rollback --manifests i/k8s --commit",
 )
-@_with(_WHICH, _PROOF, _IF_CANARY, _WRITING)
+@_WHICH
+@_PROOF
+@_IF_CANARY
+@_WRITING
 def rollback(**options: Any) -> None:
     """Move all pods back to the stable Deployment.
 
@@ -196,7 +191,8 @@ def rollback(**options: Any) -> None:
     "--json", "json_file", default=None, metavar="FILE",
     help="Write the state as JSON; '-' is stdout.",
 )  # fmt: skip
-@_with(_WHICH, _PROOF)
+@_WHICH
+@_PROOF
 @click.pass_context
 def status(
     ctx: click.Context, /, wanted: str | None, json_file: str | None, **options: Any

@@ -1,13 +1,15 @@
-"""Help texts in sections: readers look for what an option is about, not for its name."""
+"""Options in groups, and help in sections: readers look for what an option is about."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "What is expected": (
@@ -45,6 +47,17 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 
 OTHERS = "Other options"
 """Section of the options that are in none of them."""
+
+
+def with_options(*options: Decorator) -> Decorator:
+    """Return the decorator that gives a command these options, in this order."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
 
 
 class SectionedCommand(click.Command):
