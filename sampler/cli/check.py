@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field, replace
-from math import inf
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from sampler.base.errors import UsageError
 from sampler.cli.documents import document_options, documents_of
 from sampler.cli.fleet import fleet_options, make_senders
 from sampler.cli.manifests import (
+    Expected,
     complete_cluster_options,
     expectation_for_check,
     manifest_options,
@@ -21,9 +21,7 @@ from sampler.cli.manifests import (
 from sampler.cli.options import (
     command_line,
     load_options,
-    make_load,
-    make_rules,
-    make_target,
+    make_plan,
     run_options,
     runs_folder,
     target_options,
@@ -40,14 +38,10 @@ from sampler.cli.sections import SectionedCommand
 from sampler.cli.values import Count, Duration, Factor, Weights, once
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from analysis import Split
-    from analysis.data.report import Source, View
     from analysis.versions.health import HealthPolicy
     from sampler.cli.fleet import Senders
     from sampler.expect.cluster.watch import Watch
-    from sampler.expect.rules.model import Expectation
     from sampler.plan.run import RunPlan
 
 
@@ -179,7 +173,6 @@ def planned(
         If the cluster cannot be asked.
     """
     from sampler.plan.load import Limits  # noqa: PLC0415 - as above
-    from sampler.plan.run import RunPlan, draw_seed  # noqa: PLC0415
 
     expectation = expectation_of(url, options)
     url, split = expectation.url, expectation.split
@@ -188,20 +181,13 @@ def planned(
             "--calibrated needs one expectation and one budget, and --cluster follows its changes",
             hint="leave --calibrated out, or give --expect or --manifests",
         )
-    label, replica = make_rules(options)
-    plan = RunPlan(
-        target=make_target(url, options),
-        load=make_load(options),
+    plan = make_plan(
+        url,
+        options,
+        "check",
         limits=Limits(options["max_samples"], options["max_time"]),
-        label=label,
-        replica=replica,
         split=split,
-        policy=make_policy(
-            split,
-            options,
-            max_unlabelled=options["max_unlabelled"],
-            missing_ratio=options["missing_ratio"] or inf,
-        ),
+        policy=make_policy(split, options),
         source=expectation.source,
         views=expectation.views,
         health=_health(split, options),
@@ -209,27 +195,12 @@ def planned(
         previous=None
         if options["previous"] is None
         else make_split(options["previous"], "--previous", "v1=10,v2=0"),
-        wait_for_s=options["wait_for"] or 0.0,
         out=out,
         keep=options["keep"],
-        name=options["name"] or "check",
         command=command,
         commit=_commit(options["manifests"]),
-        seed=draw_seed() if options["seed"] is None else options["seed"],
     )
     return plan, expectation.watch
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What is expected, where it was read, and what is asked."""
-
-    url: str
-    split: Split
-    source: Source
-    watch: Watch | None = None
-    views: tuple[View, ...] = ()
-    replicas: Mapping[str, int] = field(default_factory=dict)
 
 
 def expectation_of(url: str | None, options: dict[str, Any]) -> Expected:
@@ -261,12 +232,7 @@ def expectation_of(url: str | None, options: dict[str, Any]) -> Expected:
     if url is None and not (options["is_live"] and options["service"]):
         raise UsageError("expected a URL", hint="only --cluster --service NAME provides an address")
     if options["expect"] is None:
-        given = expectation_for_check(options, url, options["headers"], options["settle"])
-        expected = given.expected
-        replicas = {} if options["is_live"] else _declared_replicas(expected)
-        return Expected(
-            given.url, expected.split, expected.source, given.watch, given.views, replicas
-        )
+        return expectation_for_check(options, url)
     if options["service"] or options["route"]:
         raise UsageError(
             "--service and --route name objects of --manifests or --cluster, not of --expect",
@@ -311,8 +277,7 @@ def _zone_splits(url: str, options: dict[str, Any], senders: Senders) -> dict[st
         place = getattr(each, senders.place) if senders.place else each.node or each.zone
         if place not in splits:
             at = {**options, "zone": each.zone, "node": each.node}
-            expectation = expectation_for_check(at, url, options["headers"], options["settle"])
-            splits[place] = expectation.expected.split
+            splits[place] = expectation_for_check(at, url).split
     if not senders.place and len(set(map(str, splits.values()))) > 1:
         told = "; ".join(f"{place}: {split}" for place, split in splits.items())
         raise UsageError(
@@ -327,19 +292,6 @@ def _commit(manifests: str | None) -> str:
     from sampler.base.repository import commit_of  # noqa: PLC0415 - as above
 
     return commit_of(Path() if manifests in {None, "-"} else Path(str(manifests)))
-
-
-def _declared_replicas(expected: Expectation) -> dict[str, int]:
-    """Return the pods of each label, where the manifests divide the traffic by pods."""
-    from sampler.expect.rules.model import Quantity  # noqa: PLC0415 - heavy imports wait
-
-    if any(number.quantity is not Quantity.REPLICAS for number in expected.numbers):
-        return {}
-    counts: dict[str, int] = {}
-    for number in expected.numbers:
-        if number.value:
-            counts[number.towards] = counts.get(number.towards, 0) + number.value
-    return counts
 
 
 def _replica_counts(split: Split, text: str | None) -> dict[str, int]:

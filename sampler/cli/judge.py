@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,8 +112,6 @@ def _policy(ctx: click.Context, split: Split, own: Policy | None) -> Policy:
         split,
         options,
         tolerance=options["tolerance"] if "tolerance" in left else None,
-        max_unlabelled=options["max_unlabelled"],
-        missing_ratio=options["missing_ratio"] or inf,
         per_connection=options["per_connection"],
     )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,9 +19,10 @@ from sampler.cli.sections import with_options
 from sampler.cli.values import Count
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from analysis.data.report import View
+    from analysis import Split
+    from analysis.data.report import Source, View
     from sampler.expect.cluster.overview import Overview
     from sampler.expect.cluster.standing import Deciding
     from sampler.expect.cluster.watch import Watch
@@ -112,37 +114,42 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class ForCheck:
+class Expected:
     """What a check is told.
 
     Parameters
     ----------
     url : str
         What is asked: as given, or the Service's own address.
-    expected : Expectation
+    split : Split
+    source : Source
+        Where it was read.
     watch : Watch or None
         How changes are noticed during the run; None without a cluster.
     views : tuple of View
         What is declared and configured, where a cluster was asked.
+    replicas : mapping of str to int
+        The pods of each label, where manifests divide the traffic by pods.
     """
 
     url: str
-    expected: Expectation
-    watch: Watch | None
+    split: Split
+    source: Source
+    watch: Watch | None = None
     views: tuple[View, ...] = ()
+    replicas: Mapping[str, int] = field(default_factory=dict)
 
 
-def read(options: dict[str, Any], url: str | None = None, headers: Sequence[str] = ()) -> Read:
+def read(options: dict[str, Any], url: str | None = None) -> Read:
     """Read the manifests that the options name.
 
     Parameters
     ----------
     options : dict
-        As `manifest_options` gave them, with ``manifests`` set.
+        As `manifest_options` gave them, with ``manifests`` set; a ``Host`` among ``headers``, if
+        there are some, is the host that is asked.
     url : str or None
         What is asked; its host and path choose between rules.
-    headers : sequence of str
-        As on the command line; a ``Host`` among them is the host that is asked.
 
     Raises
     ------
@@ -151,7 +158,7 @@ def read(options: dict[str, Any], url: str | None = None, headers: Sequence[str]
     """
     from sampler.expect.manifests import read_manifests  # noqa: PLC0415 - only who reads them pays
 
-    question = question_of(options, url, headers)
+    question = question_of(options, url)
     # All that is read stays to the end: the collector of cycles would look at it again and again.
     gc.disable()
     try:
@@ -162,13 +169,12 @@ def read(options: dict[str, Any], url: str | None = None, headers: Sequence[str]
     return Read(inventory, question, findings)
 
 
-def question_of(
-    options: dict[str, Any], url: str | None = None, headers: Sequence[str] = ()
-) -> Question:
+def question_of(options: dict[str, Any], url: str | None) -> Question:
     """Return what is asked of objects; parameters are those of `read`."""
     from sampler.expect.rules.model import Question  # noqa: PLC0415 - only who reads them pays
     from sampler.expect.rules.versions import VersionRule, parse_pairs  # noqa: PLC0415
 
+    headers = options.get("headers", ())
     host, path, query = _asked(url, headers)
     place = _addressed(url, options.get("pins", ()))
     renames = options["renames"]
@@ -192,8 +198,7 @@ def question_of(
 
 def overview_of(
     options: dict[str, Any],
-    url: str | None = None,
-    headers: Sequence[str] = (),
+    url: str | None,
     *,
     deciding: Deciding | None = None,
     wait_s: float | None = None,
@@ -202,7 +207,7 @@ def overview_of(
 
     Parameters
     ----------
-    options, url, headers
+    options, url
         As for `read`.
     deciding : Deciding or None
         Which split is judged, if somebody chose.
@@ -227,11 +232,11 @@ def overview_of(
     from sampler.expect.cluster.overview import look, look_until_known  # noqa: PLC0415 - as above
     from sampler.expect.resolve import expect  # noqa: PLC0415
 
-    question = question_of(options, url, headers)
+    question = question_of(options, url)
     declared = None
     findings: tuple[Finding, ...] = ()
     if options["manifests"] is not None:
-        given = read(options, url, headers)
+        given = read(options, url)
         findings = given.findings
         if question.service or question.route:
             declared = expect(given.inventory, given.question)
@@ -312,21 +317,13 @@ def _addressed(url: str | None, pins: Sequence[str]) -> Place:
     return Place(addresses=frozenset({host, *(found.addresses if found else ())}), port=port)
 
 
-def expectation_for_check(
-    options: dict[str, Any], url: str | None, headers: Sequence[str], settle_s: float | None = None
-) -> ForCheck:
+def expectation_for_check(options: dict[str, Any], url: str | None) -> Expected:
     """Return the expectation of a check, and print the findings about its objects on stderr.
 
     Parameters
     ----------
-    options, url, headers
+    options, url
         As for `read`.
-    settle_s : float or None
-        How long nothing is judged after a change in the cluster [s]; None measures it.
-
-    Returns
-    -------
-    ForCheck
 
     Raises
     ------
@@ -340,25 +337,27 @@ def expectation_for_check(
 
     watch: Watch | None = None
     views: tuple[View, ...] = ()
+    replicas: dict[str, int] = {}
     if options["is_live"]:
         from sampler.expect.cluster.standing import Deciding  # noqa: PLC0415 - as above
 
         deciding = None if options["expected"] is None else Deciding(options["expected"])
         wait_s = min(options["wait"], options["max_time"])
-        overview, findings = overview_of(options, url, headers, deciding=deciding, wait_s=wait_s)
+        overview, findings = overview_of(options, url, deciding=deciding, wait_s=wait_s)
         expected = overview.expectation(deciding)
         url = url or overview.address()
         findings += overview.findings
-        watch = overview.watch(settle_s, deciding=deciding, wait_s=options["wait"])
+        watch = overview.watch(options["settle"], deciding=deciding, wait_s=options["wait"])
         views = overview.views.for_report(expected)
     else:
-        given = read(options, url, headers)
+        given = read(options, url)
         expected = expect(given.inventory, given.question)
         findings = (
             *given.findings,
             *expected.findings,
             *lint(given.inventory, given.question, expected.objects),
         )
+        replicas = _declared_replicas(expected)
     hopeless = {FindingCode.UNACHIEVABLE_WEIGHT, FindingCode.SESSION_AFFINITY}
     for finding in (*expected.findings, *findings):
         if finding.code in hopeless:
@@ -368,7 +367,19 @@ def expectation_for_check(
         findings = tuple(each for each in findings if each.message not in held.text)
         say_warning(f"nothing is judged yet: {held.text}")
     _warn(findings)
-    return ForCheck(str(url), expected, watch, views)
+    return Expected(str(url), expected.split, expected.source, watch, views, replicas)
+
+
+def _declared_replicas(expected: Expectation) -> dict[str, int]:
+    """Return the pods of each label, where the manifests divide the traffic by pods."""
+    from sampler.expect.rules.model import Quantity  # noqa: PLC0415 - as above
+
+    if any(number.quantity is not Quantity.REPLICAS for number in expected.numbers):
+        return {}
+    counts: Counter[str] = Counter()
+    for number in expected.numbers:
+        counts[number.towards] += number.value
+    return dict(+counts)
 
 
 def _warn(findings: Sequence[Finding]) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from sampler.labels.rule import LabelRule
     from sampler.plan.load import Load
+    from sampler.plan.run import RunPlan
     from sampler.plan.target import Target
 
 _SECRET_OPTIONS = frozenset({"--header", "--body"})
@@ -169,9 +170,37 @@ def runs_folder(ctx: click.Context) -> Path | None:
     return None
 
 
-def make_target(url: str, options: dict[str, Any]) -> Target:
+def make_plan(url: str, options: dict[str, Any], name: str, **more: Any) -> RunPlan:
+    """Make the plan of a run from the options of its target, its load and its name.
+
+    Parameters
+    ----------
+    url : str
+    options : dict
+        By parameter.
+    name : str
+        Of the run, if none was given.
+    **more
+        Other fields of the plan.
+    """
+    from sampler.plan.run import RunPlan, draw_seed  # noqa: PLC0415 - heavy imports wait
+
+    label, replica = _make_rules(options)
+    return RunPlan(
+        target=_make_target(url, options),
+        load=_make_load(options),
+        label=label,
+        replica=replica,
+        wait_for_s=options["wait_for"] or 0.0,
+        name=options["name"] or name,
+        seed=draw_seed() if options["seed"] is None else options["seed"],
+        **more,
+    )
+
+
+def _make_target(url: str, options: dict[str, Any]) -> Target:
     """Make the target from `target_options`."""
-    from sampler.plan.target import Target  # noqa: PLC0415 - heavy imports wait until a command runs
+    from sampler.plan.target import Target  # noqa: PLC0415 - as above
 
     headers = []
     for text in options["headers"]:
@@ -194,7 +223,7 @@ def make_target(url: str, options: dict[str, Any]) -> Target:
     )
 
 
-def make_rules(options: dict[str, Any]) -> tuple[LabelRule, LabelRule | None]:
+def _make_rules(options: dict[str, Any]) -> tuple[LabelRule, LabelRule | None]:
     """Make the rules for label and replica."""
     from sampler.labels.rule import LabelRule  # noqa: PLC0415 - as above
 
@@ -207,7 +236,7 @@ def make_rules(options: dict[str, Any]) -> tuple[LabelRule, LabelRule | None]:
         return label_rule, LabelRule.parse(replica)
 
 
-def make_load(options: dict[str, Any]) -> Load:
+def _make_load(options: dict[str, Any]) -> Load:
     """Make the load from `load_options`."""
     from sampler.plan.load import ConnectionLife, Load, TransportKind  # noqa: PLC0415
     from sampler.plan.pinned_hosts import PinnedHost  # noqa: PLC0415 - as above

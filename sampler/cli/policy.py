@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +127,10 @@ def make_policy(
     from analysis.data.errors import InputError  # noqa: PLC0415
     from analysis.data.policy import OutOfRangeError  # noqa: PLC0415
 
+    missing = {}
+    if "missing_ratio" in options:  # of `missing_options`
+        missing["max_unlabelled"] = options["max_unlabelled"]
+        missing["missing_ratio"] = options["missing_ratio"] or inf
     if tolerance is None:
         tolerance = _make_tolerance(options["tolerance"])
     try:
@@ -144,6 +149,7 @@ def make_policy(
             inner=options["inner"],
             max_samples=options["max_samples"],
             calibrated=options["calibrated"],
+            **missing,
             **more,
         )
         require_calibratable(split, policy)

@@ -12,9 +12,7 @@ from sampler.cli.fleet import fleet_options, make_senders
 from sampler.cli.options import (
     command_line,
     load_options,
-    make_load,
-    make_rules,
-    make_target,
+    make_plan,
     run_options,
     runs_folder,
     target_options,
@@ -47,22 +45,16 @@ def command(ctx: click.Context, /, url: str, **options: Any) -> None:
     """Sample URL for a while and write what was measured, without judging it."""
     from sampler.cli.execute import execute  # noqa: PLC0415 - heavy imports wait for a command
     from sampler.plan.load import Limits  # noqa: PLC0415
-    from sampler.plan.run import RunPlan, draw_seed  # noqa: PLC0415
 
     senders = make_senders(options)
-    label, replica = make_rules(options)
-    plan = RunPlan(
-        target=make_target(url, options),
-        load=make_load(options),
+    plan = make_plan(
+        url,
+        options,
+        "sample",
         limits=Limits(options["max_samples"], options["max_time"]),
-        label=label,
-        replica=replica,
-        wait_for_s=options["wait_for"] or 0.0,
         out=runs_folder(ctx),
         keep=options["keep"],
-        name=options["name"] or "sample",
         command=command_line(sys.argv[1:]),
-        seed=draw_seed() if options["seed"] is None else options["seed"],
         zone_of=() if senders is None else senders.zone_of,
     )
     sampling = None if senders is None else senders.sampling

@@ -22,9 +22,7 @@ from sampler.cli.manifests import manifest_options
 from sampler.cli.messages import say_error
 from sampler.cli.options import (
     command_line,
-    make_load,
-    make_rules,
-    make_target,
+    make_plan,
     paced_options,
     run_options,
     runs_folder,
@@ -199,14 +197,13 @@ def _host(url: str | None) -> str:
     try:
         return urlsplit(url or "").hostname or ""
     except ValueError:
-        return ""  # `make_target` says what is wrong with it
+        return ""  # `make_plan` says what is wrong with it
 
 
 def _setup(ctx: click.Context, name: str, options: dict[str, Any]) -> Setup:
     """Return how one target is weighed."""
     from analysis.watching.asked import WatchPolicy  # noqa: PLC0415 - heavy imports wait
     from sampler.plan.load import Limits  # noqa: PLC0415
-    from sampler.plan.run import RunPlan, draw_seed  # noqa: PLC0415
     from sampler.watch.session import Rotation, Session  # noqa: PLC0415
     from sampler.watch.several import Setup  # noqa: PLC0415
 
@@ -217,31 +214,21 @@ def _setup(ctx: click.Context, name: str, options: dict[str, Any]) -> Setup:
         )
     endless = {"wait": inf, "max_time": options["max_time"] or inf}
     given = expectation_of(options["url"], {**options, **endless})
-    label, replica = make_rules(options)
-    load = make_load(options)
-    policy = make_policy(
-        given.split,
-        {**options, "alpha": 0.01, "calibrated": False, "max_samples": None},
-        max_unlabelled=options["max_unlabelled"],
-        missing_ratio=options["missing_ratio"] or inf,
-    )
-    plan = RunPlan(
-        target=make_target(given.url, options),
-        load=load,
+    of_a_run = {"alpha": 0.01, "calibrated": False, "max_samples": None}
+    plan = make_plan(
+        given.url,
+        {**options, "name": f"watch-{name}"},
+        "watch",
         limits=Limits(max_time_s=1.0),  # each run of the session has its own
-        label=label,
-        replica=replica,
         split=given.split,
-        policy=policy,
+        policy=make_policy(given.split, {**options, **of_a_run}),
         source=given.source,
         views=given.views,
         replica_counts=given.replicas,
-        wait_for_s=options["wait_for"] or 0.0,
         out=runs_folder(ctx) if options["out"] == ctx.params["out"] else options["out"],
-        name=f"watch-{name}",
         command=command_line(sys.argv[1:]),
-        seed=draw_seed() if options["seed"] is None else options["seed"],
     )
+    load = plan.load
     rate = load.rate or 1.0
     asked = WatchPolicy(
         plan.deciding_policy,
