@@ -1,15 +1,14 @@
 """A crew of Dask workers: each task has a child process sample, and only forwards.
 
-Words go up as events of a topic, orders down as metadata of the scheduler that the task reads a few
-times a second; so a task that cannot reach the scheduler any more gets no leases, and its child
-stops.
+Words go up as events of a topic; orders go down by a queue of the scheduler, at which the task
+waits. So a task that cannot reach the scheduler any more gets no leases, and its child stops.
 
-Nothing stays at the scheduler: it forgets the metadata of a task with the task, and the events of a
-topic that has the name of a client an hour after that client, also where one was killed.
+Nothing stays at the scheduler but the events, which it forgets an hour after the client whose name
+their topic has, and, of a client that was killed, the queues.
 
-A task is pinned to its worker. Dask would run it once more elsewhere when the worker dies, which
-sends twice; and it would run it again where a worker comes back under its old address, so a task
-that finds that it has begun before does nothing.
+A task is pinned to its worker: Dask would run it once more elsewhere when the worker dies, which
+sends twice. It would run it again where a worker comes back under its old address, too; but what
+to send is the first order, which a queue hands out once, and without it a child ends.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ from urllib.parse import urlsplit
 from sampler.base.errors import UsageError
 from sampler.base.version import __version__
 from sampler.expect.cluster.position import NODE_NAMES
-from sampler.fleet.messages import Gone, Ready, Start, Vantage, pack, unpack
-from sampler.fleet.task import ANSWER_S, ENDING_S, ZONE, describe, key_of, meet, sample
+from sampler.fleet.messages import Gone, Vantage, pack, unpack
+from sampler.fleet.task import ENDING_S, ZONE, describe, key_of, meet, sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,23 +39,26 @@ class NotYetError(UsageError):
     """There are no workers, or too few, or no scheduler: they may still come."""
 
 
-CONNECT_S = ANSWER_S
+CONNECT_S = 3.0
 """Time for the scheduler, and for the workers, to answer [s]."""
 GATHERING_S = 60.0
 """Time to wait for workers of as many places as were asked for [s]."""
-_POLL_S = 0.1
+_AHEAD_S = 0.25
+_LEASES_PER_S = 600
+"""To all vantages together, about: one scheduler hands them out [1/s]."""
 _LOOK_S = 0.5
 _READY_S = 10.0
 
 
 @dataclass(slots=True)
 class _Task:
-    """The task of one vantage: what it is told, and whether that has been sent."""
+    """The task of one vantage, and what it is to be told."""
 
     future: Any = None
+    queue: Any = None
     is_ready: asyncio.Event = field(default_factory=asyncio.Event)
     orders: dict[str, bytes] = field(default_factory=dict)
-    beat: int = 0
+    is_told: asyncio.Event = field(default_factory=asyncio.Event)
     is_gone: bool = False
 
 
@@ -72,30 +74,32 @@ class DaskWorkers:
     """
 
     def __init__(self, address: str, vantages: Sequence[Vantage]) -> None:
-        # Each reads its orders from one scheduler: the more there are, the less often.
-        self._poll_s = max(_POLL_S, len(vantages) / 1000)
-        self.ahead_s = 0.2 + 3 * self._poll_s
+        # A lease is renewed when half of it is used.
+        self.ahead_s = max(_AHEAD_S, 2 * len(vantages) / _LEASES_PER_S)
         self._address = address
         self._vantages = list(vantages)
         self._tasks = [_Task() for _ in vantages]
-        self._dirty: set[int] = set()
-        self._woken = asyncio.Event()
         self._helpers: list[asyncio.Task[None]] = []
         self._client: Any = None
 
     async def open(self, inbox: asyncio.Queue[tuple[int, Word]]) -> Sequence[Vantage]:
         """Give each worker its task, and wait until all are ready: that is no part of the run."""
-        self._client = await _connected(self._address)
-        self._client.subscribe_topic(self._client.id, partial(self._forward, inbox))
+        from distributed import Queue  # noqa: PLC0415 - heavy, and an extra
+
+        client = self._client = await _connected(self._address)
+        client.subscribe_topic(client.id, partial(self._take, inbox))
+        keys = [key_of(client.id, number) for number in range(len(self._tasks))]
+        queue = cast("Any", Queue)
+        queues = await asyncio.gather(*(queue(key, client=client) for key in keys))
         for number, task in enumerate(self._tasks):
-            task.future = self._client.submit(
-                sample, self._client.id, number, self._poll_s,
-                workers=[self._vantages[number].address], allow_other_workers=False, pure=False,
-                retries=0, key=key_of(self._client.id, number),
+            task.queue = queues[number]
+            task.future = client.submit(
+                sample, client.id, number, key=keys[number], pure=False, retries=0,
+                workers=[self._vantages[number].address], allow_other_workers=False,
             )  # fmt: skip
         self._helpers = [
-            asyncio.create_task(self._send_orders()),
             asyncio.create_task(self._look(inbox)),
+            *(asyncio.create_task(self._send(task)) for task in self._tasks),
         ]
         ready = [asyncio.create_task(task.is_ready.wait()) for task in self._tasks]
         _, late = await asyncio.wait(ready, timeout=_READY_S)
@@ -104,15 +108,13 @@ class DaskWorkers:
         return self._vantages
 
     def tell(self, number: int, order: Order) -> None:
-        """Write an order down for a task."""
+        """Send an order; of what could not be sent yet, the newest of each kind is."""
         task = self._tasks[number]
         task.orders[type(order).__name__] = pack(order)
-        task.beat += 1
-        self._dirty.add(number)
-        self._woken.set()
+        task.is_told.set()
 
     def give_up(self, number: int) -> None:
-        """Let no other worker take the task over."""
+        """Wait no longer for a task."""
         self._tasks[number].is_gone = True
 
     async def close(self) -> None:
@@ -127,35 +129,32 @@ class DaskWorkers:
         for helper in self._helpers:
             helper.cancel()
         with contextlib.suppress(Exception):
+            queues = [each.queue for each in self._tasks if each.queue]
+            ends = asyncio.gather(*(queue.put(b"") for queue in queues))  # to whoever waits there
+            await asyncio.wait_for(ends, CONNECT_S)
+            for queue in queues:
+                queue.close()
             self._client.unsubscribe_topic(self._client.id)
             futures = [each.future for each in self._tasks if each.future]
             await asyncio.wait_for(self._client.cancel(futures, force=True), CONNECT_S)
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self._client.close(), CONNECT_S)
 
-    async def _send_orders(self) -> None:
-        """Keep what the tasks read up to date; of one task never two versions at once."""
+    async def _send(self, task: _Task) -> None:
+        """Hand a task its orders, one message after the other."""
         while True:
-            await self._woken.wait()
-            self._woken.clear()
-            dirty, self._dirty = self._dirty, set()
-            writes = (
-                self._client.set_metadata(
-                    [key_of(self._client.id, number), "orders"],
-                    {"beat": self._tasks[number].beat, **self._tasks[number].orders},
-                )
-                for number in dirty
-            )
-            # What cannot be written is not read: the leases of its vantage run out.
-            await asyncio.gather(*writes, return_exceptions=True)
+            await task.is_told.wait()
+            task.is_told.clear()
+            orders, task.orders = b"".join(task.orders.values()), {}
+            with contextlib.suppress(Exception):  # without leases it stops
+                await task.queue.put(orders)
 
     async def _look(self, inbox: asyncio.Queue[tuple[int, Word]]) -> None:
-        """Notice workers that have left, tasks that have failed, and a scheduler that is gone."""
+        """Notice workers that have left, tasks that have ended, and a scheduler that is gone."""
         while True:
             await asyncio.sleep(_LOOK_S)
             try:
-                asked = self._client.scheduler.identity(n_workers=-1)
-                there = (await asyncio.wait_for(asked, CONNECT_S))["workers"]
+                there = await asyncio.wait_for(self._client.scheduler.ncores(), CONNECT_S)
             except Exception:  # noqa: BLE001 - whatever Dask raises, nobody can be heard
                 there = None
             for number, task in enumerate(self._tasks):
@@ -166,21 +165,20 @@ class DaskWorkers:
                     why = "its Dask worker left"
                 elif task.future.status == "error":
                     why = f"its task failed: {await task.future.exception()}"
+                elif task.future.done():  # what it said before is here
+                    why = "its process ended"
                 if why:
                     inbox.put_nowait((number, Gone(why)))
                     task.is_ready.set()
             if there is None:
                 return
 
-    def _forward(self, inbox: asyncio.Queue[tuple[int, Word]], event: tuple[float, Any]) -> None:
+    def _take(self, inbox: asyncio.Queue[tuple[int, Word]], event: tuple[float, Any]) -> None:
         if not isinstance(event[1], dict):  # those are the scheduler's own, about its client
             number, data = event[1]
-            word = cast("Word", unpack(data))
-            inbox.put_nowait((number, word))
-            if isinstance(word, Ready):
-                self._tasks[number].is_ready.set()
-            else:  # it has begun, and need not be told again with each order
-                self._tasks[number].orders.pop(Start.__name__, None)
+            self._tasks[number].is_ready.set()
+            for word in unpack(data):
+                inbox.put_nowait((number, cast("Word", word)))
 
 
 async def _ended(future: Any) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterator
 
     from sampler.engine.effort import Effort
     from sampler.plan.run import RunPlan
@@ -135,10 +136,24 @@ def pack(message: Order | Word) -> bytes:
     return _LENGTH.pack(len(data)) + data
 
 
-def unpack(data: bytes) -> object:
-    """Return a message that `pack` made, in a process of the same version."""
-    message: object = pickle.loads(data[_LENGTH.size :])  # noqa: S301 - from our own worker
-    return message
+def whole(data: bytes) -> int:
+    """Return how many bytes from the beginning are whole messages."""
+    end = 0
+    while len(data) - end >= _LENGTH.size:
+        after = end + _LENGTH.size + _LENGTH.unpack_from(data, end)[0]
+        if after > len(data):
+            break
+        end = after
+    return end
+
+
+def unpack(data: bytes) -> Iterator[object]:
+    """Yield the messages that `pack` made, in a process of the same version."""
+    end = 0
+    while end < len(data):
+        (length,) = _LENGTH.unpack_from(data, end)
+        first, end = end + _LENGTH.size, end + _LENGTH.size + length
+        yield pickle.loads(data[first:end])  # noqa: S301 - from our own worker
 
 
 async def receive(reader: asyncio.StreamReader) -> object | None:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
-import subprocess
-import sys
 from typing import TYPE_CHECKING, cast
 
 from sampler.base.errors import SamplingError
+from sampler.fleet.forks import ForkServer
 from sampler.fleet.messages import Gone, Vantage, pack, receive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sampler.fleet.forks import Child
     from sampler.fleet.messages import Order, Word
 
-_WORKER = "from sampler.fleet.worker import main; main()"
 _ENDING_S = 10.0
 
 
@@ -37,22 +34,25 @@ class Processes:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self.children: list[subprocess.Popen[bytes]] = []
+        self._server: ForkServer | None = None
+        self.children: list[Child] = []
         self._writers: list[asyncio.StreamWriter] = []
         self._reading: list[asyncio.Task[None]] = []
 
     async def open(self, inbox: asyncio.Queue[tuple[int, Word]]) -> Sequence[Vantage]:
         """Start the processes, and wait until they are ready: that is no part of the run."""
-        started = [spawn() for _ in range(self._count)]
-        self.children = [child for child, _ in started]
-        for number, (_, sock) in enumerate(started):
-            reader, writer = await asyncio.open_connection(sock=sock)
-            self._writers.append(writer)
-            if await receive(reader) is None:
+        self._server = ForkServer()
+        for number in range(self._count):
+            try:
+                child = await asyncio.to_thread(self._server.fork)
+            except OSError as error:
                 raise SamplingError(
                     f"worker {number} ended before it was ready",
                     hint="is there memory for so many processes? give fewer --workers",
-                )
+                ) from error
+            self.children.append(child)
+            reader, writer = await asyncio.open_connection(sock=child.sock)
+            self._writers.append(writer)
             self._reading.append(asyncio.create_task(_read(reader, writer, number, inbox)))
         return [Vantage(f"worker-{number}") for number in range(self._count)]
 
@@ -63,44 +63,24 @@ class Processes:
 
     def give_up(self, number: int) -> None:
         """Kill a process."""
-        self.children[number].kill()
+        if self._server is not None:
+            self._server.kill(self.children[number])
 
     async def close(self) -> None:
         """Let the processes end their runs, and kill those that do not."""
+        if self._server is None:
+            return
         for writer in self._writers:
             with contextlib.suppress(OSError):
                 if writer.can_write_eof():
                     writer.write_eof()
-        for child in self.children:
-            try:
-                await asyncio.to_thread(child.wait, _ENDING_S)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-        for task in self._reading:
-            task.cancel()
-        for writer in self._writers:
-            writer.close()
-
-
-def spawn(*, dies_with_parent: bool = False) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Start a process that samples, and return it with the socket that leads to it.
-
-    Parameters
-    ----------
-    dies_with_parent : bool
-        Whether it is killed with this process; else it finds the socket closed, and ends its run.
-    """
-    ours, theirs = socket.socketpair()
-    with theirs:
-        command = [sys.executable, "-c", _WORKER, str(theirs.fileno())]
-        if dies_with_parent:
-            command.append(str(os.getpid()))
-        # Signals of the terminal are for the coordinator.
-        child = subprocess.Popen(  # noqa: S603 - our own module
-            command, pass_fds=[theirs.fileno()], start_new_session=True
-        )
-    return child, ours
+        if self._reading:
+            # Each reads until its process has ended.
+            _, late = await asyncio.wait(self._reading, timeout=_ENDING_S)
+            for task in late:
+                self.give_up(self._reading.index(task))
+                task.cancel()
+        self._server.close()
 
 
 async def _read(

@@ -1,54 +1,48 @@
 """What runs on a Dask worker: it has a child process sample, and only forwards.
 
-The child is started as soon as a coordinator asks what the worker is, so that it has imported
-everything when the task comes.
+The server that the child is forked from is started with the worker (``--preload
+sampler.fleet.task``), or else when a coordinator first asks what the worker is; it stays for the
+checks to come.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
-import socket
-import struct
-import subprocess
 import sys
-import time
-from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sampler.base.version import __version__
 from sampler.expect.cluster.position import NODE_NAMES
-from sampler.fleet.messages import PATIENCE_S, Lease
-from sampler.fleet.processes import spawn
+from sampler.fleet.forks import ForkServer
+from sampler.fleet.messages import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ZONE, SOURCE = "WEIGHBRIDGE_ZONE", "WEIGHBRIDGE_SOURCE"
 """Variables of a worker: its zone, and the address that its connections are to come from."""
-ANSWER_S = 3.0
-"""Time for the scheduler to answer [s]."""
 ENDING_S = 10.0
 """Time for a child to end its run [s]."""
-_LENGTH = struct.Struct("<I")
-_spare: list[tuple[float, tuple[subprocess.Popen[bytes], socket.socket]]] = []
-"""A child that was started beforehand, and when."""
+_PATIENCE_S = 60.0
+"""Between two orders at most: a coordinator that is there says so every second [s]."""
+_servers: list[ForkServer] = []
 
 
 def key_of(client: str, number: int) -> str:
-    """Name the task of a vantage."""
+    """Name the task of a vantage, and the queue of its orders."""
     return f"weighbridge-{client}-{number}"
 
 
 def describe() -> dict[str, str]:
     """Say what a worker is: runs there."""
-    from importlib.metadata import version  # noqa: PLC0415 - slow
-
     environment = os.environ
     return {
         "weighbridge": __version__,
         "python": ".".join(map(str, sys.version_info[:2])),
-        "distributed": version("distributed"),
+        "distributed": import_module("distributed").__version__,  # heavy, and an extra
         "zone": environment.get(ZONE, ""),
         "source": environment.get(SOURCE, ""),
         "node": next(filter(None, map(environment.get, NODE_NAMES)), ""),
@@ -56,90 +50,63 @@ def describe() -> dict[str, str]:
 
 
 def meet() -> dict[str, str]:
-    """Start a child for the task that will come, and say what a worker is: runs there."""
-    if _spare and _spare[0][1][0].poll() is not None:
-        _spare.clear()
-    if not _spare:
-        _spare.append((time.monotonic(), spawn(dies_with_parent=True)))
+    """Get ready for the task that will come, and say what a worker is: runs there."""
+    _server()
     return describe()
 
 
-def _child() -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Return a child that has heard nothing yet."""
-    while _spare:
-        began, (child, ours) = _spare.pop()
-        if time.monotonic() - began < PATIENCE_S / 2:
-            return child, ours
-        ours.close()  # it ends, if it has not done so yet
-        child.wait()
-    return spawn(dies_with_parent=True)
+def dask_setup(worker: Any) -> None:  # noqa: ARG001 - as Dask calls it
+    """Get ready for the first check: Dask calls this where the module is preloaded."""
+    _server()
 
 
-def sample(client: str, number: int, poll_s: float) -> None:
-    """Have a child process sample, and forward what it says: runs on a worker, in a thread."""
-    from distributed import get_worker  # noqa: PLC0415 - as above
-    from distributed.utils import sync  # noqa: PLC0415
-
-    worker = get_worker()
-    key = key_of(client, number)
-
-    def ask(method: str, **named: Any) -> Any:
-        return sync(worker.loop, getattr(worker.scheduler, method), callback_timeout=ANSWER_S,
-                    **named)  # fmt: skip
-
-    if ask("get_metadata", keys=[key, "started"], default=False):
-        raise RuntimeError("its worker was started anew")  # nothing is sent twice
-    ask("set_metadata", keys=[key, "started"], value=True)
-    child, ours = _child()
-    with ours:
-        try:
-            ours.settimeout(poll_s)
-            _relay(ours, partial(ask, "get_metadata", keys=[key, "orders"], default={}),
-                   lambda data: worker.log_event(client, [number, data]), poll_s)  # fmt: skip
-        finally:
-            with contextlib.suppress(OSError):
-                ours.shutdown(socket.SHUT_WR)  # a child that still samples stops, and ends its run
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(ENDING_S)
-            child.kill()
-        if child.wait():
-            raise RuntimeError(f"its process ended with {child.returncode}")
+def _server() -> ForkServer:
+    if not (_servers and _servers[-1].is_live):
+        _servers[:] = [ForkServer(dies_with_parent=True)]
+    return _servers[-1]
 
 
-def _relay(
-    ours: socket.socket,
-    read_orders: Callable[[], dict[str, Any]],
-    tell: Callable[[bytes], None],
-    poll_s: float,
-) -> None:
-    """Carry messages between a child and the scheduler until the child has ended."""
-    buffered, known, read_at = b"", dict[str, Any](), 0.0
-    while True:
-        with contextlib.suppress(TimeoutError):
-            try:
-                data = ours.recv(1 << 20)
-            except ConnectionError:
-                data = b""  # the child was killed
-            if not data:
-                return
+async def sample(client: str, number: int) -> None:
+    """Have a child process sample, and forward what it says: runs in the loop of a worker.
+
+    Not in a thread, which Dask would profile a hundred times a second.
+    """
+    from distributed import get_worker  # noqa: PLC0415 - heavy, and an extra
+
+    worker, server = get_worker(), _server()
+    child = await asyncio.to_thread(server.fork)
+    reader, writer = await asyncio.open_connection(sock=child.sock)
+    passing = asyncio.create_task(_pass_orders(worker.scheduler, key_of(client, number), writer))
+    try:
+        await _forward(reader, lambda data: worker.log_event(client, [number, data]))
+    finally:
+        passing.cancel()
+        with contextlib.suppress(OSError):
+            writer.write_eof()  # a child that still samples stops, and ends its run
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(ENDING_S):
+                while await reader.read(1 << 20):
+                    pass
+        server.kill(child)
+        writer.close()
+
+
+async def _pass_orders(scheduler: Any, queue: str, writer: asyncio.StreamWriter) -> None:
+    """Hand a child its orders; when none can come any more, it is as alone as without a task."""
+    # The scheduler waits, not the worker: nothing is asked for that is not there.
+    with contextlib.suppress(Exception):  # whatever Dask raises
+        while order := (await scheduler.queue_get(name=queue, timeout=_PATIENCE_S))["value"]:
+            writer.write(order)
+    with contextlib.suppress(OSError):
+        writer.write_eof()
+
+
+async def _forward(reader: asyncio.StreamReader, tell: Callable[[bytes], None]) -> None:
+    """Tell what a child says, in whole messages, until it has ended."""
+    buffered = b""
+    with contextlib.suppress(ConnectionError):  # it was killed
+        while data := await reader.read(1 << 20):
             buffered += data
-            while len(buffered) >= _LENGTH.size:
-                end = _LENGTH.size + _LENGTH.unpack_from(buffered)[0]
-                if len(buffered) < end:
-                    break
+            if end := whole(buffered):
                 tell(buffered[:end])
                 buffered = buffered[end:]
-        if time.monotonic() - read_at >= poll_s:
-            orders, read_at = read_orders(), time.monotonic()
-            is_fresh = orders.get("beat") != known.get("beat")
-            for kind, order in orders.items():
-                # A lease that is the same again says that somebody is there.
-                if kind != "beat" and (order != known.get(kind) or (is_fresh and kind == _LEASE)):
-                    with contextlib.suppress(
-                        ConnectionError
-                    ):  # it has ended, and is read to its end
-                        ours.sendall(order)
-            known = orders
-
-
-_LEASE = Lease.__name__

@@ -27,6 +27,7 @@ from sampler.base.errors import WeighbridgeError
 from sampler.engine.engine import one_process
 from sampler.engine.preflight import raise_file_limit
 from sampler.engine.saturation import cpu_s
+from sampler.fleet.forks import serve_forks
 from sampler.fleet.messages import (
     PATIENCE_S,
     Done,
@@ -154,7 +155,6 @@ async def serve(sock: socket.socket) -> None:
         if not writer.is_closing():
             writer.write(pack(word))
 
-    to_bytes([Batch.of_labels((None,))])  # opens what a conversion imports
     tell(Ready())
     try:
         start = await asyncio.wait_for(receive(reader), PATIENCE_S)
@@ -189,18 +189,27 @@ def _die_with(parent: int) -> None:
     """End with the process that only forwards: nobody could hear this one any more."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        sys.exit()
+        os._exit(1)
 
 
 def main() -> None:
-    """Sample for the process that started this one; the socket's descriptor is the argument."""
+    """Fork children that sample for the process that started this one.
+
+    The first argument is the descriptor of the socket to it; the second, if there is one, its
+    number: then nothing outlives it.
+    """
     # The coordinator hears the signals of the terminal, and says what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.argv[2:]:
-        _die_with(int(sys.argv[2]))
-    with socket.socket(fileno=int(sys.argv[1])) as sock:
+    parents = [int(each) for each in sys.argv[2:]]
+    for parent in parents:
+        _die_with(parent)
+
+    def sample(sock: socket.socket, server: int) -> None:
+        if parents:
+            _die_with(server)
         asyncio.run(serve(sock))
 
-
-if __name__ == "__main__":
-    main()
+    to_bytes([Batch.of_labels((None,))])  # opens what a conversion imports
+    gc.freeze()
+    with socket.socket(fileno=int(sys.argv[1])) as orders:
+        serve_forks(orders, sample)

@@ -73,7 +73,7 @@ def coordinator(vantages: int) -> str:
     parts = {"unpacking": 0.0, "merging": 0.0, "judging": 0.0}
     for row in messages:
         began = time.process_time()
-        sealed = [unpack(data) for data in row]
+        sealed = [word for data in row for word in unpack(data)]
         batches = [from_bytes(each.data) for each in sealed if isinstance(each, Sealed)]
         unpacked = time.process_time()
         for number, (each, batch) in enumerate(zip(sealed, batches, strict=True)):

@@ -10,9 +10,9 @@ import signal
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from analysis import Policy, Split, Tally, Tolerance, Verdict
@@ -25,8 +25,9 @@ from sampler.demo.process import EmbeddedService
 from sampler.engine.effort import Effort
 from sampler.engine.saturation import Delays, Strain
 from sampler.fleet.fleet import Fleet, parts_of
+from sampler.fleet.forks import ForkServer
 from sampler.fleet.messages import Done, Lease, Sealed, Start, Stop, Vantage, Wish, pack
-from sampler.fleet.processes import Processes, spawn
+from sampler.fleet.processes import Processes
 from sampler.plan.run import RunPlan
 from sampler.run.gate import Weighing
 from sampler.run.report import Course, account_of
@@ -50,6 +51,13 @@ def run_of(url, out, **changes):
 def sent_by(crew, plan, observe=None, **more):
     sampling = partial(Fleet, crew=crew, **more)
     return asyncio.run(Weighing(plan, observe, sampling=sampling).run())
+
+
+def require_ends(pidfds):
+    """Wait for processes to end."""
+    for end in pidfds:
+        assert select.select([end], [], [], 60) == ([end], [], [])
+        os.close(end)
 
 
 def test_workers_give_one_verdict_that_their_own_runs_give_again(weighbridge, tmp_path):
@@ -83,12 +91,12 @@ def test_the_limit_of_the_plan_is_kept_to_the_request(tmp_path):
 )
 def test_of_a_worker_that_is_lost_the_lease_bounds_what_it_sent(tmp_path, signum, counts_lost):
     crew = Processes(3)
-    dead: list[int] = []
+    ends: list[int] = []
 
     def observe(progress):
-        if progress.launched > 60 and not dead:
-            dead.append(crew.children[1].pid)
-            os.kill(dead[0], signum)
+        if progress.launched > 60 and not ends:
+            ends.extend(os.pidfd_open(child.pid) for child in crew.children)
+            os.kill(crew.children[1].pid, signum)
 
     with EmbeddedService({"v1": 4}, seed=1) as service:
         plan = run_of(service.url, tmp_path)
@@ -105,7 +113,7 @@ def test_of_a_worker_that_is_lost_the_lease_bounds_what_it_sent(tmp_path, signum
     assert report.samples.launched == known + (lost if counts_lost else 0)
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.reasons[0].code is ReasonCode.VANTAGE_LOST
-    assert all(child.returncode is not None for child in crew.children)
+    require_ends(ends)
 
 
 def test_workers_outlive_their_coordinator_and_end_their_runs(weighbridge, tmp_path):
@@ -116,13 +124,11 @@ def test_workers_outlive_their_coordinator_and_end_their_runs(weighbridge, tmp_p
         )  # fmt: skip
         while service.counts().total < 100:
             assert process.poll() is None
-        listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text("ascii")
-        ends = [os.pidfd_open(int(child)) for child in listed.split()]
+        (server,) = psutil.Process(process.pid).children()
+        ends = [os.pidfd_open(child.pid) for child in server.children()]
         process.kill()
         process.communicate(timeout=30)
-        for end in ends:
-            assert select.select([end], [], [], 60) == ([end], [], [])
-            os.close(end)
+        require_ends(ends)
         served = service.counts().total
 
     runs = sorted((only_run(tmp_path) / "vantages").iterdir())
@@ -161,14 +167,17 @@ def test_a_loss_is_no_fault_of_the_target_where_all_vantages_are_in_one_zone():
 def test_a_worker_ends_after_its_last_words_were_read():
     """A socket that is closed with orders unread would reset the connection, and lose them."""
     with EmbeddedService({"v1": 1}, seed=6) as service:
-        child, ours = spawn()
+        server = ForkServer()
+        child = server.fork()
+        ended = os.pidfd_open(child.pid)
         plan = run_of(service.url, None, load=Load(concurrency=1), limits=Limits(max_samples=3))
-        with ours:
+        with child.sock as ours:
             ours.sendall(pack(Start(plan, 0, 1, 0.2)) + pack(Lease(3, is_last=True)))
             while ours.recv(1 << 16):
                 pass
             ours.sendall(pack(Lease(3, is_last=True)))
-        assert child.wait(60) == 0
+        require_ends([ended])
+        server.close()
 
 
 def test_a_fast_zone_takes_nothing_of_what_another_may_send():
