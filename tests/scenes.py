@@ -17,6 +17,7 @@ from analysis.weighing.fold import Fold
 from analysis.weighing.report import Account, Asked, assemble
 from analysis.weighing.watched import Watched
 from sampler.expect.cluster.overview import compare
+from sampler.expect.cluster.resources import Resource
 from sampler.expect.rules.model import Question
 from tests.clusters import canary, endpoint, endpoint_slice
 from tests.replays import NAMESPACE, RESOURCES, Playing, timed
@@ -24,7 +25,8 @@ from tests.replays import NAMESPACE, RESOURCES, Playing, timed
 BEGAN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TICK_S = 0.05
 PER_S = {Phase.WAITING: 5, Phase.SETTLING: 100, Phase.JUDGING: 200}
-BY_KIND = {each.kind: each for each in RESOURCES.values()}
+ROLLOUTS = Resource("argoproj.io", "v1alpha1", "rollouts", "Rollout")
+BY_KIND = {each.kind: each for each in (*RESOURCES.values(), ROLLOUTS)}
 RIGHT = {"v1": 9, "v2": 1}
 UNREADY = {"ready": False, "serving": False, "terminating": False}
 LEAVING = {"ready": False, "serving": True, "terminating": True}

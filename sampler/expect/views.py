@@ -294,9 +294,13 @@ def _endpoints(each: Expectation) -> Counter[str]:
 def endpoint_identities(
     running: Inventory, objects: tuple[KubeObject, ...], question: Question
 ) -> frozenset[str]:
-    """Return the identities of the endpoints that get traffic behind some objects' Services."""
+    """Return the endpoints that get traffic behind some objects' Services, and their addresses.
+
+    A pod whose sandbox is made anew keeps its identity, and gets another address.
+    """
     return frozenset(
-        endpoint.identity
+        f"{endpoint.identity} {endpoint.node['addresses'].value} "
+        f"{endpoint.node.owner['ports'].value}"
         for service in objects
         if service.kind == "Service"
         for endpoint in endpoints_of(service, running, question)

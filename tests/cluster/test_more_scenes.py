@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import re
 
 import pytest
 
 from analysis.data.report import ReasonCode, Verdict
 from sampler.expect.rules.model import Client, Place
-from tests.clusters import deployment
+from tests.clusters import deployment, pod
 from tests.scenes import (
     RIGHT,
     UNREADY,
     Scene,
+    at,
     cluster,
     copied,
     names,
@@ -69,6 +71,76 @@ def test_a_service_that_was_made_anew_is_not_what_is_asked(before, after, place)
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.reasons[0].code is ReasonCode.EXPECTATION_MOVED
     assert f"no longer the address that is asked ({min(place.addresses)}, port" in (
+        report.reasons[0].message
+    )
+
+
+def test_a_service_that_has_no_longer_the_port_is_not_what_is_asked():
+    objects = cluster()
+    objects[0]["spec"]["ports"] = [{"port": 80}]
+    scene = Scene(objects, wait_s=20, place=INSIDE)
+    scene.run(0.5, RIGHT)
+    service = copied(objects, "Service", "app")
+    service["spec"]["ports"] = [{"port": 81}]
+    scene.tell("MODIFIED", service)
+    scene.run(60, {None: 1})
+    report = scene.report()
+
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "no longer the address that is asked (10.0.0.1, port 80)" in report.reasons[0].message
+
+
+def test_pods_without_an_address_of_the_family_are_no_split_of_it():
+    objects = cluster(6, 4)
+    objects[0]["spec"] |= {"ipFamilies": ["IPv4", "IPv6"], "clusterIPs": ["10.0.0.1", "fd00::1"]}
+    behind = slice_of([name for name in names(objects) if name not in {"v2-0", "v2-1"}])
+    behind["metadata"]["name"], behind["addressType"] = "app-v6", "IPv6"
+    place = Place(Client.NODE, addresses=frozenset({"fd00::1"}), port=80)
+    scene = Scene([*objects, behind], wait_s=20, place=place)
+    scene.run(60, {"v1": 6, "v2": 2})
+    report = scene.report()
+
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert "2 of 10 pods are ready, and no EndpointSlice" in report.reasons[0].message
+
+
+@pytest.mark.parametrize("is_evicted", [True, False])
+def test_a_bare_pod_that_ends_is_not_configured(is_evicted):
+    over = {**pod("v2-old", "v2", "nobody"), "status": status()}
+    del over["metadata"]["ownerReferences"]
+    if is_evicted:
+        over["status"] |= {"phase": "Failed", "reason": "Evicted"}
+    else:
+        over["metadata"]["deletionTimestamp"] = at(30)
+    scene = Scene([*cluster(), over])
+    scene.run(30, RIGHT)
+
+    assert scene.asked.split.weight_of == {"v1": 9, "v2": 1}
+    assert scene.report().verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("kind", ["ReplicaSet", "Rollout"])
+def test_pods_that_cannot_be_made_hold_the_judging_whoever_is_to_make_them(kind):
+    objects = without_owner(cluster(9, 3), "app-canary")
+    version = "apps/v1" if kind == "ReplicaSet" else "argoproj.io/v1alpha1"
+    owner = {"apiVersion": version, "kind": kind, "name": "app-canary", "controller": True}
+    for each in objects:
+        if each["metadata"]["name"].startswith("v2"):
+            each["metadata"]["ownerReferences"] = [owner]
+    made = deployment("app-canary", "v2", 3) | {"kind": kind, "apiVersion": version}
+    made["status"] = {"observedGeneration": "1", "replicas": 3}
+    scene = Scene([*objects, made], wait_s=10)
+    scene.run(0.3, {"v1": 9, "v2": 3})
+    more = copy.deepcopy(made)
+    more["metadata"]["generation"], more["spec"]["replicas"] = 2, 9
+    why = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: small"}
+    more["status"] |= {"observedGeneration": "2", "conditions": [why]}
+    scene.tell("MODIFIED", more)
+    scene.run(60, {"v1": 9, "v2": 3})
+    report = scene.report()
+
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert f"{kind} shop/app-canary is being rolled out: 3 of 9 pods exist (exceeded quota" in (
         report.reasons[0].message
     )
 

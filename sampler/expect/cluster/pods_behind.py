@@ -31,6 +31,8 @@ class PodBehind:
     ----------
     label : str
         Its version.
+    owner : KubeObject or None
+        What declares it, if that was read.
     identity, name : str
     state : PodState
         What its status says.
@@ -39,6 +41,7 @@ class PodBehind:
     """
 
     label: str
+    owner: KubeObject | None
     identity: str
     name: str
     state: PodState
@@ -51,20 +54,21 @@ def pods_behind(
     """Yield the pods behind Services whose version can be told."""
     for service in services:
         selector = service["spec"]["selector"].texts()
-        known = listed(service, running)
+        known = listed(service, running, question)
         for pod in running.of("Pod"):
             is_behind = pod.namespace == service.namespace and selects(selector, pod.labels)
             if not is_behind or is_over(pod):
                 continue
             try:
-                name = top_of(pod, running).name
-                label = label_of(pod.root, pod, question, also=service.name, owner_name=name)
+                top = top_of(pod, running)
+                label = label_of(pod.root, pod, question, also=service.name, owner_name=top.name)
                 state = state_of(pod)
             except ExpectationError:
                 continue
             uid = pod["metadata"]["uid"].text("")
             yield PodBehind(
                 label,
+                top.owner,
                 uid or pod.name,
                 pod.name,
                 state,

@@ -23,6 +23,7 @@ from sampler.expect.cluster.pods_behind import (
     trouble_of,
 )
 from sampler.expect.rules.endpoints import endpoints_of, ready_by_label
+from sampler.expect.rules.findings import FindingCode
 from sampler.expect.rules.model import NotYetError, Quantity
 from sampler.expect.rules.places import door_of, zone_of
 from sampler.expect.rules.progress import progress_of
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sampler.expect.cluster.state import ClusterState
-    from sampler.expect.rules.model import Expectation, Question
+    from sampler.expect.rules.model import Expectation, Place, Question
     from sampler.expect.rules.objects import Inventory, KubeObject
     from sampler.expect.views import Views
 
@@ -91,7 +92,7 @@ class Sight:
     configurations : int
         How many configurations have been seen.
     pods : frozenset of str
-        Identities of the endpoints that get traffic.
+        The endpoints that get traffic.
     again_ns : int or None
         When to look again even if nothing changes, on the clock of the run [ns].
     """
@@ -129,9 +130,9 @@ class Standing:
     began: datetime
     _configuration: object = field(default=None, init=False)
     _configurations: int = field(default=0, init=False)
-    _is_established: bool = field(default=False, init=False)
     _is_addressed: bool = field(default=False, init=False)
-    _served: set[str] = field(default_factory=set, init=False)
+    _served: dict[str, object] = field(default_factory=dict, init=False)
+    """The versions that were in service, with what was configured for each of them then."""
     _crashes: Crashes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -176,13 +177,16 @@ class Standing:
             or self._awaited(pods)
         )
         outage = ""
-        if gone and self._is_established:
+        if gone in self._served and self._served[gone] == _configured_for(gone, views, pods):
             known = "an unchanged" if views.configured else "an unknown"
             outage = f"{gone} lost its last ready endpoint under {known} configuration"
             outage += _because(trouble)
         if held is None:
-            self._is_established = True
-            self._served |= {label for label, count in ready.items() if count}
+            self._served |= {
+                label: _configured_for(label, views, pods)
+                for label, count in ready.items()
+                if count
+            }
         return Sight(
             asked=self._asked(views, is_near=bool(views.elsewhere)),
             observed=views.observed,
@@ -216,7 +220,7 @@ class Standing:
             return
         now = _configuration(views.configured)
         if now != self._configuration:
-            self._configuration, self._is_established = now, False
+            self._configuration = now
             self._configurations += 1
 
     def _unread(self, views: Views) -> Held | None:
@@ -226,8 +230,8 @@ class Standing:
             or self._configurations
             or self.deciding is Deciding.CONFIGURED
         ):
-            why = "pods of an owner that is not supported" if views.unread is None else views.unread
-            said = f"the configured split is not known: {why}"
+            unread = (each for each in views.findings if each.code is FindingCode.UNREAD)
+            said = next((each.message for each in unread), "the configured split is not known")
             known = views.declared
             return _moved(
                 f"{known.split} is declared ({known.source.where}), and {said}" if known else said
@@ -237,7 +241,7 @@ class Standing:
     def _readdressed(self, services: list[KubeObject], running: Inventory) -> Held | None:
         """Hold back once the Service has no more the address, or the node port, that is asked."""
         place = self.question.place
-        if any(door_of(each, running, place) for each in services):
+        if any(door_of(each, running, place) and _has_port(each, place) for each in services):
             self._is_addressed = True
         elif services and self._is_addressed:
             asked = ", ".join(sorted(place.addresses))
@@ -301,7 +305,7 @@ class Standing:
             return min((label for label in self._served if not ready[label]), default="")
         split = views.configured.split
         # The Services behind a route may be of another namespace, or none at all.
-        known = None if self.question.service else self._served | {pod.label for pod in pods}
+        known = None if self.question.service else {*self._served, *(pod.label for pod in pods)}
         gone = (
             arm
             for arm in split.arms
@@ -349,6 +353,28 @@ def _configuration(each: Expectation) -> object:
         if one.kind not in {"Pod", "EndpointSlice"}
     ]
     return each.split, specs
+
+
+def _configured_for(label: str, views: Views, pods: list[PodBehind]) -> object:
+    """Return what is configured for one version: its weight, and all specs but those of others."""
+    if views.configured is None:
+        return None
+    mine: set[KubeObject | None] = set()
+    others: set[KubeObject | None] = set()
+    for pod in pods:
+        (mine if pod.label == label else others).add(pod.owner)
+    specs = [
+        (one.kind, one.full_name, one.body.get("spec"))
+        for one in views.configured.objects
+        if one in mine or one not in others
+    ]
+    return views.configured.split.weight_of.get(label), specs
+
+
+def _has_port(service: KubeObject, place: Place) -> bool:
+    """Whether a Service has the port that is asked, as far as either is known."""
+    ports = {port[key].value for port in service["spec"]["ports"] for key in ("port", "nodePort")}
+    return not ports or place.port is None or place.port in ports
 
 
 def _undeclared(views: Views) -> Held | None:

@@ -25,7 +25,7 @@ from sampler.expect.resolve import ROUTES
 from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.objects import Inventory, KubeObject
 from sampler.expect.rules.owners import controller_of
-from sampler.expect.rules.pods import moment, state_of
+from sampler.expect.rules.pods import is_over, moment, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -43,7 +43,7 @@ _NOISE = ("resourceVersion", "managedFields")
 _PROGRESS_OF: dict[str, tuple[str, ...]] = {
     "Deployment": ("observedGeneration", "replicas", "updatedReplicas", "conditions"),
     "StatefulSet": ("observedGeneration",),
-    "ReplicaSet": (),
+    "ReplicaSet": ("observedGeneration", "replicas", "conditions"),
     "DaemonSet": ("observedGeneration", "desiredNumberScheduled", "updatedNumberScheduled"),
 }
 """The part of a workload's status that says how far a roll-out is."""
@@ -103,13 +103,15 @@ class ClusterState:
     def configured(self) -> Inventory:
         """Return the objects that people and controllers configure: without pods and slices.
 
-        What a controller owns is left out: its owner says how many there should be.
+        What a controller owns is left out: its owner says how many there should be. So are pods
+        that end or have ended: nobody makes them again.
         """
         configured: list[KubeObject] = []
         pods: list[KubeObject] = []
         for each in self._all():
             is_owned = each.kind == "Pod" and bool(each.once(controller_of))
-            (pods if is_owned else configured).append(each)
+            if is_owned or each.kind != "Pod" or not is_over(each):
+                (pods if is_owned else configured).append(each)
         return Inventory(
             [each for each in configured if each.kind != "EndpointSlice"],
             unread=self.unread,

@@ -73,16 +73,9 @@ def endpoints_of(service: KubeObject, inventory: Inventory, question: Question) 
 
     kube-proxy has a list of its own for each port, and for each address family.
     """
-    slices = _slices(service, inventory)
-    families = [node.text() for node in service["spec"]["ipFamilies"]]
-    present = sorted({each["addressType"].text("IPv4") for each in slices})
-    asked = () if question.route else question.place.families
-    family = next((each for each in (*asked, *families, *present) if each in present), "")
     ports = {port["name"].text("") for port in asked_ports(service, question)}
     found: dict[str, Endpoint] = {}
-    for each in slices:
-        if each["addressType"].text("IPv4") != family:
-            continue
+    for each in _slices(service, inventory, question):
         if ports and ports.isdisjoint(port["name"].text("") for port in each["ports"]):
             continue
         for endpoint in each.once(_endpoints_in):
@@ -93,22 +86,28 @@ def endpoints_of(service: KubeObject, inventory: Inventory, question: Question) 
     return list(found.values())
 
 
-def listed(service: KubeObject, inventory: Inventory) -> dict[str, str]:
-    """Return the pods that any slice of a Service has as ready: uid by name."""
+def listed(service: KubeObject, inventory: Inventory, question: Question) -> dict[str, str]:
+    """Return the pods that a Service has as ready, at whatever port: uid by name."""
     return {
         endpoint.pod: endpoint.uid
-        for each in _slices(service, inventory)
+        for each in _slices(service, inventory, question)
         for endpoint in each.once(_endpoints_in)
         if endpoint.is_ready
     }
 
 
-def _slices(service: KubeObject, inventory: Inventory) -> list[KubeObject]:
-    return [
+def _slices(service: KubeObject, inventory: Inventory, question: Question) -> Iterator[KubeObject]:
+    """Yield the slices of a Service with the addresses of the family that is asked."""
+    slices = [
         each
         for each in inventory.of("EndpointSlice")
         if each.namespace == service.namespace and each.labels.get(SERVICE_NAME) == service.name
     ]
+    families = [node.text() for node in service["spec"]["ipFamilies"]]
+    present = sorted({each["addressType"].text("IPv4") for each in slices})
+    asked = () if question.route else question.place.families
+    family = next((each for each in (*asked, *families, *present) if each in present), "")
+    yield from (each for each in slices if each["addressType"].text("IPv4") == family)
 
 
 def _endpoints_in(each: KubeObject) -> list[Endpoint]:

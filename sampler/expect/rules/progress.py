@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from sampler.expect.rules.objects import KubeObject
 
 _MOST_SAID = 200
@@ -17,7 +19,7 @@ def progress_of(each: KubeObject) -> str:
 
 
 def blocked_by(each: KubeObject) -> str:
-    """Return why a Deployment's roll-out stands still, as its spec and status say; or nothing."""
+    """Return why a roll-out stands still, as its spec and status say; or nothing."""
     if each.kind == "Deployment" and each["spec"]["paused"].value is True:
         return "it is paused: kubectl rollout resume"
     for condition in each["status"]["conditions"]:
@@ -29,17 +31,26 @@ def blocked_by(each: KubeObject) -> str:
 
 
 def _left(each: KubeObject) -> str:
-    status = each["status"]
-    if each.kind not in {"Deployment", "StatefulSet", "DaemonSet"} or not status.exists:
+    rule = _RULES.get(each.kind)
+    if rule is None or not each["status"].exists:
         return ""
-    seen, meant = status["observedGeneration"], each["metadata"]["generation"]
-    if meant.exists and seen.integer(0) < meant.integer(0):
-        return f"generation {meant.integer(0)} has not been taken up yet"
-    if each.kind == "DaemonSet":
-        return _left_of_daemons(each)
+    # A Rollout has it as text.
+    seen = str(each["status"]["observedGeneration"].value or 0)
+    meant = each["metadata"]["generation"].integer(0)
+    if seen.isdecimal() and int(seen) < meant:
+        return f"generation {meant} has not been taken up yet"
+    return rule(each)
+
+
+def _left_to_make(each: KubeObject) -> str:
+    """Return how many pods are not there yet, of whatever template."""
     wanted = each["spec"]["replicas"].count(1)
-    if each.kind == "StatefulSet":
-        return _left_of_ordered(each, wanted)
+    every = each["status"]["replicas"].count(0)
+    return f"{every} of {wanted} pods exist" if every < wanted else ""
+
+
+def _left_of_deployment(each: KubeObject) -> str:
+    status, wanted = each["status"], each["spec"]["replicas"].count(1)
     updated, every = status["updatedReplicas"].count(0), status["replicas"].count(0)
     if updated < wanted:
         return f"{updated} of {wanted} pods have its template"
@@ -58,11 +69,12 @@ def _left_of_daemons(each: KubeObject) -> str:
     return f"{updated} of {wanted} pods have its template"
 
 
-def _left_of_ordered(each: KubeObject, wanted: int) -> str:
+def _left_of_ordered(each: KubeObject) -> str:
     """Return the same of a StatefulSet, which replaces its pods one by one."""
     status, strategy = each["status"], each["spec"]["updateStrategy"]
-    if status["replicas"].count(wanted) < wanted:
-        return f"{status['replicas'].count(0)} of {wanted} pods exist"
+    wanted = each["spec"]["replicas"].count(1)
+    if status["replicas"].exists and (left := _left_to_make(each)):
+        return left
     is_halted = strategy["type"].text("") == "OnDelete" or strategy["rollingUpdate"][
         "partition"
     ].count(0)
@@ -70,3 +82,12 @@ def _left_of_ordered(each: KubeObject, wanted: int) -> str:
     if is_halted or status["updateRevision"].text(revision) == revision:
         return ""
     return f"{status['updatedReplicas'].count(0)} of {wanted} pods have its template"
+
+
+_RULES: Mapping[str, Callable[[KubeObject], str]] = {
+    "Deployment": _left_of_deployment,
+    "StatefulSet": _left_of_ordered,
+    "DaemonSet": _left_of_daemons,
+    "ReplicaSet": _left_to_make,
+    "Rollout": _left_to_make,
+}
