@@ -120,7 +120,7 @@ class Watched:
         judging: Judging | None = None,
     ) -> None:
         self._shares_rates = judging is None
-        self._split = split
+        self._split = self._begun = split
         self._observed = (None if start is None else start.observed) or split
         self._observed_before = self._observed
         self._stretches = Stretches(
@@ -311,6 +311,16 @@ class Watched:
             return
         self._split, self._next_source = change.expectation.split, change.expectation.source
         before, self._observed = self._observed, change.observed or self._split
+        if gone := self._withdrawn():
+            self._hold(
+                at_ns,
+                f"{gone} has no share of the split any more, and had one when the check began: "
+                f"{self._begun} was expected, and now it is {self._split} "
+                f"({self._next_source.where})",
+                "If that was meant, check again: the split is read anew. If not, find out who took "
+                f"{gone} out (kubectl rollout history, kubectl get events).",
+            )
+            return
         self._why, self._last_text = "", f" ({change.text})" if change.text else ""
         self._settling = Settling.after(
             at_ns,
@@ -355,9 +365,23 @@ class Watched:
         if not alike(before, split):
             self._outages.forgive(before, split)
 
-    def _hold(self, at_ns: int, why: str) -> None:
+    def _withdrawn(self) -> str:
+        """Return a version that the check began with and that is to get nothing any more.
+
+        A split without it is not the one that was asked about, whoever took it out of service.
+        Weighing without an end follows it.
+        """
+        if not self._shares_rates:
+            return ""
+        weight_of = self._split.weight_of
+        began = self._begun.weight_of.items()
+        return next((label for label, n in began if n and not weight_of.get(label)), "")
+
+    def _hold(self, at_ns: int, why: str, remedy: str = "") -> None:
         """Judge nothing from here on."""
-        self._why, self._held_since_ns, self._remedy = why, at_ns, ""
+        self._why, self._held_since_ns = why, at_ns
+        self._code, self._remedy = ReasonCode.EXPECTATION_MOVED, remedy
+        self._settling = None
         self._unjudged.begin(at_ns)
 
     def history(self, *, is_over: bool = False) -> History:
