@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
@@ -100,12 +99,6 @@ class DaskCluster:
         while waits_for not in (line := lines.get(timeout=120)):
             assert line, f"ended without saying {waits_for!r}: {process.wait()}"
         return process, line
-
-
-def free_port():
-    """Return a port of loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
 
 
 def end(process):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -56,6 +56,11 @@ def only_run(folder: Path) -> Path:
     """Give the one run that was written below a folder, where `--out` is left to its default."""
     (run,) = (path for path in (folder / "reports").iterdir() if path.is_dir())
     return run
+
+
+def children(process: subprocess.Popen[Any]) -> list[int]:
+    """Give the ids of the children of a process, whichever of its threads started them."""
+    return [each.pid for each in psutil.Process(process.pid).children()]
 
 
 def still_running(processes: Iterable[int]) -> list[int]:

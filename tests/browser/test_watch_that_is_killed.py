@@ -12,8 +12,9 @@ import pytest
 
 from sampler.demo.process import EmbeddedService
 from tests.browser.chromium import NEEDED, opened
+from tests.ports import free_port
 from tests.processes import started
-from tests.watch.proxied import free_port, proxied
+from tests.watch.proxied import proxied
 
 pytestmark = [NEEDED, pytest.mark.needs("nginx")]
 
@@ -53,7 +54,6 @@ def events(url, last=""):
     return found
 
 
-@pytest.mark.timeout(120)
 def test_a_page_finds_the_watch_that_took_the_place_of_a_killed_one(context, tmp_path):
     port = free_port()
     with EmbeddedService({"v1": 1}, seed=1) as service, proxied(port, tmp_path) as url:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from jupyter_client.manager import start_new_kernel
+from jupyter_client.manager import KernelManager
 
 from sampler.demo.process import EmbeddedService
 from tests.processes import only_run, surroundings
@@ -29,7 +29,12 @@ def service():
 
 @pytest.fixture
 def kernel(tmp_path):
-    manager, client = start_new_kernel(cwd=str(tmp_path), env=surroundings())
+    # Files in place of ports, which another test might take before the kernel does.
+    manager = KernelManager(transport="ipc", ip=str(tmp_path / "kernel"))
+    manager.start_kernel(cwd=str(tmp_path), env=surroundings())
+    client = manager.client()
+    client.start_channels()
+    client.wait_for_ready(timeout=60)
     yield manager, client
     client.stop_channels()
     manager.shutdown_kernel(now=True)

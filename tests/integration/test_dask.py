@@ -28,13 +28,13 @@ from sampler.plan.run import RunPlan
 from sampler.run.gate import Weighing
 from tests.cluster.test_position import two_nodes
 from tests.clusters import FakeCluster
-from tests.dask_cluster import DaskCluster, NodeRules, end, free_port, freeze
+from tests.dask_cluster import DaskCluster, NodeRules, end, freeze
+from tests.ports import free_port
 from tests.processes import started
 
 ALL_V1 = {"v1": 4}
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # of Dask, about itself
-    pytest.mark.timeout(300),
 ]
 
 
@@ -212,7 +212,7 @@ def test_when_the_coordinator_is_killed_the_runs_of_the_workers_give_the_verdict
             assert process.poll() is None
         ends = [os.pidfd_open(pid) for each in cluster.workers.values() for pid in children(each)]
         process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
         for pidfd in ends:  # 5 s without a lease, and then the drain
             assert select.select([pidfd], [], [], 60) == ([pidfd], [], [])
             os.close(pidfd)

@@ -127,7 +127,7 @@ def test_workers_outlive_their_coordinator_and_end_their_runs(weighbridge, tmp_p
         (server,) = psutil.Process(process.pid).children()
         ends = [os.pidfd_open(child.pid) for child in server.children()]
         process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
         require_ends(ends)
         served = service.counts().total
 

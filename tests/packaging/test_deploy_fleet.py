@@ -15,13 +15,13 @@ from sampler.demo.process import EmbeddedService
 from sampler.expect.cluster import credentials, overview
 from tests.cluster.test_position import two_nodes
 from tests.clusters import FakeCluster
-from tests.dask_cluster import DaskCluster, free_port
+from tests.dask_cluster import DaskCluster
 from tests.packaging.test_deploy import REPOSITORY, render
+from tests.ports import free_port, free_ports
 
 pytestmark = [
     pytest.mark.needs("kubectl"),
     pytest.mark.filterwarnings("ignore"),  # of Dask, about itself
-    pytest.mark.timeout(300),
 ]
 TLS = "/etc/weighbridge-tls"
 
@@ -59,7 +59,7 @@ def fleet():
 def test_the_fleet_checks_each_zone_over_tls(fleet, tmp_path, monkeypatch, capsys):
     """Three workers, each in a zone; nobody else is let in."""
     own, other = secret(tmp_path / "own"), secret(tmp_path / "other")
-    scheduler, worker = free_port(), [free_port() for _ in "abc"]
+    scheduler, worker = free_port(), free_ports(3)
 
     def arguments(name, number=0):
         changed = {

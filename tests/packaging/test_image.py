@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 from sampler import __version__
 from sampler.demo.process import EmbeddedService
 from tests import container, image_lock
-from tests.processes import REPOSITORY
+from tests.processes import REPOSITORY, children
 
 pytestmark = [pytest.mark.needs(*container.NEEDS), pytest.mark.timeout(container.BUILD_S)]
 
@@ -197,9 +197,9 @@ def test_sigterm_ends_the_first_process_with_a_report(run, log):
         process = run(*arguments, "--out", "none", "--json", "-", "--rate", "50/s", start=True)
         while service.counts().total < 20:
             assert process.poll() is None, process.communicate()
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        os.kill(int(children.read_text("utf-8")), signal.SIGTERM)
-        out, err = process.communicate(timeout=30)
+        (first,) = children(process)
+        os.kill(first, signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
 
     assert process.returncode == 143, err
     assert json.loads(out)["reasons"][0]["code"] == "interrupted"

@@ -18,17 +18,16 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import random
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.ports import free_port, free_ports
 from tests.requirements import path_of
 
 if TYPE_CHECKING:
@@ -218,26 +217,6 @@ def running(command: Sequence[str], port: int, output: Path | None = None) -> It
         process.wait(_TIMEOUT_S)
 
 
-def free_ports(count: int) -> list[int]:
-    """Find ports of loopback that nobody uses now.
-
-    They lie below those that Linux gives to clients, so that no connection takes one away. The
-    seed that tests share does not choose them: two runs at once would both take the same.
-    """
-    with ExitStack() as stack:
-        found: list[int] = []
-        for port in random.SystemRandom().sample(range(20_000, 30_000), 200):
-            place = stack.enter_context(socket.socket())
-            try:
-                place.bind((HOST, port))
-            except OSError:
-                continue
-            found.append(port)
-            if len(found) == count:
-                return found
-    raise RuntimeError(f"found {len(found)} free ports instead of {count}")
-
-
 def _answers(port: int) -> bool:
     """Whether it answers with a 200: a proxy listens before it knows its routes."""
     connection = http.client.HTTPConnection(HOST, port, timeout=_TIMEOUT_S)
@@ -299,7 +278,7 @@ def record_k6(made: Service, folder: Path) -> None:
 
 def record_envoy(made: Service, folder: Path) -> None:
     """Ask through Envoy, and keep its text in the default format and its JSON."""
-    (port,) = free_ports(1)
+    port = free_port()
     configuration = made.folder / "envoy.json"
     configuration.write_text(json.dumps(_envoy(made, port, folder)), encoding="utf-8")
     command = [path_of("envoy") or "envoy", "-c", str(configuration), "--concurrency", "1"]
@@ -391,7 +370,7 @@ def record_traefik(made: Service, folder: Path) -> None:
     routes = made.folder / "routes.yaml"
     routes.write_text(json.dumps({"http": {"routers": routers, "services": services}}), "utf-8")
     for form, name in (("json", "traefik.json.log"), ("common", "traefik.log")):
-        (port,) = free_ports(1)
+        port = free_port()
         command = [
             path_of("traefik") or "traefik",
             f"--entryPoints.app.address={HOST}:{port}",
@@ -410,7 +389,7 @@ def record_traefik(made: Service, folder: Path) -> None:
 
 def record_haproxy(made: Service, folder: Path) -> None:
     """Ask through HAProxy, and keep what it writes to stdout with ``option httplog``."""
-    (port,) = free_ports(1)
+    port = free_port()
     configuration = made.folder / "haproxy.cfg"
     configuration.write_text(_HAPROXY % vars_of(made, port), encoding="utf-8")
     command = [path_of("haproxy") or "haproxy", "-db", "-f", str(configuration)]
@@ -420,7 +399,7 @@ def record_haproxy(made: Service, folder: Path) -> None:
 
 def record_apache(made: Service, folder: Path) -> None:
     """Ask through Apache, with the version, the worker and the duration in its log."""
-    (port,) = free_ports(1)
+    port = free_port()
     configuration = made.folder / "httpd.conf"
     log = folder / "apache.log"
     text = _APACHE % (
@@ -438,7 +417,7 @@ def record_apache(made: Service, folder: Path) -> None:
 
 def record_caddy(made: Service, folder: Path) -> None:
     """Ask through Caddy, and keep its JSON."""
-    (port,) = free_ports(1)
+    port = free_port()
     configuration = made.folder / "Caddyfile"
     log = folder / "caddy.json.log"
     configuration.write_text(_CADDY % (vars_of(made, port) | {"log": log}), encoding="utf-8")

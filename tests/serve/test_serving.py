@@ -25,7 +25,7 @@ from sampler.serve import memory
 from sampler.serve.server import openapi
 from sampler.web.door import MOST_CONNECTIONS
 from tests.clusters import FakeCluster, canary
-from tests.processes import started
+from tests.processes import children, started
 
 SESSION = openapi()["components"]["schemas"]["Session"]  # type: ignore[index]
 ENDLESS = 'tolerance = "0.05pp"\nmax-rate = "200/s"\nmax-time = "10m"\n'
@@ -76,10 +76,6 @@ def ask(url, method="GET", body=None, **headers):
 def check(url, gate="shop", **body):
     status, data = ask(f"{url}/v1/gates/{gate}/checks", "POST", body)
     return status, json.loads(data)
-
-
-def children(process):
-    return [each.pid for each in psutil.Process(process.pid).children()]
 
 
 def wait_until(is_so, process):

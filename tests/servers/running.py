@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.ports import free_ports
 from tests.processes import REPOSITORY
 from tests.requirements import SEARCH_PATH
 
@@ -132,7 +132,7 @@ def running(server: Server, folder: Path, origin: Server | None = None) -> Itera
     TimeoutError
         If one does not answer; its output is told.
     """
-    port, behind = _free_ports(2)
+    port, behind = free_ports(2, *VERSIONS.values())
     folders = {label: folder / f"{server.name.replace(' ', '-')}-{label}" for label in VERSIONS}
     with ExitStack() as stack:
         started = []
@@ -231,7 +231,7 @@ def _wait(process: subprocess.Popen[bytes], words: dict[str, str]) -> None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while time.monotonic() < until and process.poll() is None:
         try:
-            with opener.open(url, timeout=2) as response:
+            with opener.open(url, timeout=10) as response:
                 if words["label"].encode() in response.read():
                     return
         except OSError as error:
@@ -239,18 +239,3 @@ def _wait(process: subprocess.Popen[bytes], words: dict[str, str]) -> None:
         time.sleep(0.05)
     out = (Path(words["folder"]) / "server.out").read_text(errors="replace")[-500:]
     raise TimeoutError(f"no answer from {url} ({last}): {out.strip()}")
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports that are free on all addresses of the versions."""
-    with ExitStack() as stack:
-        ports: list[int] = []
-        while len(ports) < count:
-            first = stack.enter_context(socket.create_server((VERSIONS["v1"], 0)))
-            port = first.getsockname()[1]
-            try:
-                stack.enter_context(socket.create_server((VERSIONS["v2"], port)))
-            except OSError:
-                continue
-            ports.append(port)
-        return ports

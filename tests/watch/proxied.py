@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from contextlib import contextmanager
 
+from tests.ports import free_port
 from tests.requirements import path_of
 
 _SETTINGS = """
@@ -26,13 +26,6 @@ http {{
     }}
 }}
 """
-
-
-def free_port():
-    """Return a port of loopback that was free a moment ago."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 import pytest
 
 from sampler.demo.process import EmbeddedService
+from tests.ports import free_port
 from tests.processes import REPOSITORY, WEIGHBRIDGE, surroundings
 from tests.requirements import path_of
-from tests.watch.proxied import free_port
 
 EXAMPLES = REPOSITORY / "examples" / "prometheus"
 DASHBOARD = json.loads((EXAMPLES / "dashboard.json").read_text(encoding="utf-8"))
@@ -58,7 +58,7 @@ class Prometheus:
 
     def ask(self, path, **query):
         url = f"{self._url}{path}?{urllib.parse.urlencode(query)}"
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return json.load(answer)["data"]
 
     def query(self, expression):
