@@ -30,10 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 BLOCK = 20
-# A sequence of independent draws is called something else in about one run of a million.
-RARE = 1e-6
+# A sequence of independent draws is called something else not once in a million runs: counts so
+# small have a heavier tail than chi-square.
+RARE = 1e-10
 # Balancers that look at the load avoid the pod that is just busy and spread a little less than
-# chance does (about 0.8 here), without going round.
+# chance does (0.4 to 0.8 with 16 in flight), without going round.
 GOES_ROUND_BELOW = 0.4
 
 
@@ -68,7 +69,7 @@ class Dispersion:
 
     @property
     def regime(self) -> Regime:
-        """What the chi-square says, at one mistake in a million on each side."""
+        """What the chi-square says, at a rate of `RARE` on each side."""
         if self.index < GOES_ROUND_BELOW and chi2.cdf(self.chi2, self.degrees) < RARE:
             return Regime.UNDER_DISPERSED
         if chi2.sf(self.chi2, self.degrees) < RARE:

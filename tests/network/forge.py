@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 
 from tests.network.bed import inside
 from tests.network.gitops import ADDRESSES
+from tests.network.weighing import RARELY_WRONG
 from tests.requirements import path_of
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _ALONE = ("--no-color", "--no-evaluate-rule-changes")
 """Without a remote there is nothing that could have changed."""
 _TIMEOUT_S = 300
 # Real chance is at work: at the default error rates one run in a hundred would end otherwise.
-_OPTIONS = "--alpha 1e-5 --beta 1e-5 --max-samples 50000"
+_OPTIONS = " ".join(RARELY_WRONG)
 
 
 @dataclass(frozen=True, slots=True)

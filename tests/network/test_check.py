@@ -8,11 +8,10 @@ from collections import Counter
 import pytest
 from pyarrow.parquet import read_table
 
+from tests.network.weighing import RARELY_WRONG
+
 pytestmark = pytest.mark.network
 
-# Real chance is at work here: at the default error rates one run in a hundred would end
-# otherwise, and these make it one in a hundred thousand.
-RARELY_WRONG = ("--alpha", "1e-5", "--beta", "1e-5", "--max-samples", "50000")
 CHECK = ("check", "--expect", "v1=9,v2=1", "--json", "-", *RARELY_WRONG)
 
 
@@ -62,8 +61,7 @@ def test_a_check_keeps_every_request_that_the_pods_counted(
     cluster, weighbridge, transport, tmp_path
 ):
     done = weighbridge(
-        *("check", cluster.url, "--expect", "v1=9,v2=1", "--json", "-"),
-        *("--transport", transport, "--concurrency", "32"),
+        *(*CHECK, cluster.url, "--transport", transport, "--concurrency", "32"),
         prefix=cluster.prefix,
     )
 
@@ -81,8 +79,8 @@ def test_a_check_keeps_every_request_that_the_pods_counted(
 
 def test_kept_connections_are_counted_as_the_few_draws_that_they_are(cluster, weighbridge):
     done = weighbridge(
-        *("check", cluster.url, "--expect", "v1=9,v2=1", "--json", "-"),
-        *("--connection", "reuse", "--concurrency", "8", "--max-samples", "2000"),
+        *(*CHECK, cluster.url, "--max-samples", "2000"),
+        *("--connection", "reuse", "--concurrency", "8"),
         prefix=cluster.prefix,
     )
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.network.forge import Forge
 from tests.network.gitops import GitOpsCluster
+from tests.network.weighing import RARE
 
 # A pipeline takes some seconds, and many more on a machine that is busy.
 pytestmark = [
@@ -156,7 +157,7 @@ def test_a_canary_of_which_nothing_is_proven_stays_where_that_was_chosen(forge, 
     forge.push()
 
     # So few connections can prove nothing, whatever they show.
-    undecided = forge.run_pipeline(CHECK_OPTIONS="--alpha 1e-5 --max-samples 5")
+    undecided = forge.run_pipeline(CHECK_OPTIONS=f"--alpha {RARE} --max-samples 5")
 
     assert undecided.jobs == {
         "deploy": "PASS",
