@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from random import Random
 
 import pytest
@@ -22,14 +23,18 @@ def slow_canary():
 
 @pytest.fixture
 def failing_canary():
-    """Serve v1 and v2 evenly; half of v2's answers are a 503 that still carries the label."""
-    random = Random(5)
+    """Serve v1 and v2 evenly; half of v2's answers are a 503 that still carries the label.
+
+    What a request gets is drawn from its number: threads would share the draws as they please.
+    """
+    numbers = count()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            label = random.choice(["v1", "v2"])
+            draws = Random(next(numbers))
+            label = draws.choice(["v1", "v2"])
             body = json.dumps({"label": label, "host": f"{label}-0"}).encode()
-            self.send_response(503 if label == "v2" and random.random() < 0.5 else 200)
+            self.send_response(503 if label == "v2" and draws.random() < 0.5 else 200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -73,8 +73,9 @@ def test_an_interrupt_leaves_a_clean_screen(tmp_path, service):
     assert running.raw.count(b"\x1b[?25h") >= 1  # the cursor is back
 
 
-def test_numbers_are_whole_on_a_narrow_terminal(tmp_path, service):
-    _, text = shown(tmp_path, "check", service.url, "--expect", "v1=5,v2=5", columns=50)
+def test_numbers_are_whole_on_a_narrow_terminal(tmp_path):
+    with EmbeddedService({"v1": 9}) as service:
+        _, text = shown(tmp_path, "check", service.url, "--expect", "v1=5,v2=5", columns=50)
 
     lines = SGR.sub("", text).splitlines()
     assert any(re.search(r"interval\] +0\.0 % \[ 0\.0, +\d+\.\d\]$", line) for line in lines), text

@@ -18,11 +18,15 @@ TIME_WAIT = "06"
 
 
 def in_time_wait(port):
-    """Count TIME_WAIT on the side of the server that listens on `port`, and of its clients."""
-    rows = [line.split() for line in TABLE.read_text(encoding="ascii").splitlines()[1:]]
+    """Count TIME_WAIT on the side of the server that listens on `port`, and of its clients.
+
+    The file is no snapshot: a row may be passed over while sockets of others come and go.
+    """
+    texts = [TABLE.read_text(encoding="ascii") for _ in range(5)]
+    rows = [line.split() for text in texts for line in text.splitlines()[1:]]
+    found = {(row[1], row[2]) for row in rows if row[3] == TIME_WAIT}
     local, remote = (
-        sum(row[3] == TIME_WAIT and int(row[side].split(":")[1], 16) == port for row in rows)
-        for side in (1, 2)
+        sum(int(places[side].split(":")[1], 16) == port for places in found) for side in (0, 1)
     )
     return local, remote
 
