@@ -106,7 +106,7 @@ class FakeCluster:
 
     def run(self, work: Any) -> Any:
         """Run a coroutine where the server runs."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     def _store(self, body: Body) -> None:
         metadata = body["metadata"]
@@ -134,7 +134,7 @@ class FakeCluster:
             headers={"Content-Type": "application/json"},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             response.read()
 
     def store_silently(self, body: Body) -> None:

@@ -69,7 +69,7 @@ class Terminal:
     def close(self) -> int:
         """Return the exit code; end the command if it goes on."""
         try:
-            return self.process.wait(timeout=30)
+            return self.process.wait(timeout=60)
         finally:
             self.process.kill()
             self.process.wait()

@@ -12,13 +12,21 @@ ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+_PATIENCE_MS = 90_000
+"""Of a machine with other work."""
 NEEDED = pytest.mark.needs("chromium", "libatomic.so.1")
 
 
 def started(playwright, profile, **settings):
-    return playwright.chromium.launch_persistent_context(
-        profile, executable_path=path_of("chromium"), args=ARGUMENTS, **settings
+    context = playwright.chromium.launch_persistent_context(
+        profile,
+        executable_path=path_of("chromium"),
+        args=ARGUMENTS,
+        timeout=_PATIENCE_MS,
+        **settings,
     )
+    context.set_default_timeout(_PATIENCE_MS)
+    return context
 
 
 def opened(context, url):

@@ -19,8 +19,6 @@ from tests.processes import REPOSITORY
 
 PAGES = ("docs/index", "docs/start/gate", "docs/library")
 
-pytestmark = pytest.mark.timeout(300)
-
 
 class Quiet(SimpleHTTPRequestHandler):
     """Serves files, and says nothing of it."""

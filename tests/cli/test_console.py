@@ -167,7 +167,6 @@ def surroundings(place: Path, **more: str) -> dict[str, str]:
 
 
 @pytest.mark.needs("git")
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "page",
     dict.fromkeys(block.page for block in BLOCKS if block.run),

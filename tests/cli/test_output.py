@@ -50,7 +50,7 @@ def test_a_terminal_that_cannot_spell_the_marks_still_gets_the_verdict(tmp_path)
             check=False,
             cwd=tmp_path,
             env=surroundings(PYTHONIOENCODING="ascii"),
-            timeout=30,
+            timeout=60,
         )
 
     assert done.returncode == 0, done.stderr
@@ -68,7 +68,7 @@ def test_stdout_that_nobody_reads_is_no_traceback(tmp_path):
             check=False,
             cwd=tmp_path,
             env=surroundings(),
-            timeout=30,
+            timeout=60,
         )  # fmt: skip
         os.close(writer)
 

@@ -57,7 +57,7 @@ def kill_when(process: subprocess.Popen[str], condition) -> None:
             assert process.poll() is None
     finally:
         process.send_signal(signal.SIGKILL)
-        process.wait(30)
+        process.wait(60)
 
 
 def test_a_finished_run_is_rendered_as_it_was(weighbridge, service, tmp_path):

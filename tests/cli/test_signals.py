@@ -37,7 +37,7 @@ def test_a_signal_ends_the_run_and_keeps_what_was_measured(tmp_path, signum, cod
         )  # fmt: skip
         wait_for_requests(process, service, 200)
         process.send_signal(signum)
-        stdout, _ = process.communicate(timeout=30)
+        stdout, _ = process.communicate(timeout=60)
         served = service.counts().total
 
     report = json.loads(stdout)
@@ -60,7 +60,7 @@ def test_a_second_signal_gives_up_what_is_in_flight(tmp_path):
         while "a second one aborts them" not in process.stderr.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        stdout, _ = process.communicate(timeout=30)
+        stdout, _ = process.communicate(timeout=60)
 
     report = json.loads(stdout)
     assert process.returncode == 130
@@ -77,7 +77,7 @@ def test_a_killed_run_can_be_read_up_to_its_last_second(tmp_path):
             stream = found[0] if found else None
             assert process.poll() is None
         process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
     table = read(only_run(tmp_path)).table
     assert table.num_rows > 100
@@ -119,7 +119,7 @@ def test_a_signal_while_modules_are_imported_ends_quietly(tmp_path, wait_for):
         seen = [next(line for line in process.stderr if first in line)]
         seen += islice(process.stderr, wait_for)
         process.send_signal(signal.SIGINT)
-        _, rest = process.communicate(timeout=30)
+        _, rest = process.communicate(timeout=60)
 
     said = "".join(line for line in (*seen, rest) if "import time:" not in line)
     assert process.returncode == 130, said

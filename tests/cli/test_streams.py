@@ -219,7 +219,7 @@ def test_a_hang_up_ends_the_run_and_keeps_what_was_measured(tmp_path):
         while service.counts().total < 200:
             assert process.poll() is None
         process.send_signal(signal.SIGHUP)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
     report = json.loads((only_run(tmp_path) / "report.json").read_text(encoding="utf-8"))
     assert process.returncode == 129
@@ -236,7 +236,7 @@ def test_a_hang_up_that_is_ignored_stays_ignored(tmp_path):
         while service.counts().total < 50:
             assert process.poll() is None
         process.send_signal(signal.SIGHUP)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
         served = service.counts().total
 
     assert (process.returncode, served) == (0, 400)

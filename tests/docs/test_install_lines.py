@@ -47,7 +47,7 @@ def shipped() -> list[Path]:
         check=True,
         cwd=REPOSITORY,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     names = [name for name in done.stdout.split("\0") if name and not name.startswith(UNSHIPPED)]
     return [path for name in names if (path := REPOSITORY / name).is_file()]

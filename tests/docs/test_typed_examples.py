@@ -40,7 +40,6 @@ def ended(folder, *command):
     )
 
 
-@pytest.mark.timeout(300)
 def test_mypy_accepts_the_documented_examples(examples):
     done = ended(
         examples, sys.executable, "-m", "mypy", "--strict", "--cache-dir", examples / "kept", "."
@@ -50,7 +49,6 @@ def test_mypy_accepts_the_documented_examples(examples):
 
 
 @pytest.mark.needs("pyright", "node")
-@pytest.mark.timeout(300)
 def test_pyright_accepts_the_documented_examples(examples):
     program, node = path_of("pyright"), path_of("node")
     # A page shows values as the last lines of cells do.

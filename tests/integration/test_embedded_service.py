@@ -47,7 +47,7 @@ def ask(connection, method="GET"):
 
 def test_the_standard_librarys_client_stays_on_one_pod_for_all_its_requests():
     with EmbeddedService({"v1": 5, "v2": 5}, seed=1) as service:
-        connection = http.client.HTTPConnection(service.address, service.port, timeout=10)
+        connection = http.client.HTTPConnection(service.address, service.port, timeout=60)
         answers = [ask(connection) for _ in range(20)]
         assert ask(connection, "HEAD") == (200, b"")
         connection.close()
@@ -165,7 +165,7 @@ def test_counts_include_every_request_sent_before_they_were_asked_for():
 
 def test_many_clients_at_once_lose_nothing():
     def client(_number):
-        connection = http.client.HTTPConnection(service.address, service.port, timeout=10)
+        connection = http.client.HTTPConnection(service.address, service.port, timeout=60)
         answers = [json.loads(ask(connection)[1])["label"] for _ in range(20)]
         connection.close()
         return Counter(answers)
@@ -263,7 +263,7 @@ def test_the_process_ends_when_its_parent_is_killed():
         child = os.pidfd_open(int(parent.stdout.readline()))
         parent.kill()
 
-    ended, _, _ = select.select([child], [], [], 20)
+    ended, _, _ = select.select([child], [], [], 60)
     os.close(child)
     assert ended
 
@@ -298,12 +298,12 @@ def test_serving_in_the_foreground_ends_with_a_signal(number):
     ) as process:
         assert process.stdout is not None
         connection = http.client.HTTPConnection(
-            "127.0.0.1", int(process.stdout.readline()), timeout=10
+            "127.0.0.1", int(process.stdout.readline()), timeout=60
         )
         assert ask(connection)[0] == 200
         process.send_signal(number)  # nothing else wakes it: the connection is idle
         try:
-            rest, _ = process.communicate(timeout=20)
+            rest, _ = process.communicate(timeout=60)
         finally:
             process.kill()
             connection.close()
@@ -324,7 +324,7 @@ def test_running_out_of_descriptors_only_delays_connections():
         assert process.stdin is not None
         assert process.stdout is not None
         port = json.loads(process.stdout.readline())["port"]
-        sockets = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(40)]
+        sockets = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(40)]
         answered = 0
         for sock in sockets:
             sock.sendall(CLOSE)
@@ -349,7 +349,7 @@ def test_the_address_family_follows_the_host(loopback_6):
     ) as process:
         assert process.stdout is not None
         host, port = process.stdout.readline().split()
-        connection = http.client.HTTPConnection(host, int(port), timeout=10)
+        connection = http.client.HTTPConnection(host, int(port), timeout=60)
         status, _ = ask(connection)
         connection.close()
         process.terminate()

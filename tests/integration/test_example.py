@@ -32,7 +32,7 @@ def application(monkeypatch, request):
     ("application", "version"), [("v1", "v1"), ("v2", "v2")], indirect=["application"]
 )
 def test_the_application_says_its_version_and_its_pod_on_one_connection(application, version):
-    connection = http.client.HTTPConnection("127.0.0.1", application, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", application, timeout=60)
     answers = []
     for path in ("/", "/any/other?x=1"):
         connection.request("GET", path)

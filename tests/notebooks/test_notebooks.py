@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 FOLDER = REPOSITORY / "notebooks"
 NAMES = sorted(path.name for path in FOLDER.glob("*.ipynb"))
 MEGABYTE = 1_000_000
-pytestmark = pytest.mark.timeout(300)  # a whole notebook, where other tests take the time
 
 
 def read(path: Path) -> dict[str, Any]:

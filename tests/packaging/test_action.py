@@ -17,8 +17,6 @@ from tests.packaging.offline import OFFLINE
 from tests.processes import REPOSITORY
 from tests.requirements import path_of
 
-pytestmark = pytest.mark.timeout(300)  # the first of them installs
-
 ACTION = YAML(typ="safe").load(REPOSITORY / "action.yml")
 PAGE = (REPOSITORY / "docs" / "github.md").read_text(encoding="utf-8")
 HOSTILE = "v2\n::error::no\n##[error]no\nverdict=PASS\nreport<<x"

@@ -28,7 +28,6 @@ def shop(tmp_path):
 
 
 @pytest.mark.needs("git")
-@pytest.mark.timeout(300)
 def test_the_hook_stops_the_commit_of_a_broken_manifest(shop):
     broken = shop / "k8s" / "deploy.yaml"
     broken.write_text(broken.read_text().replace("replicas: 10", "replicas: ten"))

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sampler.base.errors import UsageError
@@ -53,7 +53,7 @@ def spoilt(draw, lines):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "parquet"])
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_bytes_are_rows_bad_lines_or_refused(kind, data):
     names = LINES.get(kind, ["hey.csv", "envoy.json.log"])

@@ -30,7 +30,7 @@ class Served:
         return f"http://127.0.0.1:{self.port}/"
 
     def call(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
 
     def tell(self, *events):
         async def tell():
