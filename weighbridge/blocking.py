@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from sampler.run.gate import Weighing
+from sampler.run.pilot import PilotedRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,9 +42,7 @@ class Blocking:
     """
 
     def __init__(self, plan: RunPlan) -> None:
-        self._plan = plan
-        self._weighing: Weighing | None = None
-        self._early = 0
+        self._run = PilotedRun(plan)
         # Its own factory: a runner without one makes its loop that of the calling thread. The
         # run sees the context variables of its caller, because a runner copies them here.
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
@@ -58,18 +56,10 @@ class Blocking:
     def interrupt(self) -> None:
         """Stop sending; a second call gives up what is in flight. Safe from any thread."""
         with suppress(RuntimeError):  # the loop is closed: the run is over
-            self._loop.call_soon_threadsafe(self._interrupt)
-
-    def _interrupt(self) -> None:
-        if self._weighing is None:
-            self._early += 1
-        else:
-            self._weighing.interrupt()
+            self._loop.call_soon_threadsafe(self._run.interrupt)
 
     async def _weigh(self) -> Report:
-        self._weighing = weighing = Weighing(self._plan)
-        for _ in range(self._early):
-            weighing.interrupt()
+        weighing = await self._run.begin()
         return await weighing.run()
 
     def _run_here(self) -> Report:

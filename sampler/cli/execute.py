@@ -25,7 +25,7 @@ from sampler.cli.streams import command, deliver, failure
 from sampler.engine.engine import one_process
 from sampler.plan.load import TransportKind
 from sampler.run.gate import Weighing
-from sampler.run.pilot import Pilot
+from sampler.run.pilot import PilotedRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -173,28 +173,23 @@ async def _weigh(
 
     def interrupt(signum: signal.Signals) -> None:
         received.append(signum)
-        # Subtle: the loop calls this, so not before the first await, where `current` is there.
-        current.interrupt()
+        # Subtle: the loop calls this, so not before the first await, where `run` is there.
+        run.interrupt()
         if len(received) == 1:
             line.tell(
                 f"{signum.name}: stopping after requests in flight (a second one aborts them)"
             )
 
-    # A signal is heard from here on: making a run ready takes a while on a busy machine.
-    with _heard(interrupt), ProgressLine(plan) as line:
-        current: Pilot | Weighing
-        pilot = None
-        if plan.load.connection.is_auto:
-            current = pilot = Pilot(plan)
-            plan = await pilot.run()
-            line.tell(pilot.told)
-        current = weighing = Weighing(plan, line.show, watch, sampling=sampling)
-        if received:
-            weighing.interrupt()
+    def make(plan: RunPlan) -> Weighing:
+        weighing = Weighing(plan, line.show, watch, sampling=sampling)
         for warning in weighing.warnings:
             say_warning(warning)
-        if pilot is not None:
-            weighing.warnings.append(pilot.told)  # a note of the report
+        return weighing
+
+    # A signal is heard from here on: making a run ready takes a while on a busy machine.
+    with _heard(interrupt), ProgressLine(plan) as line:
+        run = PilotedRun(plan, make, line.tell)
+        weighing = await run.begin()
         # What is imported by now stays: no collection during the run looks at it again.
         gc.freeze()
         return await weighing.run(partial(_tell_after, line, tell))

@@ -27,7 +27,7 @@ from sampler.cli.configuration import defaults_of
 from sampler.cli.execute import loop_runner
 from sampler.cli.options import command_line
 from sampler.run.gate import Weighing
-from sampler.run.pilot import Pilot
+from sampler.run.pilot import PilotedRun
 from sampler.run.recovery import report_of
 from sampler.serve import memory
 from sampler.serve.outcome import MOST_LABELS, Kind, outcome_of, outcome_of_error, undecided
@@ -136,30 +136,20 @@ def _weighed(job: dict[str, Any], lines: _Lines) -> Outcome:
 async def _weigh(
     plan: RunPlan, watch: Watch | None, session: dict[str, Any], lines: _Lines
 ) -> Report:
-    current: Pilot | Weighing | None = None
-    pilot = None
-    is_stopped = lines.has_ended or lines.is_stopped
+    run = PilotedRun(plan, lambda piloted: Weighing(piloted, _Telling(), watch))
+    if lines.has_ended or lines.is_stopped:
+        run.interrupt()
 
     def hear() -> None:
-        nonlocal is_stopped
         lines.read()  # stop, or the end: nothing else is said meanwhile
-        is_stopped = True
         if lines.has_ended:
             loop.remove_reader(0)
-        if current is not None:
-            current.interrupt()
+        run.interrupt()
 
     loop = asyncio.get_running_loop()
     loop.add_reader(0, hear)
     try:
-        if plan.load.connection.is_auto and not is_stopped:
-            current = pilot = Pilot(plan)
-            plan = await pilot.run()
-        current = weighing = Weighing(plan, _Telling(), watch)
-        if pilot is not None:
-            weighing.warnings.append(pilot.told)
-        if is_stopped:
-            weighing.interrupt()
+        weighing = await run.begin()
         _remember(weighing, session)
         return await weighing.run()
     finally:

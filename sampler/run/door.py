@@ -29,8 +29,7 @@ from sampler.plan.run import (
     draw_seed,
 )
 from sampler.plan.target import Target
-from sampler.run.gate import Weighing
-from sampler.run.pilot import Pilot
+from sampler.run.pilot import PilotedRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -164,12 +163,7 @@ def coroutine_of(
     """
 
     async def call(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> Report:
-        plan = plan_of(*args, **kwargs)
-        if not plan.load.connection.is_auto:
-            return await Weighing(plan).run()
-        pilot = Pilot(plan)
-        weighing = Weighing(await pilot.run())
-        weighing.warnings.append(pilot.told)
+        weighing = await PilotedRun(plan_of(*args, **kwargs)).begin()
         return await weighing.run()
 
     return dressed(call, plan_of, name)

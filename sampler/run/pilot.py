@@ -20,9 +20,12 @@ from sampler.engine.engine import Engine
 from sampler.exchange.transport.choice import make_transport
 from sampler.labels.reader import LabelReader
 from sampler.plan.load import ConnectionLife, Limits
+from sampler.run.gate import Weighing
 from sampler.run.waiting import Waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from analysis import Split
     from sampler.plan.run import RunPlan
 
@@ -134,3 +137,54 @@ class Pilot:
             f"requests each, not judged, {found}; goes on with {life}"
         )
         return replace(self._plan, load=replace(self._plan.load, connection=life))
+
+
+class PilotedRun:
+    """A run, and before it the pilot that its plan may ask for.
+
+    Parameters
+    ----------
+    plan : RunPlan
+    make : callable
+        Makes the run of the plan that is carried out.
+    tell : callable
+        Called with what a pilot found.
+    """
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        make: Callable[[RunPlan], Weighing] = Weighing,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._plan, self._make, self._tell = plan, make, tell
+        self._current: Pilot | Weighing | None = None
+        self._interruptions = 0
+
+    def interrupt(self) -> None:
+        """Stop sending, however far it is; a second call gives up what is in flight."""
+        self._interruptions += 1
+        if self._current is not None:
+            self._current.interrupt()
+
+    async def begin(self) -> Weighing:
+        """Return the run, ready to be carried out.
+
+        Raises
+        ------
+        SamplingError
+            If the target's name cannot be resolved.
+        UsageError, ValueError
+            As `Weighing`.
+        """
+        plan, told = self._plan, []
+        if plan.load.connection.is_auto and not self._interruptions:
+            self._current = pilot = Pilot(plan)
+            plan = await pilot.run()
+            self._tell(pilot.told)
+            told = [pilot.told]
+        self._current = weighing = self._make(plan)
+        weighing.warnings += told  # a note of the report
+        for _ in range(self._interruptions):
+            weighing.interrupt()
+        return weighing

@@ -104,19 +104,19 @@ def test_ctrl_c_once_more_gives_up_what_is_in_flight(tmp_path, way):
 DEAF = """
 import asyncio, os, signal, threading, time
 import weighbridge
+from sampler.run.gate import Weighing
 from weighbridge import blocking
 
-class Deaf(blocking.Weighing):
-    async def run(self, on_report=None):
-        threading.Thread(target=signalling, daemon=True).start()
-        await asyncio.Event().wait()
+async def deaf(self, on_report=None):
+    threading.Thread(target=signalling, daemon=True).start()
+    await asyncio.Event().wait()
 
 def signalling():
     while True:
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.2)
 
-blocking.Weighing = Deaf
+Weighing.run = deaf
 blocking._GIVE_UP_S = 0.1
 
 def call():

@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+import weighbridge
 from analysis import Policy, Split, Tolerance
 from analysis.data.report import Verdict
 from sampler.plan.load import ConnectionLife, Load, TransportKind
@@ -17,13 +18,20 @@ from tests.conformance.scripted import ScriptedServer
 AUTO = ConnectionLife.parse("auto")
 
 
-@pytest.mark.parametrize("transport", ["fast", "full"])
+async def waiting(*args, **options):
+    """Call the form that blocks."""
+    return await asyncio.to_thread(weighbridge.check, *args, **options)
+
+
+@pytest.mark.parametrize(
+    ("transport", "call"), [("fast", check), ("full", check), ("fast", waiting)]
+)
 @pytest.mark.parametrize(
     ("is_per_request", "connection", "told"),
     [(True, "10:30", "picks for each request"), (False, "fresh", "pick for each connection")],
 )
 def test_a_pilot_chooses_what_is_cheaper_and_is_not_judged(
-    is_per_request, connection, told, transport
+    is_per_request, connection, told, transport, call
 ):
     def script(request):
         number = request.number if is_per_request else request.connection
@@ -35,7 +43,7 @@ def test_a_pilot_chooses_what_is_cheaper_and_is_not_judged(
             load = Load(connection=AUTO, transport=TransportKind(transport))
             policy = Policy(tolerance=Tolerance.parse("15pp"), alpha=1e-5, beta=1e-5)
             url = f"http://127.0.0.1:{server.port}/"
-            report = await check(url, "v1=7,v2=3", load=load, policy=policy, seed=1)
+            report = await call(url, "v1=7,v2=3", load=load, policy=policy, seed=1)
             return report, len(server.requests)
 
     report, served = asyncio.run(run())
