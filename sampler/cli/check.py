@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sampler.base.errors import UsageError
+from sampler.cli.configuration import defaults_of
 from sampler.cli.documents import document_options, documents_of
 from sampler.cli.fleet import fleet_options, make_senders
 from sampler.cli.manifests import (
@@ -147,6 +148,27 @@ def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
     if senders.place:
         plan, watch = replace(plan, zone_of=senders.zone_of, zone_splits=splits), None
     ctx.exit(execute(plan, documents_of(options), watch, senders.sampling))
+
+
+def options_of_table(table: dict[str, Any], place: str) -> dict[str, Any]:
+    """Return the options of a check by parameter, from a table that has them by their names.
+
+    Parameters
+    ----------
+    table : dict
+        As under ``[check]`` or ``[gate.NAME]``.
+    place : str
+        Where it stands, for messages.
+
+    Raises
+    ------
+    UsageError
+        If it holds a name or a value that a check does not take.
+    """
+    with command.make_context("check", [], resilient_parsing=True) as empty:
+        defaults = defaults_of(empty, table, place)
+    with command.make_context("check", [], default_map=defaults) as ctx:
+        return dict(ctx.params)
 
 
 def planned(

@@ -9,7 +9,7 @@ import signal
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.data.report import ReasonCode, Verdict
 from analysis.render import text, to_dotenv, to_json, to_junit, to_markdown, to_metrics
@@ -223,11 +223,16 @@ def loop_runner(plan: RunPlan) -> Callable[..., Report]:
     """
     if plan.load.transport is not TransportKind.FULL and hasattr(select, "epoll"):
         return asyncio.run
+    return fastest_loop()
+
+
+def fastest_loop() -> Callable[..., Any]:
+    """Return what runs a coroutine: uvloop where it is installed."""
     try:
         import uvloop  # noqa: PLC0415 - faster where it exists
     except ImportError:
         return asyncio.run
-    runner: Callable[..., Report] = uvloop.run
+    runner: Callable[..., Any] = uvloop.run
     return runner
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "weighbridge.expectation/1"
 _SIGNS = {"error": "✗", "warning": "!", "info": "i"}
+_OF_A_FINDING = ("code", "severity", "message", "remedy", "where")
+_OF_A_NUMBER = ("towards", "value", "what", "kind", "name", "where")
 _COLUMNS = ("declared", "configured", "observed")
 
 
@@ -136,16 +138,7 @@ def to_document(view: View, findings: Sequence[Finding]) -> str:
         document["expected"] = _judged(view.expected)
     for name, each in view.columns.items():
         document[name] = None if each is None else _described(each)
-    document["findings"] = [
-        {
-            "code": finding.code.value,
-            "severity": finding.severity.value,
-            "message": finding.message,
-            "remedy": finding.remedy,
-            "where": finding.where,
-        }
-        for finding in findings
-    ]
+    document["findings"] = [_fields(finding, _OF_A_FINDING) for finding in findings]
     from analysis.render.printable import in_json  # noqa: PLC0415 - as above
 
     return in_json(json.dumps(document, indent=2)) + "\n"
@@ -165,18 +158,12 @@ def _judged(expected: Expectation) -> dict[str, Any]:
 def _described(expected: Expectation) -> dict[str, Any]:
     split, source = expected.split, expected.source
     return {
-        "source": {"kind": source.kind, "name": source.name, "where": source.where},
+        "source": _fields(source, ("kind", "name", "where")),
         "weights": split.weight_of,
         "shares": {arm: split.share(arm) for arm in split.arms},
-        "numbers": [
-            {
-                "towards": number.towards,
-                "value": number.value,
-                "what": number.what,
-                "kind": number.kind,
-                "name": number.name,
-                "where": number.where,
-            }
-            for number in expected.numbers
-        ],
+        "numbers": [_fields(number, _OF_A_NUMBER) for number in expected.numbers],
     }
+
+
+def _fields(one: object, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in names}

@@ -10,7 +10,7 @@ import click
 
 from sampler.base.errors import UsageError, WeighbridgeError
 from sampler.base.tokens import authorization
-from sampler.cli.configuration import GATES, defaults_of, tables_of
+from sampler.cli.configuration import GATES, tables_of
 from sampler.cli.manifests import complete_cluster_options
 from sampler.cli.messages import closest
 from sampler.cli.values import Duration
@@ -220,11 +220,7 @@ def _checked(options: dict[str, Any], place: str) -> tuple[dict[str, Any], dict[
     """Check the options of a gate as far as they can be without asking anybody."""
     from sampler.cli import check  # noqa: PLC0415 - heavy imports wait for a command
 
-    command = check.command
-    with command.make_context("check", [], resilient_parsing=True) as empty:
-        defaults = defaults_of(empty, options, place)
-    with command.make_context("check", [], default_map=defaults) as ctx:
-        params = dict(ctx.params)
+    params = check.options_of_table(options, place)
     if params["manifests"] == "-":
         raise UsageError(f"{place} manifests: stdin is read once", hint="name a file or a folder")
     try:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter, deque
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from analysis.data.live import AlarmTold, ChangeTold, NoteTold, State, StateTold
 from analysis.render.grid import Span
 from analysis.render.printable import cells, pad, visible
 from sampler.cli.progress import numbers
-from sampler.cli.screen import bars, fitted, live_view
+from sampler.cli.screen import LiveScreen, bars, fitted
 from sampler.cli.streams import say
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from rich.text import Text
 
     from analysis.data.live import BucketTold, Event, LiveState
@@ -42,7 +39,7 @@ _STYLES = {
 }
 
 
-class LiveView:
+class LiveView(LiveScreen):
     """Shows the sessions of a process on stderr.
 
     Parameters
@@ -51,36 +48,27 @@ class LiveView:
     """
 
     def __init__(self, watching: Watching) -> None:
+        super().__init__(is_transient=False)
         self._watching = watching
-        self._stack = ExitStack()
-        self._live: Any = None
         self._shown: dict[str, float] = {}
         self._drawn_at = 0.0
         self._events: deque[str] = deque(maxlen=_MOST_EVENTS)
 
     def __enter__(self) -> Self:
-        self._live = self._stack.enter_context(live_view(is_transient=False))
+        super().__enter__()
         self._watching.teller.listeners.append(self.take)
+        self.stack.callback(self._watching.teller.listeners.remove, self.take)
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._watching.teller.listeners.remove(self.take)
-        self._stack.__exit__(kind, error, trace)
 
     def take(self, event: Event) -> None:
         """Show an event, as far as it is worth a line; draw the state when it is due."""
         told = in_words(event)
-        if told and self._live is None:
+        if told and self.live is None:
             say(f"{event.target}: {told}", err=True)
         elif told:
             self._events.append(f"{event.target}: {told}")
-        if self._live is not None:
-            self._draw(event.at, is_urgent=bool(told))
+        if self.live is not None:
+            self._show(event.at, is_urgent=bool(told))
         elif isinstance(event, StateTold):
             self._say(event.state)
 
@@ -90,16 +78,14 @@ class LiveView:
             self._shown[state.target] = state.at
             say(f"{visible(state.target)}: {visible(state.line)}", err=True)
 
-    def _draw(self, now: float, *, is_urgent: bool) -> None:
+    def _show(self, now: float, *, is_urgent: bool) -> None:
         if not is_urgent and now - self._drawn_at < _REFRESH_S:
             return
-        from rich.console import Group  # noqa: PLC0415 - only for a terminal
-
         self._drawn_at = now
         columns = shutil.get_terminal_size().columns
         sessions = self._watching.sessions.values()
         lines = [line for session in sessions for line in drawn(session, columns)]
-        self._live.update(Group(*lines, *_told(self._events, columns)), refresh=True)
+        self.draw([*lines, *_told(self._events, columns)])
 
 
 def in_words(event: Event) -> str:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import ExitStack
 from dataclasses import dataclass
 from math import ceil, exp, floor
 from time import monotonic
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from analysis.evidence.intervals import shares_with_intervals
 from analysis.planning.forecast import nearer_boundary, remaining
 from analysis.render.grid import Span
 from analysis.render.printable import cells, name_of, pad
 from analysis.text.rounding import amount, band_decimals, counted, duration, percent
-from sampler.cli.screen import bars, fitted, live_view
+from sampler.cli.screen import LiveScreen, bars, fitted
 from sampler.cli.streams import say
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    from rich.live import Live
     from rich.text import Text
 
     from sampler.plan.run import RunPlan
@@ -41,7 +37,7 @@ _NUMBERS = 24
 """Cells for a share and what is accepted, behind a bar."""
 
 
-class ProgressLine:
+class ProgressLine(LiveScreen):
     """Shows a run that goes on, on stderr.
 
     Parameters
@@ -51,52 +47,31 @@ class ProgressLine:
     """
 
     def __init__(self, plan: RunPlan) -> None:
+        super().__init__(is_transient=True)
         self._limit_s = plan.limits.max_time_s
-        self._stack = ExitStack()
-        self._live: Live | None = None
         self._shown_at = monotonic()
         self._to_go_s: float | None = None
 
-    def __enter__(self) -> Self:
-        self._live = self._stack.enter_context(live_view(is_transient=True))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
-
-    def close(self) -> None:
-        """Remove the view, to make room for the report."""
-        self._stack.close()
-        self._live = None
-
     def tell(self, text: str) -> None:
         """Print a line above the view, which stays whole."""
-        if self._live is None:
+        if self.live is None:
             say(text, err=True)
         else:
-            self._live.console.print(text, markup=False)
+            self.live.console.print(text, markup=False)
 
     def show(self, progress: Progress) -> None:
         """Tell how far the run is, unless that was told a moment ago."""
         now = monotonic()
         passed = now - self._shown_at
-        if passed < (PLAIN_EVERY_S if self._live is None else _REFRESH_S):
+        if passed < (PLAIN_EVERY_S if self.live is None else _REFRESH_S):
             return
         self._shown_at = now
         self._forecast(progress, passed)
         state = State.of(progress, self._limit_s, self._to_go_s)
-        if self._live is None:
+        if self.live is None:
             say(state.line(), err=True)
-            return
-        from rich.console import Group  # noqa: PLC0415 - only for a terminal
-
-        columns = shutil.get_terminal_size().columns
-        self._live.update(Group(*drawn(state, columns)), refresh=True)
+        else:
+            self.draw(drawn(state, shutil.get_terminal_size().columns))
 
     def _forecast(self, progress: Progress, passed: float) -> None:
         """Follow the forecast of the time to go, without its jumps."""

@@ -377,12 +377,7 @@ def _document(tree: Worktree, known: Weighed | None) -> dict[str, Any]:
         "schema": SCHEMA,
         "state": pair.state.value,
         **{
-            role: {
-                "name": side.name,
-                "version": side.version,
-                "replicas": side.replicas,
-                "where": side.where,
-            }
+            role: {name: getattr(side, name) for name in ("name", "version", "replicas", "where")}
             for role, side in sides.items()
         },
         "commit": None if repository is None else repository.head,

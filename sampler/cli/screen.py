@@ -9,16 +9,15 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from sampler.cli.streams import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from contextlib import AbstractContextManager
 
     from rich.live import Live
     from rich.table import Table
@@ -44,21 +43,51 @@ def wants_colour(stream: object) -> bool:
     return is_terminal(stream) and not os.environ.get("NO_COLOR")
 
 
-def live_view(*, is_transient: bool) -> AbstractContextManager[Live | None]:
-    """Return what draws on stderr, and nothing where that is no terminal.
+class LiveScreen:
+    """What is drawn anew on stderr while something goes on, where that is a terminal.
 
     Parameters
     ----------
     is_transient : bool
         Whether what was drawn last is removed at the end.
-    """
-    if not is_terminal(sys.stderr):
-        return nullcontext()
-    from rich.console import Console  # noqa: PLC0415 - only for a terminal
-    from rich.live import Live  # noqa: PLC0415
 
-    console = Console(stderr=True, no_color=not wants_colour(sys.stderr), highlight=False)
-    return Live(console=console, transient=is_transient, auto_refresh=False)
+    Attributes
+    ----------
+    live : rich.live.Live or None
+        None where lines are printed.
+    stack : ExitStack
+        What ends with it.
+    """
+
+    def __init__(self, *, is_transient: bool) -> None:
+        self._is_transient = is_transient
+        self.stack = ExitStack()
+        self.live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if is_terminal(sys.stderr):
+            from rich.console import Console  # noqa: PLC0415 - only for a terminal
+            from rich.live import Live  # noqa: PLC0415
+
+            console = Console(stderr=True, no_color=not wants_colour(sys.stderr), highlight=False)
+            view = Live(console=console, transient=self._is_transient, auto_refresh=False)
+            self.live = self.stack.enter_context(view)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Draw nothing more."""
+        self.stack.close()
+        self.live = None
+
+    def draw(self, lines: Iterable[Text]) -> None:
+        """Draw lines in place of those before, if this is a terminal."""
+        if self.live is not None:
+            from rich.console import Group  # noqa: PLC0415 - only for a terminal
+
+            self.live.update(Group(*lines), refresh=True)
 
 
 def fitted(lines: list[Text], columns: int) -> list[Text]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -12,11 +12,6 @@ from sampler.cli.interrupts import loop_handles_them
 from sampler.cli.listening import listening_options, make_door
 from sampler.cli.sections import SectionedCommand
 from sampler.cli.values import Count
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
-    from sampler.base.errors import ExitCode
 
 
 def _load(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
@@ -70,6 +65,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     Runs until SIGTERM or Ctrl-C; checks that are going on end as INCONCLUSIVE, and are written.
     """
     from sampler.base.own_process import command_of  # noqa: PLC0415
+    from sampler.cli.execute import fastest_loop  # noqa: PLC0415
     from sampler.cli.gates import gates_of  # noqa: PLC0415 - heavy imports wait for a command
     from sampler.engine.preflight import raise_file_limit  # noqa: PLC0415
     from sampler.serve.desk import Limits  # noqa: PLC0415
@@ -87,7 +83,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         options["targets"],
     )
     with loop_handles_them():
-        ctx.exit(_runner()(server.run(_announce)))
+        ctx.exit(fastest_loop()(server.run(_announce)))
 
 
 def _announce(url: str) -> None:
@@ -95,14 +91,3 @@ def _announce(url: str) -> None:
 
     say(f"listening on {url} until SIGTERM or Ctrl-C", err=True)
     say(url)
-
-
-def _runner() -> Callable[[Coroutine[Any, Any, ExitCode]], ExitCode]:
-    import asyncio  # noqa: PLC0415 - as above
-
-    try:
-        import uvloop  # noqa: PLC0415 - faster where it exists
-    except ImportError:
-        return asyncio.run
-    run: Callable[[Coroutine[Any, Any, ExitCode]], ExitCode] = uvloop.run
-    return run

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 from analysis.render import to_json, to_junit
 from sampler.base.errors import StorageError, UsageError, WeighbridgeError
 from sampler.cli import check
-from sampler.cli.configuration import defaults_of
 from sampler.cli.execute import loop_runner
 from sampler.cli.options import command_line
 from sampler.run.gate import Weighing
@@ -104,11 +103,7 @@ def _planned(
     options: dict[str, Any], out: str | None = None, name: str = "", keep: int | None = None
 ) -> tuple[RunPlan, Watch | None]:
     """Make the plan of a check from the table of a gate."""
-    command = check.command
-    with command.make_context("check", [], resilient_parsing=True) as empty:
-        defaults = defaults_of(empty, options, "the gate:")
-    with command.make_context("check", [], default_map=defaults) as ctx:
-        params = dict(ctx.params)
+    params = check.options_of_table(options, "the gate:")
     url = params.pop("url")
     params |= {"name": name, "keep": keep}
     return check.planned(url, params, None if out is None else Path(out), _as_command(options))
@@ -127,8 +122,7 @@ def _as_command(options: dict[str, Any]) -> str:
 
 
 def _weighed(job: dict[str, Any], lines: _Lines) -> Outcome:
-    keep = job["keep"]
-    plan, watch = _planned(job["options"], job["out"], job["name"], keep)
+    plan, watch = _planned(job["options"], job["out"], job["name"], job["keep"])
     report = loop_runner(plan)(_weigh(plan, watch, job["session"], lines))
     return outcome_of(report, job["canary"])
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -38,17 +38,12 @@ def to_document(session: Session, undecided_s: float | None) -> dict[str, Any]:
     undecided_s : float or None
         Of its key, as `Sessions.undecided_s`.
     """
-    ask = session.ask
     return {
         "schema": SCHEMA,
         "id": session.id,
         "gate": session.gate.name,
         "asks": session.gate.fingerprint,
-        "key": ask.key,
-        "expect": ask.expect,
-        "step": ask.step,
-        "url": ask.url,
-        "is_alone": ask.is_alone,
+        **asdict(session.ask),
         "earlier": session.earlier,
         "created_at": session.created_at,
         "notes": session.notes,
