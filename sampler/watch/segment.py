@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, Self, cast
 
 from analysis.versions.replicas import ReplicaCounts
 from analysis.weighing.change import Phase
@@ -14,7 +14,6 @@ from sampler.run.gate import PACES, Weighing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from analysis import Batch, Tally
     from analysis.versions.health import HealthEvidence
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from analysis.weighing.report import Account
     from sampler.base.clock import Clock
     from sampler.engine.engine import Engine
+    from sampler.expect.cluster.news import ExpectationChange
     from sampler.expect.cluster.watch import Watch
     from sampler.plan.load import Limits
     from sampler.plan.run import RunPlan
@@ -42,6 +42,32 @@ class Owner(Protocol):
     def tick(self, segment: Segment) -> None:
         """Look at the run, a few dozen times a second."""
         ...
+
+
+class SharedWatcher:
+    """The watcher of a session, as each of its runs sees it: entered and left by the session."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watcher = watch.watcher
+        self.last: ExpectationChange | None = watch.start
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return
+
+    def changes(self) -> list[ExpectationChange]:
+        """Return the changes since the last call."""
+        found = self._watcher.changes()
+        for each in found:
+            if not each.is_remark:
+                self.last = each
+        return found
+
+    def is_confirmed(self, since_ns: int) -> bool:
+        """Whether all was read anew after a moment."""
+        return self._watcher.is_confirmed(since_ns)
 
 
 class Segment(Weighing):
@@ -68,11 +94,6 @@ class Segment(Weighing):
     def engine(self) -> Engine:
         """What sends."""
         return cast("Engine", self._engine)  # of `one_process`
-
-    @property
-    def path(self) -> Path | None:
-        """The folder of the run."""
-        return self._recording.path
 
     @property
     def tally(self) -> Tally:

@@ -12,14 +12,13 @@ the next, and so does the watch of the cluster. So memory and disk stay bounded.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from math import inf
 from time import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from analysis.data.live import Cost, NoteTold, StateTold
+from analysis.data.live import NoteTold, StateTold
 from analysis.data.report import Verdict
 from analysis.text.rounding import counted
 from analysis.versions.health import HealthEvidence, health_of
@@ -29,12 +28,11 @@ from analysis.watching.totals import NEARLY_EQUAL
 from analysis.weighing.change import Phase
 from sampler.base.clock import NS_PER_S, run_clock
 from sampler.base.errors import ExitCode, StorageError, WeighbridgeError
-from sampler.engine.saturation import SATURATED_CPU_SHARE, cpu_s
 from sampler.plan.load import Limits
 from sampler.store.runs import keep_newest
 from sampler.store.writer import folder_name
-from sampler.watch.process import disk_bytes, memory_bytes
-from sampler.watch.segment import Segment
+from sampler.watch.costs import Costs
+from sampler.watch.segment import Segment, SharedWatcher
 from sampler.watch.telling import EventLog
 
 if TYPE_CHECKING:
@@ -45,7 +43,6 @@ if TYPE_CHECKING:
     from analysis.data.live import Event, LiveState
     from analysis.watching.asked import WatchPolicy
     from sampler.base.clock import Clock
-    from sampler.expect.cluster.news import ExpectationChange
     from sampler.expect.cluster.watch import Watch
     from sampler.plan.run import RunPlan
     from sampler.watch.telling import Teller
@@ -62,7 +59,6 @@ SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 600.0
 _LONGEST_RUN_S = 1e6
 _CLOCK_SET_S = 1.0
 """From so much on [s], the wall clock was set, or the machine slept."""
-_MINUTE = 60
 
 EXITS = {
     Verdict.PASS: ExitCode.PASS,
@@ -88,32 +84,6 @@ class Rotation:
     samples: int = 1_000_000
     time_s: float = 86_400.0
     keep: int = 8
-
-
-class _Shared:
-    """The watcher of a session, as each of its runs sees it: entered and left by the session."""
-
-    def __init__(self, watch: Watch) -> None:
-        self._watcher = watch.watcher
-        self.last: ExpectationChange | None = watch.start
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        return
-
-    def changes(self) -> list[ExpectationChange]:
-        """Return the changes since the last call."""
-        found = self._watcher.changes()
-        for each in found:
-            if not each.is_remark:
-                self.last = each
-        return found
-
-    def is_confirmed(self, since_ns: int) -> bool:
-        """Whether all was read anew after a moment."""
-        return self._watcher.is_confirmed(since_ns)
 
 
 class Session:
@@ -179,23 +149,20 @@ class Session:
         self._ahead_s = self._wall_ahead_s()
         self._teller = teller
         self._watcher = None if watch is None else watch.watcher
-        self._shared = None if watch is None else _Shared(watch)
+        self._shared = None if watch is None else SharedWatcher(watch)
         self._watch = watch
         self._rotation = rotation or Rotation()
         self._max_time_s = max_time_s
         self._is_fail_fast = is_fail_fast
         self._is_stopping = False
         self._wakes = asyncio.Event()
-        self._past: Counter[str] = Counter()
-        self._shed = self._pauses = 0
+        self._costs = Costs(plan)
         self._views = {view.name: view.shares for view in plan.views}
         self._stretches = 0
         self._looked = self._pictured = self._recorded = self._slow = -inf
         self._state = self.lookout.course.state
         self._health: Health | None = None
         self._compared = 1
-        self._disk = 0
-        self._costs: deque[tuple[float, int, float]] = deque(maxlen=_MINUTE)
         self._log = EventLog(None)
         self._segment = self._next_segment()
 
@@ -255,7 +222,7 @@ class Session:
                 else:
                     self._note("rotate", "the next run begins")
                 following = self._next_segment()
-                self._add_up()
+                self._costs.add(self._segment)
                 self._segment = following
         self._note("end", f"the last state is {self.lookout.course.state}")
         self._log.close()
@@ -287,7 +254,7 @@ class Session:
             return
         self._ahead_s += moved_s
         self._looked = self._pictured = self._recorded = self._slow = -inf
-        self._costs.clear()
+        self._costs.follow_clock()
         self.lookout.counts.follow_clock(moved_s)
         self._note("warning", f"the clock of this machine was set by {moved_s:+.0f} s, or it slept")
 
@@ -327,13 +294,6 @@ class Session:
             coming = 0 if self._is_over() else 1
             most = max(self._rotation.keep - coming, 1)
             keep_newest(self.plan.out, most, folder_name(self.plan.name))
-
-    def _add_up(self) -> None:
-        """Add what a run counted to what is known, as the next one takes its place."""
-        for outcome, n in self._segment.tally.outcomes.items():
-            self._past[outcome.key] += n
-        self._shed += self._segment.engine.shed
-        self._pauses += self._segment.engine.effort().pauses
 
     async def _pause(self, overload: str, pause_s: float) -> None:
         """Send nothing for a while; the state says why."""
@@ -406,45 +366,25 @@ class Session:
         self._health, self._compared, self._slow = None, 1, -inf
 
     def _measure(self, now: float) -> None:
-        """Measure what the sampling costs."""
-        engine = self._segment.engine
-        sent = self._past.total() + engine.launched
-        if not self._costs or now - self._costs[-1][0] >= STATE_EVERY_S:
-            self._costs.append((now, sent, cpu_s()))
+        """Measure what the sampling costs, and now and then what takes long."""
+        self._costs.measure(self._segment, now)
         if now - self._slow >= SLOW_EVERY_S:
             self._slow = now
             health = self._segment.health
             compared = 0 if health is None else sum(n for n, _ in health.failures.totals())
             if health is not None and compared >= NEARLY_EQUAL * self._compared:
                 self._compared, self._health = compared, health_of(health, seed=0)
-            self._disk = disk_bytes(self.plan.out, self.plan.name)
+            self._costs.measure_disk()
 
     def _picture(self, now: float, coming: int) -> LiveState:
-        segment, (then, sent, cpu) = self._segment, self._costs[0]
-        engine = segment.engine
-        last = self._costs[-1]
-        passed_s = max(last[0] - then, 1e-9)
-        share = (last[2] - cpu) / passed_s if len(self._costs) > 1 else 0.0
-        outcomes = Counter(self._past)
-        for outcome, n in segment.tally.outcomes.items():
-            outcomes[outcome.key] += n
-        cost = Cost(
-            rate_per_s=(last[1] - sent) / passed_s if len(self._costs) > 1 else 0.0,
-            asked_per_s=self.plan.load.rate or 0.0,
-            cpu_share=share,
-            memory_bytes=memory_bytes(),
-            disk_bytes=self._disk,
-            shed=self._shed + engine.shed,
-            pauses=self._pauses + engine.effort().pauses,
-            is_saturated=share >= SATURATED_CPU_SHARE,
-        )
+        segment = self._segment
         around = Around(
             url=self.plan.target.shown,
             run="" if segment.path is None else segment.path.name,
             started=self.started,
-            cost=cost,
+            cost=self._costs.now(segment),
             views=self._views if self.lookout.watched.previous is None else {},
-            outcomes=outcomes,
+            outcomes=self._costs.outcomes(segment),
             health=self._health,
             replicas=segment.replicas,
             last_event=self._teller.last + coming,

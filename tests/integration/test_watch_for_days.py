@@ -23,7 +23,7 @@ from sampler.plan.target import Target
 from sampler.store.layout import EVENTS
 from sampler.store.reader import RunFolder
 from sampler.watch import segment
-from sampler.watch.process import memory_bytes
+from sampler.watch.costs import memory_bytes
 from sampler.watch.session import Rotation, Session
 from sampler.watch.telling import Teller
 from tests.unit.analysis.watching import simulated
