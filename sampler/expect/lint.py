@@ -7,6 +7,7 @@ never raises for what another check, or the expectation itself, says better.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
@@ -22,7 +23,7 @@ from sampler.expect.routes.ingress_annotations import dividing, is_canary
 from sampler.expect.routes.istio import bound_to_pods
 from sampler.expect.rules.alike import alike, require_told_apart
 from sampler.expect.rules.dividers import MAPPINGS, divides_by_annotation, divides_traffic
-from sampler.expect.rules.findings import Finding, FindingCode, refusal
+from sampler.expect.rules.findings import Finding, FindingCode, first_few, refusal
 from sampler.expect.rules.objects import selects
 from sampler.expect.rules.services import affinity_of, behind_service, services_of
 from sampler.expect.rules.workloads import (
@@ -58,11 +59,11 @@ _NEUTRAL = frozenset(
 _JOBS = frozenset({"CronJob", "Job"})
 """Kinds that matter only if a Service selects their pods."""
 
+_OF_ITS_SERVICE = frozenset({FindingCode.PORT_MISSING, FindingCode.NAMESPACE_OPEN})
+"""What differs between Services with the same pods."""
+
 _NEAR = frozenset({"PreferClose", "PreferSameZone", "PreferSameNode"})
-_TOPOLOGY = (
-    "service.kubernetes.io/topology-mode",
-    "service.kubernetes.io/topology-aware-hints",
-)
+_TOPOLOGY = tuple(f"service.kubernetes.io/topology-{name}" for name in ("mode", "aware-hints"))
 
 
 def lint(
@@ -114,16 +115,15 @@ def _unknown(inventory: Inventory) -> Iterator[Finding]:
         if each.kind in {*_NEUTRAL, *WORKLOADS, *ROUTES}:
             continue
         labels = _pod_labels(each)
-        served = list(services_of(labels, each.namespace, inventory))
-        for service in served:
+        if services := first_few(services_of(labels, each.namespace, inventory)):
             yield Finding(
                 FindingCode.UNKNOWN_WORKLOAD,
-                f"{service} selects the pods of {each}, a kind whose replicas are not supported: "
-                "the split leaves them out",
+                f"the pods of {each} are selected by {services}, and are of a kind whose replicas "
+                "are not supported: the split leaves them out",
                 "declare the split with --expect",
                 each.place,
             )
-        if served or each.kind in _JOBS:
+        if services or each.kind in _JOBS:
             continue
         if divides_traffic(each, inventory):
             yield Finding(
@@ -223,13 +223,9 @@ def _selection(service: KubeObject, inventory: Inventory, _: Question) -> Iterat
             return
     if inventory.unread.intersection(WORKLOADS):
         return  # what may not be read is not nothing
-    others = [
-        (each, _pod_labels(each))
-        for each in inventory.by(_pod_pairs, next(iter(pairs.items())))
-        if each.kind not in WORKLOADS
-    ]
-    others += [(each, each.labels) for each in inventory.pods]
-    for other, labels in others:
+    fewest = min((inventory.by(_pod_pairs, pair) for pair in pairs.items()), key=len)
+    others = ((each, _pod_labels(each)) for each in fewest if each.kind not in WORKLOADS)
+    for other, labels in chain(others, ((each, each.labels) for each in inventory.pods)):
         if other.namespace == service.namespace and selects(pairs, labels):
             return
     yield Finding(
@@ -249,15 +245,18 @@ def _pods(service: KubeObject, inventory: Inventory, question: Question) -> Iter
         mixture = behind_service(service, inventory, question)
     except ExpectationError:
         return  # other checks say so
+    # Services with the same pods share the numbers: what is said of the pods is said once.
+    first = inventory.once(("numbers", id(mixture.numbers)), None, lambda: service)
+    if first is not service:
+        yield from (each for each in mixture.findings if each.code in _OF_ITS_SERVICE)
+        return
     yield from mixture.findings
     require_told_apart(mixture.objects, inventory, question)
 
 
 def _is_behind_a_route(service: KubeObject, inventory: Inventory, question: Question) -> bool:
     """Whether requests reach a Service through a route, which picks the pods itself."""
-    if question.service:
-        return False
-    return bool(question.route) or next(_routes_to(service, inventory), None) is not None
+    return not question.service and (bool(question.route) or any(_routes_to(service, inventory)))
 
 
 def _routes_to(service: KubeObject, inventory: Inventory) -> Iterator[KubeObject]:
@@ -342,11 +341,11 @@ def _ends(pod: KubeObject, inventory: Inventory, _: Question) -> Iterator[Findin
     node = pod["spec"]["restartPolicy"]
     if node.text("Always") == "Always" or list(pod["metadata"]["ownerReferences"]):
         return
-    for service in services_of(pod.labels, pod.namespace, inventory):
+    if services := first_few(services_of(pod.labels, pod.namespace, inventory)):
         yield Finding(
             FindingCode.UNKNOWN_WORKLOAD,
-            f"{service} selects {pod}, whose restartPolicy {node.text()} lets it end, and which "
-            "counts as long as it is declared",
+            f"{pod} is selected by {services}, counts as long as it is declared, and ends by its "
+            f"restartPolicy {node.text()}",
             "give it other labels, or declare the split with --expect",
             node.where,
         )

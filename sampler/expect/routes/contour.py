@@ -175,7 +175,7 @@ def _host(proxy: KubeObject, question: Question) -> list[Finding]:
 
 def _bound(proxy: KubeObject, rule: Node) -> list[Finding]:
     strategy = rule["loadBalancerPolicy"]["strategy"]
-    return [sticky(proxy, strategy)] if strategy.text("") == "Cookie" else []
+    return sticky(proxy, strategy) if strategy.text("") == "Cookie" else []
 
 
 def _hashed(proxy: KubeObject, rule: Node) -> list[Finding]:

@@ -10,7 +10,6 @@ ReferenceGrant; Linkerd, policy.linkerd.io HTTPRoute.
 from __future__ import annotations
 
 import dataclasses
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
@@ -95,7 +94,7 @@ def behind_route(route: KubeObject, inventory: Inventory, question: Question) ->
         *_host(route, question),
         *_status(route),
         *_overlaps(route, inventory, question),
-        *_sticky(route, rule["sessionPersistence"]),
+        *sticky(route, rule["sessionPersistence"]),
     ]
     branches = []
     for reference in rule["backendRefs"]:
@@ -115,10 +114,6 @@ def behind_route(route: KubeObject, inventory: Inventory, question: Question) ->
 def is_inbound(route: KubeObject) -> bool:
     """Whether Linkerd uses a route for its policy only: it is attached to nothing but Servers."""
     return {kind for kind, _, _ in _parents(route)} == {"Server"}
-
-
-def _sticky(route: KubeObject, node: Node) -> list[Finding]:
-    return [sticky(route, node)] if node.exists else []
 
 
 def _weight(reference: Node) -> int:
@@ -294,12 +289,11 @@ def _share_a_listener(route: KubeObject, other: KubeObject) -> bool:
         and all(
             not one or not two or one == two for one, two in zip(mine[3:], its[3:], strict=True)
         )
-        for mine in _listeners(route)
-        for its in _listeners(other)
+        for mine in route.once(_listeners)
+        for its in other.once(_listeners)
     )
 
 
-@lru_cache(maxsize=1024)
 def _listeners(route: KubeObject) -> tuple[tuple[object, ...], ...]:
     """Return kind, namespace, name, section and port of each parent."""
     nodes = list(route["spec"]["parentRefs"])
@@ -312,21 +306,21 @@ def _listeners(route: KubeObject) -> tuple[tuple[object, ...], ...]:
 def _share_a_host(route: KubeObject, other: KubeObject) -> bool:
     return any(
         host_matches(a, b) or host_matches(b, a)
-        for a in _hostnames(route)
-        for b in _hostnames(other)
+        for a in route.once(_hostnames)
+        for b in other.once(_hostnames)
     )
 
 
-@lru_cache(maxsize=1024)
 def _hostnames(route: KubeObject) -> tuple[str, ...]:
     return tuple(each.text() for each in route["spec"]["hostnames"]) or ("*",)
 
 
 def _has_more_specific(route: KubeObject, other: KubeObject) -> bool:
-    return any(under_prefix(own, path) for own in _prefixes(route) for path in _prefixes(other))
+    return any(
+        under_prefix(own, path) for own in route.once(_prefixes) for path in other.once(_prefixes)
+    )
 
 
-@lru_cache(maxsize=1024)
 def _prefixes(route: KubeObject) -> tuple[str, ...]:
     """Return the paths of a route's rules that a request without headers can meet."""
     return tuple(
@@ -369,26 +363,32 @@ def _status(route: KubeObject) -> list[Finding]:
     return findings
 
 
+def _askers(grant: KubeObject) -> Iterator[tuple[str, str, str]]:
+    """Yield the namespace of a grant, with kind and namespace of each route that it is for."""
+    for each in grant["spec"]["from"]:
+        yield grant.namespace, each["kind"].text(""), each["namespace"].text("")
+
+
+def _allowed(asker: tuple[str, str, str], inventory: Inventory) -> set[str]:
+    """Return the Services that routes may refer to; an empty name is all of a namespace."""
+    return {
+        each["name"].text("")
+        for grant in inventory.by(_askers, asker, "ReferenceGrant")
+        for each in grant["spec"]["to"]
+        if each["kind"].text("") == "Service"
+    }
+
+
 def _grant(
     reference: Node, route: KubeObject, namespace: str, inventory: Inventory
 ) -> list[Finding]:
     if namespace == route.namespace:
         return []
     name = reference["name"].text()
-    for grant in inventory.of("ReferenceGrant"):
-        if grant.namespace != namespace:
-            continue
-        is_from = any(
-            each["kind"].text("") == route.kind.partition(".")[0]
-            and each["namespace"].text("") == route.namespace
-            for each in grant["spec"]["from"]
-        )
-        is_to = any(
-            each["kind"].text("") == "Service" and each["name"].text(name) == name
-            for each in grant["spec"]["to"]
-        )
-        if is_from and is_to:
-            return []
+    asker = (namespace, route.kind.partition(".")[0], route.namespace)
+    allowed = inventory.once(("granted", asker), None, lambda: _allowed(asker, inventory))
+    if not allowed.isdisjoint({name, ""}):
+        return []
     return [
         Finding(
             FindingCode.REFERENCE_NOT_GRANTED,

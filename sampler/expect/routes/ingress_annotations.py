@@ -13,7 +13,7 @@ from sampler.expect.rules.backends import bound_to_pods, sticky
 from sampler.expect.rules.findings import Finding, FindingCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from sampler.expect.rules.model import Question
     from sampler.expect.rules.objects import KubeObject, Node
@@ -39,9 +39,9 @@ _SNIPPET = re.compile(r".*/(configuration|server|location|http)-snippets?")
 _IN_SNIPPET = re.compile(r"split_clients|proxy_pass|proxy_upstream_name|\b(return|rewrite)\s")
 
 
-def annotations_of(ingress: KubeObject) -> dict[str, str]:
+def annotations_of(ingress: KubeObject) -> Mapping[str, str]:
     """Return the annotations of an Ingress."""
-    return ingress["metadata"]["annotations"].texts()
+    return ingress.annotations
 
 
 def is_canary(ingress: KubeObject) -> bool:
@@ -64,6 +64,10 @@ def is_same_class(one: KubeObject, other: KubeObject) -> bool:
 
 def class_of(ingress: KubeObject) -> str:
     """Return the class of an Ingress; empty if it names none."""
+    return ingress.once(_class_of)
+
+
+def _class_of(ingress: KubeObject) -> str:
     return ingress["spec"]["ingressClassName"].text("") or annotations_of(ingress).get(_CLASS, "")
 
 
@@ -125,12 +129,16 @@ def api_removed(ingress: KubeObject) -> list[Finding]:
 
 def remarks(ingress: KubeObject) -> list[Finding]:
     """Find annotations that are rejected, are ignored, or bind clients."""
+    return ingress.once(_remarks)
+
+
+def _remarks(ingress: KubeObject) -> list[Finding]:
     node = ingress["metadata"]["annotations"]
     findings = api_removed(ingress)
     for key, value in annotations_of(ingress).items():
         prefix, _, name = key.rpartition("/")
         if name == "affinity" and value == "cookie":
-            findings.append(sticky(ingress, node[key]))
+            findings += sticky(ingress, node[key])
         if is_canary(ingress):
             continue
         if name in _RULES and value not in {"", "0"}:

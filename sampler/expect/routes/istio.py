@@ -317,23 +317,18 @@ def destination_rules(name: str, namespace: str, inventory: Inventory) -> list[K
 
 
 def _rules_for(name: str, namespace: str, inventory: Inventory) -> list[KubeObject]:
-    host = f"{name}.{namespace}.{_CLUSTER}"
     found = inventory.by(_ruled, (name, namespace), "DestinationRule")
-    if found:
-        return found
-    wide = [
-        rule
-        for rule in inventory.by(_ruled, "*", "DestinationRule")
-        if host_matches(rule["spec"]["host"].text(), host)
-    ]
-    longest = max((len(rule["spec"]["host"].text()) for rule in wide), default=0)
-    return [rule for rule in wide if len(rule["spec"]["host"].text()) == longest]
+    rest = f"{name}.{namespace}.{_CLUSTER}".lower()
+    while not found and rest:
+        rest = rest.partition(".")[2]
+        found = inventory.by(_ruled, f"*.{rest}" if rest else "*", "DestinationRule")
+    return found
 
 
 def _ruled(rule: KubeObject) -> Iterator[tuple[str, str] | str]:
-    """Yield name and namespace of the Service that a DestinationRule is for; wildcards together."""
+    """Yield name and namespace of the Service that a DestinationRule is for, or its wildcard."""
     host = rule["spec"]["host"].text()
-    yield "*" if host.startswith("*") else service_of_host(host, rule.namespace)
+    yield host.lower() if host.startswith("*") else service_of_host(host, rule.namespace)
 
 
 def bound_to_pods(service: KubeObject, inventory: Inventory) -> tuple[Finding, ...]:

@@ -92,4 +92,4 @@ def _bound(route: KubeObject, whole: Mixture, *, is_alone: bool) -> list[Finding
             )
         ]
     is_off = annotations.get(f"{_ROUTER}/disable_cookies", "").lower() in {"true", "1"}
-    return [] if is_passed_on or is_off else [sticky(route, route["spec"])]
+    return [] if is_passed_on or is_off else sticky(route, route["spec"])

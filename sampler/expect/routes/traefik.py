@@ -93,8 +93,8 @@ def behind_traefik_service(
             hint="declare the split with --expect",
         )
     mixture = _weighted(service, list(spec["weighted"]["services"]), inside, inventory, question)
-    sticky = _sticky(service, spec["weighted"]["sticky"])
-    return dataclasses.replace(mixture, findings=(*sticky, *mixture.findings))
+    bound = sticky(service, spec["weighted"]["sticky"])
+    return dataclasses.replace(mixture, findings=(*bound, *mixture.findings))
 
 
 def behind_ingress_route(route: KubeObject, inventory: Inventory, question: Question) -> Mixture:
@@ -145,7 +145,7 @@ def _weighted(
         weight = max(declared, 0)
         towards, mixture = _target(each, trail, inventory, question, is_used=weight > 0)
         branches.append(Branch(weight, each["weight"], "weight", towards, mixture))
-        findings += _sticky(owner, each["sticky"])
+        findings += sticky(owner, each["sticky"])
     require_positive(owner, branches, "Traefik skips every service then")
     whole = weighted(branches)
     return dataclasses.replace(whole, findings=(*findings, *whole.findings))
@@ -301,7 +301,3 @@ def _skipped(service: Node, declared: int) -> Finding:
         "give it a weight above 0, or remove it",
         service["weight"].where,
     )
-
-
-def _sticky(owner: KubeObject, node: Node) -> list[Finding]:
-    return [sticky(owner, node)] if node.exists else []

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import islice
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
-from sampler.expect.rules.findings import Finding, FindingCode
+from sampler.expect.rules.findings import Finding, FindingCode, first_few
 from sampler.expect.rules.model import Mixture, Number, Quantity, mix
 from sampler.expect.rules.objects import names_of
 from sampler.expect.rules.services import behind_service
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from sampler.expect.rules.model import Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
-
-_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,14 +206,15 @@ def require_positive(route: KubeObject, branches: Sequence[Branch], consequence:
     )
 
 
-def sticky(owner: KubeObject, node: Node) -> Finding:
-    """Return the finding that cookies bind a client to a backend."""
-    return Finding(
+def sticky(owner: KubeObject, node: Node) -> list[Finding]:
+    """Return the finding that cookies bind a client to a backend, if there is what says so."""
+    finding = Finding(
         FindingCode.STICKY,
         f"{owner} is sticky: a client that keeps its cookie stays with one backend",
         "check without cookies, as weighbridge does; real users are assigned once each",
         node.where,
     )
+    return [finding] if node.exists else []
 
 
 def bound_to_pods(owner: KubeObject, node: Node, by: str, *, is_any: bool) -> Finding:
@@ -267,15 +266,14 @@ def overlap(
     where : callable
         Gives the place at which another one says its host or paths.
     """
-    first_ones = list(islice(others(route, found), _MOST_NAMED + 1))
-    if not first_ones:
+    rest = others(route, found)
+    first = next(rest, None)
+    if first is None:
         return []
-    first, names = first_ones[0], ", ".join(map(str, first_ones[:_MOST_NAMED]))
-    more = " and others" if len(first_ones) > _MOST_NAMED else ""
     return [
         Finding(
             FindingCode.ROUTE_OVERLAPS,
-            f"{route} and {names}{more} are routes of the same host: {which}",
+            f"{route} and {first_few(chain([first], rest))} are routes of the same host: {which}",
             f"put their rules into one {route.kind}, or check the other one, too: "
             f"--route {first.kind}/{first.name}",
             where(first),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum, unique
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
@@ -12,6 +13,7 @@ from sampler.base.errors import ExpectationError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_MOST_NAMED = 3
 _PLACE = re.compile(r"(.+?:\d+): (.+)", re.DOTALL)
 """What begins with its place."""
 
@@ -157,14 +159,22 @@ def refusal(
     return Finding(code, message, error.hint or "", where)
 
 
+def first_few(found: Iterable[object]) -> str:
+    """Name the first few, and that there are others; no more are looked for."""
+    names = [str(each) for each in islice(found, _MOST_NAMED + 1)]
+    more = " and others" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
+
+
 def once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return each finding once: a refusal only where no other one says the same, with its place."""
     each_once = dict.fromkeys(findings)
     refusals = [each for each in each_once if each.code is FindingCode.NOT_EXPECTED]
-    told = {each.message for each in each_once if each not in refusals}
+    told = {each.message for each in each_once if each.code is not FindingCode.NOT_EXPECTED}
     placed = {each.message: each for each in sorted(refusals, key=lambda each: bool(each.where))}
     return tuple(
         each
         for each in each_once
-        if each not in refusals or (each is placed[each.message] and each.message not in told)
+        if each.code is not FindingCode.NOT_EXPECTED
+        or (each is placed[each.message] and each.message not in told)
     )

@@ -165,18 +165,18 @@ def choose(route: KubeObject, rules: Sequence[Rule], question: Question) -> Node
             hint="see its spec, and check its kind and apiVersion",
         )
     able = [rule for rule in rules if rule.match.meets is not Meets.NO]
-    met = [rule for rule in able if rule.match.meets is Meets.YES]
-    best = max(met, key=lambda rule: rule.rank, default=None)
-    # What is less specific, or of equals comes later, cannot take the request away.
-    able = [
-        rule
-        for rule in able
-        if best is None
-        or rule is best
-        or rule.rank > best.rank
-        or (rule.rank == best.rank and rules.index(rule) < rules.index(best))
-        or (rule.match.meets is Meets.NO_URL and best.rank)
-    ]
+    met = [at for at, rule in enumerate(able) if rule.match.meets is Meets.YES]
+    best = max(met, key=lambda at: able[at].rank, default=None)
+    if best is not None:
+        # What is less specific, or of equals comes later, cannot take the request away.
+        rank = able[best].rank
+        able = [
+            rule
+            for at, rule in enumerate(able)
+            if rule.rank > rank
+            or (rule.rank == rank and at <= best)
+            or (rule.match.meets is Meets.NO_URL and rank)
+        ]
     if not able:
         raise _none_holds(route, rules, question)
     places = {rule.node.path: rule.node.where for rule in able}  # one line can hold several

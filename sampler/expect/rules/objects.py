@@ -103,6 +103,11 @@ class KubeObject:
         """Its labels."""
         return self["metadata"]["labels"].texts()
 
+    @cached_property
+    def annotations(self) -> Mapping[str, str]:
+        """Its annotations."""
+        return self["metadata"]["annotations"].texts()
+
     def once(self, make: Callable[[KubeObject], T]) -> T:
         """Return what a function makes of this object alone, made only once."""
         if make not in self._made:

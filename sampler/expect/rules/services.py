@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
-from sampler.expect.rules import endpoints, workloads
+from sampler.expect.rules import declared, endpoints
 from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.objects import selects
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from sampler.expect.rules.model import Mixture, Question
     from sampler.expect.rules.objects import Inventory, KubeObject
@@ -22,7 +24,7 @@ def behind_service(service: KubeObject, inventory: Inventory, question: Question
     Raises
     ------
     ExpectationError
-        As `workloads.behind_service` and `endpoints.behind_endpoints`.
+        As `declared.behind_service` and `endpoints.behind_endpoints`.
     """
     return behind_subset(service, {}, inventory, question)
 
@@ -66,16 +68,30 @@ def _behind(
             )
         return endpoints.behind_endpoints(service, inventory, question, labels)
     if not labels:
-        return workloads.behind_service(service, inventory, question)
+        return declared.behind_service(service, inventory, question)
     selector = service["spec"]["selector"].texts() | dict(labels)
-    return workloads.behind_selector(service, selector, inventory, question)
+    return declared.behind_selector(service, selector, inventory, question)
 
 
-def selector_keys(service: KubeObject) -> Iterator[Hashable]:
-    """Yield namespace and first pair of a Service's selector, under which it is found."""
-    pairs = sorted(service["spec"]["selector"].texts().items())
-    if pairs:
-        yield (service.namespace, *pairs[0])
+def selector_of(service: KubeObject) -> Mapping[str, str]:
+    """Return the selector of a Service."""
+    return service.once(_selector_of)
+
+
+def _selector_of(service: KubeObject) -> Mapping[str, str]:
+    return service["spec"]["selector"].texts()
+
+
+@lru_cache(maxsize=1)
+def _by_pair(inventory: Inventory) -> dict[tuple[str, ...], list[KubeObject]]:
+    """Return the Services by namespace and that pair of their selector that the fewest have."""
+    services = inventory.of("Service")
+    often = Counter(pair for each in services for pair in selector_of(each).items())
+    found: dict[tuple[str, ...], list[KubeObject]] = {}
+    for each in services:
+        pair = min(selector_of(each).items(), key=lambda pair: often[pair], default=())
+        found.setdefault((each.namespace, *pair), []).append(each)
+    return found
 
 
 def services_of(
@@ -83,6 +99,6 @@ def services_of(
 ) -> Iterator[KubeObject]:
     """Yield the Services of a namespace that select pods with these labels."""
     for pair in labels.items():
-        for service in inventory.by(selector_keys, (namespace, *pair), "Service"):
-            if selects(service["spec"]["selector"].texts(), labels):
+        for service in _by_pair(inventory).get((namespace, *pair), ()):
+            if selects(selector_of(service), labels):
                 yield service

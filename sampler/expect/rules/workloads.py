@@ -1,20 +1,17 @@
-"""What runs behind a Service, and how many pods of each version."""
+"""What declares pods: how many of each version, and what moves, scales or holds them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.findings import Finding, FindingCode
-from sampler.expect.rules.model import Mixture, Number, Quantity
 from sampler.expect.rules.objects import selects
-from sampler.expect.rules.places import asked_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from sampler.expect.rules.model import Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
@@ -65,11 +62,11 @@ def _by_pair(inventory: Inventory) -> dict[tuple[str, str], list[Workload]]:
     return found
 
 
-def selected(selector: Mapping[str, str], inventory: Inventory) -> list[Workload]:
-    """Return what declares pods that a selector selects, in any namespace."""
+def selected(selector: Mapping[str, str], inventory: Inventory) -> Iterator[Workload]:
+    """Yield what declares pods that a selector selects, in any namespace."""
     index = _by_pair(inventory)
     candidates = min((index.get(pair, []) for pair in selector.items()), key=len, default=[])
-    return [each for each in candidates if selects(selector, each.labels)]
+    return (each for each in candidates if selects(selector, each.labels))
 
 
 def _is_scaled_by_another(owner: KubeObject, inventory: Inventory) -> bool:
@@ -114,6 +111,10 @@ def counted(owner: KubeObject, inventory: Inventory) -> Workload | None:
 
 def workload(owner: KubeObject, inventory: Inventory) -> Workload:
     """Read one workload."""
+    return inventory.once(("workload", owner), None, lambda: _workload(owner, inventory))
+
+
+def _workload(owner: KubeObject, inventory: Inventory) -> Workload:
     if owner.kind == "Pod":
         return Workload(owner, owner.root, 1, owner["metadata"], owner.labels)
     number, template = owner["spec"]["replicas"], template_of(owner, inventory)
@@ -140,84 +141,6 @@ def template_of(owner: KubeObject, inventory: Inventory) -> Node:
             )
         return lender["spec"]["template"]
     return owner["spec"]["template"]
-
-
-def behind_service(service: KubeObject, inventory: Inventory, question: Question) -> Mixture:
-    """Return the pods by label that a Service selects.
-
-    Raises
-    ------
-    ExpectationError
-        If it has no selector, selects nothing, or a pod's version cannot be told.
-    """
-    if service["spec"]["type"].text("") == "ExternalName":
-        raise ExpectationError(
-            f"{service['spec'].where}: {service} is an ExternalName: its pods are elsewhere",
-            hint="declare the split with --expect",
-        )
-    selector = service["spec"]["selector"].texts()
-    if not selector:
-        raise ExpectationError(
-            f"{service.place}: {service} has no selector: its endpoints are managed by hand",
-            hint="declare the split with --expect",
-        )
-    return behind_selector(service, selector, inventory, question)
-
-
-def behind_selector(
-    service: KubeObject,
-    selector: Mapping[str, str],
-    inventory: Inventory,
-    question: Question,
-) -> Mixture:
-    """Return the pods by label that a selector selects in a Service's namespace.
-
-    Raises
-    ------
-    ExpectationError
-        As `behind_service`.
-    """
-    found = sorted(
-        (
-            each
-            for each in selected(selector, inventory)
-            if each.owner.namespace == service.namespace
-        ),
-        key=lambda each: each.owner.name,
-    )
-    _refuse_daemons(service, selector, inventory)
-    away = other_namespace(service, selector, inventory)
-    if not found:
-        wanted = ",".join(f"{key}={value}" for key, value in selector.items())
-        raise ExpectationError(
-            f"{service['spec']['selector'].where}: {service} selects {wanted}, "
-            f"which no pod template carries{inventory.but_unread(WORKLOADS)}"
-            + (f"; {away.message}" if away else ""),
-            hint=away.remedy
-            if away
-            else "compare the selector with metadata.labels of the pod templates; "
-            "is the namespace the same?",
-        )
-    mixture = _count(service, found, inventory, question)
-    return mixture if away is None else replace(mixture, findings=(*mixture.findings, away))
-
-
-def _count(
-    service: KubeObject, found: list[Workload], inventory: Inventory, question: Question
-) -> Mixture:
-    weights: dict[str, Fraction] = {}
-    numbers = []
-    findings = []
-    for each in found:
-        label = label_of(each.template, each.owner, question, also=service.name)
-        closed, is_out = _ports(service, each, question)
-        number = _number(each, label, inventory, is_out=is_out)
-        weights[label] = weights.get(label, Fraction(0)) + number.value
-        numbers.append(number)
-        findings += [*closed, *traits(each)]
-    return Mixture(
-        weights, tuple(numbers), tuple(findings), (service, *(each.owner for each in found))
-    )
 
 
 def traits(each: Workload) -> Iterator[Finding]:
@@ -260,40 +183,6 @@ def _half_rolled(each: Workload) -> tuple[Node, str] | None:
     )
 
 
-def _ports(service: KubeObject, each: Workload, question: Question) -> tuple[list[Finding], bool]:
-    """Find ports of a Service that pods do not have by name, and whether none is left to ask.
-
-    Pods without the port that is named are no endpoints of it (Kubernetes, ``FindPort``).
-    """
-    named = [port for port in service["spec"]["ports"] if isinstance(port["targetPort"].value, str)]
-    spec = each.template["spec"]
-    helpers = [
-        node for node in spec["initContainers"] if node["restartPolicy"].text("") == "Always"
-    ]
-    known = {
-        (port["name"].text(""), port["protocol"].text("TCP"))
-        for container in [*spec["containers"], *helpers]
-        for port in container["ports"]
-    }
-    missing = [
-        port
-        for port in named
-        if (port["targetPort"].text(), port["protocol"].text("TCP")) not in known
-    ]
-    asked = {port.path for port in asked_ports(service, question)}
-    is_out = bool(missing) and asked <= {port.path for port in missing}
-    return [
-        Finding(
-            FindingCode.PORT_MISSING,
-            f"the pods of {each.owner} have no port named {port['targetPort'].text()}, to which "
-            f"{service} sends traffic: they get none of it",
-            "name that port in their containers, or write the targetPort as a number",
-            port["targetPort"].where,
-        )
-        for port in missing
-    ], is_out
-
-
 def autoscalers(owner: KubeObject, inventory: Inventory) -> list[KubeObject]:
     """Return what scales a workload."""
     return inventory.by(_scaled, _identity(owner), "HorizontalPodAutoscaler", "ScaledObject")
@@ -307,46 +196,6 @@ def movers(owner: KubeObject, inventory: Inventory) -> list[KubeObject]:
         for each in inventory.by(_moved, _identity(owner), *kinds)
         if each.kind != "Rollout" or _is_scaled_by_another(owner, inventory)
     ]
-
-
-def _number(each: Workload, label: str, inventory: Inventory, *, is_out: bool) -> Number:
-    quantity, what = Quantity.REPLICAS, "replicas"
-    if each.owner.kind == "Pod":
-        quantity, what = Quantity.BARE_POD, "pod"
-    elif not each.number.exists:
-        what = "replicas, by default"
-        if autoscalers(each.owner, inventory):
-            quantity = Quantity.AUTOSCALED
-    if is_out:
-        what = f"{what}, without the port"
-    return Number(
-        0 if is_out else each.replicas,
-        quantity,
-        what,
-        each.owner.kind,
-        each.owner.full_name,
-        each.number.where,
-        label,
-    )
-
-
-def other_namespace(
-    service: KubeObject, selector: Mapping[str, str], inventory: Inventory
-) -> Finding | None:
-    """Find pods that would be selected, if it is their namespace that is not written down."""
-    for each in selected(selector, inventory):
-        if each.owner.namespace == service.namespace:
-            continue
-        if each.owner.namespace and service.namespace:
-            continue
-        namespace = each.owner.namespace or service.namespace
-        return Finding(
-            FindingCode.NAMESPACE_OPEN,
-            f"only one of {service} and {each.owner} names a namespace: {each.owner} was left out",
-            f"say where the other one is applied: -n {namespace}",
-            each.owner.place,
-        )
-    return None
 
 
 def label_of(
@@ -393,18 +242,3 @@ def _is_owned(owner: KubeObject, inventory: Inventory) -> bool:
         if kind in WORKLOADS and inventory.find(kind, name, owner.namespace) is not None:
             return True
     return False
-
-
-def _refuse_daemons(service: KubeObject, selector: Mapping[str, str], inventory: Inventory) -> None:
-    for daemon in inventory.by(_daemon_keys, next(iter(selector.items()), ()), "DaemonSet"):
-        labels = daemon["spec"]["template"]["metadata"]["labels"].texts()
-        if daemon.namespace == service.namespace and selects(selector, labels):
-            raise ExpectationError(
-                f"{service} ({service.place}) selects {daemon} ({daemon.place}), which runs one "
-                "pod per node",
-                hint="declare the split with --expect",
-            )
-
-
-def _daemon_keys(daemon: KubeObject) -> Iterable[tuple[str, str]]:
-    return daemon["spec"]["template"]["metadata"]["labels"].texts().items()

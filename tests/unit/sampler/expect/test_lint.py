@@ -67,6 +67,32 @@ def ingresses(i, service=None, host=None):
     yield from pods(i)
 
 
+def of_one_application(i):
+    labels = {"app": "all", "version": f"v{i}"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"image": "a"}]}}
+    port = {"port": 80, "targetPort": "http"}
+    yield made("Service", f"all{i}", {"selector": {"app": "all"}, "ports": [{"port": 80}]})
+    yield made("Service", f"named{i}", {"selector": {"app": "all"}, "ports": [port]})
+    steps = {"canary": {"steps": [{"setWeight": 10}]}}
+    spec = {"replicas": 10, "template": template, "strategy": steps}
+    yield made("Rollout", f"all{i}", spec, "argoproj.io/v1alpha1")
+    yield made("Job", f"all{i}", {"template": template}, "batch/v1")
+    yield made("Service", f"none{i}", {"selector": {"app": "all", "x": f"{i}"}, "ports": []})
+
+
+def grants(i):
+    backend = {"name": "s0", "namespace": "b"}
+    spec = {"parentRefs": [{"name": f"e{i}"}], "rules": [{"backendRefs": [backend]}]}
+    yield made("HTTPRoute", f"r{i}", spec, "gateway.networking.k8s.io/v1", namespace="a")
+    grant = {"from": [{"kind": "HTTPRoute", "namespace": "a"}], "to": [{"kind": "Secret"}]}
+    yield made("ReferenceGrant", f"g{i}", grant, "gateway.networking.k8s.io/v1", namespace="b")
+
+
+def wildcards(i):
+    yield made("DestinationRule", f"w{i}", {"host": f"*.{i}.local"}, "networking.istio.io/v1")
+    yield from pods(i)
+
+
 def strangers(i):
     yield made("Thing", f"t{i}", {"weight": 1, "to": f"x{i}"}, "example.org/v1")
     yield from pods(i)
@@ -77,6 +103,7 @@ def strangers(i):
     [
         *(pods, http_routes, virtual_services, virtual_services_of_one_host, strangers),
         *(ingresses, ingresses_of_one_service, ingresses_of_one_host),
+        *(of_one_application, grants, wildcards),
     ],
 )
 def test_twice_the_objects_take_twice_the_steps(kinds, monkeypatch):
