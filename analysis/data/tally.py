@@ -65,7 +65,9 @@ class Tally:
         has_label = batch.label != ABSENT
         counts = np.bincount(batch.label[has_label], minlength=len(batch.labels))
         outcomes = np.bincount(batch.outcome, minlength=len(Outcome))
-        opened = (batch.ordinal == 0) & ~np.isin(batch.outcome, UNCONNECTED)
+        opened = batch.ordinal == 0
+        for outcome in UNCONNECTED:
+            opened &= batch.outcome != outcome
         return cls(
             labels=Counter(
                 {name: int(n) for name, n in zip(batch.labels, counts, strict=True) if n}
@@ -133,25 +135,25 @@ def _nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
 
 def _count_replicas(batch: Batch) -> Counter[tuple[str, str]]:
     known = (batch.label != ABSENT) & (batch.replica != ABSENT)
-    pairs = _count_pairs(batch.label[known], batch.replica[known], len(batch.replicas))
+    pairs = count_pairs(batch.label[known], batch.replica[known], len(batch.replicas))
     return Counter({(batch.labels[label], batch.replicas[code]): n for label, code, n in pairs})
 
 
 def _count_addresses(batch: Batch) -> Counter[tuple[str, str]]:
     known = batch.remote != ABSENT
     names = ("", *batch.labels)  # as for windows
-    pairs = _count_pairs(batch.remote[known], batch.label[known] - ABSENT, len(names))
+    pairs = count_pairs(batch.remote[known], batch.label[known] - ABSENT, len(names))
     return Counter({(batch.remotes[remote], names[label]): n for remote, label, n in pairs})
 
 
 def _count_windows(batch: Batch) -> Counter[tuple[int, str]]:
     # The empty label comes first, so that an absent one needs no case of its own.
     names = ("", *batch.labels)
-    pairs = _count_pairs(batch.sent_ns // WINDOW_NS, batch.label - ABSENT, len(names))
+    pairs = count_pairs(batch.sent_ns // WINDOW_NS, batch.label - ABSENT, len(names))
     return Counter({(window, names[label]): n for window, label, n in pairs})
 
 
-def _count_pairs(
+def count_pairs(
     outer: NDArray[np.integer], inner: NDArray[np.integer], width: int
 ) -> Iterator[tuple[int, int, int]]:
     """Yield the pairs that occur and how often, in ascending order; `inner` is in [0, width)."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import ceil, exp, log, sqrt
 from statistics import NormalDist
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -197,7 +197,7 @@ class Drift:
         below, here, above = hypergeometric(
             len(counts) * self.width, sum(counts), self.width, counts[-1]
         )
-        part = uniform(self.seed, self.keys[arm], len(counts))
+        part = uniform(self.seed, self.keys[arm], np.array([len(counts)])).item()
         return normal_quantile(below + part * here, above + (1 - part) * here)
 
     def change(self, arm: int) -> Change:
@@ -263,19 +263,20 @@ def hypergeometric(total: int, marked: int, drawn: int, x: int) -> tuple[float, 
     return float(chance[:at].sum()), float(chance[at]), float(chance[at + 1 :].sum())
 
 
-def uniform(seed: int, arm: int, window: int) -> float:
-    """Draw the number in (0, 1) that breaks the ties of one window of one arm.
+def uniform(seed: int, arm: int, windows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Draw the numbers (m,) in (0, 1) that break the ties of some windows of one arm.
 
     A counter, not a generator, so that nothing is remembered: SplitMix64's finalizer over
     seed, arm and window (Steele, Lea & Flood, OOPSLA 2014, figure 17).
     """
-    state = 0
-    for word in (seed, arm, window):
+    state: Any = 0
+    for word in (seed & _MASK, arm & _MASK, windows.astype(np.uint64)):
         state = (state ^ word) + 0x9E3779B97F4A7C15 & _MASK
         state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & _MASK
         state = (state ^ state >> 27) * 0x94D049BB133111EB & _MASK
         state ^= state >> 31
-    return ((state >> 11) + 0.5) / 2**53
+    drawn: NDArray[np.float64] = ((state >> 11) + 0.5) / 2**53
+    return drawn
 
 
 def normal_quantile(below: float, above: float) -> float:

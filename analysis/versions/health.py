@@ -27,9 +27,9 @@ from analysis.guards.drift import uniform
 from analysis.versions.twosample import (
     BINS,
     BLOCK,
+    bins_of,
     block_log_evidence,
     fisher_p_value,
-    histogram,
     quantile_difference_s,
     quantile_s,
     sign_log_evidence,
@@ -166,14 +166,24 @@ class Failures:
         room = BLOCK - self.open_canary[0] - self.open_stable[0]
         starts = [0, *range(room, len(failed), BLOCK)]
         kinds = np.stack([is_canary, is_canary & failed, ~is_canary, ~is_canary & failed])
-        state, open_canary, open_stable = self, self.open_canary, self.open_stable
+        canary, stable = self.canary, self.stable
+        open_canary, open_stable = self.open_canary, self.open_stable
+        now = self.log_evidence or (0.0,) * len(self.bounds)
+        peaks = self.peaks or now
         for n_c, k_c, n_s, k_s in np.add.reduceat(kinds, starts, axis=1, dtype=np.int64).T.tolist():
             open_canary = _plus(open_canary, (n_c, k_c))
             open_stable = _plus(open_stable, (n_s, k_s))
             if open_canary[0] + open_stable[0] == BLOCK:
-                state = _close(state, open_canary, open_stable)
+                # The rates come from earlier blocks only: a bet must not see its own outcome.
+                rates = smoothed_rate(*canary), smoothed_rate(*stable)
+                now = tuple(
+                    nats + block_log_evidence(open_canary, open_stable, rates, bound)
+                    for nats, bound in zip(now, self.bounds, strict=True)
+                )
+                peaks = tuple(map(max, peaks, now))
+                canary, stable = _plus(canary, open_canary), _plus(stable, open_stable)
                 open_canary = open_stable = (0, 0)
-        return replace(state, open_canary=open_canary, open_stable=open_stable)
+        return Failures(self.bounds, canary, stable, open_canary, open_stable, now, peaks)
 
     def totals(self) -> tuple[Count, Count]:
         """Count canary and stable over all responses, the open block included."""
@@ -230,45 +240,46 @@ class Times:
 
     def observe(self, is_canary: NDArray[np.bool_], times_ns: NDArray[np.int64]) -> Times:
         """Take the next responses, in the order of sending."""
-        grown = replace(
-            self,
-            canary=self.canary + histogram(times_ns[is_canary]),
-            stable=self.stable + histogram(times_ns[~is_canary]),
-        )
         if not len(is_canary):
-            return grown
+            return self
+        bins = bins_of(times_ns) + BINS * is_canary
+        stable, canary = np.bincount(bins, minlength=2 * BINS).reshape(2, BINS)
         if self.last is not None:
             is_canary = np.concatenate(([self.last[0]], is_canary))
             times_ns = np.concatenate(([self.last[1]], times_ns))
         pairs, entered, used = self._paired(is_canary, times_ns)
         after = replace(
-            grown,
+            self,
             last=(bool(is_canary[-1]), int(times_ns[-1])),
             is_used=used == len(is_canary) - 1,
             entered=entered,
+            canary=self.canary + canary,
+            stable=self.stable + stable,
         )
-        return _bet(after, np.array(pairs, dtype=np.int64)) if pairs else after
+        return _bet(after, pairs) if pairs.size else after
 
     def _paired(
         self, is_canary: NDArray[np.bool_], times_ns: NDArray[np.int64]
-    ) -> tuple[list[tuple[int, int]], tuple[int, int] | None, int]:
-        """Return the pairs (canary, stable), the one that is open, and the last response used."""
+    ) -> tuple[NDArray[np.int64], tuple[int, int] | None, int]:
+        """Return the pairs (2, m), the one that is open, and the last response used."""
         changes = np.flatnonzero(is_canary[1:] != is_canary[:-1]) + 1
-        earlier, later = times_ns[changes - 1].tolist(), times_ns[changes].tolist()
-        comes = is_canary[changes].tolist()
-        pairs: list[tuple[int, int]] = []
-        entered, used = self.entered, 0 if self.is_used else -1
-        for at, before, after, is_later in zip(
-            changes.tolist(), earlier, later, comes, strict=True
-        ):
-            pair = (after, before) if is_later else (before, after)
-            if entered is not None:
-                lot = uniform(self.seed, _LOTS, self.weighed + len(pairs))
-                pairs.append(entered if lot < 1 / 2 else pair)
-                entered, used = None, at
+        either = np.stack([times_ns[changes], times_ns[changes - 1]])
+        either = np.where(is_canary[changes], either, either[::-1])  # canary, stable
+        if self.entered is not None:
+            either = np.column_stack([self.entered, either])
+        comes: list[int] = [] if self.entered is None else [0]
+        goes: list[int] = []
+        used = 0 if self.is_used else -1
+        for place, at in enumerate(changes.tolist(), len(comes)):
+            if len(comes) > len(goes):
+                goes.append(place)
+                used = at
             elif at - 1 > used:
-                entered = pair
-        return pairs, entered, used
+                comes.append(place)
+        lots = uniform(self.seed, _LOTS, self.weighed + np.arange(len(goes)))
+        drawn = np.where(lots < 1 / 2, comes[: len(goes)], goes).astype(np.intp)
+        entered = tuple(either[:, comes[-1]].tolist()) if len(comes) > len(goes) else None
+        return either[:, drawn], entered, used
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,13 +339,14 @@ class HealthEvidence:
         seen &= batch.done_ns != ABSENT
         if not seen.any():
             return self
-        is_canary = role[seen] == 1
+        rows = slice(None) if seen.all() else seen
+        is_canary = role[rows] == 1
         return replace(
             self,
             failures=self.failures.observe(
-                is_canary, batch.status[seen] >= self.policy.error_status
+                is_canary, batch.status[rows] >= self.policy.error_status
             ),
-            times=self.times.observe(is_canary, (batch.done_ns - batch.sent_ns)[seen]),
+            times=self.times.observe(is_canary, batch.done_ns[rows] - batch.sent_ns[rows]),
         )
 
     def exceeded(self, alpha: float) -> tuple[ReasonCode, ...]:
@@ -422,31 +434,15 @@ def health_of(evidence: HealthEvidence, *, seed: int) -> Health:
     )
 
 
-def _close(failures: Failures, canary: Count, stable: Count) -> Failures:
-    """Weigh a block that has filled up, and begin another."""
-    # The rates come from earlier blocks only: a bet must not see its own outcome.
-    rates = smoothed_rate(*failures.canary), smoothed_rate(*failures.stable)
-    gains = [block_log_evidence(canary, stable, rates, bound) for bound in failures.bounds]
-    before = failures.log_evidence or (0.0,) * len(gains)
-    now = tuple(nats + gain for nats, gain in zip(before, gains, strict=True))
-    return Failures(
-        failures.bounds,
-        _plus(failures.canary, canary),
-        _plus(failures.stable, stable),
-        log_evidence=now,
-        peaks=tuple(map(max, failures.peaks or before, now)),
-    )
-
-
 def _bet(times: Times, pairs: NDArray[np.int64]) -> Times:
-    """Weigh further pairs (m, 2) of the canary's and the stable version's times [ns]."""
+    """Weigh further pairs (2, m) of the canary's and the stable version's times [ns]."""
     slower, peaks = [], []
     none = (0,) * len(times.bounds)
-    n = times.weighed + np.arange(1, len(pairs) + 1)
+    n = times.weighed + np.arange(1, pairs.shape[1] + 1)
     for bound, k, peak in zip(
         times.bounds, times.slower or none, times.peaks or (0.0,) * len(none), strict=True
     ):
-        took_longer = pairs[:, 0] > bound * pairs[:, 1]
+        took_longer = pairs[0] > bound * pairs[1]
         heights = sign_log_evidence(n, k + np.cumsum(took_longer))
         slower.append(k + int(np.count_nonzero(took_longer)))
         peaks.append(max(peak, float(heights.max(initial=0.0))))

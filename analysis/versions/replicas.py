@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from math import ceil, exp, lgamma, log, log1p
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from analysis.data.batch import ABSENT
+from analysis.data.tally import count_pairs
 from analysis.text.rounding import counted
 from analysis.text.wording import LABEL_LENGTH, odds
 
@@ -60,17 +59,13 @@ class ReplicaCounts:
     def observe(self, batch: Batch) -> None:
         """Count a batch; the order of batches does not matter."""
         known = (batch.label != ABSENT) & (batch.replica != ABSENT) & (batch.ordinal == 0)
-        width = max(len(batch.replicas), 1)
-        # Label and replica as one number; sorted, because names may be many and rare.
-        pairs, counts = np.unique(
-            batch.label[known].astype(np.int64) * width + batch.replica[known], return_counts=True
-        )
-        for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
-            label = batch.labels[pair // width]
+        pairs = count_pairs(batch.label[known], batch.replica[known], len(batch.replicas))
+        for code, replica, count in pairs:
+            label = batch.labels[code]
             if label in self.unbounded:
                 continue
             by_replica = self.by_label.setdefault(label, Counter())
-            by_replica[batch.replicas[pair % width]] += count
+            by_replica[batch.replicas[replica]] += count
             if len(by_replica) > MOST_REPLICAS:
                 self.unbounded.add(label)
                 del self.by_label[label]

@@ -153,8 +153,15 @@ def histogram(times_ns: NDArray[np.int64]) -> NDArray[np.int64]:
     -------
     (BINS,) int64
     """
-    position = np.log2(np.maximum(times_ns, 1) / _SHORTEST_NS) * BINS_PER_OCTAVE
-    return np.bincount(np.clip(position, 0, BINS - 1).astype(np.intp), minlength=BINS)
+    return np.bincount(bins_of(times_ns), minlength=BINS)
+
+
+def bins_of(times_ns: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Return the bin (n,) of each time in a histogram."""
+    position = np.log2(np.maximum(times_ns, 1) / _SHORTEST_NS)
+    position *= BINS_PER_OCTAVE
+    bins: NDArray[np.intp] = np.minimum(np.maximum(position, 0.0), BINS - 1).astype(np.intp)
+    return bins
 
 
 def quantile_s(counts: NDArray[np.int64], level: float) -> float:

@@ -7,6 +7,7 @@ from itertools import groupby
 from math import ceil, comb, exp, inf, lgamma, log, pi
 from statistics import NormalDist
 
+import numpy as np
 import pytest
 
 from analysis.guards.drift import uniform
@@ -191,7 +192,8 @@ def deviate(counts, width, arm):
 
     below = sum(ways(x) for x in range(drawn)) / comb(len(counts) * width, width)
     here = ways(drawn) / comb(len(counts) * width, width)
-    return NormalDist().inv_cdf(below + here * uniform(0, arm, len(counts)))
+    (tie,) = uniform(0, arm, np.array([len(counts)])).tolist()
+    return NormalDist().inv_cdf(below + here * tie)
 
 
 def drift(rows, width):

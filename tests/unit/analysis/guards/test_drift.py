@@ -56,11 +56,11 @@ def test_a_chance_of_nothing_has_a_finite_quantile():
 
 
 def test_ties_are_broken_by_uniform_numbers_that_the_seed_decides():
-    draws = [uniform(5, arm, window) for arm in range(20) for window in range(100)]
+    draws = np.concatenate([uniform(5, arm, np.arange(100)) for arm in range(20)])
 
     assert kstest(draws, "uniform").pvalue > 0.001
-    assert uniform(5, 1, 2) == uniform(5, 1, 2)
-    assert len({uniform(seed, arm, 2) for seed in (-1, 5) for arm in (0, 1)}) == 4
+    assert list(uniform(5, 1, np.arange(2, 5))) == list(uniform(5, 1, np.arange(9))[2:5])
+    assert len({uniform(seed, arm, np.arange(3))[2] for seed in (-1, 5) for arm in (0, 1)}) == 4
 
 
 def test_bets_on_the_deviates_follow_their_recursion():
