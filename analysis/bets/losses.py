@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.bets.mixture import followed
+from analysis.bets.restarted import followed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

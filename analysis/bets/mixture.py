@@ -15,21 +15,14 @@ How a bet has grown is found in one of two ways (`Bets.weigh`). Where each conne
 answer, y is 0 or 1 and three counts say it all: exact however long the run, and cheap. Where it
 has several, the logarithms of the factors are added up. Everything after that is the same.
 
-The restarted part of the FAIL evidence follows Shiryaev and Roberts: stakes of 1/horizon
-are placed anew at each connection, so that a departure in the middle of a run is not
-outweighed by what came before it. The horizon is the budget, however long that is: what has
-been staked may not add up to more than 1, or a false FAIL would not be as rare as its level.
-
-Without a budget (`Bets.is_endless`) there is nothing but the restarted part, and each connection
-places a stake of 1: ``R <- (R + 1) * factor``. That is an e-detector (Shin, Ramdas and Rinaldo,
-arXiv 2203.03532): R less the number of connections is a supermartingale while the share is
-inside the band, so that R reaches c after c connections on average, at the earliest.
+Neighbours of one kind (a run) may be taken together: between its ends each bet only grows or only
+shrinks, and the stakes that are placed within it add up to a geometric series, kept in a table.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +36,7 @@ from analysis.bets.hypotheses import (
     log_without,
     pass_nulls,
 )
+from analysis.bets.restarted import CEILING, MAX_EXPONENT, followed, followed_one_by_one
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,13 +48,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+LONGEST_RUN = 32
+"""Connections of one kind that are taken together, at most."""
 RESTART_WEIGHT = 0.2
 """Weight of the restarted part within the FAIL evidence."""
-
-MAX_EXPONENT = 300.0
-"""Sum of log factors that keeps products and their inverses inside the range of floats."""
-CEILING = 1e150
-"""Evidence is not followed beyond this; any verdict has fallen long before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +72,14 @@ class Factors:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Results:
-    """What each of m connections came to, and the counts after each of them.
+    """What each of m runs of connections came to, and the counts at the end of each.
+
+    A run is some neighbours of one kind: a single connection where each has to be looked at.
 
     Parameters
     ----------
+    length : (m,) int
+        Connections of each run, in [1, `LONGEST_RUN`]; 1 where connections have several answers.
     n : (m,) int
         Connections so far.
     x : (A, m) int or float
@@ -92,17 +87,18 @@ class Results:
     missing : (m,) int or float
         Those that could have met any arm so far, likewise.
     kind : (m,) int
-        Kind of each connection: there are few results that differ.
+        Kind of the connections of each run: there are few results that differ.
     hits : (A, d) float
         Part of its answers that met each arm, by kind.
     lost : (d,) float
         Part of its answers that could have met any, by kind.
     agrees : (2A, m) bool
-        Whether each connection agrees with "all meet the arm" and with "none does".
+        Whether each run agrees with "all meet the arm" and with "none does".
     has_parts : bool
         Whether connections have several answers, so that counts do not suffice.
     """
 
+    length: NDArray[np.int64]
     n: NDArray[np.int64]
     x: NDArray[Any]
     missing: NDArray[Any]
@@ -254,7 +250,7 @@ class Carry:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weighed:
-    """Evidence after each of m connections, and the bets (rows, g, m) that it is made of.
+    """Evidence at the end of each of m runs, and the bets (rows, g, m) that it is made of.
 
     Parameters
     ----------
@@ -270,6 +266,8 @@ class Weighed:
         In the order of the fields of `Carry`, from `passing` on.
     agrees : (2A, m) bool
         As in `Results`.
+    done : (m,) int
+        Connections of these runs so far.
     before : (2A,) tuple of int
         `Carry.clean` before the first connection.
     """
@@ -279,16 +277,17 @@ class Weighed:
     against_dirty: Floats
     bets: tuple[Floats, ...]
     agrees: NDArray[np.bool_]
+    done: NDArray[np.int64]
     before: tuple[int, ...]
 
     def at(self, position: int) -> Carry:
-        """Read what is carried on after the connection at `position`."""
+        """Read what is carried on after the run at `position`."""
         agrees = self.agrees[:, position::-1]
-        since = agrees.argmin(axis=1).tolist()
+        done = int(self.done[position])
         clean = tuple(
-            before + position + 1 if not length and agreed else length
-            for before, length, agreed in zip(
-                self.before, since, agrees[:, 0].tolist(), strict=True
+            before + done if not runs and agreed else done - int(self.done[position - runs])
+            for before, runs, agreed in zip(
+                self.before, agrees.argmin(axis=1).tolist(), agrees[:, 0].tolist(), strict=True
             )
         )
         return Carry(clean, *(values[..., position].copy() for values in self.bets))
@@ -418,8 +417,11 @@ class Bets:
         """Weigh connections, given what those before them left."""
         passing = _grown(self.passing, results, carry.passing)
         failing = _grown(self.failing, results, carry.failing)
-        plain, restarts = followed(failing, carry.failing, carry.restarts, self.horizon)
-        extremes, again = self._extremes(results, carry)
+        is_single = len(results.n) == 0 or int(results.length.max()) == 1
+        stakes = None if is_single else stakes_of(self, len(results.lost), results)
+        plain, restarts = followed(failing, carry.failing, carry.restarts, self.horizon, stakes)
+        done = np.cumsum(results.length)
+        extremes, again = self._extremes(results, done, carry)
         anew = self.restart_weight
         unspent = anew / self.horizon * np.maximum(self.horizon - results.n, 0)
         if self.factors is None:
@@ -443,27 +445,33 @@ class Bets:
             against_dirty=against_dirty,
             bets=(passing, failing, extremes, certain, restarts, again),
             agrees=results.agrees,
+            done=done,
             before=carry.clean,
         )
 
-    def _extremes(self, results: Results, carry: Carry) -> tuple[Floats, Floats]:
-        """Follow the bets on "all" and "none", plain (their logs) and restarted: (2A, 1, m)."""
+    def has_closed_form(self, results: Results) -> bool:
+        """Whether each connection agrees with "all" and "none" or ends the bets on them."""
         is_whole = self._is_worst or not results.lost[results.kind].any()
-        if results.has_parts or not is_whole:
+        return is_whole and not results.has_parts
+
+    def _extremes(
+        self, results: Results, done: NDArray[np.int64], carry: Carry
+    ) -> tuple[Floats, Floats]:
+        """Follow the bets on "all" and "none", plain (their logs) and restarted: (2A, 1, m)."""
+        if not self.has_closed_form(results):
             hits = np.concatenate([results.hits, results.hits])
             factors = self.extremes.factors(hits, results.lost)
-            logs = _added_up(factors, results.kind, carry.extremes)
-            return logs, _followed_one_by_one(
+            logs = _added_up(factors, results, carry.extremes)
+            return logs, followed_one_by_one(
                 factors[..., results.kind], carry.again, 1 / self.horizon
             )
-        position = np.arange(1, len(results.n) + 1)
-        since = position - np.maximum.accumulate(np.where(results.agrees, 0, position), axis=1)
+        since = done - np.maximum.accumulate(np.where(results.agrees, 0, done), axis=1)
         log_factor = self.log_extremes[:, None]
-        logs = np.where(since == position, carry.extremes + log_factor * position, -inf)
+        logs = np.where(since == done, carry.extremes + log_factor * done, -inf)
         # Geometric series f + f^2 + ... + f^c over the c stakes since a contradiction.
         grown = np.expm1(np.minimum(log_factor * since, MAX_EXPONENT))
         again = grown * (np.exp(log_factor) / (np.expm1(log_factor) * self.horizon))
-        again += np.where(since == position, carry.again * (grown + 1), 0.0)
+        again += np.where(since == done, carry.again * (grown + 1), 0.0)
         return logs[:, None], np.minimum(again, CEILING)[:, None]
 
     @cached_property
@@ -475,7 +483,7 @@ class Bets:
         if self.certain is None:
             return np.empty((0, 0, len(results.n))), np.empty(0)
         factors = self.certain.factors(np.zeros((1, len(results.lost))), results.lost)
-        logs = _added_up(factors, results.kind, carry.certain)
+        logs = _added_up(factors, results, carry.certain)
         return logs, np.logaddexp.reduce(logs[0] + np.log(self.certain.weight[0])[:, None])
 
 
@@ -494,85 +502,36 @@ def _grown(mixture: Mixture, results: Results, before: Floats) -> Floats:
     if not results.has_parts:
         return mixture.log_ratios(results.n, results.x, results.missing)
     hits = np.concatenate([results.hits, results.hits])
-    return _added_up(mixture.factors(hits, results.lost), results.kind, before)
+    return _added_up(mixture.factors(hits, results.lost), results, before)
 
 
-def _added_up(factors: Floats, kind: NDArray[np.intp], before: Floats) -> Floats:
-    """Return the log of bets (rows, g, m) after each connection; -inf for good where one was lost.
+def _added_up(factors: Floats, results: Results, before: Floats) -> Floats:
+    """Return the log of bets (rows, g, m) after each run; -inf for good where one was lost.
 
     One after the other, so that it makes no difference how they were cut into batches.
     """
     with np.errstate(divide="ignore"):
-        steps: Floats = np.log(factors).take(kind, axis=-1)
+        steps: Floats = np.log(factors).take(results.kind, axis=-1)
+    steps *= results.length
     steps[..., 0] += before
     return np.cumsum(steps, axis=-1, out=steps)
 
 
-def followed(logs: Floats, before: Floats, restarts: Floats, horizon: int) -> tuple[Floats, Floats]:
-    """Follow bets, and ``R <- (R + 1/horizon) * factor`` for each of them.
+@lru_cache(maxsize=16)
+def _stakes_in_runs(bets: Bets, kinds: int) -> Floats:
+    """Return, by kind and length of a run, what its stakes are worth before it (2A, g, d * most).
 
-    Parameters
-    ----------
-    logs : (..., m) float
-        Log of each bet after each connection [nats].
-    before : (...) float
-        The same before the first of them.
-    restarts : (...) float
-        R before the first of them.
-    horizon : int
-        Number of stakes.
-
-    Returns
-    -------
-    plain, restarts : (..., m) float
-        Value of each bet, and R, after each connection; R is not followed beyond 1e150.
-
-    Notes
-    -----
-    Unrolled, with P the product of the factors since the beginning,
-    ``R_i = P_i * (R_0 + sum over s <= i of 1/P_(s-1) / horizon)``: sums of positive
-    numbers, so nothing cancels. Where P or its inverse would leave the range of floats, the
-    connections are taken in two parts.
+    Of the stakes placed at its connections, each shrinks by what the ones before it won:
+    ``1 + 1/f + ... + 1/f^(length - 1)``.
     """
-    growth = logs - before[..., None]
-    length = logs.shape[-1]
-    reach = max(growth.max(initial=0.0), -growth.min(initial=0.0))
-    if reach > MAX_EXPONENT and length > 1:
-        half = length // 2
-        early = followed(logs[..., :half], before, restarts, horizon)
-        late = followed(logs[..., half:], logs[..., half - 1], early[1][..., -1], horizon)
-        plain, again = (np.concatenate(parts, axis=-1) for parts in zip(early, late, strict=True))
-        return plain, again
-    np.exp(growth, out=growth)
-    again = np.empty_like(growth)
-    again[..., :1] = 1 / horizon
-    np.divide(1 / horizon, growth[..., :-1], out=again[..., 1:])
-    np.cumsum(again, axis=-1, out=again)
-    again += restarts[..., None]
-    again *= growth
-    np.minimum(again, CEILING, out=again)
-    growth *= np.exp(np.minimum(before, MAX_EXPONENT))[..., None]
-    return growth, again
+    code = np.arange(kinds)
+    hits = np.tile(code == np.array(bets.arms).reshape(-1, 1), (2, 1)).astype(np.float64)
+    factors = bets.failing.factors(hits, (code == kinds - 1).astype(np.float64))
+    worth = np.cumsum(factors[..., None] ** -np.arange(LONGEST_RUN), axis=-1)
+    return worth.reshape(*factors.shape[:2], kinds * LONGEST_RUN)
 
 
-def _followed_one_by_one(factors: Floats, start: Floats, stake: float) -> Floats:
-    """Follow restarted bets (rows, 1, m) as `followed` does, where a factor of 0 empties them.
-
-    One connection after the other: there is no dividing by 0.
-    """
-    again = np.empty_like(factors)
-    for row, (value, steps) in enumerate(
-        zip(start[:, 0].tolist(), factors[:, 0].tolist(), strict=True)
-    ):
-        again[row] = _path(value, steps, stake)
-    return again
-
-
-def _path(value: float, factors: Sequence[float], stake: float) -> list[float]:
-    values = []
-    for factor in factors:
-        value = (value + stake) * factor
-        if value > CEILING:  # noqa: PLR1730 - min takes twice as long
-            value = CEILING
-        values.append(value)
-    return values
+def stakes_of(bets: Bets, kinds: int, results: Results) -> Floats:
+    """Return what the stakes of the restarted part in each run are worth before it (2A, g, m)."""
+    code = results.kind * LONGEST_RUN + (results.length - 1)
+    return _stakes_in_runs(bets, kinds).take(code, axis=-1)

@@ -7,12 +7,12 @@ each label, with those that are missing counted as what is worst.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from analysis.bets.mixture import Results
+from analysis.bets.mixture import LONGEST_RUN, Results
 
 if TYPE_CHECKING:
     from typing import Any
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draws(Results):
-    """Judged connections of one slice, and the counts after each of them.
+    """Judged connections of one slice, or runs of them, and the counts after each.
 
     Parameters
     ----------
@@ -60,6 +60,7 @@ class Draws(Results):
         missing = np.cumsum(unlabelled) + evidence.missing
         kinds = np.arange(foreign + 2)
         return cls(
+            length=np.ones(len(arms), dtype=np.int64),
             n=np.arange(1, len(arms) + 1, dtype=np.int64) + evidence.judged,
             x=np.cumsum(hit, axis=1) + np.array(before, dtype=np.int64).reshape(-1, 1),
             missing=missing,
@@ -85,6 +86,7 @@ class Draws(Results):
         met = hits > 0
         silent = evidence.groups.silent if evidence.groups is not None else 0.0
         return cls(
+            length=np.ones(len(connections), dtype=np.int64),
             n=np.arange(1, len(connections) + 1, dtype=np.int64) + evidence.judged,
             x=summed(hits, before),
             missing=summed(lost, evidence.missing),
@@ -98,6 +100,33 @@ class Draws(Results):
             worst=_worst(evidence, connections),
             silent=summed(parts.silent, silent),
             is_silent=parts.silent > 0,
+        )
+
+    def in_runs(self) -> Self:
+        """Take neighbours of one kind together, from one multiple of `LONGEST_RUN` to the next.
+
+        Only of connections with one answer.
+        """
+        is_end = np.empty(len(self.n), dtype=np.bool_)
+        np.not_equal(self.kind[1:], self.kind[:-1], out=is_end[:-1])
+        is_end[-int(self.n[0]) % LONGEST_RUN :: LONGEST_RUN] = True
+        is_end[0] |= self.n[0] == 1  # of what lies within a run, the end before it was looked at
+        is_end[-1] = True
+        ends = np.flatnonzero(is_end)
+        kind, missing, length = self.kind[ends], self.missing[ends], ends + 1
+        length[1:] -= length[:-1].copy()
+        return replace(
+            self,
+            length=length,
+            n=self.n[ends],
+            x=self.x[:, ends],
+            missing=missing,
+            kind=kind,
+            agrees=self.agrees[:, ends],
+            first=kind,
+            worst=kind,
+            silent=missing,
+            is_silent=self.is_silent[ends],
         )
 
     def labelled_hits(self, end: int, arms: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -16,6 +16,7 @@ from analysis.evidence.draws import Draws, summed
 from analysis.evidence.rules import (
     first_rule,
     guarded,
+    may_settle,
     new_peaks,
     raise_clean_peak,
     raise_peaks,
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     from analysis.evidence.several_answers import SeveralAnswers
     from analysis.evidence.state import Evidence
 
-SLICE = 512
-"""Connections that are weighed at once: so few that their arrays stay in the cache."""
+SLICE = 2048
+"""Connections that are weighed at once, at most: each slice costs as much as hundreds of them."""
+FEW = 200
+"""Connections below which each is looked at: taking them together in runs costs as much."""
 
 
 def weigh(evidence: Evidence, batch: Batch) -> Evidence:
@@ -166,26 +169,31 @@ def _weigh_draws(
     evidence: Evidence, draws: Draws, counted: Callable[[int], dict[str, float]]
 ) -> _Weighed:
     """Weigh draws until one of them settles the run; `counted` holds counts of their labels."""
-    weighed = _with_clean_run(evidence, draws, evidence.bets.weigh(draws, evidence.carry))
     losses = _losses(evidence, draws)
-    stop, settled = first_rule(evidence, draws, weighed, losses)
-    end = stop + 1
+    is_worth_it = len(draws.n) >= FEW and evidence.bets.has_closed_form(draws)
+    runs = draws.in_runs() if is_worth_it else draws
+    weighed, stop, settled = _with_bets(evidence, runs), len(runs.n) - 1, None
+    if runs is draws or may_settle(evidence, draws, weighed, losses):
+        if runs is not draws:
+            runs, weighed = draws, _with_bets(evidence, draws)
+        stop, settled = first_rule(evidence, draws, weighed, losses)
+    end = int(runs.n[stop]) - evidence.judged
     hit = draws.labelled_hits(end, evidence.bets.arms)
-    against_band = weighed.against_band[:, :end]
+    against_band = weighed.against_band[:, : stop + 1]
     peaks = new_peaks(evidence.peaks, against_band)
     after = replace(
         evidence,
         counts=counted(end),
-        judged=int(draws.n[stop]),
-        missing=draws.missing[stop].item(),
-        peaks=raise_peaks(evidence.peaks, peaks, against_band, draws),
-        clean_peak=raise_clean_peak(evidence.clean_peak, weighed.against_dirty[:end], draws),
+        judged=evidence.judged + end,
+        missing=draws.missing[end - 1].item(),
+        peaks=raise_peaks(evidence.peaks, peaks, against_band, runs),
+        clean_peak=raise_clean_peak(evidence.clean_peak, weighed.against_dirty[: stop + 1], runs),
         carry=weighed.at(stop),
         fail_by_arm=tuple(weighed.against_inner[:, stop].tolist()),
         drift=evidence.drift if evidence.is_endless else evidence.drift.follow(hit),
         runs=evidence.runs.follow(hit),
         settled=settled,
-        lost=tuple(losses[:, stop].tolist()),
+        lost=tuple(losses[:, end - 1].tolist()),
     )
     return _Weighed(after, end, peaks)
 
@@ -199,8 +207,9 @@ def _losses(evidence: Evidence, draws: Draws) -> NDArray[np.float64]:
     return follow_losses(silent, evidence.lost, policy.max_unlabelled, policy.alpha)
 
 
-def _with_clean_run(evidence: Evidence, draws: Draws, weighed: Weighed) -> Weighed:
-    """Let a clean run of the needed length suffice for shares of 0 and 1."""
+def _with_bets(evidence: Evidence, draws: Draws) -> Weighed:
+    """Weigh draws, and let a clean run of the needed length suffice for shares of 0 and 1."""
+    weighed = evidence.bets.weigh(draws, evidence.carry)
     if evidence.clean is None:
         return weighed
     suffices = (draws.missing == 0) & (draws.n >= evidence.clean_needed)

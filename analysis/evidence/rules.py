@@ -7,7 +7,7 @@ whole numbers where each connection has one answer, and sums of parts where it h
 from __future__ import annotations
 
 from dataclasses import replace
-from math import log
+from math import exp, log
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,16 +48,34 @@ def first_rule(
     end = len(draws.n)
     code, stop = min(rules, key=lambda rule: rule[1])
     # The rules about missing labels cost more for each look: only up to the stop so far.
-    if len(losses):
-        unlabelled = _first(losses.mean(axis=0) >= 1 / evidence.policy.alpha)
-    else:
-        unlabelled = _first_too_many(evidence, draws, stop)
+    unlabelled = _first_unlabelled(evidence, draws, losses, stop)
     if unlabelled < stop:
         code, stop = ReasonCode.TOO_MANY_UNLABELLED, unlabelled
     unreachable = _first_unreachable(evidence, draws, stop)
     if unreachable < stop:
         code, stop = ReasonCode.MISSING_LABELS, unreachable
     return (stop, code) if stop < end else (end - 1, None)
+
+
+def may_settle(
+    evidence: Evidence, draws: Draws, weighed: Weighed, losses: NDArray[np.float64]
+) -> bool:
+    """Whether a rule may hold at some connection, where `weighed` says what the ends of runs are.
+
+    Within a run each bet only grows or only shrinks, those against one hypothesis of the PASS side
+    all alike. So the evidence for PASS is highest at an end, and that for FAIL is nowhere more
+    than at both ends together.
+    """
+    end, ends, fail = len(draws.n), weighed.against_inner.shape[1], exp(evidence.log_fail)
+    if len(weighed.against_inner):
+        fail = max(fail, float(weighed.against_inner.mean(axis=0).max()))
+    return (
+        2 * fail >= 1 / evidence.policy.alpha
+        or (evidence.passed_after is None and _first_refuted(evidence, weighed) < ends)
+        or _first_forbidden(evidence, draws) < end
+        or _first_unlabelled(evidence, draws, losses, end) < end
+        or _first_unreachable(evidence, draws, end) < end
+    )
 
 
 def _first(holds: NDArray[np.bool_]) -> int:
@@ -81,14 +99,7 @@ def _first_failing(evidence: Evidence, weighed: Weighed) -> int:
 
 def _first_passing(evidence: Evidence, draws: Draws, weighed: Weighed) -> int:
     """Find the first connection with all hypotheses refuted by then and all shares inside."""
-    threshold = 1 / evidence.policy.beta
-    end = len(draws.n)
-    start = 0
-    if evidence.clean is not None and evidence.clean_peak.log_evidence < log(threshold):
-        start = _first(weighed.against_dirty >= log(threshold))
-    for peak, row in zip(evidence.peaks, weighed.against_band, strict=True):
-        if peak.log_evidence < log(threshold):
-            start = max(start, _first(row >= threshold))
+    end, start = len(draws.n), _first_refuted(evidence, weighed)
     if start >= end:
         return end
     n, missing = draws.n[start:], draws.missing[start:]
@@ -103,12 +114,28 @@ def _first_passing(evidence: Evidence, draws: Draws, weighed: Weighed) -> int:
     return start + _first(inside)
 
 
-def _first_too_many(evidence: Evidence, draws: Draws, end: int) -> int:
+def _first_refuted(evidence: Evidence, weighed: Weighed) -> int:
+    """Find the first connection by which all hypotheses of the PASS side are refuted."""
+    threshold = 1 / evidence.policy.beta
+    start = 0
+    if evidence.clean is not None and evidence.clean_peak.log_evidence < log(threshold):
+        start = _first(weighed.against_dirty >= log(threshold))
+    for peak, row in zip(evidence.peaks, weighed.against_band, strict=True):
+        if peak.log_evidence < log(threshold):
+            start = max(start, _first(row >= threshold))
+    return start
+
+
+def _first_unlabelled(
+    evidence: Evidence, draws: Draws, losses: NDArray[np.float64], end: int
+) -> int:
     """Find the first connection at which the rate of missing labels is proven too high.
 
     Failures come in bursts: a stutter in the first connections is not taken for a rate.
     """
     policy = evidence.policy
+    if len(losses):
+        return min(_first(losses.mean(axis=0) >= 1 / policy.alpha), end)
     for position in np.flatnonzero(draws.is_silent[:end]).tolist():
         n, silent = int(draws.n[position]), draws.silent[position].item()
         if n >= LOOK_EVERY and excludes_at_most(n, silent, policy.max_unlabelled, policy.alpha):
@@ -118,10 +145,12 @@ def _first_too_many(evidence: Evidence, draws: Draws, end: int) -> int:
 
 def _first_unreachable(evidence: Evidence, draws: Draws, end: int) -> int:
     """Find the first look at which missing labels put both verdicts out of reach."""
-    first_look = (-int(draws.n[0])) % LOOK_EVERY
-    for position in range(first_look, end, LOOK_EVERY):
-        if draws.missing[position] and _out_of_reach(evidence, draws, position):
-            return position
+    if not end or not draws.missing[end - 1]:
+        return end
+    looks = (draws.n[:end] % LOOK_EVERY == 0) & (draws.missing[:end] > 0)
+    for position in np.flatnonzero(looks).tolist():
+        if _out_of_reach(evidence, draws, position):
+            return int(position)
     return end
 
 

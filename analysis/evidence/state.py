@@ -103,8 +103,8 @@ class Evidence:
     settled : ReasonCode or None
         Why the fold came to its end, or None. Nothing is judged after that.
     is_endless : bool
-        Whether there is no budget: the FAIL side is an e-detector (`analysis.bets.mixture`), whose
-        false alarms are 1/alpha connections apart on average, and a PASS ends nothing.
+        Whether there is no budget: the FAIL side is an e-detector (`analysis.bets.restarted`),
+        whose false alarms are 1/alpha connections apart on average, and a PASS ends nothing.
     passed_after : int or None
         Connections after which an endless one passed.
     lost : tuple of float

@@ -88,6 +88,7 @@ def in_two_parts(bets, met, cut, hits, kind, *, has_parts):
     carry, found = bets.start, []
     for part in (slice(cut), slice(cut, None)):
         results = Results(
+            length=np.ones_like(n[part]),
             n=n[part],
             x=np.cumsum(met, axis=1)[:, part],
             missing=np.zeros_like(n[part]),

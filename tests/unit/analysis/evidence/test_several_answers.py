@@ -44,6 +44,7 @@ def test_evidence_of_fail_does_not_grow_on_means_that_lie_on_the_inner_edge_in_a
     for first in range(0, budget, slice_):
         n = np.arange(first + 1, first + slice_ + 1)
         results = Results(
+            length=np.ones_like(n),
             n=n,
             x=band.high * n[None],
             missing=none,
