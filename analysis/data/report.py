@@ -31,6 +31,11 @@ class Verdict(StrEnum):
     FAIL = "FAIL"
     INCONCLUSIVE = "INCONCLUSIVE"
 
+    @property
+    def exit_code(self) -> ExitCode:
+        """What a command ends with that came to it."""
+        return ExitCode[self.value]
+
 
 @unique
 class ReasonCode(StrEnum):

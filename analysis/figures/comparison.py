@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from analysis.figures.split import MOST_PANELS, split_over_time
-from analysis.figures.style import FONT, LIGHT, SMALL, Sheet, finish, percent, styled
+from analysis.figures.style import FONT, LIGHT, Sheet, finish, log_times, percent, styled
 from analysis.render.printable import name_of
 from analysis.review.comparison import QUANTILES
 from analysis.review.timeline import ordered_labels
@@ -213,25 +213,12 @@ def _share_axis(axes: Axes, label: str, *, signed: bool) -> None:
 
 
 def _time_axis(axes: Axes, shown: Sequence[TimesDifference]) -> None:
-    from matplotlib.ticker import (  # noqa: PLC0415 - heavy
-        FuncFormatter,
-        LogLocator,
-        NullFormatter,
-    )
-
     every = [1e3 * s for each in shown for times in (each.first_s, each.second_s)
              for s in times.values()]  # fmt: skip
     low, high = (min(every), max(every)) if every else (1.0, 10.0)
-    axes.set_xscale("log")
+    log_times(axes, low, high)
     axes.set_xlim(low / 1.2, max(high * 1.2, low * 4))
-    wide = high / low
-    steps = (1, 1.5, 2, 3, 5, 7) if wide < 10 else (1, 2, 5) if wide < 1000 else (1,)
-    axes.xaxis.set_major_locator(LogLocator(10, subs=steps))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
-    axes.set_xlabel("ms, from when a request was due to its last byte")
     axes.grid(axis="x")
-    axes.tick_params(axis="x", labelsize=SMALL)
 
 
 def _run_keys(theme: Theme) -> list[Any]:

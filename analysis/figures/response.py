@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.data.batch import ABSENT
-from analysis.figures.style import FONT, LIGHT, LINE_STYLES, SMALL, Sheet, finish, percent, styled
+from analysis.figures.style import (
+    FONT,
+    LIGHT,
+    LINE_STYLES,
+    Sheet,
+    finish,
+    log_times,
+    percent,
+    styled,
+)
 from analysis.render.printable import name_of
 from analysis.review.timeline import log_histogram, ordered_labels, quantiles
 from analysis.text import rounding
@@ -154,21 +163,7 @@ def limits_ms(took_ns: NDArray[np.int64]) -> tuple[float, float]:
 
 
 def _scale(axes: Axes, took_ns: NDArray[np.int64]) -> None:
-    from matplotlib.ticker import (  # noqa: PLC0415 - heavy
-        FuncFormatter,
-        LogLocator,
-        NullFormatter,
-    )
-
-    axes.set_xscale("log")
     low, high = limits_ms(took_ns)
+    log_times(axes, low, high / _ROOM**2)
     axes.set_xlim(low, high)
-    decades = np.log10(high / low / _ROOM**2)
-    # Few decades need the steps between them; many would crowd with them.
-    steps = (1, 1.5, 2, 3, 5, 7) if decades < 1 else (1, 2, 5) if decades < 3 else (1,)
-    axes.xaxis.set_major_locator(LogLocator(10, subs=steps))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
-    axes.set_xlabel("ms, from when a request was due to its last byte")
     axes.grid(axis="both")
-    axes.tick_params(axis="both", labelsize=SMALL)

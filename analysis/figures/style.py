@@ -202,6 +202,27 @@ def boxes(
     axes.add_patch(PathPatch(Path(around, codes), **({"lw": 0} | style)))
 
 
+def log_times(axes: Axes, low: float, high: float) -> None:
+    """Make the horizontal axis one of times, logarithmic, with steps between few decades.
+
+    Parameters
+    ----------
+    axes : Axes
+    low, high : float
+        Least and greatest time that is drawn [ms].
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415 - heavy
+
+    axes.set_xscale("log")
+    decades = np.log10(high / low)
+    # Few decades need the steps between them; many would crowd with them.
+    steps = (1, 1.5, 2, 3, 5, 7) if decades < 1 else (1, 2, 5) if decades < 3 else (1,)
+    axes.xaxis.set_major_locator(LogLocator(10, subs=steps))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
+    axes.set_xlabel("ms, from when a request was due to its last byte")
+
+
 def finish(figure: Figure) -> Figure:
     """Make sure that no text of the figure is read as mathematics later, in a notebook too."""
     from matplotlib.text import Text  # noqa: PLC0415 - heavy

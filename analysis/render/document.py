@@ -26,15 +26,16 @@ _LONGEST_QUOTE = 60
 _HINT = "give the report.json of a run"
 
 
-def schema() -> dict[str, Any]:
-    """Load the JSON Schema (draft 2020-12) of the document.
+def schema(document: str = "report") -> dict[str, Any]:
+    """Load the JSON Schema (draft 2020-12) of a document, a new one at each call.
 
-    Returns
-    -------
-    dict
-        A new one at each call.
+    Parameters
+    ----------
+    document : str, default "report"
+        ``report``, or ``plan`` for that of `analysis.render.plan`.
     """
-    text = files("analysis.render").joinpath("report.schema.json").read_text(encoding="utf-8")
+    file = files("analysis.render").joinpath(f"{document}.schema.json")
+    text = file.read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
 

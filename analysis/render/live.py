@@ -25,13 +25,14 @@ from analysis.review.chronicle import Told
 from analysis.text import rounding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from analysis.data.live import LiveLabel, LiveState, Part
     from analysis.review.chronicle import Chronicle, Happening
 
 _LABEL_ROOM = 32
 _MOST_HAPPENINGS = 40
+_VIEWS = ("declared", "configured", "endpoints")
 _LEAST_LIVE_S, _LEAST_S = 60.0, 2.0
 """Shortest time that a chart shows: one that goes on has room for what comes [s]."""
 _KINDS_OF_CHANGE = {"weight": "weights", "endpoints": "endpoints", "settled": "settled"}
@@ -119,18 +120,14 @@ def to_live_page(chronicle: Chronicle, view: View | None = None) -> str:
     if view.span is not None and view.span not in SPANS:
         raise UnknownViewError(f"expected one of {', '.join(SPANS)} as span, got {view.span!r}")
     span = view.span or _fitting(state)
+    beginning = max(state.started, state.at - SPANS[span])
     numbers = list(range(1, len(told.happenings) + 1))
     rows = [_version(each, state) for each in state.labels]
     spans = [Span(e.share, e.interval if e.connections else None, e.band) for e in state.labels]
     bands, scale = bands_of(
         spans,
         [
-            (
-                row.label,
-                share_in_words(each, state),
-                table.TONES[row.mark],
-                each.expected,
-            )
+            (row.label, share_in_words(each, state), table.TONES[row.mark], each.expected)
             for row, each in zip(rows, state.labels, strict=True)
         ],
     )
@@ -162,14 +159,9 @@ def to_live_page(chronicle: Chronicle, view: View | None = None) -> str:
         ],
         scale=scale,
         rows=rows,
-        heads=[head for head, has in _views(state.labels) if has],
+        heads=[e for e in _VIEWS if any(getattr(each, e) is not None for each in state.labels)],
         spans=_links(view, span),
-        chart=chart_of(
-            told,
-            _beginning(state, span),
-            numbers,
-            _LEAST_LIVE_S if view.is_live else _LEAST_S,
-        ),
+        chart=chart_of(told, beginning, numbers, _LEAST_LIVE_S if view.is_live else _LEAST_S),
         happened=happened[::-1][:_MOST_HAPPENINGS],
         hidden=max(len(happened) - _MOST_HAPPENINGS, 0),
         lag=_lag(state),
@@ -208,10 +200,6 @@ def _moment(at: float) -> str:
 def _fitting(state: LiveState) -> str:
     age = state.at - state.started
     return next((name for name, span in SPANS.items() if span >= age), next(reversed(SPANS)))
-
-
-def _beginning(state: LiveState, span: str) -> float:
-    return max(state.started, state.at - SPANS[span])
 
 
 def _links(view: View, span: str) -> list[tuple[str, str, bool]]:
@@ -287,9 +275,7 @@ def _version(label: LiveLabel, state: LiveState) -> _Version:
     return _Version(
         label=name_of(label.label, _LABEL_ROOM),
         mark=_mark(label, state),
-        views=tuple(
-            exact(getattr(label, each)) for each in ("declared", "configured", "endpoints")
-        ),
+        views=tuple(exact(getattr(label, each)) for each in _VIEWS),
         expected=exact(label.expected),
         accepted=ends(label.band),
         share=share(label.share) if label.connections else "",
@@ -299,14 +285,6 @@ def _version(label: LiveLabel, state: LiveState) -> _Version:
         connections=rounding.amount(label.connections),
         total=rounding.amount(label.total),
     )
-
-
-def _views(labels: Sequence[LiveLabel]) -> list[tuple[str, bool]]:
-    """Return the heading of each view of the split, and whether any label has it."""
-    return [
-        (each, any(getattr(label, each) is not None for label in labels))
-        for each in ("declared", "configured", "endpoints")
-    ]
 
 
 def happenings(told: Told) -> list[Happened]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analysis.data.report import Verdict
 from analysis.render import summary
 from analysis.render.printable import as_metric_label
 
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from analysis.data.report import Report
-
-_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3, None: None}
 
 
 def to_metrics(report: Report) -> str:
@@ -46,11 +43,12 @@ def _lines(report: Report) -> Iterator[str]:
         yield from _family("expected_ratio", "Share that was expected.", expected.shares)
         foreign = sum(count for label, count in observed.counts.items() if label not in shares)
         yield from _single("unexpected_ratio", "Share of other labels.", f"{foreign / n:.4f}")
-    if (code := _CODES[report.verdict]) is not None:
+    if report.verdict is not None:
         meaning = "0 is PASS, 1 is FAIL, 3 is INCONCLUSIVE."
-        yield from _single("verdict", meaning, str(code))
+        yield from _single("verdict", meaning, str(int(report.verdict.exit_code)))
     if report.observed.by_zone:
-        zones = {name: _CODES[zone.verdict] or 0 for name, zone in report.observed.by_zone.items()}
+        by_zone = report.observed.by_zone
+        zones = {name: int(zone.verdict.exit_code) for name, zone in by_zone.items()}
         meaning = "Of one zone: 0 is PASS, 1 is FAIL, 3 is INCONCLUSIVE."
         yield from _family("zone_verdict", meaning, zones, label="zone", form="d")
     if summary.trust(report):

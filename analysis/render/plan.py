@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analysis.planning.fates import FOUND, Method
 from analysis.render.grid import Grid
@@ -25,13 +24,6 @@ _SEVERAL = 20
 """Rows of the table beyond which only the document holds them all."""
 _HEADER = ("true share", "", "PASS", "FAIL", "INCONCLUSIVE", "mean")
 _LABEL_ROOM = 24
-
-
-def plan_schema() -> dict[str, Any]:
-    """Load the JSON Schema (draft 2020-12) of the document, a new one at each call."""
-    text = files("analysis.render").joinpath("plan.schema.json").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
 
 
 def plan_to_json(outlook: Outlook, rate: float | None = None) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from analysis.bets.kt import kt_sides
 from analysis.data.batch import ABSENT, NO_DRAW
+from analysis.data.report import labels_in_order
 from analysis.data.split import Split
 from analysis.evidence.intervals import mean_evidence
 from analysis.review.difference import difference_interval
@@ -223,10 +224,8 @@ def compare(first: RunRecord, second: RunRecord) -> Comparison:
 
 
 def _labels(report: Report) -> list[str]:
-    expected = [] if report.expected is None else list(report.expected.weights)
     counts = report.observed.counts
-    others = [label for label in counts if label not in expected and counts[label]]
-    return expected + sorted(others, key=lambda label: (-counts[label], label))
+    return labels_in_order(report.expected, {label: n for label, n in counts.items() if n})
 
 
 def _run(report: Report) -> ComparedRun:

@@ -230,7 +230,7 @@ def _look(batch: Batch, row: NDArray[np.int64], k: int, report: Report) -> tuple
     if report.decision is not None:
         decided = min(report.decision.decided_after, decided)
     m = max(min(MOST_LOOKS, _INTERVALS // max(k, 1)), 12)
-    early = _early(decided, m)
+    early = early_looks(decided, m)
     is_much = decided > 0 and len(rows) - decided > MUCH_LATER * decided
     late = np.unique(np.linspace(decided - 1, len(rows) - 1, m).astype(np.int64))[1:]
     counted = _count_at(np.append(early, late) if is_much else early, batch, rows, row, k)
@@ -239,7 +239,7 @@ def _look(batch: Batch, row: NDArray[np.int64], k: int, report: Report) -> tuple
     return looks, _part_of(counted, len(early) - 1 if is_much else len(early), len(counted.judged))
 
 
-def _early(n: int, m: int) -> NDArray[np.int64]:
+def early_looks(n: int, m: int) -> NDArray[np.int64]:
     """Choose m of n positions, the last one among them; closer together in the beginning.
 
     There the band moves most.

@@ -18,7 +18,7 @@ from analysis.bets.mixture import RESTART_WEIGHT
 from analysis.data.batch import Batch, judged_rows
 from analysis.data.split import Split
 from analysis.review.policies import told_policy
-from analysis.review.timeline import ordered_labels
+from analysis.review.timeline import early_looks, ordered_labels
 from analysis.weighing.expectation import Fixed
 from analysis.weighing.fold import weighed_again
 
@@ -116,7 +116,7 @@ def trace(batch: Batch, report: Report, policy: Policy) -> Trace | None:
     evidence = expectation.evidence
     if evidence.groups is not None or len(rows) > evidence.budget:
         return None
-    places = _places(len(rows))
+    places = early_looks(len(rows), MOST_LOOKS)
     ends = (places[places < EXACT] + 1).tolist()
     parts = (_draws(batch, rows[first:end]) for first, end in pairwise([0, *ends]))
     points = list(weighed_again(expectation, parts))
@@ -196,12 +196,6 @@ def _agrees(last: Evidence, report: Report, n: int) -> bool:
     if last.judged < n:
         return True
     return last.answers == report.observed.counts
-
-
-def _places(n: int) -> NDArray[np.int64]:
-    """Positions of the looks among n connections: closer together in the beginning."""
-    parts = np.linspace(0.0, 1.0, MOST_LOOKS) ** 1.5
-    return np.unique(np.round(parts * (n - 1)).astype(np.int64))
 
 
 def _draws(batch: Batch, rows: NDArray[np.intp]) -> Batch:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.data.report import ReasonCode, Verdict
+from analysis.data.report import ReasonCode
 from analysis.render import text, to_dotenv, to_json, to_junit, to_markdown, to_metrics
 from analysis.render.annotations import to_github_annotations
 from sampler.base.errors import ExitCode, UsageError, WeighbridgeError
@@ -154,13 +154,7 @@ def exit_code(report: Report) -> ExitCode:
         return ExitCode.UNMEASURABLE
     if any(reason.code is ReasonCode.TARGET_OVERLOADED for reason in report.reasons):
         return ExitCode.INCONCLUSIVE
-    match report.verdict:
-        case Verdict.PASS | None:
-            return ExitCode.PASS
-        case Verdict.FAIL:
-            return ExitCode.FAIL
-        case Verdict.INCONCLUSIVE:
-            return ExitCode.INCONCLUSIVE
+    return ExitCode.PASS if report.verdict is None else report.verdict.exit_code
 
 
 async def _weigh(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,16 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def _report(_ctx: click.Context) -> dict[str, Any]:
+def _rendered(document: str, _ctx: click.Context) -> dict[str, Any]:
     from analysis.render.document import schema  # noqa: PLC0415 - heavy imports wait for a command
 
-    return schema()
-
-
-def _plan(_ctx: click.Context) -> dict[str, Any]:
-    from analysis.render.plan import plan_schema  # noqa: PLC0415 - as above
-
-    return plan_schema()
+    return schema(document)
 
 
 def _expect(_ctx: click.Context) -> dict[str, Any]:
@@ -38,8 +33,8 @@ def _config(ctx: click.Context) -> dict[str, Any]:
 
 
 SCHEMAS: dict[str, Callable[[click.Context], dict[str, Any]]] = {
-    "report": _report,
-    "plan": _plan,
+    "report": partial(_rendered, "report"),
+    "plan": partial(_rendered, "plan"),
     "expect": _expect,
     "config": _config,
 }

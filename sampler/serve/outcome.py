@@ -80,7 +80,7 @@ class Outcome:
                 return ExitCode.USAGE
             case Kind.BUG:
                 return ExitCode.BUG
-        return _EXIT_CODES[self.verdict]
+        return Verdict(self.verdict).exit_code
 
     def to_document(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
@@ -100,20 +100,13 @@ class Outcome:
         known = {each.name for each in fields(cls)}
         given = {name: value for name, value in document.items() if name in known}
         outcome = cls(**{**given, "kind": Kind(given["kind"])})
-        if outcome.verdict not in _EXIT_CODES:
+        if outcome.verdict not in set(Verdict):
             raise ValueError(f"{outcome.verdict!r} is no verdict")
         for name, other in undecided("", "").to_document().items():
             expected = (int, float) if isinstance(other, float) else type(other)
             if not isinstance(getattr(outcome, name), expected):
                 raise TypeError(f"{name} of an outcome cannot be {getattr(outcome, name)!r}")
         return outcome
-
-
-_EXIT_CODES = {
-    Verdict.PASS.value: ExitCode.PASS,
-    Verdict.FAIL.value: ExitCode.FAIL,
-    Verdict.INCONCLUSIVE.value: ExitCode.INCONCLUSIVE,
-}
 
 
 def line_of(verdict: str, sentence: str) -> str:

@@ -19,7 +19,6 @@ from time import time
 from typing import TYPE_CHECKING
 
 from analysis.data.live import NoteTold, StateTold
-from analysis.data.report import Verdict
 from analysis.text.rounding import counted
 from analysis.versions.health import HealthEvidence, health_of
 from analysis.watching.lookout import Lookout
@@ -59,12 +58,6 @@ SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 600.0
 _LONGEST_RUN_S = 1e6
 _CLOCK_SET_S = 1.0
 """From so much on [s], the wall clock was set, or the machine slept."""
-
-EXITS = {
-    Verdict.PASS: ExitCode.PASS,
-    Verdict.FAIL: ExitCode.FAIL,
-    Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +166,7 @@ class Session:
             return ExitCode.UNMEASURABLE
         if self.has_failed_fast:
             return ExitCode.FAIL
-        return EXITS[self.lookout.verdict]
+        return self.lookout.verdict.exit_code
 
     @property
     def has_failed_fast(self) -> bool:

@@ -7,14 +7,14 @@ import json
 import jsonschema
 import pytest
 
-from analysis.render.plan import plan_schema
+from analysis.render.document import schema
 
 
 def plan_of(done):
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    jsonschema.Draft202012Validator.check_schema(plan_schema())
-    jsonschema.validate(document, plan_schema())
+    jsonschema.Draft202012Validator.check_schema(schema("plan"))
+    jsonschema.validate(document, schema("plan"))
     return document
 
 
@@ -76,7 +76,7 @@ def test_the_text_has_the_table_and_the_document_goes_to_its_file(weighbridge, t
     assert "INCONCLUSIVE" in done.stdout
     assert "Simulated from a fixed seed: chances within 9 points, means within 10 %" in done.stdout
     plan = json.loads((tmp_path / "plan.json").read_text())
-    jsonschema.validate(plan, plan_schema())
+    jsonschema.validate(plan, schema("plan"))
     assert plan["method"] == "simulation"
 
 
