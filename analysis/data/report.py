@@ -187,6 +187,8 @@ class Zone:
         Expected shares, in [0, 1].
     tolerance : dict of str to (float, float)
         The accepted band of each label.
+    health : Health or None
+        Of the canary in this zone; None where it is not to have both versions.
     """
 
     verdict: Verdict
@@ -196,6 +198,7 @@ class Zone:
     intervals: dict[str, tuple[float, float]]
     expected: dict[str, float]
     tolerance: dict[str, tuple[float, float]]
+    health: Health | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,14 +91,18 @@ def sentences(report: Report) -> list[str]:
     Returns
     -------
     list of str
-        One on errors and one on times: where a difference is proven, or a limit was set.
-        None where a reason of the verdict already has it.
+        One on errors and one on times: where a difference is proven, or a limit was set; of one
+        zone only what is proven. None where a reason of the verdict already has it.
     """
-    health = report.health
-    if health is None:
-        return []
-    threshold = -log(report.decision.alpha if report.decision is not None else _LEVEL)
-    told = []
+    zones = {name: each.health for name, each in report.observed.by_zone.items()}
+    family = {name: each for name, each in {"": report.health, **zones}.items() if each is not None}
+    alpha = report.decision.alpha if report.decision is not None else _LEVEL
+    threshold = -log(alpha / max(len(family), 1))
+    return [text for name, health in family.items() for text in _told(name, health, threshold)]
+
+
+def _told(zone: str, health: Health, threshold: float) -> list[str]:
+    told, where = [], f"in zone {name_of(zone, _LABEL_ROOM)}: " if zone else ""
     for text, evidence, limit, beyond in (
         (
             _errors(health),
@@ -114,8 +118,8 @@ def sentences(report: Report) -> list[str]:
         ),
     ):
         is_told = beyond is not None and beyond >= threshold
-        if not is_told and (limit is not None or evidence >= threshold):
-            told.append(f"{text}; {_judged(evidence, limit, beyond, threshold)}")
+        if not is_told and ((limit is not None and not zone) or evidence >= threshold):
+            told.append(f"{where}{text}; {_judged(evidence, limit, beyond, threshold)}")
     return told
 
 

@@ -167,15 +167,15 @@ def decided(
     )
 
 
-def with_health(decision: Decision, health: HealthEvidence | None, alpha: float) -> Decision:
+def with_health(decision: Decision, compared: Sequence[HealthEvidence], alpha: float) -> Decision:
     """Add the canary's health to the verdict on the split, where a limit was asked for.
 
     Parameters
     ----------
     decision : Decision
         On the split.
-    health : HealthEvidence or None
-        Of the same samples.
+    compared : sequence of HealthEvidence
+        Of the same samples: over all zones, and in each.
     alpha : float
         Chance of ever exceeding a limit that is kept, for each limit.
 
@@ -185,12 +185,21 @@ def with_health(decision: Decision, health: HealthEvidence | None, alpha: float)
         FAIL with a reason for each limit that is proven to be exceeded, before those of the
         split; else the given one, with a check for each limit.
     """
-    if health is None or not health.policy.gates:
+    if not any(each.policy.gates for each in compared):
         return decision
-    checks = (*decision.checks, *checks_of(health, alpha))
-    exceeded = reasons_of(health, alpha)
-    if not exceeded:
+    level = alpha / len(compared)
+    checks = (*decision.checks, *(check for each in compared for check in checks_of(each, level)))
+    worst: dict[ReasonCode, tuple[float, Reason]] = {}
+    for each in compared:
+        for nats, reason in zip(
+            each.exceeded(level).values(), reasons_of(each, level), strict=True
+        ):
+            # Where only one zone is worse, the others take from what is seen over all.
+            if nats > worst.get(reason.code, (0.0,))[0]:
+                worst[reason.code] = nats, reason
+    if not worst:
         return replace(decision, checks=checks)
+    exceeded = (reason for _, reason in worst.values())
     # Sending ends with the first proof: that the split is undecided then is no news.
     rest = () if decision.verdict is Verdict.INCONCLUSIVE else decision.reasons
     return replace(decision, verdict=Verdict.FAIL, reasons=(*exceeded, *rest), checks=checks)

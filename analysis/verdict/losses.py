@@ -32,7 +32,10 @@ _MAY_BE_LOSS = frozenset(
 def told_of_loss(workers: Sequence[Worker]) -> str:
     """Name the vantages that were lost, how, and what that leaves unknown."""
     gone = [worker for worker in workers if worker.gone]
-    told = "; ".join(f"{worker.name} ({worker.gone})" for worker in gone[:_MOST_NAMED])
+    told = "; ".join(
+        f"{worker.name}{f' in zone {worker.zone}' if worker.zone else ''} ({worker.gone})"
+        for worker in gone[:_MOST_NAMED]
+    )
     more = "; …" if len(gone) > _MOST_NAMED else ""
     unknown = counted(sum(worker.lost for worker in gone), "request")
     return (

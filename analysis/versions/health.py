@@ -37,6 +37,8 @@ from analysis.versions.twosample import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from analysis.data.batch import Batch
@@ -294,6 +296,8 @@ class HealthEvidence:
         Limits.
     failures : Failures
     times : Times
+    zone : str
+        Where all of this was seen; empty for the whole run.
     """
 
     canary: str
@@ -301,6 +305,7 @@ class HealthEvidence:
     policy: HealthPolicy
     failures: Failures
     times: Times
+    zone: str = ""
 
     @classmethod
     def start(cls, split: Split, policy: HealthPolicy, seed: int = 0) -> HealthEvidence | None:
@@ -328,8 +333,20 @@ class HealthEvidence:
             Times((1.0, *_given(policy.max_slowdown)), seed),
         )
 
-    def observe(self, batch: Batch) -> HealthEvidence:
-        """Take the next samples, in the order of sending: one step of the fold."""
+    def within(self, zone: str, split: Split) -> HealthEvidence | None:
+        """Begin the same comparison in one zone; None if its split lacks one of the versions."""
+        is_there = split.share(self.canary) > 0 < split.share(self.stable)
+        return replace(self, zone=zone) if is_there else None
+
+    def observe(self, batch: Batch, among: NDArray[np.bool_] | None = None) -> HealthEvidence:
+        """Take the next samples, in the order of sending: one step of the fold.
+
+        Parameters
+        ----------
+        batch : Batch
+        among : (n,) bool or None
+            Which of its samples; None is all.
+        """
         roles = np.full(len(batch.labels) + 1, -1)
         for number, label in enumerate((self.stable, self.canary)):
             if label in batch.labels:
@@ -337,6 +354,8 @@ class HealthEvidence:
         role = roles[batch.label]
         seen = (role >= 0) & (batch.ordinal == 0) & (batch.outcome == Outcome.OK)
         seen &= batch.done_ns != ABSENT
+        if among is not None:
+            seen &= among
         if not seen.any():
             return self
         rows = slice(None) if seen.all() else seen
@@ -349,23 +368,33 @@ class HealthEvidence:
             times=self.times.observe(is_canary, batch.done_ns[rows] - batch.sent_ns[rows]),
         )
 
-    def exceeded(self, alpha: float) -> tuple[ReasonCode, ...]:
-        """Name the limits that are proven to be exceeded, each at level alpha."""
+    def exceeded(self, alpha: float) -> dict[ReasonCode, float]:
+        """Return the evidence [nats] of each limit that is proven to be exceeded at level alpha."""
         threshold = -log(alpha)
-        codes = []
+        codes = {}
         for code, limit, peaks in (
             (ReasonCode.ERROR_RATIO, self.policy.max_error_ratio, self.failures.peaks),
             (ReasonCode.SLOWDOWN, self.policy.max_slowdown, self.times.peaks),
         ):
             if limit is not None and peaks and peaks[1] >= threshold:
-                codes.append(code)
-        return tuple(codes)
+                codes[code] = peaks[1]
+        return codes
+
+
+def is_exceeded(compared: Sequence[HealthEvidence], alpha: float) -> bool:
+    """Whether a limit is proven to be exceeded, over all zones or in one: they share alpha."""
+    return any(each.exceeded(alpha / len(compared)) for each in compared)
 
 
 def reasons_of(evidence: HealthEvidence, alpha: float) -> tuple[Reason, ...]:
     """Return a reason for each limit that is proven to be exceeded, at level alpha."""
     explain = {ReasonCode.ERROR_RATIO: _error_ratio, ReasonCode.SLOWDOWN: _slowdown}
-    return tuple(explain[code](evidence) for code in evidence.exceeded(alpha))
+    found = (explain[code](evidence) for code in evidence.exceeded(alpha))
+    if not evidence.zone:
+        return tuple(found)
+    return tuple(
+        replace(each, message=f"In zone {evidence.zone}: {each.message}") for each in found
+    )
 
 
 def checks_of(evidence: HealthEvidence, alpha: float) -> tuple[Check, ...]:
@@ -386,9 +415,9 @@ def checks_of(evidence: HealthEvidence, alpha: float) -> tuple[Check, ...]:
         is_proven = code in exceeded
         verdict = Verdict.FAIL if is_proven else unproven
         known = "proven" if is_proven else "not proven"
-        checks.append(
-            Check(name, verdict, f"{sentence(evidence)}; {known} to exceed {limit:g} times.")
-        )
+        where = f" in zone {evidence.zone}" if evidence.zone else ""
+        message = f"{sentence(evidence)}; {known} to exceed {limit:g} times."
+        checks.append(Check(f"{name}{where}", verdict, message))
     return tuple(checks)
 
 

@@ -18,6 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from analysis.data.errors import InputError
 from analysis.data.tally import Tally
 from analysis.evidence.fold import finish
@@ -50,7 +52,10 @@ class Folded:
     evidence : Evidence or None
         What is decided on; None if nothing was judged.
     health : HealthEvidence or None
-        Canary against stable version; None if there are no two to compare.
+        Canary against stable version; None if there are no two to compare, or zones are to have
+        different splits.
+    zone_health : tuple of HealthEvidence
+        In each zone, where there are several, that is to have both.
     replicas : ReplicaCounts
         Replicas inside the versions.
     correlation : Correlation or None
@@ -73,12 +78,18 @@ class Folded:
     evidence: Evidence | None
     health: HealthEvidence | None
     replicas: ReplicaCounts
+    zone_health: tuple[HealthEvidence, ...] = ()
     correlation: Correlation | None = None
     history: History | None = None
     zones: dict[str, Evidence] = field(default_factory=dict)
     named: str = ""
     apart: Apart | None = None
     last_ns: int = 0
+
+    @property
+    def compared(self) -> tuple[HealthEvidence, ...]:
+        """The family of comparisons of health."""
+        return _compared(self)
 
     @property
     def is_uniform(self) -> bool:
@@ -111,7 +122,7 @@ class Fold:
     Raises
     ------
     InputError
-        If there is a limit on the canary's health, and zones are to have different splits.
+        If there is a limit on the canary's health, and no zone is to have both versions.
 
     Attributes
     ----------
@@ -119,6 +130,8 @@ class Fold:
         All samples so far.
     health : HealthEvidence or None
         Of all samples so far.
+    zone_health : tuple of HealthEvidence
+        Of those of each zone.
     replicas : ReplicaCounts
         Likewise.
     decision : Decision or None
@@ -135,15 +148,23 @@ class Fold:
         zone_of: Sequence[str] = (),
     ) -> None:
         self.tally = Tally()
-        is_alike = not isinstance(expectation, Zones) or expectation.is_alike
-        if not is_alike and health is not None and health.policy.gates:
-            raise InputError(
-                "max_error_ratio and max_slowdown compare versions over all zones, and these are "
-                "to have different splits",
-                hint="leave them out here, and give them to a check from one zone",
-            )
-        # A zone that is slow, and has more of the canary, would make the canary slow.
+        zones = expectation if isinstance(expectation, Zones) else None
+        is_alike = zones is None or zones.is_alike
+        # Over all: a zone that is slow, and has more of the canary, would make the canary slow.
         self.health = health if is_alike else None
+        self._zone_of = np.array(zone_of)
+        self.zone_health: tuple[HealthEvidence, ...] = ()
+        if zones is not None and health is not None:
+            begun = (
+                health.within(name, zones.zones[name].split) for name in dict.fromkeys(zone_of)
+            )
+            self.zone_health = tuple(each for each in begun if each is not None)
+        if health is not None and health.policy.gates and not self.compared:
+            raise InputError(
+                f"there is nothing to compare: no zone is to have both {health.canary} and "
+                f"{health.stable}",
+                hint="leave max_error_ratio and max_slowdown out",
+            )
         self._apart = Apart(zone_of) if is_alike and len(set(zone_of)) > 1 else None
         self._expectation = expectation
         self.replicas = ReplicaCounts()
@@ -156,6 +177,11 @@ class Fold:
     def evidence(self) -> Evidence | None:
         """The evidence so far; None if nothing is judged."""
         return None if self._expectation is None else self._expectation.evidence
+
+    @property
+    def compared(self) -> tuple[HealthEvidence, ...]:
+        """The family of comparisons of health, so far."""
+        return _compared(self)
 
     @property
     def is_decided(self) -> bool:
@@ -171,6 +197,11 @@ class Fold:
             self._connections.observe(batch)
         if self.health is not None:
             self.health = self.health.observe(batch)
+        if self.zone_health:
+            where = self._zone_of[batch.worker]
+            self.zone_health = tuple(
+                each.observe(batch, where == each.zone) for each in self.zone_health
+            )
         if self._apart is not None:
             self._apart.observe(batch)
         if len(batch):
@@ -199,6 +230,7 @@ class Fold:
             evidence=None if self.evidence is None else finish(self.evidence),
             health=self.health,
             replicas=self.replicas,
+            zone_health=self.zone_health,
             correlation=None if self._connections is None else self._connections.finish(),
             history=history,
             zones=zones.zones if zones is not None else {},
@@ -206,6 +238,10 @@ class Fold:
             apart=self._apart,
             last_ns=self._last_ns,
         )
+
+
+def _compared(each: Fold | Folded) -> tuple[HealthEvidence, ...]:
+    return (*(() if each.health is None else (each.health,)), *each.zone_health)
 
 
 def weighed_again(expectation: Expectation, batches: Iterable[Batch]) -> Iterator[Evidence]:

@@ -39,6 +39,8 @@ _SHARES = frozenset({
     ReasonCode.WITHIN_TOLERANCE, ReasonCode.OUTSIDE_TOLERANCE, ReasonCode.TOO_MANY_UNLABELLED,
 })  # fmt: skip
 """Reasons that depend on who answered how often; a label that must not come is a proof."""
+_SAY_WHERE = frozenset({ReasonCode.ERROR_RATIO, ReasonCode.SLOWDOWN, ReasonCode.VANTAGE_LOST})
+"""Reasons that name the zone themselves, where it is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ def assemble(asked: Asked, folded: Folded, account: Account) -> Report:
     decision = _decision(asked, folded, account)
     correlation = None if asked.is_fresh else folded.correlation
     groups = None if correlation is None else groups_of(correlation, folded.evidence)
-    zones = zones_of(folded, account) if folded.zones else {}
+    zones = zones_of(folded, account, asked.policy.alpha) if folded.zones else {}
     outcome = _told_of(folded, _outcome(decision, folded, account))
     if zones:
         outcome = _of_all_zones(outcome, folded.named, zones)
@@ -205,7 +207,7 @@ def _decision(asked: Asked, folded: Folded, account: Account) -> Decision | None
     is_one = asked.is_fresh and folded.is_uniform and not folded.zones
     seen = folded.tally if is_one else None
     decision = decide(folded.evidence, account.ended, seen, around)
-    return with_health(decision, folded.health, asked.policy.alpha)
+    return with_health(decision, folded.compared, asked.policy.alpha)
 
 
 def _outcome(decision: Decision | None, folded: Folded, account: Account) -> _Outcome:
@@ -233,11 +235,16 @@ def _outcome(decision: Decision | None, folded: Folded, account: Account) -> _Ou
     return _Outcome(verdict, reasons, checks) if doubt is None else _undecided(verdict, doubt)
 
 
-def zones_of(folded: Folded, account: Account) -> dict[str, Zone]:
+def zones_of(folded: Folded, account: Account, alpha: float) -> dict[str, Zone]:
     """Return what came of each zone, its own clients considered."""
-    zones = {}
+    zones, compared = {}, {each.zone: replace(each, zone="") for each in folded.zone_health}
     for name, evidence in folded.zones.items():
-        decision = decide(evidence, account.ended)
+        health = compared.get(name)
+        decision = with_health(
+            decide(evidence, account.ended),
+            () if health is None else (health,),
+            alpha / max(len(folded.compared), 1),
+        )
         reason, verdict = decision.reasons[0], decision.verdict
         find = account.zone_doubts.get(name)
         doubt = None if find is None else find(reason)
@@ -248,6 +255,7 @@ def zones_of(folded: Folded, account: Account) -> dict[str, Zone]:
         zones[name] = Zone(
             verdict, reason.message, seen.counts, seen.shares, seen.intervals, expected.shares,
             expected.tolerance,
+            None if health is None else health_of(health, seed=abs(account.run.seed)),
         )  # fmt: skip
     return zones
 
@@ -266,14 +274,17 @@ def _of_all_zones(outcome: _Outcome, named: str, zones: dict[str, Zone]) -> _Out
         verdict = Verdict.INCONCLUSIVE
     if not reasons:
         return _Outcome(verdict, reasons, checks)
-    first, *rest = reasons
-    told = f"In zone {named}: {first.message}"
+    named_at = f"In zone {named}: "
     if verdict is Verdict.PASS:
-        told = f"All {len(zones)} zones pass; least certain is {named}: {first.message}"
-    elif verdict is Verdict.INCONCLUSIVE and len(undecided) < len(zones):
+        named_at = f"All {len(zones)} zones pass; least certain is {named}: "
+    told = [
+        each if each.code in _SAY_WHERE else replace(each, message=f"{named_at}{each.message}")
+        for each in reasons
+    ]
+    if verdict is Verdict.INCONCLUSIVE and len(undecided) < len(zones):
         passed = counted(sum(z.verdict is Verdict.PASS for z in zones.values()), "zone")
-        told = f"{told} ({passed} of {len(zones)} pass)"
-    return _Outcome(verdict, [replace(first, message=told), *rest], checks)
+        told[0] = replace(told[0], message=f"{told[0].message} ({passed} of {len(zones)} pass)")
+    return _Outcome(verdict, told, checks)
 
 
 def _told_of(folded: Folded, outcome: _Outcome) -> _Outcome:

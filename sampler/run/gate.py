@@ -205,7 +205,7 @@ class Weighing:
             async for batch in batches:
                 await recording.write(batch, engine.elapsed_ns)
                 self._take(batch)
-                self._stopping.look(fold.tally, fold.decision, fold.health)
+                self._stopping.look(fold.tally, fold.decision, fold.compared)
                 self._show()
             await self._confirm()
         is_waiting = self._watched is not None and self._watched.phase is Phase.WAITING

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analysis.data.report import Verdict
+from analysis.versions.health import is_exceeded
 from sampler.base.clock import NS_PER_S
 from sampler.run.remedies import explain_nothing_sent, explain_unlabelled
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from analysis import Decision, Tally
     from analysis.data.report import Reason
     from analysis.versions.health import HealthEvidence
@@ -43,11 +46,13 @@ class Stopping:
         self._engine = engine
         self._decided_ns: int | None = None
 
-    def look(self, tally: Tally, decision: Decision | None, health: HealthEvidence | None) -> None:
+    def look(
+        self, tally: Tally, decision: Decision | None, compared: Sequence[HealthEvidence]
+    ) -> None:
         """Stop sending if the split or the health is decided."""
         if decision is not None and decision.is_final and self._is_explained(tally, decision):
             self._engine.stop()
-        if health is not None and health.exceeded(self._plan.policy.alpha):
+        if is_exceeded(compared, self._plan.policy.alpha):
             self._engine.stop()
 
     def end(self, tally: Tally) -> None:

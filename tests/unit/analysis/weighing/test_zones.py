@@ -16,7 +16,7 @@ from analysis.data.errors import InputError
 from analysis.data.report import Performance, ReasonCode, Run
 from analysis.render import from_json, schema, to_json, to_junit, to_metrics, to_text
 from analysis.render.html import to_html
-from analysis.versions.health import HealthEvidence, HealthPolicy
+from analysis.versions.health import HealthEvidence, HealthPolicy, is_exceeded
 from analysis.weighing.fold import Fold
 from analysis.weighing.merging import SLICE_NS
 from analysis.weighing.report import Account, Asked, assemble
@@ -136,18 +136,89 @@ def fold_of(splits, health=None):
     return Fold(zones, health=compared, zone_of=ABC)
 
 
-def test_versions_are_compared_over_zones_of_one_split_only():
-    """A slow zone with more of the canary makes the canary slow."""
-    batch = stream([0.5, 0.9, 0.5], 100, np.random.default_rng(8))
-    slow = HealthPolicy(max_slowdown=1.5)
-    alike, other = fold_of({"b": Split.parse("v1=50,v2=50")}, slow), fold_of({"b": OTHER})
-    for fold in (alike, other):
-        fold.take(batch)
+LIMITS = HealthPolicy(max_slowdown=2, max_error_ratio=2)
+ALONE = Split.parse("v1=1,v2=0")
 
-    assert alike.finish().health is not None
-    assert other.finish().health is None
-    with pytest.raises(InputError, match="compare versions over all zones"):
-        fold_of({"b": OTHER}, slow)
+
+def answered(shares, n, slow_in=(), failing_in=()):
+    """Return answers of n samples a zone, with the canary slow or failing in some zones."""
+    batch = stream(shares, n, np.random.default_rng(8))
+    is_v2 = np.array(batch.labels)[batch.label] == "v2"
+    is_slow, is_failing = (
+        is_v2 & np.isin(batch.worker, [ABC.index(each) for each in zones])
+        for zones in (slow_in, failing_in)
+    )
+    took = np.where(is_slow, 40_000_000, 10_000_000)
+    return replace(
+        batch,
+        done_ns=batch.sent_ns + took,
+        status=np.where(is_failing, 503, 200).astype(np.int16),
+    )
+
+
+@pytest.mark.parametrize("splits", [{}, {"b": OTHER}], ids=["alike", "different"])
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [("slow_in", ReasonCode.SLOWDOWN), ("failing_in", ReasonCode.ERROR_RATIO)],
+)
+def test_a_canary_that_is_worse_in_one_zone_fails_there(splits, bad, code):
+    """Over all zones it is within its limit: most answers come from zones where it is well."""
+    fold = fold_of(splits, LIMITS)
+    fold.take(answered([0.5, 0.5, 0.5] if not splits else [0.5, 0.7, 0.5], 300, **{bad: "b"}))
+    report = told(fold)
+
+    assert report.verdict is Verdict.FAIL
+    first, *rest = report.reasons
+    assert first.code is code
+    assert first.message.startswith("In zone b: ")
+    assert not any(each.message.count("In zone") > 1 for each in rest)
+    checks = {each.name: each.verdict for each in report.decision.checks}
+    name = {"slow_in": "response times", "failing_in": "errors"}[bad]
+    assert checks[f"{name} in zone b"] == checks["zone b"] == "FAIL"
+    assert checks[f"{name} in zone a"] == checks[f"{name} in zone c"] == "PASS"
+    assert {name for name, each in report.observed.by_zone.items() if each.verdict == "FAIL"} == {
+        "b"
+    }
+    assert (report.health is None) == bool(splits)
+    assert report.observed.by_zone["b"].health.canary.responses
+    jsonschema.validate(json.loads(to_json(report)), schema())
+    assert from_json(to_json(report)) == report
+
+
+def test_without_a_limit_a_worse_canary_is_told_and_fails_nothing():
+    fold = fold_of({}, HealthPolicy())
+    fold.take(answered([0.5, 0.5, 0.5], 300, slow_in="b"))
+    report = told(fold)
+
+    assert report.verdict is not Verdict.FAIL
+    assert "in zone b: v2 took 39.9 ms" in " ".join(to_text(report, width=400).split())
+
+
+def test_a_zone_without_both_versions_compares_nothing():
+    """A slow zone that has one of them alone makes no version slow."""
+    fold = fold_of({"b": ALONE}, LIMITS)
+    batch = answered([0.5, 0.0, 0.5], 100)
+    fold.take(replace(batch, done_ns=np.where(batch.worker == 1, 10, 1) * batch.done_ns))
+
+    assert [each.zone for each in fold.compared] == ["a", "c"]
+    assert told(fold).verdict is not Verdict.FAIL
+    with pytest.raises(InputError, match="no zone is to have both v2 and v1"):
+        fold_of(dict.fromkeys(ABC, ALONE) | {"c": Split.parse("v1=0,v2=1")}, LIMITS)
+
+
+def test_over_all_zones_the_limits_keep_their_level():
+    """The comparisons share alpha: of a canary at its limit few runs fail, whichever it is."""
+    random, runs, failed = np.random.default_rng(10), 200, 0
+    for _ in range(runs):
+        fold = Fold(Zones(ABC, SPLIT, POLICY), health=HealthEvidence.start(SPLIT, LIMITS),
+                    zone_of=ABC)  # fmt: skip
+        batch = stream([0.5, 0.5, 0.5], 60, random)
+        took = random.exponential(1e7, len(batch)).astype(np.int64)
+        took *= np.where(np.array(batch.labels)[batch.label] == "v2", 2, 1)
+        fold.take(replace(batch, done_ns=batch.sent_ns + took))
+        failed += is_exceeded(fold.compared, POLICY.alpha)
+
+    assert failed <= binom.isf(1e-6, runs, POLICY.alpha)
 
 
 def test_zones_differ_is_told_where_they_are_to_be_alike():
