@@ -10,7 +10,7 @@ import numpy as np
 from analysis.data.batch import ABSENT
 from analysis.figures.response import MOST_LINES, limits_ms
 from analysis.figures.split import MILLISECONDS_BELOW_S, MOST_PANELS
-from analysis.render.html import Reading, Row
+from analysis.render.page import Reading, Row
 from analysis.render.printable import name_of
 from analysis.review.timeline import ordered_labels
 from analysis.text import rounding

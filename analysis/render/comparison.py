@@ -1,4 +1,4 @@
-"""Two runs side by side as text, JSON and Markdown; the page is in `analysis.render.html`."""
+"""Two runs side by side as text, JSON and Markdown; the page is framed by `analysis.render.page`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import msgspec
 from analysis.data.report import Verdict
 from analysis.render import grid
 from analysis.render.grid import Grid, Tone
-from analysis.render.html import kind_of, render_page
 from analysis.render.markdown import LARGEST, in_markdown
+from analysis.render.page import kind_of, render_page
 from analysis.render.printable import as_markdown as escape
 from analysis.render.printable import in_json, name_of, pad, sentence, visible, wrap
 from analysis.render.summary import moment
@@ -21,7 +21,7 @@ from analysis.text import rounding
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from analysis.render.html import Drawing
+    from analysis.render.page import Drawing
     from analysis.review.comparison import (
         ComparedRun,
         ComparedShare,

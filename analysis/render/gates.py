@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from analysis.data.report import Verdict
-from analysis.render.html import kind_of, page_style, template_of
+from analysis.render.page import kind_of, page_style, template_of
 from analysis.render.printable import name_of, sentence
 from analysis.render.summary import moment
 
@@ -76,7 +76,7 @@ def to_html(gates: Sequence[tuple[str, str]], rows: Sequence[Row], version: str)
     str
         HTML 5. What came from strangers is text in it, and nothing else.
     """
-    from markupsafe import Markup  # noqa: PLC0415 - as in `analysis.render.html`
+    from markupsafe import Markup  # noqa: PLC0415 - as in `analysis.render.page`
 
     shown = [
         {

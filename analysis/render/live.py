@@ -18,8 +18,8 @@ from analysis.data.report import Verdict
 from analysis.render import health, table
 from analysis.render.axes import clock, day
 from analysis.render.grid import Span
-from analysis.render.html import KINDS, SIGNS, bands_of, kind_of, render_page
 from analysis.render.over_time import TONES, chart_of, places_of, share_in_words
+from analysis.render.page import KINDS, SIGNS, bands_of, kind_of, render_page
 from analysis.render.printable import name_of, sentence, visible
 from analysis.review.chronicle import Told
 from analysis.text import rounding

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from analysis.render.html import Drawing
+    from analysis.render.page import Drawing
     from analysis.review.comparison import Comparison
 
 
@@ -76,7 +76,7 @@ def _drawings(pair: Pair) -> list[Drawing]:
     from analysis import figures  # noqa: PLC0415 - matplotlib
     from analysis.render import summary  # noqa: PLC0415 - as above
     from analysis.render.comparison import headline  # noqa: PLC0415 - as above
-    from analysis.render.html import Drawing  # noqa: PLC0415 - as above
+    from analysis.render.page import Drawing  # noqa: PLC0415 - as above
     from sampler.show.drawing import to_svg  # noqa: PLC0415 - matplotlib
 
     comparison = pair.comparison

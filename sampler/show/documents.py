@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis import Batch, Policy, Report
-    from analysis.render.html import Drawing, Reading
+    from analysis.render.page import Drawing, Reading
     from analysis.weighing.history import History
 
 HTML = "report.html"
@@ -108,7 +108,7 @@ def draw_all(
     history : History or None
         What happened to its expectation, where that was watched.
     """
-    from analysis.render.html import Drawing  # noqa: PLC0415 - as above
+    from analysis.render.page import Drawing  # noqa: PLC0415 - as above
     from sampler.show.drawing import to_svg  # noqa: PLC0415 - matplotlib
 
     return [

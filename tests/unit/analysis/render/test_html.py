@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from analysis.data.events import Event
 from analysis.data.health import Health, HealthArm, HealthErrors, HealthTimes
 from analysis.data.report import Check, Decided, Observed, Reason, ReasonCode, Verdict
-from analysis.render.html import Drawing, Reading, Row, to_html
+from analysis.render.html import to_html
+from analysis.render.page import Drawing, Reading, Row
 from analysis.render.printable import HOLD
 from analysis.review.classical import classical_test
 
