@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.figures.split import MOST_PANELS, split_over_time
 from analysis.figures.style import FONT, LIGHT, Sheet, finish, log_times, percent, styled
 from analysis.render.printable import name_of
-from analysis.review.comparison import QUANTILES
+from analysis.review.compared import QUANTILES
 from analysis.review.timeline import ordered_labels
 from analysis.text import rounding
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis.figures.style import Theme
-    from analysis.review.comparison import Comparison, LabelDifference, RunRecord, TimesDifference
+    from analysis.review.compared import Comparison, LabelDifference, TimesDifference
+    from analysis.review.comparison import RunRecord
 
 MOST_ROWS = 24
 """Labels that are drawn; the others are counted in the heading."""

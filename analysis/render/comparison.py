@@ -1,4 +1,4 @@
-"""Two runs side by side as text, JSON and Markdown; the page is framed by `analysis.render.page`."""
+"""Two runs side by side as text, JSON, Markdown and a page."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from analysis.render.page import kind_of, render_page
 from analysis.render.printable import as_markdown as escape
 from analysis.render.printable import in_json, name_of, pad, sentence, visible, wrap
 from analysis.render.summary import moment
-from analysis.review.comparison import QUANTILES
+from analysis.review.compared import QUANTILES
 from analysis.text import rounding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from analysis.render.page import Drawing
-    from analysis.review.comparison import (
+    from analysis.review.compared import (
         ComparedRun,
         ComparedShare,
         Comparison,
@@ -63,7 +63,7 @@ def headline(comparison: Comparison) -> str:
 
 
 def to_comparison_json(comparison: Comparison) -> str:
-    """Render as JSON: the fields of `analysis.review.comparison.Comparison`, ``schema`` first."""
+    """Render as JSON: the fields of `analysis.review.compared.Comparison`, ``schema`` first."""
     document = {"schema": comparison.schema} | msgspec.to_builtins(comparison)
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     return in_json(text) + "\n"

@@ -9,7 +9,6 @@ given together, as alternatives.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import permutations
 from math import gcd, inf, lgamma, log, pi
 from typing import TYPE_CHECKING
 
@@ -17,15 +16,16 @@ from analysis.data.report import Reason, ReasonCode
 from analysis.guards.markov import markov_log_evidence, transitions_of
 from analysis.text.rounding import amount, counted
 from analysis.text.wording import LABEL_LENGTH, odds, quoted
-from analysis.versions.least_request import Pace, least_request_shares
+from analysis.verdict.known_splits import Cause, known_splits
 from analysis.versions.replicas import ReplicaCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from analysis.data.split import Split
     from analysis.data.tally import Tally
     from analysis.evidence.state import Evidence
+    from analysis.versions.least_request import Pace
 
 BETTER_BY = 3.0
 """Log likelihood that a named split must gain on the declared one [nats]: odds of 20. The evidence
@@ -38,9 +38,6 @@ MOST_NAMES = 4
 """Splits that are named; if more fit about equally well, the counts cannot tell, and none is."""
 MOST_PODS_NAMED = 2
 """Pods that a sentence lists."""
-MOST_PODS = 50
-"""Sum of weights up to which they may be numbers of pods; larger ones are percentages."""
-_COVER = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,28 +63,6 @@ class Surroundings:
     previous: Split | None = None
     pace: Pace | None = None
     is_paced: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """A split that is known from practice.
-
-    Parameters
-    ----------
-    weights : (k,) tuple of int
-        What it gives each arm.
-    looks_like : str
-        Completes the sentence "the counts look like …".
-    remedy : str
-        What to check.
-    claims_absence : bool
-        Whether it says that some version gets nothing, which missing labels leave open.
-    """
-
-    weights: tuple[int, ...]
-    looks_like: str
-    remedy: str
-    claims_absence: bool = False
 
 
 def likely_causes(
@@ -198,7 +173,14 @@ def _rank(
     """Return the causes that fit, with their log likelihood, if they lead all others clearly."""
     declared, best = log_likelihood(counts, split.weights), log_likelihood(counts, counts)
     fitting: list[tuple[float, Cause]] = []
-    for cause in _told_apart(_causes(split, around), is_whole=is_whole):
+    known = known_splits(
+        split,
+        previous=around.previous,
+        replicas=around.replicas,
+        declared=around.declared_replicas,
+        pace=around.pace,
+    )
+    for cause in _told_apart(known, is_whole=is_whole):
         fit = log_likelihood(counts, cause.weights)
         if fit - declared >= BETTER_BY and best - fit <= WORSE_BY * (len(counts) - 1):
             fitting.append((fit, cause))
@@ -232,167 +214,6 @@ def _joined(first: Cause, other: Cause) -> Cause:
 def _reduced(weights: Sequence[int]) -> tuple[int, ...]:
     divisor = gcd(*weights) or 1
     return tuple(weight // divisor for weight in weights)
-
-
-def _causes(split: Split, around: Surroundings) -> Iterator[Cause]:
-    """Yield the candidates for a split of two or more arms; of equal ones the likelier first."""
-    arms, weights = split.arms, split.weights
-    if len(arms) < 2:
-        return
-    yield from _step_before(split, around.previous)
-    ratio = ":".join("1" for _ in arms)
-    yield Cause(
-        (1,) * len(arms),
-        f"{ratio}, the same share for every version, as if the weights never took effect",
-        "Check that the weights (or the replica counts) have reached the load balancer.",
-    )
-    yield from _zone(split, around)
-    yield from _replica_ratio(split, around)
-    yield from _one_pod_off(split)
-    yield from _one_pod_moved(split)
-    yield from _least_request(split, around)
-    if len(arms) == 2:
-        yield Cause(
-            weights[::-1],
-            f"{weights[1]}:{weights[0]}, the declared weights swapped",
-            f"Check which version each weight belongs to; --expect {split} was declared.",
-        )
-    for position, arm in enumerate(arms):
-        yield Cause(
-            tuple(int(other == position) for other in range(len(arms))),
-            f"{arm} taking everything",
-            "Check that the pods of every version are ready and selected by the Service, and "
-            "that neither session affinity nor --connection reuse pins this client to one pod.",
-            claims_absence=True,
-        )
-        others = tuple(0 if other == position else w for other, w in enumerate(weights))
-        if len(arms) > 2 and weights[position] and any(others):
-            yield Cause(
-                others,
-                f"{arm} getting nothing, and the others sharing its part",
-                f"Check that the pods of {arm} are ready and selected by the Service.",
-                claims_absence=True,
-            )
-
-
-def _step_before(split: Split, previous: Split | None) -> Iterator[Cause]:
-    if previous is None or not set(previous.arms) <= set(split.arms):
-        return
-    weights = tuple(previous.weight_of.get(arm, 0) for arm in split.arms)
-    yield Cause(
-        weights,
-        f"{':'.join(map(str, weights))}, the previous step",
-        "The new weights are not in force yet: wait until the data plane has caught up, and "
-        "check that the last change was accepted.",
-        claims_absence=not all(weights),
-    )
-
-
-def _replica_ratio(split: Split, around: Surroundings) -> Iterator[Cause]:
-    """Yield the ratio of the replicas, as a Service without weights would have it."""
-    numbers = [
-        around.declared_replicas.get(arm) or around.replicas.covered(arm, _COVER)
-        for arm in split.arms
-    ]
-    if not all(numbers):
-        return
-    weights = tuple(number or 0 for number in numbers)
-    yield Cause(
-        weights,
-        f"{':'.join(map(str, weights))}, the replica ratio, as if every pod got an equal share "
-        "regardless of the weights",
-        "Check that traffic goes through the gateway or mesh that applies the weights, and not "
-        "straight to the Service, which only balances pods.",
-    )
-
-
-def _zone(split: Split, around: Surroundings) -> Iterator[Cause]:
-    """Yield the pods that were met, where it is known that there are more of them."""
-    declared = around.declared_replicas
-    met = [around.replicas.covered(arm, _COVER) or 0 for arm in split.arms]
-    known = [declared.get(arm, 0) for arm in split.arms]
-    unseen = [arm not in around.replicas.by_label for arm in split.arms]
-    # Of each version either enough answers to have met all the pods there are for us, or none.
-    if (
-        not all(known)
-        or not any(met)
-        or not all(n or no for n, no in zip(met, unseen, strict=True))
-    ):
-        return
-    if any(n > of for n, of in zip(met, known, strict=True)) or met == known:
-        return
-    pods = ", ".join(
-        f"{n} of {of} of {arm}" for n, of, arm in zip(met, known, split.arms, strict=True)
-    )
-    yield Cause(
-        tuple(met),
-        f"{':'.join(map(str, met))}, the pods that this client reached ({pods}), as if it "
-        "only reached those of its own zone or node",
-        "Look at the Service's trafficDistribution, topology-aware hints and "
-        "internalTrafficPolicy, and at the mesh's locality settings; or sample from every zone.",
-        claims_absence=not all(met),
-    )
-
-
-def _least_request(split: Split, around: Surroundings) -> Iterator[Cause]:
-    """Yield what a balancer that prefers idle pods gives to versions that are not equally fast."""
-    pace = around.pace
-    if pace is None or split.total > MOST_PODS:
-        return
-    pods = tuple(
-        around.declared_replicas.get(arm) or weight
-        for arm, weight in zip(split.arms, split.weights, strict=True)
-    )
-    weights = least_request_shares(split.arms, pods, pace)
-    if weights is None:
-        return
-    slow = max(pace.seconds, key=pace.seconds.__getitem__)
-    times = pace.seconds[slow] / min(pace.seconds.values())
-    name = slow[:LABEL_LENGTH]
-    share = 100 * weights[split.arms.index(slow)] / sum(weights)
-    yield Cause(
-        weights,
-        f"{share:.2g} % for {name}, which takes {times:.2g} times as long to answer, as if the "
-        "balancer preferred pods with fewer requests in flight (least-request)",
-        f"Find out why {name} is slower; or, if it should get its share anyway, let the balancer "
-        "choose by weight or at random.",
-    )
-
-
-def _one_pod_off(split: Split) -> Iterator[Cause]:
-    """Yield a pod more or fewer of each version, if the weights may be numbers of pods."""
-    if split.total > MOST_PODS:
-        return
-    for position, (arm, weight) in enumerate(zip(split.arms, split.weights, strict=True)):
-        for change in (-1, 1):
-            if not weight or weight + change < 1:
-                continue
-            weights = tuple(w + change * (i == position) for i, w in enumerate(split.weights))
-            ratio = ":".join(map(str, weights))
-            yield Cause(
-                weights,
-                f"{ratio}, one pod of {arm} {'missing' if change < 0 else 'too many'}",
-                f"Compare the ready pods of {arm} with the declared {weight}: is one not ready, "
-                "just starting, or left over?",
-            )
-
-
-def _one_pod_moved(split: Split) -> Iterator[Cause]:
-    """Yield a pod of one version in the place of one of another, as after a step too many."""
-    if split.total > MOST_PODS:
-        return
-    for loses, gains in permutations(range(len(split.arms)), 2):
-        if split.weights[loses] < 2 or not split.weights[gains]:
-            continue
-        weights = tuple(w - (i == loses) + (i == gains) for i, w in enumerate(split.weights))
-        ratio, arm, other = ":".join(map(str, weights)), split.arms[loses], split.arms[gains]
-        yield Cause(
-            weights,
-            f"{ratio}, one pod moved from {arm} to {other}",
-            f"Compare the ready pods of {arm} and {other} with the declared "
-            f"{split.weights[loses]} and {split.weights[gains]}: has the rollout gone a step "
-            "further or back, or does a pod carry the wrong label?",
-        )
 
 
 def _one_replica(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis.render.page import Drawing
-    from analysis.review.comparison import Comparison
+    from analysis.review.compared import Comparison
 
 
 class Pair(NamedTuple):

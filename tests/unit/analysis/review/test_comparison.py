@@ -12,7 +12,8 @@ from analysis.data.split import Split
 from analysis.data.tally import Tally
 from analysis.evidence.fold import finish, weigh
 from analysis.evidence.state import Evidence
-from analysis.review.comparison import LEVEL, RunRecord, compare
+from analysis.review.compared import LEVEL
+from analysis.review.comparison import RunRecord, compare
 from analysis.review.difference import difference_interval
 from analysis.verdict.decision import decided
 from analysis.verdict.sections import observed_of, samples_of
