@@ -7,11 +7,12 @@ never raises for what another check, or the expectation itself, says better.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
-from sampler.expect.resolve import ROUTES
+from sampler.expect.resolve import ROUTES, RULES
 from sampler.expect.routes.argo import (
     services_without_router,
     unachievable_steps,
@@ -22,8 +23,8 @@ from sampler.expect.routes.ingress import stray
 from sampler.expect.routes.ingress_annotations import dividing, is_canary
 from sampler.expect.routes.istio import bound_to_pods
 from sampler.expect.rules.alike import alike, require_told_apart
-from sampler.expect.rules.dividers import MAPPINGS, divides_by_annotation, divides_traffic
 from sampler.expect.rules.findings import Finding, FindingCode, first_few, refusal
+from sampler.expect.rules.matching import ElsewhereError
 from sampler.expect.rules.objects import selects
 from sampler.expect.rules.services import affinity_of, behind_service, services_of
 from sampler.expect.rules.workloads import (
@@ -33,31 +34,15 @@ from sampler.expect.rules.workloads import (
     label_of,
     selected,
 )
+from sampler.expect.unread import not_read, pod_labels, pod_pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
-    from sampler.expect.rules.model import Question
+    from sampler.expect.rules.model import Mixture, Question
     from sampler.expect.rules.objects import Inventory, KubeObject
 
     Check = Callable[[KubeObject, Inventory, Question], Iterable[Finding]]
-
-_NEUTRAL = frozenset(
-    {
-        "APIService", "Certificate", "ClusterIssuer", "ClusterRole", "ClusterRoleBinding",
-        "ConfigMap", "CustomResourceDefinition", "DaemonSet", "DestinationRule",
-        "EndpointSlice", "Endpoints", "Event", "Gateway", "GatewayClass", "HorizontalPodAutoscaler",
-        "IngressClass", "Issuer", "Lease", "LimitRange", "MetricTemplate", "Middleware",
-        "Namespace", "NetworkPolicy", "Node", "PersistentVolume", "PersistentVolumeClaim",
-        "PodDisruptionBudget", "PodMonitor", "PriorityClass", "PrometheusRule", "ReferenceGrant",
-        "ResourceQuota", "Role", "RoleBinding", "ScaledObject", "Secret", "Service",
-        "ServiceAccount", "ServiceMonitor", "StorageClass",
-    }
-)  # fmt: skip
-"""Kinds that are read elsewhere, or say nothing about a split."""
-
-_JOBS = frozenset({"CronJob", "Job"})
-"""Kinds that matter only if a Service selects their pods."""
 
 _OF_ITS_SERVICE = frozenset({FindingCode.PORT_MISSING, FindingCode.NAMESPACE_OPEN})
 """What differs between Services with the same pods."""
@@ -87,7 +72,7 @@ def lint(
         for check in _CHECKS.get(each.kind, ())
         for finding in _guarded(check, each, inventory, question)
     ]
-    findings += _unknown(inventory)
+    findings += not_read(inventory)
     return tuple(dict.fromkeys(findings))
 
 
@@ -99,61 +84,6 @@ def _guarded(
         return list(check(each, inventory, question))
     except ExpectationError as error:
         return [refusal(error, each.place)]
-
-
-def _unknown(inventory: Inventory) -> Iterator[Finding]:
-    """Report which objects were not read, and which of them run pods of some Service."""
-    for each in inventory.objects:
-        if divides_by_annotation(each):
-            yield Finding(
-                FindingCode.TRAFFIC_UNREAD,
-                f"{each} holds Mappings with weights in the annotation {MAPPINGS}, which is not "
-                "evaluated",
-                "declare the split with --expect",
-                each["metadata"]["annotations"][MAPPINGS].where,
-            )
-        if each.kind in {*_NEUTRAL, *WORKLOADS, *ROUTES}:
-            continue
-        labels = _pod_labels(each)
-        if services := first_few(services_of(labels, each.namespace, inventory)):
-            yield Finding(
-                FindingCode.UNKNOWN_WORKLOAD,
-                f"the pods of {each} are selected by {services}, and are of a kind whose replicas "
-                "are not supported: the split leaves them out",
-                "declare the split with --expect",
-                each.place,
-            )
-        if services or each.kind in _JOBS:
-            continue
-        if divides_traffic(each, inventory):
-            yield Finding(
-                FindingCode.TRAFFIC_UNREAD,
-                f"{each} divides or routes traffic, and is of a kind that is not evaluated: "
-                "weights of its own may decide instead",
-                "declare the split with --expect",
-                each.place,
-            )
-        else:
-            yield Finding(
-                FindingCode.UNKNOWN_KIND,
-                f"{each} of {each.group or 'the core group'} is a kind that is not supported",
-                "nothing to do, unless it splits traffic",
-                each.place,
-            )
-
-
-def _pod_labels(each: KubeObject) -> Mapping[str, str]:
-    """Labels of the pod template of an object of any kind, as far as it has one."""
-    here: object = each.body
-    inside = ("spec", "jobTemplate") if each.kind == "CronJob" else ()
-    for key in (*inside, "spec", "template", "metadata", "labels"):
-        here = here.get(key) if isinstance(here, dict) else None
-    labels = here if isinstance(here, dict) else {}
-    return {str(key): value for key, value in labels.items() if isinstance(value, str)}
-
-
-def _pod_pairs(each: KubeObject) -> Iterable[tuple[str, str]]:
-    return _pod_labels(each).items()
 
 
 # Services
@@ -223,8 +153,8 @@ def _selection(service: KubeObject, inventory: Inventory, _: Question) -> Iterat
             return
     if inventory.unread.intersection(WORKLOADS):
         return  # what may not be read is not nothing
-    fewest = min((inventory.by(_pod_pairs, pair) for pair in pairs.items()), key=len)
-    others = ((each, _pod_labels(each)) for each in fewest if each.kind not in WORKLOADS)
+    fewest = min((inventory.by(pod_pairs, pair) for pair in pairs.items()), key=len)
+    others = ((each, pod_labels(each)) for each in fewest if each.kind not in WORKLOADS)
     for other, labels in chain(others, ((each, each.labels) for each in inventory.pods)):
         if other.namespace == service.namespace and selects(pairs, labels):
             return
@@ -368,14 +298,30 @@ def _weights(route: KubeObject, inventory: Inventory, question: Question) -> Ite
     """Ask the route's own rule, and pass on what it finds."""
     if (route.kind == "Ingress" and is_canary(route)) or is_inbound(route):
         return
-    try:
-        mixture = ROUTES[route.kind](route, inventory, question)
-        yield from mixture.findings
-        if found := alike(mixture):
-            yield found
-        require_told_apart(mixture.objects, inventory, question)
-    except ExpectationError as error:
-        yield refusal(error, route.place)
+    for look in _looks(route, inventory, question):
+        try:
+            mixture = look()
+            yield from mixture.findings
+            if found := alike(mixture):
+                yield found
+            require_told_apart(mixture.objects, inventory, question)
+        except ElsewhereError as error:
+            if question.route or question.path is not None:
+                yield refusal(error, route.place)
+        except ExpectationError as error:
+            yield refusal(error, route.place)
+
+
+def _looks(
+    route: KubeObject, inventory: Inventory, question: Question
+) -> Iterator[Callable[[], Mixture]]:
+    """Yield how to see what stands behind a route: without a request, behind each of its rules."""
+    if route.kind in RULES and not question.route and question.path is None:
+        rules_of, behind = RULES[route.kind]
+        if rules := list(rules_of(route)):
+            yield from (partial(behind, route, inventory, question, rule) for rule in rules)
+            return
+    yield partial(ROUTES[route.kind], route, inventory, question)
 
 
 _CHECKS: dict[str, tuple[Check, ...]] = {

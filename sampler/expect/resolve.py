@@ -10,6 +10,7 @@ from sampler.expect.routes.contour import behind_http_proxy
 from sampler.expect.routes.flagger import behind_canary
 from sampler.expect.routes.gateway import behind_route
 from sampler.expect.routes.ingress import behind_ingress
+from sampler.expect.routes.ingress_places import places_of
 from sampler.expect.routes.istio import behind_virtual_service
 from sampler.expect.routes.knative import behind_knative_service
 from sampler.expect.routes.openshift import behind_openshift_route
@@ -20,12 +21,13 @@ from sampler.expect.rules.conclusion import expectation
 from sampler.expect.rules.services import behind_service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from sampler.expect.rules.model import Expectation, Mixture, Question
-    from sampler.expect.rules.objects import Inventory, KubeObject
+    from sampler.expect.rules.objects import Inventory, KubeObject, Node
 
     Rule = Callable[[KubeObject, Inventory, Question], Mixture]
+    OneOf = Callable[[KubeObject, Inventory, Question, Node], Mixture]
 
 ROUTES: dict[str, Rule] = {
     "HTTPRoute": behind_route,
@@ -43,6 +45,17 @@ ROUTES: dict[str, Rule] = {
     "Service.serving.knative.dev": behind_knative_service,
 }
 """The rule of each kind that divides traffic by weight."""
+
+RULES: dict[str, tuple[Callable[[KubeObject], Iterable[Node]], OneOf]] = {
+    "HTTPRoute": (lambda route: route["spec"]["rules"], behind_route),
+    "GRPCRoute": (lambda route: route["spec"]["rules"], behind_route),
+    "HTTPRoute.policy.linkerd.io": (lambda route: route["spec"]["rules"], behind_route),
+    "VirtualService": (lambda route: route["spec"]["http"], behind_virtual_service),
+    "IngressRoute": (lambda route: route["spec"]["routes"], behind_ingress_route),
+    "Ingress": (lambda route: (each.node for each in places_of(route)), behind_ingress),
+    "HTTPProxy": (lambda route: route["spec"]["routes"], behind_http_proxy),
+}
+"""Of kinds that choose by the request: all their rules, and what stands behind one of them."""
 
 
 def expect(inventory: Inventory, question: Question) -> Expectation:

@@ -73,8 +73,10 @@ _Lookup = Callable[[Question, str, Callable[[str], bool | None], str], Match]
 _LOOKUPS: dict[str, _Lookup] = {"header": header_is, "queryParameter": query_is}
 
 
-def behind_http_proxy(proxy: KubeObject, inventory: Inventory, question: Question) -> Mixture:
-    """Return what stands behind an HTTPProxy.
+def behind_http_proxy(
+    proxy: KubeObject, inventory: Inventory, question: Question, rule: Node | None = None
+) -> Mixture:
+    """Return what stands behind an HTTPProxy, or one of its routes, wherever it is included.
 
     Raises
     ------
@@ -83,13 +85,8 @@ def behind_http_proxy(proxy: KubeObject, inventory: Inventory, question: Questio
         weights are 0; or as `service_mixture`.
     """
     SPEC.check(proxy["spec"])
-    rules = [_rule(node, question) for node in proxy["spec"]["routes"]]
-    for node in proxy["spec"]["includes"]:
-        included = _rule(node, question)
-        if included.match.meets is not Meets.NO:
-            why = f"routes of the HTTPProxy {node['name'].text('')} are included"
-            rules.append(dataclasses.replace(included, match=unevaluated(why)))
-    rule = choose(proxy, rules, question)
+    findings = _host(proxy, question) if rule is None else []
+    rule = rule or choose(proxy, _rules(proxy, question), question)
     ROUTE.check(rule)
     for key, what in (
         ("requestRedirectPolicy", "redirects the request"),
@@ -99,7 +96,7 @@ def behind_http_proxy(proxy: KubeObject, inventory: Inventory, question: Questio
             raise refuse_action(rule[key], what)
     services = [each for each in rule["services"] if each["mirror"].value is not True]
     is_even = not any(each["weight"].count(0) for each in services)
-    branches, findings = [], [*_host(proxy, question), *_bound(proxy, rule)]
+    branches, findings = [], [*findings, *_bound(proxy, rule)]
     for node in services:
         name, weight = node["name"].text(), 1 if is_even else node["weight"].count(0)
         mixture = service_mixture(
@@ -110,6 +107,16 @@ def behind_http_proxy(proxy: KubeObject, inventory: Inventory, question: Questio
     require_positive(proxy, branches, "it has no service that answers")
     whole = weighted(branches)
     return dataclasses.replace(whole, findings=(*findings, *whole.findings))
+
+
+def _rules(proxy: KubeObject, question: Question) -> list[Rule]:
+    rules = [_rule(node, question) for node in proxy["spec"]["routes"]]
+    for node in proxy["spec"]["includes"]:
+        included = _rule(node, question)
+        if included.match.meets is not Meets.NO:
+            why = f"routes of the HTTPProxy {node['name'].text('')} are included"
+            rules.append(dataclasses.replace(included, match=unevaluated(why)))
+    return rules
 
 
 def _rule(node: Node, question: Question) -> Rule:

@@ -13,6 +13,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
+from sampler.expect.routes.gateway_grants import not_granted
 from sampler.expect.rules.backends import (
     Branch,
     others,
@@ -74,8 +75,10 @@ _ACTIONS = {
 }
 
 
-def behind_route(route: KubeObject, inventory: Inventory, question: Question) -> Mixture:
-    """Return what stands behind an HTTPRoute or GRPCRoute.
+def behind_route(
+    route: KubeObject, inventory: Inventory, question: Question, rule: Node | None = None
+) -> Mixture:
+    """Return what stands behind an HTTPRoute or GRPCRoute, or one of its rules.
 
     Raises
     ------
@@ -89,18 +92,21 @@ def behind_route(route: KubeObject, inventory: Inventory, question: Question) ->
             "requests apart for a policy, and divides no traffic",
             hint="check the Service, or the route whose parent is the Service",
         )
-    rule = _rule(route, question)
+    rule = _rule(route, question, rule)
+    overlaps = inventory.once(
+        ("overlaps", route), question, lambda: _overlaps(route, inventory, question)
+    )
     findings: list[Finding] = [
         *_host(route, question),
         *_status(route),
-        *_overlaps(route, inventory, question),
+        *overlaps,
         *sticky(route, rule["sessionPersistence"]),
     ]
     branches = []
     for reference in rule["backendRefs"]:
         weight = _weight(reference)
         namespace = reference["namespace"].text("") or route.namespace
-        findings += _grant(reference, route, namespace, inventory)
+        findings += not_granted(reference, route, namespace, inventory)
         name = _service_name(reference)
         mixture = service_mixture(
             name, namespace, reference["name"], inventory, question, is_used=weight > 0
@@ -141,15 +147,17 @@ def _service_name(reference: Node) -> str:
     return reference["name"].text()
 
 
-def _rule(route: KubeObject, question: Question) -> Node:
-    rule = choose(route, _rules(route, question), question)
+def _rule(route: KubeObject, question: Question, rule: Node | None) -> Node:
+    rule = rule or choose(route, _rules(route, question), question)
     RULE.check(rule)
     for node in rule["filters"]:
         kind = node["type"].text("")
         if kind not in _HARMLESS:
             raise refuse_action(node, _ACTIONS.get(kind, f"has a filter {kind}, not evaluated"))
     if not list(rule["backendRefs"]):
-        raise refuse_action(rule, "has no backend in this rule: it is answered with 500")
+        raise refuse_action(
+            rule, "has no backend in this rule, which is answered with 500", ExpectationError
+        )
     return rule
 
 
@@ -361,40 +369,3 @@ def _status(route: KubeObject) -> list[Finding]:
                 )
             )
     return findings
-
-
-def _askers(grant: KubeObject) -> Iterator[tuple[str, str, str]]:
-    """Yield the namespace of a grant, with kind and namespace of each route that it is for."""
-    for each in grant["spec"]["from"]:
-        yield grant.namespace, each["kind"].text(""), each["namespace"].text("")
-
-
-def _allowed(asker: tuple[str, str, str], inventory: Inventory) -> set[str]:
-    """Return the Services that routes may refer to; an empty name is all of a namespace."""
-    return {
-        each["name"].text("")
-        for grant in inventory.by(_askers, asker, "ReferenceGrant")
-        for each in grant["spec"]["to"]
-        if each["kind"].text("") == "Service"
-    }
-
-
-def _grant(
-    reference: Node, route: KubeObject, namespace: str, inventory: Inventory
-) -> list[Finding]:
-    if namespace == route.namespace:
-        return []
-    name = reference["name"].text()
-    asker = (namespace, route.kind.partition(".")[0], route.namespace)
-    allowed = inventory.once(("granted", asker), None, lambda: _allowed(asker, inventory))
-    if not allowed.isdisjoint({name, ""}):
-        return []
-    return [
-        Finding(
-            FindingCode.REFERENCE_NOT_GRANTED,
-            f"{route} refers to Service {namespace}/{name}, and no ReferenceGrant of {namespace} "
-            "allows it: its share is answered with 500",
-            f"add a ReferenceGrant in {namespace} from {route.kind}s of {route.namespace}",
-            reference.where,
-        )
-    ]

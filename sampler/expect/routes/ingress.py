@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sampler.expect.rules.model import Mixture, Question
-    from sampler.expect.rules.objects import Inventory, KubeObject, Node
+    from sampler.expect.rules.objects import Inventory, KubeObject, Node, Path
 
 _TEXT = r"(?:(?!\.[*+])[\w/.~-]|\\[.-])*"
 _PLAIN_REGEX = re.compile(
@@ -70,8 +70,12 @@ _MOST_COMPARED = 20
 """Ingresses of one path that are looked at: only the oldest one answers."""
 
 
-def behind_ingress(ingress: KubeObject, inventory: Inventory, question: Question) -> Mixture:
+def behind_ingress(
+    ingress: KubeObject, inventory: Inventory, question: Question, rule: Node | None = None
+) -> Mixture:
     """Return what stands behind a main Ingress, or behind the one that a canary belongs to.
+
+    A rule is one of its paths.
 
     Raises
     ------
@@ -82,8 +86,9 @@ def behind_ingress(ingress: KubeObject, inventory: Inventory, question: Question
     """
     main = _main_of(ingress, inventory) if is_canary(ingress) else ingress
     refuse_others(main)
-    place = _place(main, question)
-    refuse_others(main, place.service.text(""))
+    place = _place(main, question) if rule is None else main.once(_by_path)[rule.path]
+    _, service, port = place.upstream
+    refuse_others(main, service, port)
     findings = [*_host(main, question), *remarks(main), *_overlaps(place, inventory, question)]
     stable_name, stable = _backend(place, inventory, question, is_used=True)
     if question.route:  # else each canary is looked at by itself
@@ -283,6 +288,10 @@ def _place(main: KubeObject, question: Question) -> Place:
         question = dataclasses.replace(question, host=None)  # `_host` says that it is another
     node = choose(main, _rules(main, places, question), question)
     return next(place for place in places if place.node.path == node.path)
+
+
+def _by_path(main: KubeObject) -> dict[Path, Place]:
+    return {place.node.path: place for place in places_of(main)}
 
 
 def _is_host(pattern: str, host: str) -> bool:

@@ -34,6 +34,7 @@ _OTHERS = re.compile(
     r"|.*/(temporal-redirect|permanent-redirect)"
 )
 """Annotations with which other controllers divide traffic, or send it elsewhere."""
+_BY_ACTION = "use-annotation"
 _ACTION = "alb.ingress.kubernetes.io/actions."
 _SNIPPET = re.compile(r".*/(configuration|server|location|http)-snippets?")
 _IN_SNIPPET = re.compile(r"split_clients|proxy_pass|proxy_upstream_name|\b(return|rewrite)\s")
@@ -96,8 +97,11 @@ def dividing(ingress: KubeObject, service: str = "") -> Iterator[Node]:
             yield ingress["metadata"]["annotations"][key]
 
 
-def refuse_others(ingress: KubeObject, service: str = "") -> None:
+def refuse_others(ingress: KubeObject, service: str = "", port: str = "") -> None:
     """Refuse an Ingress whose traffic is divided by what is not evaluated; see `dividing`.
+
+    A port of the name `_BY_ACTION` leaves it to an action of the ALB controller; Argo Rollouts
+    writes it while a roll-out runs.
 
     Raises
     ------
@@ -109,6 +113,13 @@ def refuse_others(ingress: KubeObject, service: str = "") -> None:
             f"{node.where}: {ingress} divides or diverts traffic by the annotation "
             f"{node.path[-1]}, which is not evaluated",
             hint="declare the split with --expect",
+        )
+    if port == _BY_ACTION:
+        raise ExpectationError(
+            f"{ingress.place}: {ingress} leaves the traffic of {service} to the annotation "
+            f"{_ACTION}{service}, which it does not have",
+            hint="if a Rollout writes it: --route Rollout/NAME --step N; or declare the split with "
+            "--expect",
         )
 
 

@@ -39,6 +39,7 @@ from sampler.expect.rules.matching import (
     when,
     wrong_host,
 )
+from sampler.expect.rules.model import only
 from sampler.expect.rules.services import behind_subset
 
 if TYPE_CHECKING:
@@ -81,8 +82,10 @@ _HASHED = {
 _ELSEWHERE = {"redirect": "redirects the request", "directResponse": "answers itself"}
 
 
-def behind_virtual_service(route: KubeObject, inventory: Inventory, question: Question) -> Mixture:
-    """Return what stands behind a VirtualService.
+def behind_virtual_service(
+    route: KubeObject, inventory: Inventory, question: Question, rule: Node | None = None
+) -> Mixture:
+    """Return what stands behind a VirtualService, or one of its rules.
 
     Raises
     ------
@@ -90,7 +93,7 @@ def behind_virtual_service(route: KubeObject, inventory: Inventory, question: Qu
         If no rule, or more than one, can be meant, or one that sends requests to no
         destination; a subset is missing; all weights are 0; or as `service_mixture`.
     """
-    rule = _rule(route, inventory, question)
+    rule = _rule(route, inventory, question, rule)
     destinations = list(rule["route"])
     branches = []
     for each in destinations:
@@ -104,11 +107,14 @@ def behind_virtual_service(route: KubeObject, inventory: Inventory, question: Qu
         branches.append(Branch(weight, each["weight"], what, towards, mixture, is_derived=is_alone))
     require_positive(route, branches, "Istio refuses such a route")
     whole = weighted(branches)
-    findings = [*_host(route, question), *_overlaps(route, inventory), *_aborted(rule)]
+    overlaps = inventory.once(("overlaps", route), None, lambda: _overlaps(route, inventory))
+    findings = [*_host(route, question), *overlaps, *_aborted(rule)]
     return dataclasses.replace(whole, findings=(*findings, *whole.findings))
 
 
-def _rule(route: KubeObject, inventory: Inventory, question: Question) -> Node:
+def _rule(
+    route: KubeObject, inventory: Inventory, question: Question, rule: Node | None = None
+) -> Node:
     spec = route["spec"]
     if not list(spec["http"]):
         for key in ("tcp", "tls"):
@@ -118,9 +124,10 @@ def _rule(route: KubeObject, inventory: Inventory, question: Question) -> Node:
                     "evaluated: its rules are not those of HTTP requests",
                     hint="declare the split with --expect",
                 )
-    gateways = {each.text() for each in spec["gateways"]} or {"mesh"}
-    rules = [Rule(node, _rule_match(node, question, gateways)) for node in spec["http"]]
-    rule = choose(route, rules, question)
+    if rule is None:
+        gateways = {each.text() for each in spec["gateways"]} or {"mesh"}
+        rules = [Rule(node, _rule_match(node, question, gateways)) for node in spec["http"]]
+        rule = choose(route, rules, question)
     RULE.check(rule)
     for key, what in _ELSEWHERE.items():
         if rule[key].exists:
@@ -128,7 +135,7 @@ def _rule(route: KubeObject, inventory: Inventory, question: Question) -> Node:
     if rule["delegate"].exists:
         return _delegated(rule["delegate"], inventory, question)
     if not list(rule["route"]):
-        raise refuse_action(rule, "has a rule without a destination")
+        raise refuse_action(rule, "has a rule without a destination", ExpectationError)
     return rule
 
 
@@ -263,11 +270,16 @@ def _destination(
     if subset:
         towards = f"{towards}, subset {subset}"
         labels = _subset(node, name, namespace, inventory)
-    if service is not None and labels:
+    version = question.versions.of_name(subset)
+    if service is None:
+        version = version or question.versions.of_labels(labels)
+    if version:
+        mixture = only(version, question)
+    elif service is not None and labels:
         mixture = behind_subset(service, labels, inventory, question)
     else:
         mixture = service_mixture(
-            name, namespace, node["host"], inventory, question, is_used=is_used
+            name, namespace, node["host"], inventory, question, is_used=is_used, called=subset
         )
     if service is not None and has_several(mixture):
         bound = bound_to_pods(service, inventory)

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from sampler.expect.rules.model import Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
 
+_OLD = "it is of v1alpha1, which Knative serves no longer"
+SPEC = Fields(
+    "a Service of Knative",
+    ("template", "traffic"),
+    refused=dict.fromkeys(("configuration", "manual", "pinned", "release", "runLatest"), _OLD),
+)
 TARGET = Fields(
     "a traffic target",
     ("percent", "revisionName", "latestRevision"),
@@ -37,6 +43,7 @@ def behind_knative_service(
         If a revision is not known by name, by a Revision that was read, or as the present
         template; or if all percentages are 0.
     """
+    SPEC.check(service["spec"])
     targets = list(service["spec"]["traffic"])
     branches = []
     for node in targets:

@@ -34,6 +34,7 @@ def behind_traffic_split(split: KubeObject, inventory: Inventory, question: Ques
     """
     spec = split["spec"]
     SPEC.check(spec)
+    spec["service"].text("")  # an object in its place is refused
     branches = []
     for node in spec["backends"]:
         name, weight = node["service"].text(), _weight(node["weight"])

@@ -25,6 +25,7 @@ from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.matching import (
     MET,
     NO_URL,
+    ElsewhereError,
     Match,
     Meets,
     Rule,
@@ -97,15 +98,17 @@ def behind_traefik_service(
     return dataclasses.replace(mixture, findings=(*bound, *mixture.findings))
 
 
-def behind_ingress_route(route: KubeObject, inventory: Inventory, question: Question) -> Mixture:
-    """Return what stands behind an IngressRoute.
+def behind_ingress_route(
+    route: KubeObject, inventory: Inventory, question: Question, rule: Node | None = None
+) -> Mixture:
+    """Return what stands behind an IngressRoute, or one of its rules.
 
     Raises
     ------
     ExpectationError
         If no rule, or more than one, can be meant, or as `behind_traefik_service`.
     """
-    rule, findings = _rule(route, question)
+    rule, findings = _rule(route, question, rule)
     _refuse_redirects(rule, inventory)
     mixture = _weighted(route, list(rule["services"]), (), inventory, question)
     return dataclasses.replace(mixture, findings=(*findings, *mixture.findings))
@@ -157,6 +160,14 @@ def _target(
     kind, name = node["kind"].text("Service"), node["name"].text()
     namespace = node["namespace"].text("") or node.owner.namespace
     towards = f"{kind} {name}"
+    if "@" in name:
+        _, _, provider = name.partition("@")
+        raise ElsewhereError(
+            f"{node.where}: {node.owner} sends traffic to {name}, which "
+            + ("is Traefik itself" if provider == "internal" else f"is of the provider {provider}")
+            + ", and no manifest",
+            hint="check a path that a Service answers, or declare the split with --expect",
+        )
     if kind == "Service":
         mixture = service_mixture(
             name, namespace, node["name"], inventory, question, is_used=is_used
@@ -173,10 +184,10 @@ def _target(
     return towards, Mixture({}, findings=(missing_backend(towards, node),))
 
 
-def _rule(route: KubeObject, question: Question) -> tuple[Node, list[Finding]]:
+def _rule(route: KubeObject, question: Question, rule: Node | None) -> tuple[Node, list[Finding]]:
     """Return the rule for a request; one for another host only if there is no other."""
     findings = []
-    rules = _rules(route, question)
+    rules = _rules(route, question) if rule is None else []
     if question.host is not None and all(each.match.meets is Meets.NO for each in rules):
         without = _rules(route, dataclasses.replace(question, host=None))
         if any(each.match.meets is not Meets.NO for each in without):
@@ -196,10 +207,10 @@ def _rule(route: KubeObject, question: Question) -> tuple[Node, list[Finding]]:
                 else each
                 for each in without
             ]
-    rule = choose(route, rules, question)
+    rule = rule or choose(route, rules, question)
     RULE.check(rule)
     if not list(rule["services"]):
-        raise refuse_action(rule, "has a rule without services")
+        raise refuse_action(rule, "has a rule without services", ExpectationError)
     return rule, findings
 
 

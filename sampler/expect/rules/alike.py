@@ -42,7 +42,7 @@ def alike(mixture: Mixture) -> Finding | None:
     if branches is None:
         return None
     those = ", ".join(f"{each.towards} ({each.where})" for each in branches)
-    names = [each.towards.partition(",")[0].rpartition(" ")[2] for each in branches]
+    names = [each.towards.rpartition(" ")[2] for each in branches]  # also of a subset
     return Finding(
         FindingCode.VERSIONS_ALIKE,
         f"all traffic goes to one label, {labels[0]}, which {those} share: they cannot be told "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.findings import Finding, FindingCode, first_few
-from sampler.expect.rules.model import Mixture, Number, Quantity, mix
+from sampler.expect.rules.model import Mixture, Number, Quantity, mix, only
 from sampler.expect.rules.objects import names_of
 from sampler.expect.rules.services import behind_service
 
@@ -128,6 +128,7 @@ def service_mixture(
     question: Question,
     *,
     is_used: bool = True,
+    called: str = "",
 ) -> Mixture:
     """Return what stands behind a Service that a route refers to.
 
@@ -141,6 +142,8 @@ def service_mixture(
         What was read, and how.
     is_used : bool
         Whether its weight is above zero; without, it may be missing.
+    called : str
+        What its version can be given to, where that is not the name: a subset.
 
     Raises
     ------
@@ -152,7 +155,7 @@ def service_mixture(
         return behind_service(service, inventory, question)
     version = question.versions.of_name(name)
     if version is not None:
-        return Mixture({question.renames.get(version, version): Fraction(1)})
+        return only(version, question)
     if is_used:
         away = _of_another_namespace(name, namespace, inventory)
         raise ExpectationError(
@@ -161,7 +164,7 @@ def service_mixture(
             + f", which was not found{inventory.but_unread(['Service'])}",
             hint=away
             or "add its manifest, or name the version that answers there: --version-from "
-            f"{name}=v1",
+            f"{called or name}=v1",
         )
     return Mixture({}, findings=(missing_backend(name, reference),))
 

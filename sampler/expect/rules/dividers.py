@@ -4,28 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sampler.expect.rules.groups import DIVIDERS, GROUPS
 from sampler.expect.rules.objects import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sampler.expect.rules.objects import Inventory, KubeObject
-
-DIVIDERS = frozenset(
-    {
-        "AIGatewayRoute", "ApisixRoute", "ApisixUpstream", "CiliumEnvoyConfig", "GatewayRoute",
-        "HTTPScaledObject",
-        "IngressRouteTCP", "IngressRouteUDP", "KongIngress", "Mapping", "MeshHTTPRoute",
-        "MeshTCPRoute", "Rollout.rollouts.kruise.io", "Route.serving.knative.dev", "RouteGroup",
-        "RouteTable", "ServiceProfile",
-        "ServiceResolver", "ServiceRouter", "ServiceSplitter", "TCPMapping", "TCPRoute",
-        "TLSRoute", "TrafficRoute", "TrafficRouting", "TransportServer", "UDPRoute",
-        "UpstreamGroup", "VirtualNode", "VirtualRouter", "VirtualServer", "VirtualServerRoute",
-        "VirtualService.gateway.solo.io", "VirtualService.appmesh.k8s.aws",
-    }
-)  # fmt: skip
-"""Kinds that are known to divide traffic: Emissary, NGINX, Skipper, HAProxy, APISIX, Kong, Consul,
-Kuma, App Mesh, Gloo, Linkerd's ServiceProfile, OpenKruise, and routes of connections."""
 
 _WEIGHTS = frozenset(
     {
@@ -39,8 +24,8 @@ _WEIGHTS = frozenset(
 def divides_traffic(each: KubeObject, inventory: Inventory) -> bool:
     """Whether an object of a kind that is not evaluated may divide traffic.
 
-    One of `DIVIDERS` does if it has weights or names a Service that was read; one of any other
-    kind, if it does both.
+    One of `DIVIDERS`, or of the name of a kind that is read and of another group, does if it has
+    weights or names a Service that was read; one of any other kind, if it does both.
     """
     has_weights = names_service = False
     spec = {key: value for key, value in each.body.items() if key not in {"metadata", "status"}}
@@ -49,7 +34,8 @@ def divides_traffic(each: KubeObject, inventory: Inventory) -> bool:
         if isinstance(value, str):
             name = value.rpartition("//")[2].partition(":")[0].partition(".")[0].partition("/")[0]
             names_service = names_service or bool(inventory.by(names_of, name, "Service"))
-    if each.kind in DIVIDERS:
+    word, dot, _ = each.kind.partition(".")
+    if each.kind in DIVIDERS or (dot and word in GROUPS):
         return has_weights or names_service
     return has_weights and names_service
 

@@ -1,4 +1,4 @@
-"""Which groups a bare kind means: a Service of Knative is another kind than a Service."""
+"""Which kinds are read, of which groups: a Service of Knative is another kind than a Service."""
 
 from __future__ import annotations
 
@@ -36,3 +36,22 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "HTTPProxy": ("projectcontour.io",),
 }
 """Groups that a bare kind means here; a kind of another group is called ``KIND.GROUP``."""
+
+OTHERS = frozenset({"HTTPRoute.policy.linkerd.io", "Service.serving.knative.dev"})
+"""Kinds of other groups that are read."""
+
+DIVIDERS = frozenset(
+    {
+        "AIGatewayRoute", "ApisixRoute", "ApisixUpstream", "CiliumEnvoyConfig", "GatewayRoute",
+        "HTTPScaledObject",
+        "IngressRouteTCP", "IngressRouteUDP", "KongIngress", "Mapping", "MeshHTTPRoute",
+        "MeshTCPRoute", "Rollout.rollouts.kruise.io", "Route.serving.knative.dev", "RouteGroup",
+        "RouteTable", "ServiceProfile",
+        "ServiceResolver", "ServiceRouter", "ServiceSplitter", "TCPMapping", "TCPRoute",
+        "TLSRoute", "TrafficRoute", "TrafficRouting", "TransportServer", "UDPRoute",
+        "UpstreamGroup", "VirtualNode", "VirtualRouter", "VirtualServer", "VirtualServerRoute",
+        "VirtualService.gateway.solo.io", "VirtualService.appmesh.k8s.aws",
+    }
+)  # fmt: skip
+"""Kinds that are known to divide traffic: Emissary, NGINX, Skipper, HAProxy, APISIX, Kong, Consul,
+Kuma, App Mesh, Gloo, Linkerd's ServiceProfile, OpenKruise, and routes of connections."""

@@ -207,9 +207,15 @@ def _none_holds(route: KubeObject, rules: Sequence[Rule], question: Question) ->
     )
 
 
-def refuse_action(rule: Node, what: str) -> ExpectationError:
+class ElsewhereError(ExpectationError):
+    """A rule sends requests to no version, which is no mistake by itself."""
+
+
+def refuse_action(
+    rule: Node, what: str, kind: type[ExpectationError] = ElsewhereError
+) -> ExpectationError:
     """Make the error for a rule that applies and sends the request to no backend."""
-    return ExpectationError(
+    return kind(
         f"{rule.where}: {rule.owner} {what}: no version answers the request",
         hint="check a path that a version answers, or declare the split with --expect",
     )

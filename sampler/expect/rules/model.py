@@ -213,6 +213,11 @@ class Mixture:
         return {}
 
 
+def only(version: str, question: Question) -> Mixture:
+    """Return the pods of one version, of which no more is known."""
+    return Mixture({question.renames.get(version, version): Fraction(1)})
+
+
 def mix(parts: Iterable[tuple[Fraction, Mixture]]) -> Mixture:
     """Multiply weights with what stands behind them, and add up by label.
 

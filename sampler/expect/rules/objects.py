@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from sampler.base.errors import ExpectationError
-from sampler.expect.rules.groups import GROUPS
+from sampler.expect.rules.groups import DIVIDERS, GROUPS, OTHERS
 from sampler.expect.rules.placeholders import rendered_by
 
 T = TypeVar("T")
@@ -355,8 +355,9 @@ class Inventory:
             if other := self._of_another_group(kinds, name, namespace):
                 raise ExpectationError(
                     f"{other.place}: {other.full_name} is a {other.kind}, not a {wanted}",
-                    hint=f"if that is meant: --route {other.kind}/{name}; kinds that are not "
-                    "supported need --expect",
+                    hint=f"if that is meant: --route {other.kind}/{name}"
+                    if other.kind in OTHERS
+                    else "that kind is not read: declare the split with --expect",
                 )
             raise ExpectationError(
                 f"expected a {wanted} named {name!r}"
@@ -378,11 +379,13 @@ class Inventory:
     def _of_another_group(
         self, kinds: Sequence[str], name: str, namespace: str
     ) -> KubeObject | None:
-        """Find an object that has the name and a kind of the same word, of another group."""
+        """Find an object of the name, of another group or of a kind that divides traffic too."""
         words = {kind.partition(".")[0] for kind in kinds}
         for each in self.objects:
             is_named = each.name == name and namespace in {"", each.namespace}
-            if is_named and each.kind not in kinds and each.kind.partition(".")[0] in words:
+            word = each.kind.partition(".")[0]
+            is_alike = word in words or (each.kind in DIVIDERS and "HTTPRoute" in words)
+            if is_named and each.kind not in kinds and is_alike:
                 return each
         return None
 

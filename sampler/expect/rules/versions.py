@@ -94,6 +94,14 @@ class VersionRule:
         # Live pods are looked at again and again.
         return template.owner.once(_of_pod) if not template.path else _of(template)
 
+    def of_labels(self, labels: Mapping[str, str]) -> str | None:
+        """Return the version of pods of which no more is known than some labels that they have."""
+        if self.kind is VersionFrom.LABEL:
+            return labels.get(self.key)
+        if self.kind is VersionFrom.IMAGE_TAG or LABELS[0] not in labels:
+            return None  # a label that comes first may be among those that are not known
+        return labels[LABELS[0]]
+
     def of_name(self, name: str) -> str | None:
         """Return the version that a name was given on the command line, if any."""
         return self.names.get(name)

@@ -188,3 +188,53 @@ def test_pods_of_two_workloads_under_a_tag_that_names_no_version_cannot_be_told_
     service = made("Service", "b", {"selector": {"app": "b"}})
 
     assert ("versions_alike" in found(service, *workloads)) is is_told
+
+
+RULES = {
+    "HTTPRoute": (
+        "gateway.networking.k8s.io/v1",
+        {"rules": [{"matches": [{"path": {"value": f"/{name}"}}],
+                    "backendRefs": [{"name": name, "weight": weight}]}
+                   for name, weight in (("s0", 1), ("s1", 1))]
+         + [{"filters": [{"type": "RequestRedirect"}]}]},
+    ),
+    "VirtualService": (
+        "networking.istio.io/v1",
+        {"hosts": ["a.example"], "http": [
+            {"match": [{"headers": {"user-agent": {"regex": "x"}}}], "redirect": {"uri": "/"}},
+            *({"match": [{"uri": {"regex": name}}], "route": [{"destination": {"host": name}}]}
+              for name in ("s0", "s1"))]},
+    ),
+    "IngressRoute": (
+        "traefik.io/v1alpha1",
+        {"routes": [{"match": "PathRegexp(`/a`)", "services": [{"name": name}]}
+                    for name in ("s0", "s1", "api@internal")]},
+    ),
+    "HTTPProxy": (
+        "projectcontour.io/v1",
+        {"routes": [{"services": [{"name": name}]} for name in ("s0", "s1")]},
+    ),
+    "Ingress": (
+        "networking.k8s.io/v1",
+        {"rules": [{"http": {"paths": [{"path": f"/{name}", "pathType": "Prefix", "backend":
+                    {"service": {"name": name}}} for name in ("s0", "s1")]}}]},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", RULES)
+def test_without_a_request_each_rule_of_a_route_is_examined_by_itself(kind):
+    version, spec = RULES[kind]
+    codes = found(made(kind, "shop", spec, version))
+
+    assert [code for code in codes if code != "unknown_workload"] == ["not_expected"]  # s1
+    both = found(made(kind, "shop", spec, version), *pods(1))
+    assert set(both) == {"unknown_workload"}  # the Jobs
+
+
+@pytest.mark.parametrize("group", ["contour.heptio.com", "example.org"])
+def test_a_kind_of_the_name_of_one_that_is_read_is_an_error_where_it_has_weights(group):
+    services = [{"name": "a", "weight": 9}, {"name": "b", "weight": 1}]
+    route = made("IngressRoute", "shop", {"routes": [{"services": services}]}, f"{group}/v1")
+
+    assert "traffic_unread" in found(route)

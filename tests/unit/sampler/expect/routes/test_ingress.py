@@ -149,3 +149,16 @@ def test_plain_regular_expressions_of_paths_are_evaluated(split, pattern, path, 
             split(text, "main", path=path)
     else:
         assert split(text, "main", path=path)[0] == weights
+
+
+@pytest.mark.parametrize(
+    "port",
+    ["service: {name: v1, port: {name: use-annotation}}",
+     "serviceName: v1, servicePort: use-annotation"],
+)  # fmt: skip
+def test_a_backend_by_an_action_that_is_not_there_is_refused(split, port):
+    text = (MAIN % ("", "v1")).replace("service: {name: v1, port: {number: 80}}", port)
+
+    with pytest.raises(ExpectationError, match="which it does not have") as refused:
+        split(text, "main", path="/")
+    assert "--route Rollout/NAME" in str(refused.value.hint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sampler.base.errors import ExpectationError
+from sampler.expect.rules.versions import VersionRule
 
 ROUTE = """
 apiVersion: networking.istio.io/v1
@@ -116,3 +117,45 @@ def test_a_consistent_hash_binds_requests_where_pods_divide_them(split, by, code
     policy = f"{{loadBalancer: {{consistentHash: {{{by}}}}}}}"
 
     assert split(text + rule("all", policy=policy), "shop")[1] == codes
+
+
+SUBSETS = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: other}
+spec: {host: other, subsets: [{name: old, labels: {%s: v1}}, {name: new, labels: {%s: v2}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: shop}
+spec:
+  hosts: [shop.example]
+  http:
+  - route: [{destination: {host: other, subset: old}, weight: 9},
+            {destination: {host: other, subset: new}, weight: 1}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("label", "rule", "weights"),
+    [
+        ("version", "auto", {"v1": 9, "v2": 1}),
+        ("release", "label:release", {"v1": 9, "v2": 1}),
+        ("release", "old=a,new=b", {"a": 9, "b": 1}),
+        ("version", "old=a,new=b", {"a": 9, "b": 1}),
+    ],
+)
+def test_a_subset_tells_its_version_where_its_service_was_not_read(split, label, rule, weights):
+    text = SUBSETS % (label, label)
+
+    assert split(text, "shop", versions=VersionRule.parse(rule))[0] == weights
+
+
+@pytest.mark.parametrize(
+    ("label", "rule"), [("release", "auto"), ("app.kubernetes.io/version", "auto"),
+                        ("version", "image-tag"), ("version", "label:release")]
+)  # fmt: skip
+def test_a_subset_that_does_not_tell_it_is_refused_and_can_be_named(split, label, rule):
+    with pytest.raises(ExpectationError, match="Service other, which was not found") as refused:
+        split(SUBSETS % (label, label), "shop", versions=VersionRule.parse(rule))
+    assert "--version-from old=v1" in str(refused.value.hint)

@@ -144,3 +144,56 @@ def test_revisions_of_knative_are_known_by_template_or_by_name(split):
         assert split(KNATIVE % latest, ROUTE, **named)[0] == {"v1": 90, "v2": 10}
     with pytest.raises(ExpectationError, match="the revision shop-1, whose version no manifest"):
         split(KNATIVE % "latestRevision: true", ROUTE)
+
+
+@pytest.mark.parametrize(
+    ("weights", "parts", "codes"),
+    [
+        ((99, 1), {"v1": 99, "v2": 1}, ["sticky", "unachievable_weight"]),  # 256 and 2: 0.78 %
+        ((95, 5), {"v1": 95, "v2": 5}, ["sticky"]),  # 256 and 13: 4.83 %
+    ],
+)
+def test_the_router_of_openshift_has_whole_weights_for_its_pods(split, weights, parts, codes):
+    text = OPENSHIFT.replace("9}", f"{weights[0]}}}").replace("1}", f"{weights[1]}}}")
+
+    assert split(text, "shop", path="/api") == (parts, codes)
+
+
+def test_a_backend_of_openshift_without_pods_leaves_its_share_to_the_others(split):
+    none = """
+---
+apiVersion: v1
+kind: Service
+metadata: {name: none}
+spec: {selector: {app: none}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: none}
+spec: {replicas: 0, template: {metadata: {labels: {app: none, version: v9}}, spec: {}}}
+"""
+    text = OPENSHIFT.replace("name: v2", "name: none") + none
+
+    assert split(text, "shop", path="/api") == ({"v1": 9}, ["weight_without_pods", "sticky"])
+
+
+@pytest.mark.parametrize(
+    ("was", "is_now", "why"),
+    [("9}", "900}", "a weight above 256"), ("[{", "[{name: v3}, {name: a}, {name: b}, {", "4")],
+)
+def test_what_the_api_of_openshift_rejects_is_refused(split, was, is_now, why):
+    with pytest.raises(ExpectationError, match=why):
+        split(OPENSHIFT.replace(was, is_now), "shop", path="/api")
+
+
+def test_a_traffic_split_names_its_service_by_text(split):
+    with pytest.raises(ExpectationError, match=r"expected text at spec\.service"):
+        split((SMI % ("v1alpha4", 9, 1)).replace("service: shop", "service: {name: shop}"), "shop")
+
+
+def test_a_service_of_knative_that_releases_as_long_ago_is_refused(split):
+    text = (KNATIVE % "latestRevision: true").replace("template:", "release: {}\n  template:")
+
+    assert split(text, ROUTE, versions=VersionRule.parse(NAMED))[0] == {"v1": 90, "v2": 10}
+    with pytest.raises(ExpectationError, match="release of a Service of Knative"):
+        split(text.replace("release: {}", "release: {rolloutPercent: 50}"), ROUTE)

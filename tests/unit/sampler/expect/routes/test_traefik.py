@@ -83,3 +83,17 @@ spec: {%s: {}}
     assert split(chain, "shop")[0] == {"v1": 3}
     with pytest.raises(ExpectationError, match="may redirect the request"):
         split(f"{chain}---{inner}", "shop")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("api@internal", "is Traefik itself"), ("web@file", "of the provider file")]
+)
+def test_a_service_of_another_provider_is_in_no_manifest(split, name, why):
+    text = f"""
+apiVersion: traefik.io/v1alpha1
+kind: IngressRoute
+metadata: {{name: shop}}
+spec: {{routes: [{{match: PathPrefix(`/`), services: [{{name: {name}, kind: TraefikService}}]}}]}}
+"""
+    with pytest.raises(ExpectationError, match=why):
+        split(text, "shop")

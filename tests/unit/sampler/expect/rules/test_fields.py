@@ -39,6 +39,7 @@ TABLE = {
     "HTTPProxy: spec": contour.SPEC,
     "HTTPProxy: a route": contour.ROUTE,
     "HTTPProxy: a condition": contour.CONDITION,
+    "Service (Knative): spec": knative.SPEC,
     "Service (Knative): a target": knative.TARGET,
 }
 

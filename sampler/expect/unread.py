@@ -1,0 +1,89 @@
+"""Objects that are not read: which of them matter to a split."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sampler.expect.resolve import ROUTES
+from sampler.expect.rules.dividers import MAPPINGS, divides_by_annotation, divides_traffic
+from sampler.expect.rules.findings import Finding, FindingCode, first_few
+from sampler.expect.rules.services import services_of
+from sampler.expect.rules.workloads import WORKLOADS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from sampler.expect.rules.objects import Inventory, KubeObject
+
+_NEUTRAL = frozenset(
+    {
+        "APIService", "Certificate", "ClusterIssuer", "ClusterRole", "ClusterRoleBinding",
+        "ConfigMap", "CustomResourceDefinition", "DaemonSet", "DestinationRule",
+        "EndpointSlice", "Endpoints", "Event", "Gateway", "GatewayClass", "HorizontalPodAutoscaler",
+        "IngressClass", "Issuer", "Lease", "LimitRange", "MetricTemplate", "Middleware",
+        "Namespace", "NetworkPolicy", "Node", "PersistentVolume", "PersistentVolumeClaim",
+        "PodDisruptionBudget", "PodMonitor", "PriorityClass", "PrometheusRule", "ReferenceGrant",
+        "ResourceQuota", "Role", "RoleBinding", "ScaledObject", "Secret", "Service",
+        "ServiceAccount", "ServiceMonitor", "StorageClass",
+    }
+)  # fmt: skip
+"""Kinds that are read elsewhere, or say nothing about a split."""
+
+_JOBS = frozenset({"CronJob", "Job"})
+"""Kinds that matter only if a Service selects their pods."""
+
+
+def not_read(inventory: Inventory) -> Iterator[Finding]:
+    """Report which objects were not read, and which of them run pods of some Service."""
+    for each in inventory.objects:
+        if divides_by_annotation(each):
+            yield Finding(
+                FindingCode.TRAFFIC_UNREAD,
+                f"{each} holds Mappings with weights in the annotation {MAPPINGS}, which is not "
+                "evaluated",
+                "declare the split with --expect",
+                each["metadata"]["annotations"][MAPPINGS].where,
+            )
+        if each.kind in {*_NEUTRAL, *WORKLOADS, *ROUTES}:
+            continue
+        labels = pod_labels(each)
+        if services := first_few(services_of(labels, each.namespace, inventory)):
+            yield Finding(
+                FindingCode.UNKNOWN_WORKLOAD,
+                f"the pods of {each} are selected by {services}, and are of a kind whose replicas "
+                "are not supported: the split leaves them out",
+                "declare the split with --expect",
+                each.place,
+            )
+        if services or each.kind in _JOBS:
+            continue
+        if divides_traffic(each, inventory):
+            yield Finding(
+                FindingCode.TRAFFIC_UNREAD,
+                f"{each} divides or routes traffic, and is of a kind that is not evaluated: "
+                "weights of its own may decide instead",
+                "declare the split with --expect",
+                each.place,
+            )
+        else:
+            yield Finding(
+                FindingCode.UNKNOWN_KIND,
+                f"{each} of {each.group or 'the core group'} is a kind that is not supported",
+                "nothing to do, unless it splits traffic",
+                each.place,
+            )
+
+
+def pod_labels(each: KubeObject) -> Mapping[str, str]:
+    """Labels of the pod template of an object of any kind, as far as it has one."""
+    here: object = each.body
+    inside = ("spec", "jobTemplate") if each.kind == "CronJob" else ()
+    for key in (*inside, "spec", "template", "metadata", "labels"):
+        here = here.get(key) if isinstance(here, dict) else None
+    labels = here if isinstance(here, dict) else {}
+    return {str(key): value for key, value in labels.items() if isinstance(value, str)}
+
+
+def pod_pairs(each: KubeObject) -> Iterable[tuple[str, str]]:
+    """Labels of the pods of an object, pair by pair."""
+    return pod_labels(each).items()
