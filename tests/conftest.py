@@ -81,7 +81,7 @@ class Weighbridge(Protocol):
         self,
         *arguments: str,
         prefix: Sequence[str] = (),
-        timeout_s: float = 60,
+        timeout_s: float = 240,
     ) -> subprocess.CompletedProcess[str]: ...
 
 
@@ -116,7 +116,7 @@ def weighbridge(tmp_path: Path) -> Weighbridge:
     """Run the command line from an empty folder; `prefix` goes in front of the command."""
 
     def run(
-        *arguments: str, prefix: Sequence[str] = (), timeout_s: float = 60
+        *arguments: str, prefix: Sequence[str] = (), timeout_s: float = 240
     ) -> subprocess.CompletedProcess[str]:
         return completed([*prefix, *WEIGHBRIDGE, *arguments], tmp_path, timeout_s=timeout_s)
 

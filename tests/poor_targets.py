@@ -88,7 +88,7 @@ def ending(name: str, seed: int, *, transport: str = "fast", concurrency: int = 
                 url,
                 "v1=1" if name == STARTING else "v1=9,v2=1",
                 load=load,
-                limits=Limits(max_time_s=20),
+                limits=Limits(max_time_s=90),
                 seed=seed,
                 wait_for_s=60 if name == STARTING else 0,
             )

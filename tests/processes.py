@@ -25,7 +25,7 @@ def surroundings(**more: str) -> dict[str, str]:
 
 
 def completed(
-    command: Sequence[str], folder: Path | str, *, timeout_s: float = 60
+    command: Sequence[str], folder: Path | str, *, timeout_s: float = 240
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in a folder to its end, whatever its exit code is."""
     return subprocess.run(

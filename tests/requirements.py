@@ -196,7 +196,7 @@ def _lack_of_rights() -> str | None:
 def _ip(*arguments: str) -> subprocess.CompletedProcess[str]:
     program = path_of("ip") or "ip"
     return subprocess.run(
-        [program, *arguments], capture_output=True, text=True, check=False, timeout=30
+        [program, *arguments], capture_output=True, text=True, check=False, timeout=60
     )
 
 

@@ -197,7 +197,7 @@ def test_what_a_page_tells_to_type_does_what_it_says(place, page):
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=110,
+                timeout=240,
             )
             expected = int(code[1]) if code else 0
             assert done.returncode == expected, (

@@ -24,7 +24,7 @@ def weigh(service, transport, *, split=NINE_TO_ONE, limits=None, policy=None, **
     plan = RunPlan(
         Target(service.url),
         Load(transport=transport, **load),
-        limits or Limits(max_time_s=20),
+        limits or Limits(max_time_s=90),
         split=split,
         policy=policy or Policy(),
         seed=1,

@@ -25,7 +25,7 @@ def weigh(service, *, connection, transport=TransportKind.FAST, split=EVEN, out=
     plan = RunPlan(
         Target(service.url),
         Load(connection=ConnectionLife.parse(connection), transport=transport, max_rate=None),
-        Limits(max_time_s=20, **limits),
+        Limits(max_time_s=90, **limits),
         split=split,
         policy=WIDE,
         out=out,

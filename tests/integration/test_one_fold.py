@@ -55,7 +55,7 @@ def test_samples_in_memory_stored_and_live_give_the_same_report(tmp_path, connec
         plan = RunPlan(
             Target(service.url),
             Load(connection=ConnectionLife.parse(connection), max_rate=None),
-            Limits(max_time_s=30.0),
+            Limits(max_time_s=90),
             split=SPLIT,
             policy=Policy(tolerance=Tolerance.parse("5pp")),
             health=HealthPolicy(max_slowdown=50.0),

@@ -47,7 +47,7 @@ def step(tmp_path):
             capture_output=True,
             text=True,
             check=False,
-            timeout=110,
+            timeout=240,
         )
         return done.returncode, (tmp_path / "verdict").read_text(encoding="utf-8"), done.stderr
 

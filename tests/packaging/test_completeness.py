@@ -115,7 +115,7 @@ def test_a_session_without_a_test_is_no_success_where_every_test_is_asked_for(op
         check=False,
         cwd=REPOSITORY,
         env=os.environ | {"EVERY_TEST": "1"},
-        timeout=100,
+        timeout=240,
     )
 
     assert done.returncode == 1, done.stdout + done.stderr

@@ -22,7 +22,7 @@ def test_the_wheel_is_the_same_when_it_is_built_again(tmp_path, monkeypatch):
             cwd=REPOSITORY,
             check=True,
             capture_output=True,
-            timeout=110,
+            timeout=240,
         )
 
     assert digests(tmp_path / "once") == digests(tmp_path / "again")

@@ -255,7 +255,7 @@ def pytest_without(lacks, tmp_path, *options, **environment):
         env=os.environ
         | {"PYTHONPATH": f"{tmp_path}:{REPOSITORY}", "EVERY_TEST": "0"}
         | environment,
-        timeout=100,
+        timeout=240,
     )
 
 

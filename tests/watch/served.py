@@ -57,7 +57,7 @@ class Served:
     def end(self):
         self.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(30)
+        self._thread.join(60)
         self._loop.close()
 
 

@@ -270,7 +270,7 @@ def test_a_connection_without_a_whole_request_is_closed_in_time(monkeypatch, beg
 
 
 def test_a_body_that_does_not_come_ends_its_request(monkeypatch):
-    monkeypatch.setattr(door_module, "REQUEST_S", 0.05)
+    monkeypatch.setattr(door_module, "REQUEST_S", 1.0)  # in which its head has to come
 
     async def act(door, _session):
         port = int(door.url.rpartition(":")[2])
