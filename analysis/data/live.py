@@ -11,11 +11,15 @@ All times are seconds since 1970 (UTC); all shares lie in [0, 1].
 from __future__ import annotations
 
 from enum import StrEnum, unique
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from analysis.data.health import Health  # noqa: TC001 - msgspec resolves the fields of the state
 from analysis.data.report import Verdict  # noqa: TC001 - as above
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SCHEMA = "weighbridge.watch/1"
 
@@ -431,6 +435,11 @@ def to_line(told: Event | LiveState) -> bytes:
         return _ENCODER.encode(told)
     except UnicodeEncodeError:
         return _ENCODER.encode(_encodable(msgspec.to_builtins(told)))
+
+
+def to_lines(states: Iterable[LiveState | None]) -> str:
+    """Return the states that are there as a document, a line each."""
+    return "".join(f"{to_line(state).decode()}\n" for state in states if state is not None)
 
 
 def _encodable(value: object) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -78,28 +78,20 @@ def to_html(gates: Sequence[tuple[str, str]], rows: Sequence[Row], version: str)
     """
     from markupsafe import Markup  # noqa: PLC0415 - as in `analysis.render.page`
 
-    shown = [
-        {
-            "gate": name_of(row.gate, _NAME_ROOM),
-            "key": name_of(row.key, _NAME_ROOM) if row.key else "",
-            "verdict": row.verdict,
-            "kind": _kind_of(row.verdict),
-            "state": row.state,
-            "line": sentence(row.line),
-            "began": moment(row.began),
-            "notes": [sentence(note) for note in row.notes],
-            "state_url": row.state_url,
-            "page_url": row.page_url,
-        }
-        for row in rows
-    ]
     return template_of("gates.html.jinja").render(
         style=Markup(page_style()),  # noqa: S704 - ours, the same in each page
         gates=[(name_of(name, _NAME_ROOM), sentence(expected)) for name, expected in gates],
-        rows=shown,
+        rows=[
+            replace(
+                row,
+                gate=name_of(row.gate, _NAME_ROOM),
+                key=name_of(row.key, _NAME_ROOM) if row.key else "",
+                line=sentence(row.line),
+                began=moment(row.began),
+                notes=tuple(map(sentence, row.notes)),
+            )
+            for row in rows
+        ],
+        kinds={verdict.value: kind_of(verdict) for verdict in Verdict},
         version=version,
     )
-
-
-def _kind_of(verdict: str) -> str:
-    return kind_of(Verdict(verdict)) if verdict in set(Verdict) else "plain"

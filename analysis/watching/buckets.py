@@ -1,8 +1,11 @@
-"""What was sent over time, in rings: seconds for ten minutes, tens for hours, minutes for days."""
+"""What was sent over time, by seconds, by tens of them, and by five minutes.
+
+`analysis.review.chronicle` keeps the buckets.
+"""
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field
 from math import floor
 from typing import TYPE_CHECKING
@@ -12,12 +15,12 @@ from analysis.data.live import BucketTold
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-WIDTHS = {1: 600, 10: 1080, 300: 4032}
-"""Buckets that are kept of each width [s]: 10 min, 3 h and 14 d."""
+WIDTHS = (1, 10, 300)
+"""Of the buckets [s]."""
 MOST_EMPTY = 600
 """Empty seconds in a row that are told; a longer gap is one."""
 
-_BASE = min(WIDTHS)
+_BASE = WIDTHS[0]
 
 
 @dataclass(slots=True)
@@ -36,15 +39,9 @@ class Buckets:
     target : str
     at : float
         When the weighing began [s since 1970].
-
-    Attributes
-    ----------
-    kept : dict of int to deque of BucketTold
-        Buckets that are over, by width, the oldest first.
     """
 
     def __init__(self, target: str, at: float) -> None:
-        self.kept = {width: deque[BucketTold](maxlen=most) for width, most in WIDTHS.items()}
         self._target = target
         self._next = floor(at)
         self._open: dict[int, _Open] = {}
@@ -70,7 +67,7 @@ class Buckets:
         *,
         is_blind: bool = False,
     ) -> Iterator[BucketTold]:
-        """Yield the buckets that are over at a moment, and keep them.
+        """Yield the buckets that are over at a moment.
 
         Parameters
         ----------
@@ -90,15 +87,15 @@ class Buckets:
             bucket = self._open.pop(second, None) or _Open()
             if is_blind:  # no line is drawn on
                 bucket.is_judged, share, interval = False, {}, {}
-            yield self._keep(second, _BASE, bucket, share, interval)
+            yield self._over(second, _BASE, bucket, share, interval)
             for width, wider in self._wider.items():
                 wider.counts.update(bucket.counts)
                 wider.is_judged &= bucket.is_judged
                 if self._next % width == 0:
-                    yield self._keep(self._next - width, width, wider, share, interval)
+                    yield self._over(self._next - width, width, wider, share, interval)
                     self._wider[width] = _Open()
 
-    def _keep(
+    def _over(
         self,
         since: int,
         width: int,
@@ -106,10 +103,8 @@ class Buckets:
         share: Mapping[str, float],
         interval: Mapping[str, tuple[float, float]],
     ) -> BucketTold:
-        told = BucketTold(
+        return BucketTold(
             seq=0, at=float(since + width), target=self._target, since=float(since),
             width_s=float(width), counts=dict(bucket.counts), share=dict(share),
             interval=dict(interval), is_judged=bucket.is_judged,
         )  # fmt: skip
-        self.kept[width].append(told)
-        return told

@@ -326,7 +326,7 @@ def _replica_counts(split: Split, text: str | None) -> dict[str, int]:
             f"--replicas {text}: {unknown[0]!r} is not in --expect {split}",
             hint="use labels of --expect",
         )
-    return {label: n for label, n in zip(counts.arms, counts.weights, strict=True) if n}
+    return {label: n for label, n in counts.weight_of.items() if n}
 
 
 def _health(split: Split, options: dict[str, Any]) -> HealthPolicy:

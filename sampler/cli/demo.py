@@ -191,8 +191,7 @@ def _service(pods: str, faults: tuple[str, ...], seed: int | None) -> Service:
     from sampler.cli.policy import make_split  # noqa: PLC0415 - as above
     from sampler.demo.pods import Service, pods_of  # noqa: PLC0415
 
-    split = make_split(pods, "--pods")
-    weights = dict(zip(split.arms, split.weights, strict=True))
+    weights = make_split(pods, "--pods").weight_of
     return Service(pods_of(weights, _faults(faults)), seed)
 
 

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Self
 from analysis.data.live import AlarmTold, ChangeTold, NoteTold, State, StateTold
 from analysis.render.grid import Span
 from analysis.render.printable import cells, pad, visible
+from analysis.review.chronicle import Chronicle, Told
 from sampler.cli.progress import numbers
 from sampler.cli.screen import LiveScreen, bars, fitted
 from sampler.cli.streams import say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.text import Text
 
     from analysis.data.live import BucketTold, Event, LiveState
@@ -28,6 +31,7 @@ _MOST_EVENTS = 6
 _BAR = 40
 _SPARKS = "▁▂▃▄▅▆▇█"
 _SPARK_S = 60
+_TENS_S = 10.0
 _MOST_SPARKS = 60
 _STYLES = {
     State.OK: "bold green",
@@ -50,6 +54,7 @@ class LiveView(LiveScreen):
     def __init__(self, watching: Watching) -> None:
         super().__init__(is_transient=False)
         self._watching = watching
+        self._chronicle = Chronicle()
         self._shown: dict[str, float] = {}
         self._drawn_at = 0.0
         self._events: deque[str] = deque(maxlen=_MOST_EVENTS)
@@ -68,6 +73,7 @@ class LiveView(LiveScreen):
         elif told:
             self._events.append(f"{event.target}: {told}")
         if self.live is not None:
+            self._chronicle.take(event)
             self._show(event.at, is_urgent=bool(told))
         elif isinstance(event, StateTold):
             self._say(event.state)
@@ -83,8 +89,9 @@ class LiveView(LiveScreen):
             return
         self._drawn_at = now
         columns = shutil.get_terminal_size().columns
-        sessions = self._watching.sessions.values()
-        lines = [line for session in sessions for line in drawn(session, columns)]
+        lines: list[Text] = []
+        for session in self._watching.sessions.values():
+            lines += drawn(session, self._chronicle.targets.get(session.name, Told()), columns)
         self.draw([*lines, *_told(self._events, columns)])
 
 
@@ -101,7 +108,7 @@ def in_words(event: Event) -> str:
             return ""
 
 
-def drawn(session: Session, columns: int) -> list[Text]:
+def drawn(session: Session, told: Told, columns: int) -> list[Text]:
     """Draw one target: its state, a bar for each version, and the canary's share by minutes."""
     from rich.text import Text  # noqa: PLC0415 - only for a terminal
 
@@ -134,13 +141,13 @@ def drawn(session: Session, columns: int) -> list[Text]:
         for (label, span), shape in zip(spans.items(), bars(spans, bar), strict=True):
             lines.append(Text.assemble(f"  {pad(label, room)} ", shape, f" {numbers(span)}"))
         canary = known[0].label
-        spark = sparkline(session.lookout.counts.buckets.kept[10], canary)
+        spark = sparkline(told.buckets[_TENS_S], canary)
         if spark:
             lines.append(Text(f"  {visible(canary)} by the minute {spark}"))
     return fitted(lines, columns)
 
 
-def sparkline(buckets: deque[BucketTold], label: str) -> str:
+def sparkline(buckets: Iterable[BucketTold], label: str) -> str:
     """Return the share of a label in each of the last minutes, from 0 to the highest."""
     minutes: dict[int, Counter[str]] = {}
     for bucket in buckets:

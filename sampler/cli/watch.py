@@ -137,10 +137,9 @@ async def _watch(ctx: click.Context, setups: list[Setup]) -> ExitCode:
 
 def _write_states(file: str, watching: Watching) -> None:
     """Write the last live state of each target, one line each."""
-    from analysis.data.live import to_line  # noqa: PLC0415 - heavy imports wait
+    from analysis.data.live import to_lines  # noqa: PLC0415 - heavy imports wait
 
-    states = (session.latest for session in watching.sessions.values())
-    text = "".join(f"{to_line(state).decode()}\n" for state in states if state is not None)
+    text = to_lines(session.latest for session in watching.sessions.values())
     if file == "-":
         deliver(text)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import Enum, unique
 from typing import TYPE_CHECKING, Any
 
@@ -221,14 +221,6 @@ def _deployment(position: int) -> str:
     if position == 0:
         return "app"
     return "app-canary" if position == 1 else f"app-canary{position}"
-
-
-def faults_to_json(faults: Mapping[str, Faults]) -> dict[str, dict[str, float | bool]]:
-    """Return faults by label as the control channel carries them."""
-    return {
-        label: {each.name: getattr(fault, each.name) for each in fields(fault)}
-        for label, fault in faults.items()
-    }
 
 
 def counts_to_json(counts: Counts) -> dict[str, object]:

@@ -6,12 +6,13 @@ import json
 import os
 import select
 import subprocess
+from dataclasses import asdict
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 from sampler.base.errors import UsageError, WeighbridgeError
 from sampler.base.own_process import command_of, environment
-from sampler.demo.pods import Counts, Faults, counts_from_json, faults_to_json, pods_of
+from sampler.demo.pods import Counts, Faults, counts_from_json, pods_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -179,7 +180,8 @@ class EmbeddedService:
 
 def _settings(weights: Mapping[str, int], faults: Mapping[str, Faults] | None) -> dict[str, Any]:
     pods_of(weights, faults)  # refuses here what the process would refuse
-    return {"pods": dict(weights), "faults": faults_to_json(faults or {})}
+    told = {label: asdict(each) for label, each in (faults or {}).items()}
+    return {"pods": dict(weights), "faults": told}
 
 
 def _start(settings: dict[str, Any]) -> subprocess.Popen[bytes]:

@@ -14,6 +14,17 @@ if TYPE_CHECKING:
 SCHEMA = "weighbridge.gate/1"
 RETRY_AFTER_S = 5
 PENDING = "PENDING"
+_AS_TOLD = (
+    "verdict",
+    "line",
+    "reason",
+    "hint",
+    "expected",
+    "observed",
+    "low",
+    "high",
+    "connections",
+)
 
 
 def document_of(session: Session, sessions: Sessions) -> dict[str, Any]:
@@ -36,15 +47,7 @@ def document_of(session: Session, sessions: Sessions) -> dict[str, Any]:
         "id": session.id,
         "state": session.state.value,
         "final": is_final,
-        "verdict": told.verdict,
-        "line": told.line,
-        "reason": told.reason,
-        "hint": told.hint,
-        "expected": told.expected,
-        "observed": told.observed,
-        "low": told.low,
-        "high": told.high,
-        "connections": told.connections,
+        **{name: getattr(told, name) for name in _AS_TOLD},
         "elapsed_s": round(told.elapsed_s, 3),
         "canary": canary,
         "canary_share": told.observed.get(canary),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from analysis.data.live import event_of, to_line
+from analysis.data.live import event_of, to_lines
 from analysis.render.grid import Grid
 from analysis.render.live import View, happenings, to_live_page
 from analysis.render.printable import name_of, sentence
@@ -69,19 +69,14 @@ def _events(file: Path) -> Iterator[Event]:
 
 def renderers_of(chronicle: Chronicle) -> dict[str, Callable[[], str]]:
     """Return what makes each document of a watched run."""
-    return {"html": partial(_page, chronicle), "json": partial(_states, chronicle)}
+    states = (told.state for told in chronicle.targets.values())
+    return {"html": partial(_page, chronicle), "json": partial(to_lines, states)}
 
 
 def _page(chronicle: Chronicle) -> str:
     from sampler.show.drawing import style_sheet  # noqa: PLC0415 - heavy
 
     return to_live_page(chronicle, View(colours=style_sheet(".live")))
-
-
-def _states(chronicle: Chronicle) -> str:
-    """Return the newest state of each target, a line each."""
-    states = (told.state for told in chronicle.targets.values())
-    return "".join(f"{to_line(state).decode()}\n" for state in states if state is not None)
 
 
 def parts(chronicle: Chronicle, **_: object) -> Iterator[str | Grid]:

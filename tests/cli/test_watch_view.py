@@ -8,6 +8,7 @@ import pytest
 from rich.cells import cell_len
 
 from analysis.data.live import Cost
+from analysis.review.chronicle import Chronicle
 from analysis.watching.picture import Around, picture
 from sampler.cli.live import drawn, in_words, sparkline
 from tests.unit.analysis.watching.simulated import START, Target, lookout_of
@@ -32,8 +33,9 @@ def session_after(*stretches):
 @pytest.mark.parametrize("columns", [50, 100, 200])
 def test_the_versions_stand_in_one_order_and_no_line_is_broken(columns):
     for stretches in ([(100, 0.1)], [(100, 0.1), (20, 0.9)]):
-        session, _ = session_after(*stretches)
-        lines = [line.plain for line in drawn(session, columns)]
+        session, events = session_after(*stretches)
+        told = Chronicle(events).targets["shop"]
+        lines = [line.plain for line in drawn(session, told, columns)]
         places = [
             next(n for n, line in enumerate(lines) if f"  {v} ▕" in line) for v in ("v2", "v1")
         ]
@@ -45,15 +47,14 @@ def test_the_versions_stand_in_one_order_and_no_line_is_broken(columns):
 
 
 def test_minutes_are_drawn_from_0_to_the_highest_and_a_gap_is_blank():
-    session, _ = session_after((60, 0.1), (60, 0.8), (120, 0.4))
-    kept = session.lookout.counts.buckets.kept[10]
-    drawn_minutes = sparkline(kept, "v2")
+    session, events = session_after((60, 0.1), (60, 0.8), (120, 0.4))
+    drawn_minutes = sparkline(Chronicle(events).targets["shop"].buckets[10], "v2")
 
     assert drawn_minutes.count("█") >= 1
     assert drawn_minutes.index("█") == 1
     assert "▁" <= drawn_minutes[0] < drawn_minutes[3] < "█"
-    session.lookout.look(START + 400)
-    assert sparkline(session.lookout.counts.buckets.kept[10], "v2").endswith(" ")
+    events += session.lookout.look(START + 400)
+    assert sparkline(Chronicle(events).targets["shop"].buckets[10], "v2").endswith(" ")
 
 
 def test_buckets_and_states_are_no_lines_and_what_came_is_printable():

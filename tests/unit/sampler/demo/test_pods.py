@@ -1,5 +1,3 @@
-import dataclasses
-
 import pytest
 
 from sampler.base.errors import UsageError
@@ -11,7 +9,6 @@ from sampler.demo.pods import (
     Service,
     counts_from_json,
     counts_to_json,
-    faults_to_json,
     pods_of,
 )
 
@@ -113,9 +110,3 @@ def test_counts_are_summed_by_label_and_by_fate():
     assert counts.total == 9
     assert counts.of("v2") == {Fate.ANSWERED: 4, Fate.HUNG: 2}
     assert counts.by_fate() == {Fate.ANSWERED: 7, Fate.HUNG: 2}
-
-
-def test_the_control_channel_carries_every_field_of_the_faults():
-    faults = Faults(drop=0.1, hang=0.1, reset=0.1, error=0.1, delay_s=2.0, html=True)
-
-    assert faults_to_json({"v1": faults}) == {"v1": dataclasses.asdict(faults)}
