@@ -14,21 +14,17 @@ from math import sqrt
 from analysis.data.health import Health, HealthArm, HealthErrors, HealthTimes
 from analysis.data.live import (
     Alarm,
-    AlarmTold,
-    BucketTold,
     Change,
     ChangePoint,
-    ChangeTold,
     Cost,
     Detector,
     LiveLabel,
     LiveState,
-    NoteTold,
     Part,
     State,
-    StateTold,
     Stretch,
 )
+from analysis.data.live_events import AlarmTold, BucketTold, ChangeTold, NoteTold, StateTold
 from analysis.data.report import Verdict
 
 BEGIN = 1_796_050_000.0

@@ -1,9 +1,7 @@
-"""What a continuous weighing shows and tells: the live state, and the events of its stream.
+"""The state of a continuous weighing: the document ``weighbridge.watch/1``.
 
-The state is the document ``weighbridge.watch/1``: everything about one target at one moment. The
-events are the lines of ``events.jsonl`` in the folder of a run, and what a page is sent: each is a
-JSON object with its kind under ``event``, a sequence number without gaps, and its time. A reader
-ignores keys that it does not know; a key is added without a new number of the schema.
+Everything about one target at one moment. A reader ignores keys that it does not know; a key is
+added without a new number of the schema. The events are in `analysis.data.live_events`.
 
 All times are seconds since 1970 (UTC); all shares lie in [0, 1].
 """
@@ -342,91 +340,11 @@ class LiveState(msgspec.Struct, frozen=True, kw_only=True):
     schema: str = SCHEMA
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
-    """An event of the stream.
-
-    Parameters
-    ----------
-    seq : int
-        From 1, without gaps, over all targets of a process; a new run goes on counting.
-    at : float
-        When it was told.
-    target : str
-        Name of the target.
-    """
-
-    seq: int
-    at: float
-    target: str
-
-
-class StateTold(Told, frozen=True, kw_only=True, tag="state"):
-    """The state, once a second and whenever it turns; most of its fields change slowly."""
-
-    state: LiveState
-
-
-class BucketTold(Told, frozen=True, kw_only=True, tag="bucket"):
-    """What was sent within a time that is over.
-
-    Parameters
-    ----------
-    since, width_s : float
-        Its beginning, and its length [s]: 1, 10 or 300.
-    counts : dict of str to int
-        First answers by label; `OTHER` for the labels beyond `MOST_LABELS`, the empty string for
-        those without one.
-    share, interval : dict
-        By expected label, as it stood at the end of the bucket: the share in the stretch, and its
-        confidence sequence. Empty where nothing was judged.
-    is_judged : bool
-        Whether all of it was judged.
-    """
-
-    since: float
-    width_s: float
-    counts: dict[str, int]
-    share: dict[str, float]
-    interval: dict[str, tuple[float, float]]
-    is_judged: bool = True
-
-
-class ChangeTold(Told, frozen=True, kw_only=True, tag="change"):
-    """What is expected changed, or the data plane followed."""
-
-    change: Change
-
-
-class AlarmTold(Told, frozen=True, kw_only=True, tag="alarm"):
-    """The split departed."""
-
-    alarm: Alarm
-
-
-class NoteTold(Told, frozen=True, kw_only=True, tag="note"):
-    """Something else worth a line.
-
-    Parameters
-    ----------
-    kind : str
-        ``start``, ``turn`` (of the state), ``cause`` (of a drift), ``recovered``, ``blind``,
-        ``rotate``, ``restart`` (of the sampling after a pause), ``warning`` or ``end``.
-    text : str
-        One sentence.
-    """
-
-    kind: str
-    text: str
-
-
-Event = StateTold | BucketTold | ChangeTold | AlarmTold | NoteTold
-
 _ENCODER = msgspec.json.Encoder()
-_DECODER: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 _STATE: msgspec.json.Decoder[LiveState] = msgspec.json.Decoder(LiveState)
 
 
-def to_line(told: Event | LiveState) -> bytes:
+def to_line(told: msgspec.Struct) -> bytes:
     """Return an event, or a state, as one line of JSON without its end.
 
     A lone surrogate, which a label may hold and UTF-8 has no form for, is written as its escape.
@@ -450,20 +368,15 @@ def _encodable(value: object) -> object:
     return [_encodable(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def event_of(line: bytes | str) -> Event:
-    """Read an event from its line.
+def state_of(document: bytes | str) -> LiveState:
+    """Read a state from its document.
 
     Raises
     ------
     ValueError
-        If it is none: not JSON, of an unknown kind, or with a field that is missing or of
-        another type.
+        If it is none: not JSON, or with a field that is missing or of another type, or of another
+        schema.
     """
-    return _DECODER.decode(line)
-
-
-def state_of(document: bytes | str) -> LiveState:
-    """Read a state from its document; raises as `event_of` does, and if the schema is another."""
     state = _STATE.decode(document)
     if state.schema != SCHEMA:
         raise ValueError(f"expected the schema {SCHEMA}, got {state.schema!r}")

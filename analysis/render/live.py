@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from analysis.data.live import AlarmTold, ChangeTold, State
+from analysis.data.live import State
+from analysis.data.live_events import AlarmTold, ChangeTold
 from analysis.data.report import Verdict
 from analysis.render import health, table
 from analysis.render.axes import clock, day

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from analysis.data.live import AlarmTold, ChangeTold, State
+from analysis.data.live import State
+from analysis.data.live_events import AlarmTold, ChangeTold
 from analysis.render.axes import Scale, Tick, clock, shares, times
 from analysis.render.grid import Tone
 from analysis.render.printable import hold, name_of

@@ -11,12 +11,13 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from analysis.data.live import BucketTold, StateTold
+from analysis.data.live_events import BucketTold, StateTold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from analysis.data.live import AlarmTold, ChangeTold, Event, LiveState, NoteTold, State
+    from analysis.data.live import LiveState, State
+    from analysis.data.live_events import AlarmTold, ChangeTold, Event, NoteTold
 
     Happening = AlarmTold | ChangeTold | NoteTold
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import floor
 from typing import TYPE_CHECKING
 
-from analysis.data.live import BucketTold
+from analysis.data.live_events import BucketTold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

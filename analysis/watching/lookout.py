@@ -20,15 +20,8 @@ import msgspec
 import numpy as np
 
 from analysis.data.batch import judged_rows
-from analysis.data.live import (
-    MOST_CHANGES,
-    Alarm,
-    AlarmTold,
-    Change,
-    ChangeTold,
-    NoteTold,
-    State,
-)
+from analysis.data.live import MOST_CHANGES, Alarm, Change, State
+from analysis.data.live_events import AlarmTold, ChangeTold, NoteTold
 from analysis.data.report import ReasonCode, Verdict
 from analysis.evidence.fold import weigh
 from analysis.evidence.state import Evidence
@@ -44,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analysis.data.batch import Batch
-    from analysis.data.live import Event
+    from analysis.data.live_events import Event
     from analysis.data.split import Split
     from analysis.watching.asked import WatchPolicy
     from analysis.weighing.history import History

@@ -6,7 +6,8 @@ import shutil
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Self
 
-from analysis.data.live import AlarmTold, ChangeTold, NoteTold, State, StateTold
+from analysis.data.live import State
+from analysis.data.live_events import AlarmTold, ChangeTold, NoteTold, StateTold
 from analysis.render.grid import Span
 from analysis.render.printable import cells, pad, visible
 from analysis.review.chronicle import Chronicle, Told
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from analysis.data.live import BucketTold, Event, LiveState
+    from analysis.data.live import LiveState
+    from analysis.data.live_events import BucketTold, Event
     from sampler.watch.session import Session
     from sampler.watch.several import Watching
 

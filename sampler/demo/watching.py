@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from analysis import Split
-from analysis.data.live import AlarmTold, NoteTold, State, StateTold
+from analysis.data.live import State
+from analysis.data.live_events import AlarmTold, NoteTold, StateTold
 from analysis.data.report import Source
 from analysis.watching.asked import WatchPolicy
 from sampler.demo.process import EmbeddedService
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from analysis.data.live import Alarm, Event
+    from analysis.data.live import Alarm
+    from analysis.data.live_events import Event
     from sampler.watch.several import Watching
     from sampler.watch.telling import Teller
 

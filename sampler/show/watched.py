@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from analysis.data.live import event_of, to_lines
+from analysis.data.live import to_lines
+from analysis.data.live_events import event_of
 from analysis.render.grid import Grid
 from analysis.render.live import View, happenings, to_live_page
 from analysis.render.printable import name_of, sentence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from analysis.data.live import Event
+    from analysis.data.live_events import Event
 
 _LONGEST_LINE = 1 << 20
 _MOST_TARGETS = 1000

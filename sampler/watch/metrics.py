@@ -26,7 +26,8 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from analysis.data.batch import OTHER as ANY_OTHER
 from analysis.data.batch import Outcome
-from analysis.data.live import MOST_LABELS, ChangeTold, State
+from analysis.data.live import MOST_LABELS, State
+from analysis.data.live_events import ChangeTold
 from analysis.data.report import Verdict
 from analysis.render.printable import visible
 
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from analysis.data.batch import Batch
-    from analysis.data.live import Event, LiveLabel, LiveState
+    from analysis.data.live import LiveLabel, LiveState
+    from analysis.data.live_events import Event
 
 OTHER, NONE = "other", "none"
 """Labels of what was not expected, and of answers without a label."""

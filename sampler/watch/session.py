@@ -18,7 +18,7 @@ from math import inf
 from time import time
 from typing import TYPE_CHECKING
 
-from analysis.data.live import NoteTold, StateTold
+from analysis.data.live_events import NoteTold, StateTold
 from analysis.text.rounding import counted
 from analysis.versions.health import HealthEvidence, health_of
 from analysis.watching.lookout import Lookout
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
     from analysis import Batch
     from analysis.data.health import Health
-    from analysis.data.live import Event, LiveState
+    from analysis.data.live import LiveState
+    from analysis.data.live_events import Event
     from analysis.watching.asked import WatchPolicy
     from sampler.base.clock import Clock
     from sampler.expect.cluster.watch import Watch

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from analysis.data.live import StateTold, to_line
+from analysis.data.live import to_line
+from analysis.data.live_events import StateTold
 from analysis.review.chronicle import Chronicle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from analysis.data.live import Event, LiveState
+    from analysis.data.live import LiveState
+    from analysis.data.live_events import Event
 
 KEPT = 4096
 """Events that can be read again, states apart [1]: at one target, about an hour."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from analysis import Batch
-    from analysis.data.live import Event
+    from analysis.data.live_events import Event
 
 
 class Teller:

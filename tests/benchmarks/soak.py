@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis import Split
-from analysis.data.live import StateTold
+from analysis.data.live_events import StateTold
 from analysis.watching.asked import WatchPolicy
 from sampler.demo.process import EmbeddedService
 from sampler.plan.load import Load

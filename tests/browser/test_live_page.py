@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from analysis.data.live import event_of, to_line
+from analysis.data.live import to_line
+from analysis.data.live_events import event_of
 from analysis.render.live import View, to_live_page
 from analysis.review.chronicle import Chronicle
 from sampler.show.drawing import style_sheet

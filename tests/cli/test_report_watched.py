@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.data.live import event_of, state_of
+from analysis.data.live import state_of
+from analysis.data.live_events import event_of
 from analysis.render.live import View, to_live_page
 from analysis.review.chronicle import Chronicle
 from sampler.show.drawing import style_sheet

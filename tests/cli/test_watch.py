@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from analysis.data.live import State, event_of, state_of
+from analysis.data.live import State, state_of
+from analysis.data.live_events import event_of
 from sampler import read
 from sampler.base.errors import ExitCode, StorageError, UsageError, WeighbridgeError
 from sampler.demo.process import EmbeddedService

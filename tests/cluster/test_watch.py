@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from analysis import Policy
-from analysis.data.live import ChangeTold, NoteTold, State, StateTold
+from analysis.data.live import State
+from analysis.data.live_events import ChangeTold, NoteTold, StateTold
 from analysis.data.report import Verdict
 from analysis.watching.asked import WatchPolicy
 from sampler import Target, read

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from analysis import Split
-from analysis.data.live import AlarmTold, BucketTold, Event, NoteTold, State, StateTold, event_of
+from analysis.data.live import State
+from analysis.data.live_events import AlarmTold, BucketTold, Event, NoteTold, StateTold, event_of
 from analysis.data.report import Verdict
 from analysis.watching.asked import WatchPolicy
 from sampler.base.errors import ExitCode, StorageError

@@ -11,7 +11,8 @@ from itertools import count
 import msgspec
 import pytest
 
-from analysis.data.live import BucketTold, State, StateTold, state_of
+from analysis.data.live import State, state_of
+from analysis.data.live_events import BucketTold, StateTold
 from analysis.data.report import Verdict
 from analysis.render.live import to_live_page
 from analysis.review.chronicle import Chronicle

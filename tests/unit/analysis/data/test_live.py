@@ -9,23 +9,25 @@ import pytest
 from analysis.data.live import (
     SCHEMA,
     Alarm,
-    AlarmTold,
-    BucketTold,
     Change,
     ChangePoint,
-    ChangeTold,
     Cost,
     Detector,
-    Event,
     LiveLabel,
     LiveState,
-    NoteTold,
     State,
-    StateTold,
     Stretch,
-    event_of,
     state_of,
     to_line,
+)
+from analysis.data.live_events import (
+    AlarmTold,
+    BucketTold,
+    ChangeTold,
+    Event,
+    NoteTold,
+    StateTold,
+    event_of,
 )
 from analysis.data.report import Verdict
 

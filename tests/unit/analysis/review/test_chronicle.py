@@ -8,7 +8,8 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from analysis.data.live import BucketTold, NoteTold, StateTold, event_of, to_line
+from analysis.data.live import to_line
+from analysis.data.live_events import BucketTold, NoteTold, StateTold, event_of
 from analysis.review.chronicle import KEPT, MOST_HAPPENINGS, Chronicle, points
 from tests.stories import BEGIN, CHANGE, SETTLED, Story
 

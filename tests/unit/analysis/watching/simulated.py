@@ -13,7 +13,8 @@ import msgspec
 import numpy as np
 
 from analysis import Batch, Policy, Split
-from analysis.data.live import Cost, StateTold, to_line
+from analysis.data.live import Cost, to_line
+from analysis.data.live_events import StateTold
 from analysis.data.report import ReasonCode, Source
 from analysis.versions.health import HealthEvidence, HealthPolicy, health_of
 from analysis.versions.replicas import ReplicaCounts
@@ -26,7 +27,7 @@ from analysis.weighing.watched import Watched
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from analysis.data.live import Event
+    from analysis.data.live_events import Event
 
 START = 1_760_000_000.0
 RATE = 20.0

@@ -12,14 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import Batch, Policy, Split
-from analysis.data.live import (
-    AlarmTold,
-    BucketTold,
-    NoteTold,
-    State,
-    event_of,
-    to_line,
-)
+from analysis.data.live import State, to_line
+from analysis.data.live_events import AlarmTold, BucketTold, NoteTold, event_of
 from analysis.data.report import Source, Verdict
 from analysis.evidence.fold import weigh
 from analysis.evidence.state import Evidence
