@@ -32,6 +32,7 @@ from sampler.expect.rules.workloads import (
     autoscalers,
     counted,
     label_of,
+    own_pods_missed,
     selected,
 )
 from sampler.expect.unread import not_read, pod_labels, pod_pairs
@@ -257,6 +258,10 @@ def _autoscaled(owner: KubeObject, inventory: Inventory, _: Question) -> Iterato
         )
 
 
+def _own_pods(owner: KubeObject, _: Inventory, __: Question) -> Iterator[Finding]:
+    yield from filter(None, [own_pods_missed(owner)])
+
+
 def _version(owner: KubeObject, inventory: Inventory, question: Question) -> Iterator[Finding]:
     each = counted(owner, inventory)
     if each is None or not any(services_of(each.labels, owner.namespace, inventory)):
@@ -335,11 +340,12 @@ _CHECKS: dict[str, tuple[Check, ...]] = {
         _pods,
         _decided_elsewhere,
     ),
-    "Deployment": (_autoscaled, _version),
-    "StatefulSet": (_autoscaled, _version),
-    "ReplicaSet": (_autoscaled, _version),
+    **dict.fromkeys(
+        ("Deployment", "StatefulSet", "ReplicaSet"), (_autoscaled, _version, _own_pods)
+    ),
+    "DaemonSet": (_own_pods,),
     "Pod": (_version, _ends),
-    "Rollout": (_autoscaled, _version, _steps),
+    "Rollout": (_autoscaled, _version, _own_pods, _steps),
     **dict.fromkeys(set(ROUTES) - {"Canary", "Rollout"}, (_weights,)),
     "Ingress": (_canary_ingress, _weights),
 }

@@ -11,9 +11,10 @@ from enum import StrEnum, unique
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
+from sampler.expect.rules.findings import FoundError
 from sampler.expect.rules.objects import selects
 from sampler.expect.rules.versions import VersionRule
-from sampler.expect.rules.workloads import autoscalers, movers
+from sampler.expect.rules.workloads import autoscalers, movers, own_pods_missed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 SUFFIX = "-canary"
 """Ends the name of a canary, unless it is named."""
+_STABLE = "-stable"
+"""May end the name of the stable Deployment, and is no part of its canary's."""
 
 _HINT = "name both: --stable NAME --canary NAME"
 
@@ -148,7 +151,8 @@ class Pair:
 def find_pair(inventory: Inventory, names: Names) -> Pair:
     """Find the Deployments that are meant.
 
-    A canary is called like its stable Deployment with ``-canary``, unless both are named.
+    A canary is called like its stable Deployment with ``-canary``, instead of ``-stable`` if it
+    ends so, unless both are named.
 
     Raises
     ------
@@ -159,7 +163,9 @@ def find_pair(inventory: Inventory, names: Names) -> Pair:
     if names.canary and names.stable:
         stable, canary = _named(among, names.stable), _named(among, names.canary)
     elif names.stable:
-        stable, canary = _named(among, names.stable), _named(among, names.stable + SUFFIX)
+        stable = _named(among, names.stable)
+        theirs = [each.name for each in among if _is_canary_of(each, stable)]
+        canary = _named(among, theirs[0] if theirs else names.stable + SUFFIX)
     elif names.canary:
         stable, canary = _rest(among, names.canary), _named(among, names.canary)
     else:
@@ -168,6 +174,8 @@ def find_pair(inventory: Inventory, names: Names) -> Pair:
         raise ExpectationError(f"{stable} cannot be its own canary", hint=_HINT)
     for each in (stable, canary):
         _refuse_scaler(inventory, each)
+        if finding := own_pods_missed(each):
+            raise FoundError(finding)
     pair = Pair(Side.of(stable), Side.of(canary))
     if not pair.total:
         raise ExpectationError(
@@ -218,8 +226,10 @@ def _named(among: Sequence[KubeObject], name: str) -> KubeObject:
 def _rest(among: Sequence[KubeObject], canary: str) -> KubeObject:
     """Return the stable Deployment of a canary that was named."""
     if canary.endswith(SUFFIX) and canary != SUFFIX:
-        return _named(among, canary.removesuffix(SUFFIX))
-    others = [each for each in among if each.name != canary]
+        found = _named(among, canary)
+        others = [each for each in among if _is_canary_of(found, each)]
+    else:
+        others = [each for each in among if each.name != canary]
     if len(others) != 1:
         raise ExpectationError(
             f"which Deployment is {canary!r} the canary of? There are "
@@ -231,10 +241,7 @@ def _rest(among: Sequence[KubeObject], canary: str) -> KubeObject:
 
 def _only_pair(among: Sequence[KubeObject]) -> tuple[KubeObject, KubeObject]:
     pairs = [
-        (stable, canary)
-        for canary in among
-        for stable in among
-        if canary.name == stable.name + SUFFIX and canary.namespace == stable.namespace
+        (stable, canary) for canary in among for stable in among if _is_canary_of(canary, stable)
     ]
     if len(pairs) == 1:
         return pairs[0]
@@ -242,10 +249,16 @@ def _only_pair(among: Sequence[KubeObject]) -> tuple[KubeObject, KubeObject]:
         said = ", ".join(stable.name for stable, _ in pairs)
         raise ExpectationError(f"there is more than one canary: of {said}", hint="--stable NAME")
     raise ExpectationError(
-        f"expected a Deployment whose name is that of another one and {SUFFIX}, found "
+        f"expected Deployments named NAME, or NAME{_STABLE}, and NAME{SUFFIX}, found "
         + ", ".join(str(each) for each in among),
         hint=_HINT,
     )
+
+
+def _is_canary_of(canary: KubeObject, stable: KubeObject) -> bool:
+    """Whether one Deployment is called like the canary of another one."""
+    names = {stable.name + SUFFIX, stable.name.removesuffix(_STABLE) + SUFFIX}
+    return canary.name in names and canary.namespace == stable.namespace and canary is not stable
 
 
 def _refuse_scaler(inventory: Inventory, deployment: KubeObject) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import UsageError
-from sampler.expect.rules.versions import LABELS, tag_of, version_label
+from sampler.expect.rules.versions import LABELS, image_tag, tag_of, version_label
 from sampler.rollout.differences import (
     Difference,
     differences,
@@ -74,6 +74,12 @@ class Step:
     left: tuple[Difference, ...] = ()
 
 
+_BY_SIDECAR = (
+    f"where a sidecar comes first, annotate the pod templates: {_DEFAULT_CONTAINER}, or label "
+    "them (version: v1)"
+)
+
+
 def start(pair: Pair, replicas: int, image: str | None = None, version: str | None = None) -> Step:
     """Move pods to the canary, and take as many from the stable Deployment.
 
@@ -108,7 +114,12 @@ def start(pair: Pair, replicas: int, image: str | None = None, version: str | No
         raise UsageError(
             f"{pair.canary.name} is {new}, as {pair.stable.name} is, so they cannot be told "
             f"apart: {pair.canary.template.where}",
-            hint="name what the canary runs: --image IMAGE:TAG, or --set-version VERSION",
+            hint="name what the canary runs: --image IMAGE:TAG, or --set-version VERSION"
+            + (
+                f"; {_BY_SIDECAR}"
+                if len(list(pair.canary.template["spec"]["containers"])) > 1
+                else ""
+            ),
         )
     _require_promotable(pair, new)
     settings += _replicas(pair, pair.total - replicas, replicas)
@@ -212,9 +223,7 @@ def _renewed(pair: Pair, image: str | None, version: str | None) -> Iterator[Set
             )
     new = _version_after(canary, image, version)
     if image is not None:
-        for container in _containers(canary, image):
-            if container["image"].text("") != image:
-                yield Setting(canary.deployment, container["image"].path, image)
+        yield from _reimaged(canary, image)
     if new == canary.version:
         return
     named = [
@@ -227,9 +236,25 @@ def _renewed(pair: Pair, image: str | None, version: str | None) -> Iterator[Set
         )
     for each in named:
         if each.is_label and each.key in canary.selected_by:
-            raise _fixed_selector(canary, each.place)
+            if _names_version(each.key, canary.version):
+                raise _fixed_selector(canary, each.place)
+            continue
         yield Setting(canary.deployment, each.place.path, new)
     yield from _own_labels(canary, new)
+
+
+def _reimaged(canary: Side, image: str) -> Iterator[Setting]:
+    containers = _containers(canary, image)
+    tags = {tag_of(each["image"].text("")) for each in containers}
+    if version_label(canary.template) is None and image_tag(canary.template) not in tags:
+        raise UsageError(
+            f"{canary.template.where}: the version of {canary.deployment} is the tag of another "
+            f"container than the one that is to run {image}",
+            hint=_BY_SIDECAR,
+        )
+    for container in containers:
+        if container["image"].text("") != image:
+            yield Setting(canary.deployment, container["image"].path, image)
 
 
 def _version_after(side: Side, image: str | None, version: str | None) -> str:
@@ -302,8 +327,10 @@ def _require_promotable(pair: Pair, version: str) -> None:
     stable, canary = pair.stable, pair.canary
     labels = stable.template["metadata"]["labels"]
     for key in sorted(stable.selected_by | canary.selected_by):
-        if labels[key].value == stable.version and (
-            canary.template["metadata"]["labels"][key].value in {canary.version, version}
+        if (
+            labels[key].value == stable.version
+            and canary.template["metadata"]["labels"][key].value in {canary.version, version}
+            and _names_version(key, stable.version)
         ):
             raise _fixed_selector(stable, labels[key])
     unmatched = unmatched_containers(canary.template, stable.template)
@@ -314,6 +341,11 @@ def _require_promotable(pair: Pair, version: str) -> None:
             f"which: {stable.template.where}",
             hint="give the containers of both Deployments the same names",
         )
+
+
+def _names_version(key: str, value: str) -> bool:
+    """Whether a label of a selector is a version: not ``track: canary`` beside a tag ``canary``."""
+    return key in LABELS or any(map(str.isdigit, value))
 
 
 def _fixed_selector(side: Side, label: Node) -> UsageError:

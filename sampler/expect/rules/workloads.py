@@ -143,6 +143,25 @@ def template_of(owner: KubeObject, inventory: Inventory) -> Node:
     return owner["spec"]["template"]
 
 
+def own_pods_missed(owner: KubeObject) -> Finding | None:
+    """Return the finding that the selector of a workload does not select its own pods."""
+    spec = owner["spec"]
+    if spec["workloadRef"].exists:
+        return None
+    wanted, node = spec["selector"]["matchLabels"].texts(), spec["template"]["metadata"]["labels"]
+    labels = node.texts()
+    missed = {key: value for key, value in wanted.items() if labels.get(key) != value}
+    if not missed:
+        return None
+    return Finding(
+        FindingCode.SELECTS_NOTHING,
+        f"{owner} selects {','.join(f'{key}={value}' for key, value in missed.items())}, which its "
+        "own pod template does not carry: the API server rejects it",
+        "label the pod template as the selector says",
+        node.where if node.exists else spec["template"].where,
+    )
+
+
 def traits(each: Workload) -> Iterator[Finding]:
     """Find what keeps pods on another template than the one that is declared."""
     owner, spec = each.owner, each.owner["spec"]

@@ -238,3 +238,11 @@ def test_a_kind_of_the_name_of_one_that_is_read_is_an_error_where_it_has_weights
     route = made("IngressRoute", "shop", {"routes": [{"services": services}]}, f"{group}/v1")
 
     assert "traffic_unread" in found(route)
+
+
+@pytest.mark.parametrize(("label", "is_told"), [("b", False), ("c", True)])
+def test_a_workload_that_does_not_select_its_own_pods_is_an_error(label, is_told):
+    template = {"metadata": {"labels": {"app": label}}, "spec": {"containers": [{"image": "a:1"}]}}
+    spec = {"selector": {"matchLabels": {"app": "b"}}, "template": template}
+
+    assert ("selects_nothing" in found(made("Deployment", "b", spec, "apps/v1"))) is is_told

@@ -48,10 +48,58 @@ def test_a_canary_is_found_by_its_name():
     assert found.weights == {"v1": 1, "v2": 0}
 
 
+def test_a_stable_deployment_may_be_called_so():
+    bodies = deployment("shop-stable", "v1", 9), deployment("shop-canary", "v2")
+
+    for names in ({}, {"stable": "shop-stable"}, {"canary": "shop-canary"}):
+        found = pair(*bodies, **names)
+        assert (found.stable.name, found.canary.name) == ("shop-stable", "shop-canary")
+    with pytest.raises(ExpectationError, match="more than one canary: of shop-stable, shop"):
+        pair(*bodies, deployment("shop", "v1"))
+    with pytest.raises(ExpectationError, match="which Deployment is 'shop-canary' the canary of"):
+        pair(*bodies, deployment("shop", "v1"), canary="shop-canary")
+
+
+def test_a_deployment_that_does_not_select_its_own_pods_is_refused():
+    canary = deployment("shop-canary", "v2")
+    del canary["spec"]["template"]["metadata"]["labels"]["track"]
+
+    with pytest.raises(ExpectationError, match="selects track=canary, which its own pod template"):
+        pair(deployment("shop", "v1"), canary)
+
+
+def test_a_sidecar_that_comes_first_is_not_taken_for_the_application():
+    bodies = [deployment("shop", "v1", 9), deployment("shop-canary", "v2", 0)]
+    for each in bodies:
+        template = each["spec"]["template"]
+        del template["metadata"]["labels"]["version"]
+        template["spec"]["containers"].insert(0, {"name": "proxy", "image": "envoy:1.30"})
+
+    for image in (None, "shop:v3"):
+        with pytest.raises(UsageError) as refused:
+            start(pair(*bodies), 1, image=image)
+        assert "kubectl.kubernetes.io/default-container" in str(refused.value.hint)
+
+
+def test_a_track_in_a_selector_is_no_version_where_the_tags_are_called_alike():
+    bodies = [deployment("shop", "stable", 9), deployment("shop-canary", "canary", 0)]
+    for each in bodies:
+        del each["spec"]["template"]["metadata"]["labels"]["version"]
+
+    step = start(pair(*bodies), 1, image="shop:v3")
+    assert settings(step)["shop-canary", "spec.template.spec.containers.0.image"] == "shop:v3"
+    assert ("shop-canary", "spec.template.metadata.labels.track") not in settings(step)
+    bodies[1]["spec"]["replicas"] = 1
+    assert settings(promote(pair(*bodies)))["shop", "spec.template.spec.containers.0.image"] == (
+        "shop:canary"
+    )
+
+
 def test_a_service_tells_one_canary_from_another():
     other = deployment("x", "v1"), deployment("x-canary", "v2")
     for each in other:
         each["spec"]["template"]["metadata"]["labels"]["app"] = "x"
+        each["spec"]["selector"]["matchLabels"]["app"] = "x"
     service = {"kind": "Service", "metadata": {"name": "s"}, "spec": {"selector": {"app": "x"}}}
     bodies = (*other, deployment("shop", "v1"), deployment("shop-canary", "v2"), service)
 
