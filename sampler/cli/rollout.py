@@ -38,7 +38,7 @@ _WHICH = with_options(
     ),
     click.option(
         "--canary", default="", metavar="NAME",
-        help="The canary's Deployment. Default: the stable one's name, without -stable, and -canary.",
+        help="The canary's Deployment. Default: NAME-canary, of NAME or NAME-stable.",
     ),
     click.option(
         "--namespace", "-n", default="", metavar="NAMESPACE",

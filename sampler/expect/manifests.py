@@ -70,7 +70,10 @@ def read_manifests(
     if not objects:
         raise ExpectationError(
             f"--manifests {path}: expected Kubernetes objects, found none",
-            hint="give a folder or a file of YAML, or '-' for the output of kustomize build",
+            hint=next(
+                (each.remedy for each in findings if each.code is FindingCode.NOT_RENDERED),
+                "give a folder or a file of YAML, or '-' for the output of kustomize build",
+            ),
         )
     return Inventory(_unique(objects, findings)), tuple(findings)
 
@@ -100,6 +103,15 @@ def _objects(
         elif body["kind"] in {"Kustomization", "Component"} and _is_kustomize(body):
             if changed := changes(body):
                 findings.append(not_rendered(changed, locate((changed[0].partition(" ")[0],))))
+        elif body["kind"] == "Template" and isinstance(body.get("objects"), list):
+            findings.append(
+                Finding(
+                    FindingCode.NOT_RENDERED,
+                    "the objects of a Template of OpenShift hold its parameters, and were not read",
+                    "process it: oc process -f FILE | weighbridge expect --manifests - …",
+                    locate(("objects",)),
+                )
+            )
         else:
             origin = None if source.path is None else Origin(source.path, number, base)
             yield KubeObject(body, locate, namespace, origin)

@@ -38,7 +38,10 @@ def alike(mixture: Mixture) -> Finding | None:
     for number in mixture.numbers:
         if number.value and number.quantity is Quantity.WEIGHT:
             divided.setdefault((number.kind, number.name), []).append(number)
-    branches = next((each for each in divided.values() if len(each) > 1), None)
+    # One Service by several ports is one backend.
+    branches = next(
+        (each for each in divided.values() if len({one.towards for one in each}) > 1), None
+    )
     if branches is None:
         return None
     those = ", ".join(f"{each.towards} ({each.where})" for each in branches)

@@ -162,3 +162,16 @@ def test_the_bytes_of_all_files_and_of_stdin_have_a_limit(folder, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"x" * 1000)))
     with pytest.raises(ExpectationError, match="stdin holds more than 0 MB"):
         read_manifests("-")
+
+
+def test_a_template_of_openshift_is_named_with_what_processes_it(folder):
+    template = "kind: Template\napiVersion: template.openshift.io/v1\nobjects: [{kind: Service}]\n"
+    (folder / "t.yaml").write_text(template)
+
+    with pytest.raises(ExpectationError, match="found none") as refused:
+        read_manifests(".")
+    assert "oc process" in str(refused.value.hint)
+    (folder / "a.yaml").write_text(SERVICE.format(name="a"))
+    inventory, findings = read_manifests(".")
+    assert [each.name for each in inventory.objects] == ["a"]
+    assert [each.code.value for each in findings] == ["not_rendered"]

@@ -97,3 +97,16 @@ spec: {{routes: [{{match: PathPrefix(`/`), services: [{{name: {name}, kind: Trae
 """
     with pytest.raises(ExpectationError, match=why):
         split(text, "shop")
+
+
+def test_one_service_by_two_ports_is_one_backend(split):
+    text = """
+apiVersion: traefik.io/v1alpha1
+kind: IngressRoute
+metadata: {name: shop}
+spec:
+  routes:
+  - match: PathPrefix(`/`)
+    services: [{name: v1, port: 80}, {name: v1, port: 443}]
+"""
+    assert split(text, "shop") == ({"v1": 2}, ["default_weights"])
