@@ -106,12 +106,11 @@ def _sending() -> dict[str, float]:
         conn.state = IDLE
         transport._slots[slot] = transport._connections[conn.fd] = conn
         engine._launch_next(slot)
-    descriptors = list(transport._connections)
+    events = [(descriptor, READABLE) for descriptor in transport._connections]
 
     def exchange() -> None:
         for _ in range(TURNS):
-            for descriptor in descriptors:
-                transport._on_ready(descriptor, READABLE)
+            transport._on_ready(events)
 
     def seal() -> None:
         engine.recorder.let_go()

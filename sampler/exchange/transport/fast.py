@@ -84,7 +84,7 @@ from sampler.exchange.transport.poller import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sampler.exchange.http1.response import Response
     from sampler.exchange.transport.base import Wiring
@@ -315,26 +315,28 @@ class FastTransport:
 
     # What happens on a socket
 
-    def _on_ready(self, fd: int, mask: int) -> None:
-        conn = self._connections.get(fd)
-        if conn is None:
-            late = self._shunned.pop(fd, None)
-            if late is not None:  # answered after all, or given up by the kernel
-                late.close()
-            return
-        try:
-            state = conn.state
-            if state == AWAITING:
-                if mask & _INPUT:
-                    self._read(conn, mask)
-            elif state == CONNECTING:
-                self._connected(conn, mask)
-            elif state == SENDING:
-                self._go_on_sending(conn, mask)
-            elif mask & _INPUT:
-                self._read_surplus(conn, mask)
-        except Exception as error:  # noqa: BLE001 - a callback has no caller: the engine raises it
-            self.failure = error
+    def _on_ready(self, events: Sequence[tuple[int, int]]) -> None:
+        connections, read = self._connections, self._read
+        for fd, mask in events:
+            conn = connections.get(fd)
+            if conn is None:
+                late = self._shunned.pop(fd, None)
+                if late is not None:  # answered after all, or given up by the kernel
+                    late.close()
+                continue
+            try:
+                state = conn.state
+                if state == AWAITING:
+                    if mask & _INPUT:
+                        read(conn, mask)
+                elif state == CONNECTING:
+                    self._connected(conn, mask)
+                elif state == SENDING:
+                    self._go_on_sending(conn, mask)
+                elif mask & _INPUT:
+                    self._read_surplus(conn, mask)
+            except Exception as error:  # noqa: BLE001 - nobody called: the engine raises it
+                self.failure = error
 
     def _connected(self, conn: Connection, mask: int) -> None:
         if mask & FAILED:
@@ -346,6 +348,8 @@ class FastTransport:
 
     def _go_on_sending(self, conn: Connection, mask: int) -> None:
         failure = self._send(conn)
+        if conn.state == AWAITING:
+            self._poller.wrote(conn.fd)
         if failure is not None:
             self._fail_sending(conn, failure)
         elif mask & _INPUT and conn.state != CONNECTING:
@@ -375,7 +379,6 @@ class FastTransport:
             self._poller.wants_to_write(conn.fd)
             return None
         conn.state = AWAITING
-        self._poller.wrote(conn.fd)
         return None
 
     def _fail_sending(self, conn: Connection, failure: Failure) -> None:

@@ -1,4 +1,4 @@
-"""Readiness of sockets, as one callback for each batch of ready ones.
+"""Readiness of sockets, as one call for each batch of ready ones.
 
 On Linux an epoll instance of the transport's own is watched by the event loop as a single
 descriptor: one callback of the loop then serves everything that is ready, edge-triggered, and
@@ -8,6 +8,7 @@ a socket costs one ``epoll_ctl`` in its life. Elsewhere the loop watches each so
 from __future__ import annotations
 
 import select
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -25,8 +26,12 @@ _EVENTS = 256
 _MOST_SERVED = 64  # times _EVENTS are more than may be in flight
 
 
+Events = Sequence[tuple[int, int]]
+"""Descriptors that are ready, each with a mask of the bits above."""
+
+
 class Poller(Protocol):
-    """Watches descriptors and calls ``on_ready(fd, mask)``."""
+    """Watches descriptors and calls ``on_ready(events)``."""
 
     def watch(self, fd: int) -> None:
         """Report `fd` when it becomes readable, writable or fails."""
@@ -55,7 +60,7 @@ class EpollPoller:
     loop : asyncio.AbstractEventLoop
         Watches the instance's own descriptor.
     on_ready : callable
-        Takes a descriptor and a mask of the bits above.
+        Takes `Events`.
     """
 
     __slots__ = ("_epoll", "_loop", "_mask", "_on_ready")
@@ -63,7 +68,7 @@ class EpollPoller:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        on_ready: Callable[[int, int], None],
+        on_ready: Callable[[Events], None],
     ) -> None:
         self._loop = loop
         self._epoll = select.epoll()
@@ -106,8 +111,7 @@ class EpollPoller:
             left -= len(events)
             if not events:
                 return False
-            for fd, mask in events:
-                on_ready(fd, mask)
+            on_ready(events)
             if left <= 0:
                 break
         return True
@@ -121,7 +125,7 @@ class LoopPoller:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        on_ready: Callable[[int, int], None],
+        on_ready: Callable[[Events], None],
     ) -> None:
         self._loop = loop
         self._on_ready = on_ready
@@ -130,8 +134,8 @@ class LoopPoller:
     def watch(self, fd: int) -> None:
         """Report `fd` when it can be written, until `wrote`, and when it can be read."""
         self._writing[fd] = True
-        self._loop.add_writer(fd, self._on_ready, fd, WRITABLE)
-        self._loop.add_reader(fd, self._on_ready, fd, READABLE)
+        self._loop.add_writer(fd, self._on_ready, [(fd, WRITABLE)])
+        self._loop.add_reader(fd, self._on_ready, [(fd, READABLE)])
 
     def wrote(self, fd: int) -> None:
         """Stop reporting that `fd` can be written: it nearly always can."""
@@ -143,7 +147,7 @@ class LoopPoller:
         """Report `fd` until `wrote`."""
         if not self._writing[fd]:
             self._writing[fd] = True
-            self._loop.add_writer(fd, self._on_ready, fd, WRITABLE)
+            self._loop.add_writer(fd, self._on_ready, [(fd, WRITABLE)])
 
     def forget(self, fd: int) -> None:
         """Take `fd` out of the loop."""
