@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import lru_cache
 from math import inf, log, nextafter, pi
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,7 @@ _FAILED = {
 _GUARDS = {ReasonCode.NOT_STATIONARY, ReasonCode.DEPENDENT_CONNECTIONS}
 
 
+@lru_cache(maxsize=256)
 def upper_bound(
     n: int,
     x: float,
@@ -65,7 +67,7 @@ def upper_bound(
     missing: float = 0,
     missing_ratio: float = inf,
 ) -> float:
-    """Smallest share r such that "p >= r" is refuted at level beta.
+    """Smallest share r such that "p >= r" is refuted at level beta; a report tells it many times.
 
     Parameters
     ----------
@@ -95,6 +97,7 @@ def upper_bound(
     return turning_point(x / n, 1.0, is_refuted)
 
 
+@lru_cache(maxsize=256)
 def lower_bound(
     n: int,
     x: float,

@@ -8,7 +8,7 @@ All of them are shown as escapes instead.
 Every medium has its function here, and renderers apply it where text leaves: `visible` (one line
 of a terminal, and the first step for all others), `logged` (texts that a CI reads), `in_json`,
 `as_markdown` and `as_code`, `as_metric_label`, `as_variable`, `as_command_data`. HTML and XML are
-escaped by jinja2 and junitparser, after `visible`.
+escaped by jinja2 and ElementTree, after `visible`.
 """
 
 from __future__ import annotations

@@ -226,8 +226,10 @@ def quantile_difference_s(
         where = random.beta(rank, n - rank + 1, _RESAMPLES)
         drawn.append(_times_s(counts, np.ceil(where * n).astype(np.int64)))
     tail = (1 - confidence) / 2
-    low, high = np.quantile(drawn[0] - drawn[1], [tail, 1 - tail])
-    return float(low), float(high)
+    # What np.quantile does, without the 10 ms that its first call takes to import masked arrays.
+    places = np.array([tail, 1 - tail]) * (_RESAMPLES - 1)
+    low, high = np.interp(places, np.arange(_RESAMPLES), np.sort(drawn[0] - drawn[1])).tolist()
+    return low, high
 
 
 def _times_s(counts: NDArray[np.int64], ranks: NDArray[np.int64]) -> NDArray[np.float64]:
