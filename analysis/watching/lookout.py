@@ -28,6 +28,7 @@ from analysis.evidence.state import Evidence
 from analysis.verdict.decision import SETTLED
 from analysis.watching.alarms import KINDS, alarm_of
 from analysis.watching.counts import Counts
+from analysis.watching.drift import Drift
 from analysis.watching.neighbours import Neighbours
 from analysis.watching.states import Course, Sign, verdict_in
 from analysis.watching.totals import Drawn
@@ -45,12 +46,6 @@ if TYPE_CHECKING:
 
     Codes = NDArray[np.int16]
     Floats = NDArray[np.float64]
-
-LEAST_INSIDE = 32
-"""Connections without a further alarm, at least, before a drift counts as over."""
-GAPS_INSIDE = 7
-"""Of unexpected or missing labels that keep coming: so many times the mean distance of alarms
-without one. If they went on, that would happen by chance in one of a thousand."""
 
 _NS_PER_S = 1_000_000_000
 
@@ -103,14 +98,13 @@ class Lookout:
         self.stretches = 0
         self._policy = asked.of_evidence
         self._seed = seed
-        self._failed: Evidence | None = None
+        self._drift = Drift()
         self._resumed: Evidence | None = None
         self.is_followed = False
         self._first_draw = 0
         self._neighbours = Neighbours((), self._policy.alpha)
         self._doubt = ""
         self._before = 0
-        self._again = self._between = 0
         self._last_judged_split: Split | None = None
         self._told = 0
         self._told_lags = 0
@@ -122,8 +116,8 @@ class Lookout:
     def evidence(self) -> Evidence:
         """What the verdict is about: of an alarm in DRIFT, else of the present stretch."""
         evidence = self.watched.evidence
-        if self.course.state is State.DRIFT and self._failed is not None:
-            return self._failed
+        if self.course.state is State.DRIFT and self._drift.evidence is not None:
+            return self._drift.evidence
         if self.verdict is Verdict.PASS:
             return replace(evidence, settled=ReasonCode.WITHIN_TOLERANCE)
         return evidence
@@ -239,12 +233,7 @@ class Lookout:
 
     def _alarm(self, evidence: Evidence, at: float) -> None:
         """Note an alarm, unless it only confirms a drift."""
-        self._failed = evidence
-        if self.course.state in {State.OK, State.STARTING}:
-            self._again = self._between = 0
-        elif evidence.settled is not ReasonCode.OUTSIDE_TOLERANCE:  # that one has a change point
-            self._again += 1
-            self._between += evidence.judged
+        self._drift.see(evidence, is_first=self.course.state in {State.OK, State.STARTING})
         times, codes = self.counts.draws.since(self._first_draw)
         arms = evidence.split.arms
         arm_of = [arms.index(name) if name in arms else len(arms) for name in self.counts.names]
@@ -351,7 +340,10 @@ class Lookout:
 
     def _look_at_proof(self, now: float, *, is_sure: bool) -> None:
         evidence, state = self.watched.evidence, self.course.state
-        if state is State.DRIFT and self._is_inside(evidence) and self._turn(Sign.INSIDE, now):
+        is_over = state is State.DRIFT and self._drift.is_over(
+            evidence, self.counts, self.last_alarm
+        )
+        if is_over and self._turn(Sign.INSIDE, now):
             self._restart(now if self.counts.last_judged is None else self.counts.last_judged)
             self.why = ""
             return
@@ -361,27 +353,6 @@ class Lookout:
             self._note(now, "recovered", "the split is proven to be inside its band again")
         if self._turn(Sign.PASSED, now):
             self.drawn.passed_after, self.why = evidence.passed_after, ""
-
-    def _is_inside(self, evidence: Evidence) -> bool:
-        """Whether the drift would have shown by now, if it went on."""
-        point = None if self.last_alarm is None else self.last_alarm.change
-        least = max(
-            2 * point.connections if point is not None else 0,
-            LEAST_INSIDE,
-            GAPS_INSIDE * self._between // max(self._again, 1),
-        )
-        draws = self.counts.draws
-        codes = draws.since(draws.taken - least)[1]
-        labelled = codes[codes >= 0]
-        if evidence.judged < least or len(codes) - len(labelled) > (
-            evidence.policy.max_unlabelled * len(codes)
-        ):
-            return False
-        bands = (evidence.bands[arm] for arm in evidence.bets.arms)
-        return all(
-            band.low < np.mean(labelled == self.counts.names.index(band.arm)) < band.high
-            for band in bands
-        )
 
     def _restart(self, at: float) -> None:
         """Begin anew what is judged and drawn, on the same split."""
