@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import socket
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,7 +19,6 @@ from tests.processes import REPOSITORY, WEIGHBRIDGE, completed
 from tests.requirements import NO_IPV6
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
 
@@ -121,3 +122,30 @@ def weighbridge(tmp_path: Path) -> Weighbridge:
         return completed([*prefix, *WEIGHBRIDGE, *arguments], tmp_path, timeout_s=timeout_s)
 
     return run
+
+
+@pytest.fixture
+def in_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Weighbridge]:
+    """Run the command line as `weighbridge` does, but in this process: it costs a tenth.
+
+    For what only reads and refuses. A call with a `prefix` has a process of its own.
+    """
+    from sampler.cli.entry import main  # noqa: PLC0415 - few tests need it
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(
+        *arguments: str, prefix: Sequence[str] = (), timeout_s: float = 240
+    ) -> subprocess.CompletedProcess[str]:
+        if prefix:
+            return completed([*prefix, *WEIGHBRIDGE, *arguments], tmp_path, timeout_s=timeout_s)
+        monkeypatch.setattr(sys, "argv", ["weighbridge", *arguments])
+        capsys.readouterr()
+        code = main(arguments)
+        told = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, int(code), told.out, told.err)
+
+    yield run
+    gc.unfreeze()  # of a command that sent something

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 EXPECT = ("--expect", "v1=9,v2=1")
 
 
+@pytest.fixture
+def weighbridge(in_process):
+    """Nothing here needs a process of its own."""
+    return in_process
+
+
 @contextmanager
 def answering(
     answer: Callable[[int], bytes], context: ssl.SSLContext | None = None

@@ -10,6 +10,12 @@ from sampler.demo.process import EmbeddedService
 from tests.processes import WEIGHBRIDGE, completed
 
 
+@pytest.fixture
+def weighbridge(in_process):
+    """Nothing here needs a process of its own."""
+    return in_process
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Folders of two measured runs, nine to one and one to one."""

@@ -19,6 +19,12 @@ URL = "http://127.0.0.1:9/"
 
 
 @pytest.fixture
+def weighbridge(in_process):
+    """Nothing here needs a process of its own."""
+    return in_process
+
+
+@pytest.fixture
 def configured(weighbridge, tmp_path):
     """Run ``check`` with a file."""
 

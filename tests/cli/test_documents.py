@@ -14,6 +14,12 @@ from sampler.show.stored import read
 from tests.processes import only_run
 
 
+@pytest.fixture
+def weighbridge(in_process):
+    """Nothing here needs a process of its own."""
+    return in_process
+
+
 @pytest.fixture(scope="module")
 def service():
     with EmbeddedService({"v1": 1}) as embedded:

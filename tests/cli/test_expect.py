@@ -18,6 +18,12 @@ EXAMPLE = REPOSITORY / "examples" / "gitops" / "i" / "k8s"
 
 
 @pytest.fixture
+def weighbridge(in_process):
+    """Nothing here needs a process of its own."""
+    return in_process
+
+
+@pytest.fixture
 def repository(tmp_path, monkeypatch):
     """The example's manifests, as they stand in a repository of their own."""
     shutil.copytree(EXAMPLE, tmp_path / "i" / "k8s")

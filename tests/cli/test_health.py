@@ -15,6 +15,12 @@ from sampler.demo.process import EmbeddedService
 
 
 @pytest.fixture
+def weighbridge(in_process):
+    """Nothing here needs a process of its own."""
+    return in_process
+
+
+@pytest.fixture
 def slow_canary():
     """Pods of which v2's are slow: from its seed, each test meets the same draws of them."""
     with EmbeddedService({"v1": 3, "v2": 1}, {"v2": Faults(delay_s=0.02)}, seed=3) as service:

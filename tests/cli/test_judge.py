@@ -20,6 +20,12 @@ from tests.recordings.make import HERE as RECORDINGS
 TEN_PERCENT = ("--expect", "v1=9,v2=1", "--tolerance", "2pp")
 
 
+@pytest.fixture
+def weighbridge(in_process):
+    """Nothing here needs a process of its own."""
+    return in_process
+
+
 def stream(seed, share, n):
     """Label i is v2 iff the first 8 bytes of SHA-256("seed:i"), as a fraction, are below share."""
     digests = (hashlib.sha256(f"{seed}:{i}".encode()).digest() for i in range(1, n + 1))

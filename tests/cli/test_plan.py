@@ -10,6 +10,12 @@ import pytest
 from analysis.render.document import schema
 
 
+@pytest.fixture
+def weighbridge(in_process):
+    """Nothing here needs a process of its own."""
+    return in_process
+
+
 def plan_of(done):
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)

@@ -23,6 +23,12 @@ ENDLESS = ("--expect", "v1=9,v2=1", "--tolerance", "0.1pp", "--max-time", "60s")
 
 
 @pytest.fixture
+def weighbridge(in_process):
+    """Nothing here needs a process of its own."""
+    return in_process
+
+
+@pytest.fixture
 def service():
     with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as running:
         yield running

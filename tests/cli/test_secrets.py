@@ -19,6 +19,12 @@ QUERY = f"?access_token={SECRET}4&page=2&X-Amz-Signature={SECRET}5#code={SECRET}
 DOCUMENTS = ("json", "junit", "markdown", "metrics", "dotenv", "html")
 
 
+@pytest.fixture
+def weighbridge(in_process):
+    """Nothing here needs a process of its own."""
+    return in_process
+
+
 @contextmanager
 def echoing(make):
     """Serve an answer made from the request, for each connection; give the host and port."""
