@@ -27,6 +27,7 @@ from sampler.expect.rules.fields import Fields
 from sampler.expect.rules.findings import Finding, FindingCode
 from sampler.expect.rules.matching import (
     MET,
+    ElsewhereError,
     Match,
     Meets,
     Rule,
@@ -93,21 +94,19 @@ def behind_route(
             hint="check the Service, or the route whose parent is the Service",
         )
     rule = _rule(route, question, rule)
-    overlaps = inventory.once(
-        ("overlaps", route), question, lambda: _overlaps(route, inventory, question)
-    )
-    findings: list[Finding] = [
-        *_host(route, question),
-        *_status(route),
-        *overlaps,
+    findings = [
+        *inventory.once(("route", route), question, lambda: _remarks(route, inventory, question)),
         *sticky(route, rule["sessionPersistence"]),
     ]
     branches = []
-    for reference in rule["backendRefs"]:
+    references = list(rule["backendRefs"])
+    for reference in references:
         weight = _weight(reference)
         namespace = reference["namespace"].text("") or route.namespace
         findings += not_granted(reference, route, namespace, inventory)
-        name = _service_name(reference)
+        name = _service_name(
+            reference, ElsewhereError if len(references) == 1 else ExpectationError
+        )
         mixture = service_mixture(
             name, namespace, reference["name"], inventory, question, is_used=weight > 0
         )
@@ -122,6 +121,11 @@ def is_inbound(route: KubeObject) -> bool:
     return {kind for kind, _, _ in _parents(route)} == {"Server"}
 
 
+def _remarks(route: KubeObject, inventory: Inventory, question: Question) -> list[Finding]:
+    """Find what holds for each of its rules."""
+    return [*_host(route, question), *_status(route), *_overlaps(route, inventory, question)]
+
+
 def _weight(reference: Node) -> int:
     weight = reference["weight"].count(1)
     if weight > _MOST_WEIGHT:
@@ -133,10 +137,10 @@ def _weight(reference: Node) -> int:
     return weight
 
 
-def _service_name(reference: Node) -> str:
+def _service_name(reference: Node, error: type[ExpectationError]) -> str:
     kind, group = reference["kind"].text("Service"), reference["group"].text("")
     if kind != "Service" or group not in {"", "core"}:
-        raise ExpectationError(
+        raise error(
             f"{reference.where}: {reference.owner} sends traffic to a {kind} of {group or 'core'}; "
             "only Services are supported",
             hint="declare the split with --expect",

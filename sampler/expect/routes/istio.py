@@ -107,8 +107,10 @@ def behind_virtual_service(
         branches.append(Branch(weight, each["weight"], what, towards, mixture, is_derived=is_alone))
     require_positive(route, branches, "Istio refuses such a route")
     whole = weighted(branches)
-    overlaps = inventory.once(("overlaps", route), None, lambda: _overlaps(route, inventory))
-    findings = [*_host(route, question), *overlaps, *_aborted(rule)]
+    remarks = inventory.once(
+        ("route", route), question, lambda: [*_host(route, question), *_overlaps(route, inventory)]
+    )
+    findings = [*remarks, *_aborted(rule)]
     return dataclasses.replace(whole, findings=(*findings, *whole.findings))
 
 
@@ -116,7 +118,7 @@ def _rule(
     route: KubeObject, inventory: Inventory, question: Question, rule: Node | None = None
 ) -> Node:
     spec = route["spec"]
-    if not list(spec["http"]):
+    if rule is None and not list(spec["http"]):
         for key in ("tcp", "tls"):
             if spec[key].exists:
                 raise ExpectationError(

@@ -106,23 +106,31 @@ def strangers(i):
         *(of_one_application, grants, wildcards),
     ],
 )
-def test_twice_the_objects_take_twice_the_steps(kinds, monkeypatch):
-    steps: Counter[str] = Counter()
-    step = Node.__getitem__
-
-    def counted(node, key):
-        steps["taken"] += 1
-        return step(node, key)
-
-    monkeypatch.setattr(Node, "__getitem__", counted)
-
+def test_twice_the_objects_take_twice_the_steps(kinds, steps_of):
     def steps_for(count):
-        objects = [*pods(0), *(each for i in range(1, count + 1) for each in kinds(i))]
+        return steps_of(*pods(0), *(each for i in range(1, count + 1) for each in kinds(i)))
+
+    assert steps_for(120) < 2.3 * steps_for(60)
+
+
+@pytest.fixture
+def steps_of(monkeypatch):
+    """Count the values that lint looks at in some objects."""
+    steps: Counter[str] = Counter()
+    make = Node.__init__
+
+    def counted(node, *values):
+        steps["taken"] += 1
+        make(node, *values)
+
+    monkeypatch.setattr(Node, "__init__", counted)
+
+    def steps_of(*objects):
         steps.clear()
         lint(Inventory(objects), Question())
         return steps["taken"]
 
-    assert steps_for(120) < 2.3 * steps_for(60)
+    return steps_of
 
 
 def found(*objects):
@@ -223,6 +231,25 @@ RULES = {
 
 
 @pytest.mark.parametrize("kind", RULES)
+def test_twice_the_rules_of_a_route_take_twice_the_steps(kind, steps_of):
+    version, spec = RULES[kind]
+
+    def many(here, count):
+        """Repeat the rules, which are what the last of the lists holds."""
+        for key in ("rules", "http", "routes", "paths"):
+            if key in here:
+                inner = here[key][0].get("http", {})
+                within = [{"http": many(inner, count)}] if "paths" in inner else here[key] * count
+                return {**here, key: within}
+        return here
+
+    def steps_for(count):
+        return steps_of(made(kind, "shop", many(spec, count), version), *pods(0), *pods(1))
+
+    assert steps_for(120) < 2.3 * steps_for(60)
+
+
+@pytest.mark.parametrize("kind", RULES)
 def test_without_a_request_each_rule_of_a_route_is_examined_by_itself(kind):
     version, spec = RULES[kind]
     codes = found(made(kind, "shop", spec, version))
@@ -246,3 +273,12 @@ def test_a_workload_that_does_not_select_its_own_pods_is_an_error(label, is_told
     spec = {"selector": {"matchLabels": {"app": "b"}}, "template": template}
 
     assert ("selects_nothing" in found(made("Deployment", "b", spec, "apps/v1"))) is is_told
+
+
+@pytest.mark.parametrize(("more", "is_told"), [([], False), ([{"name": "s0"}], True)])
+def test_a_backend_of_another_kind_is_an_error_where_it_shares_the_traffic(more, is_told):
+    backends = [{"name": "model", "kind": "Backend", "group": "gateway.kgateway.dev"}, *more]
+    spec = {"rules": [{"backendRefs": backends}]}
+    route = made("HTTPRoute", "shop", spec, "gateway.networking.k8s.io/v1")
+
+    assert ("not_expected" in found(route)) is is_told
