@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum, unique
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -185,6 +185,14 @@ class Batch:
         return replace(self, first=self.first + start, **columns)
 
     @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Join consecutive batches of one run, at least one: the last one knows all codes."""
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS
+        }
+        return replace(parts[-1], first=parts[0].first, **columns)
+
+    @classmethod
     def of_labels(cls, labels: Sequence[str | None], *, first: int = 0) -> Batch:
         """Make a batch of one fresh connection for each label; None is an unlabelled answer.
 
@@ -226,7 +234,7 @@ def drawn(batch: Batch, most: int | NDArray[np.int64] = 1) -> NDArray[np.bool_]:
     """
     rows: NDArray[np.bool_] = batch.ordinal < most
     for outcome in NO_DRAW:
-        rows &= batch.outcome != outcome
+        rows &= batch.outcome != int(outcome)  # which takes a fifth of what a member takes
     return rows
 
 

@@ -67,7 +67,7 @@ class Tally:
         outcomes = np.bincount(batch.outcome, minlength=len(Outcome))
         opened = batch.ordinal == 0
         for outcome in UNCONNECTED:
-            opened &= batch.outcome != outcome
+            opened &= batch.outcome != int(outcome)  # as in `drawn`
         return cls(
             labels=Counter(
                 {name: int(n) for name, n in zip(batch.labels, counts, strict=True) if n}

@@ -48,6 +48,7 @@ QUANTILES = {"p50": 0.5, "p95": 0.95}
 """Quantiles of the response times that are shown."""
 CONFIDENCE = 0.95
 """Of the intervals of their differences."""
+_OK = int(Outcome.OK)  # an int is compared faster than a member is
 _LOTS = 1 << 20
 """Tells the lots of pairs from the other random numbers of a run."""
 
@@ -352,7 +353,7 @@ class HealthEvidence:
             if label in batch.labels:
                 roles[batch.labels.index(label)] = number
         role = roles[batch.label]
-        seen = (role >= 0) & (batch.ordinal == 0) & (batch.outcome == Outcome.OK)
+        seen = (role >= 0) & (batch.ordinal == 0) & (batch.outcome == _OK)
         seen &= batch.done_ns != ABSENT
         if among is not None:
             seen &= among

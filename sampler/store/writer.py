@@ -161,15 +161,17 @@ class RunWriter:
     def flush(self, now_ns: int) -> None:
         """Append what is pending to the stream; may be called in a thread of its own."""
         self._flushed_ns = now_ns
+        for batch in self._all_pending():
+            self.open_stream()
+            with self._keeping():
+                self._stream.write_batch(batch)
+                self._streamed += batch.num_rows
+                self._sink.flush()
+
+    def _all_pending(self) -> list[pa.RecordBatch]:
+        """Take what is pending, as one batch if any: making it Arrow has a price at any length."""
         pending, self._pending = self._pending, []
-        if not pending:
-            return
-        self.open_stream()
-        with self._keeping():
-            for batch in pending:
-                self._stream.write_batch(to_arrow(batch))
-                self._streamed += len(batch)
-            self._sink.flush()
+        return [to_arrow(Batch.joined(pending))] if pending else []
 
     def finish(
         self, report: Report, tally: Tally, expected: Mapping[str, Any] | None = None
@@ -234,14 +236,13 @@ class RunWriter:
             self._stream.close()
             self._sink.close()
             streamed = stream_batches(self.path / STREAM)
-        batches = chain(streamed, map(to_arrow, self._pending))
+        batches = chain(streamed, self._all_pending())
         with (
             whole(self.path / SAMPLES) as path,
             pq.ParquetWriter(path, sample_schema(), **_PARQUET) as writer,
         ):
             for table in _row_groups(batches):
                 writer.write_table(table, row_group_size=table.num_rows)
-        self._pending = []
 
     def _write_windows(self, tally: Tally) -> None:
         import pyarrow as pa  # noqa: PLC0415 - heavy

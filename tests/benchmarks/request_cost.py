@@ -46,9 +46,9 @@ if TYPE_CHECKING:
 
 IN_FLIGHT = 64
 ROUNDS = 60
-TURNS = 100  # of all slots: about what comes in during one tick of a full run
-ROWS = IN_FLIGHT * TURNS
-BATCHES = 40
+TURNS = 100  # of all slots: about what comes in during one tick of a full run on kept connections
+ROWS = {"fresh": 1_000, "reuse": IN_FLIGHT * TURNS}
+BATCHES = {"fresh": 200, "reuse": 40}
 SPLIT = Split.parse("v1=9,v2=1")
 POLICY = Policy(alpha=1e-9, beta=1e-9, tolerance=Tolerance.parse("0.01pp"), max_samples=10**9)
 LENGTHS = (4_000, 16_000)
@@ -133,12 +133,12 @@ def _least(*steps: Callable[[], object]) -> list[float]:
             step()
             times.append(time.thread_time_ns() - began)
     gc.enable()
-    return [min(times) / ROWS for times in took]
+    return [min(times) / ROWS["reuse"] for times in took]
 
 
 def _taking(mode: str) -> dict[str, float]:
     """Measure what becomes of batches: folds of `sample` and `check`, and the disk [ns a row]."""
-    made = [_batch(mode, number) for number in range(BATCHES)]
+    made = [_batch(mode, number) for number in range(BATCHES[mode])]
     is_reuse = mode == "reuse"
     health = HealthEvidence.start(SPLIT, HealthPolicy(), 1)
     sample = Fold(None, has_connections=is_reuse)
@@ -164,20 +164,20 @@ def _taking(mode: str) -> dict[str, float]:
                 took.setdefault(name, []).append(time.thread_time_ns() - began)
         began = time.thread_time_ns()
         writer._write_samples()
-        parquet = (time.thread_time_ns() - began) / (ROWS * BATCHES)
-    least = {name: min(times) / ROWS for name, times in took.items()}
+        parquet = (time.thread_time_ns() - began) / (ROWS[mode] * BATCHES[mode])
+    least = {name: min(times) / ROWS[mode] for name, times in took.items()}
     return {**least, "samples.parquet, at the end": parquet}
 
 
 def _batch(mode: str, number: int) -> Batch:
-    random = np.random.default_rng(number)
-    launched = np.arange(number * ROWS, (number + 1) * ROWS)
-    is_canary = random.random(ROWS) < SPLIT.shares[1]
+    random, rows = np.random.default_rng(number), ROWS[mode]
+    launched = np.arange(number * rows, (number + 1) * rows)
+    is_canary = random.random(rows) < SPLIT.shares[1]
     sent = launched * 8_000
-    done = sent + random.integers(300_000, 700_000, ROWS)
+    done = sent + random.integers(300_000, 700_000, rows)
     is_reuse = mode == "reuse"
     return Batch(
-        first=number * ROWS,
+        first=number * rows,
         scheduled_ns=sent,
         sent_ns=sent,
         first_byte_ns=done,
@@ -185,11 +185,11 @@ def _batch(mode: str, number: int) -> Batch:
         connection=launched % IN_FLIGHT if is_reuse else launched,
         ordinal=(launched // IN_FLIGHT * is_reuse).astype(np.int32),
         label=is_canary.astype(np.int32),
-        replica=np.where(is_canary, 9, random.integers(0, 9, ROWS)).astype(np.int32),
-        status=np.full(ROWS, 200, dtype=np.int16),
-        outcome=np.zeros(ROWS, dtype=np.uint8),
-        worker=np.zeros(ROWS, dtype=np.uint16),
-        planned=np.full(ROWS, -1 if is_reuse else 1, dtype=np.int32),
+        replica=np.where(is_canary, 9, random.integers(0, 9, rows)).astype(np.int32),
+        status=np.full(rows, 200, dtype=np.int16),
+        outcome=np.zeros(rows, dtype=np.uint8),
+        worker=np.zeros(rows, dtype=np.uint16),
+        planned=np.full(rows, -1 if is_reuse else 1, dtype=np.int32),
         labels=SPLIT.arms,
         replicas=tuple(f"pod-{pod}" for pod in range(10)),
     )
@@ -285,7 +285,8 @@ def _markdown(figures: dict[str, Any]) -> str:
 # Where a request's processor time goes
 
 Parts of weighbridge, each by itself and without the kernel, ns a request: the least of many rounds,
-{ROWS} requests at once, 64 in flight. `check` with a tolerance that never decides.
+{ROWS["fresh"]} (fresh) or {ROWS["reuse"]} (reuse) requests at once, as in a tick of a full run,
+{IN_FLIGHT} in flight. `check` with a tolerance that never decides.
 
 | part | fresh | reuse |
 | --- | ---: | ---: |

@@ -49,3 +49,15 @@ def test_outcomes_are_named_in_lower_case():
 )
 def test_a_batch_shows_what_it_counts_and_not_its_columns(labels, shown):
     assert repr(Batch.of_labels(labels)) == shown
+
+
+def test_parts_of_a_run_join_to_what_they_were_cut_from():
+    whole = Batch.of_labels(["b", None, "a", "b", "c"], first=7)
+    parts = [replace(whole[:2], labels=("b",)), whole[2:2], whole[2:]]
+
+    joined = Batch.joined(parts)
+
+    assert (joined.first, joined.labels) == (7, whole.labels)
+    for name in COLUMNS:
+        assert getattr(joined, name).tolist() == getattr(whole, name).tolist()
+        assert getattr(joined, name).dtype == getattr(whole, name).dtype
