@@ -50,6 +50,7 @@ FLUSH_NS = 8 * NS_PER_S // 10
 """Between two flushes: with the time that one takes, a killed run loses less than a second."""
 
 _ROW_GROUP = 65_536
+_LOT = 8_192  # samples beyond which joining would save nothing, and take memory
 _PARQUET: dict[str, Any] = {
     # Instants and counters hardly differ from one row to the next: as differences they take
     # half the room and a third of the time.
@@ -168,10 +169,15 @@ class RunWriter:
                 self._streamed += batch.num_rows
                 self._sink.flush()
 
-    def _all_pending(self) -> list[pa.RecordBatch]:
-        """Take what is pending, as one batch if any: making it Arrow has a price at any length."""
+    def _all_pending(self) -> Iterator[pa.RecordBatch]:
+        """Take what is pending; short batches together, since making one Arrow has its price."""
         pending, self._pending = self._pending, []
-        return [to_arrow(Batch.joined(pending))] if pending else []
+        lot: list[Batch] = []
+        for number, batch in enumerate(pending, 1):
+            lot.append(batch)
+            if number == len(pending) or sum(map(len, lot)) >= _LOT:
+                yield to_arrow(Batch.joined(lot))
+                lot = []
 
     def finish(
         self, report: Report, tally: Tally, expected: Mapping[str, Any] | None = None
