@@ -307,9 +307,7 @@ def _added(before: Connections, rows: _Rows, place: NDArray[np.intp]) -> Connect
     )
 
 
-def in_order_of_appearance(
-    keys: NDArray[np.int64],
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def in_order_of_appearance(keys: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Assign numbers to keys by first appearance, without sorting if they lie close together.
 
     Returns

@@ -309,10 +309,7 @@ def _rarest(evidence: Evidence, at: Peak, came: Came) -> float:
         moved = replace(
             clean,
             edge=edge,
-            alternatives=(
-                0.0,
-                *(max(edge - clean.edge + q, 0.0) for q in clean.alternatives[1:]),
-            ),
+            alternatives=(0.0, *(max(edge - clean.edge + q, 0.0) for q in clean.alternatives[1:])),
         )
         won = evidence_of_means(moved, lost) if lost else moved.log_evidence(at.n, 0, at.missing)
         return won >= -log(beta)

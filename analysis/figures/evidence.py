@@ -8,16 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.data.report import Verdict
-from analysis.figures.style import (
-    FONT,
-    LEFT,
-    LIGHT,
-    LINE_STYLES,
-    SMALL,
-    Sheet,
-    finish,
-    styled,
-)
+from analysis.figures.style import FONT, LEFT, LIGHT, LINE_STYLES, SMALL, Sheet, finish, styled
 from analysis.render.printable import name_of
 from analysis.review.trace import EXACT
 from analysis.text import rounding

@@ -42,11 +42,7 @@ def plan_to_json(outlook: Outlook, rate: float | None = None) -> str:
         An object, indented by two blanks, ended by a newline. Shares and chances are rounded
         to nine decimals.
     """
-    sizes = {
-        "mean": outlook.samples.mean,
-        "q95": outlook.samples.q95,
-        "q99": outlook.samples.q99,
-    }
+    sizes = {"mean": outlook.samples.mean, "q95": outlook.samples.q95, "q99": outlook.samples.q99}
     split = outlook.split
     document = {
         "schema": PLAN_SCHEMA,

@@ -24,11 +24,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 KINDS = frozenset(
-    {
-        ReasonCode.OUTSIDE_TOLERANCE,
-        ReasonCode.UNEXPECTED_LABEL,
-        ReasonCode.TOO_MANY_UNLABELLED,
-    }
+    {ReasonCode.OUTSIDE_TOLERANCE, ReasonCode.UNEXPECTED_LABEL, ReasonCode.TOO_MANY_UNLABELLED}
 )
 """What settles the evidence of a stretch as an alarm; anything else is a doubt."""
 

@@ -36,10 +36,7 @@ if TYPE_CHECKING:
     from sampler.expect.cluster.watch import Watch
     from sampler.plan.run import RunPlan
 
-_SIGNAL_EXITS = {
-    signal.SIGINT: ExitCode.INTERRUPTED,
-    signal.SIGTERM: ExitCode.TERMINATED,
-}
+_SIGNAL_EXITS = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
 if hasattr(signal, "SIGHUP"):  # the terminal or the connection of a CI runner is gone
     _SIGNAL_EXITS[signal.SIGHUP] = ExitCode.HUNG_UP
 

@@ -46,10 +46,7 @@ target_options = with_options(
         "--key", default=None, metavar="FILE",
         help="PEM file of its key, if that is not in the file of --cert.",
     ),
-    click.option(
-        "--insecure", is_flag=True,
-        help="For https: do not verify certificates.",
-    ),
+    click.option("--insecure", is_flag=True, help="For https: do not verify certificates."),
     click.option(
         "--allow-unsafe", is_flag=True,
         help="Allow a body, and methods other than GET, HEAD and OPTIONS.",

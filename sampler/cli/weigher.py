@@ -179,13 +179,7 @@ class _Telling:
         n = max(tally.labelled, 1)
         labels = [label for label in tally.labels if label][:MOST_LABELS]
         observed = {label: tally.labels[label] / n for label in labels}
-        _say(
-            {
-                "connections": tally.labelled,
-                "elapsed_s": progress.elapsed_s,
-                "observed": observed,
-            }
-        )
+        _say({"connections": tally.labelled, "elapsed_s": progress.elapsed_s, "observed": observed})
 
 
 def _recovered(folder: Path, canary: str) -> Outcome:

@@ -25,15 +25,7 @@ from typing import TYPE_CHECKING, Any
 from sampler.base.errors import UsageError
 from sampler.demo.connection import RESET_ON_CLOSE, Backend, Connection, Shared
 from sampler.demo.loop import READ, Loop
-from sampler.demo.pods import (
-    Counts,
-    Fate,
-    Faults,
-    Pod,
-    Service,
-    counts_to_json,
-    pods_of,
-)
+from sampler.demo.pods import Counts, Fate, Faults, Pod, Service, counts_to_json, pods_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -123,10 +123,7 @@ FORMATS: tuple[Format, ...] = (
                 r"(?P<downstream_remote_address>\S+) (?P<requested_server_name>\S+) "
                 r"(?P<route_name>\S+)",
             ),
-            Layout.of(
-                _ENVOY,
-                _ENVOY_END,
-            ),
+            Layout.of(_ENVOY, _ENVOY_END),
         ),
         keys=("upstream_host", "UPSTREAM_HOST", "upstream_cluster", "response_flags"),
     ),

@@ -13,12 +13,7 @@ from typing import TYPE_CHECKING
 
 from sampler.base.errors import UsageError
 from sampler.expect.rules.versions import LABELS, image_tag, tag_of, version_label
-from sampler.rollout.differences import (
-    Difference,
-    differences,
-    leaves,
-    unmatched_containers,
-)
+from sampler.rollout.differences import Difference, differences, leaves, unmatched_containers
 from sampler.rollout.pair import Pair, Side, State
 
 if TYPE_CHECKING:

@@ -140,11 +140,7 @@ def judge(record: Record, judging: Judging) -> Report:
     asked = replace(own, policy=policy, source=judging.source, views=views)
     account = _account(record.quality, judging, folded, original, ordering)
     caveats = () if plan is None else plan.target.caveats
-    return assemble(
-        asked,
-        folded,
-        replace(account, notes=(*caveats, *account.notes)),
-    )
+    return assemble(asked, folded, replace(account, notes=(*caveats, *account.notes)))
 
 
 def asked_of(plan: StoredPlan) -> Asked:

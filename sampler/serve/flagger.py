@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from analysis import Split
 from sampler.serve.gates import Ask, is_alone
 from sampler.serve.outcome import Kind, Outcome, line_of
 from sampler.serve.replies import settled
@@ -132,8 +133,6 @@ class Flagger:
             return await self._desk.look(gate, LOOK_S, asked_of(gate, given).ask.step)
         if "expect" in given:
             ask = asked_of(gate, {"expect": given["expect"]}).ask
-            from analysis import Split  # noqa: PLC0415
-
             return Split.parse(ask.expect).weight_of
         if not gate.weights:
             raise Problem(400, f"gate {gate.name} expects no split of its own")
@@ -172,12 +171,7 @@ class Flagger:
         return limit_s is not None and lasted_s is not None and lasted_s >= limit_s
 
 
-def _asked(
-    gate: Gate,
-    given: Mapping[str, Any],
-    place: str,
-    weights: Mapping[str, int],
-) -> Asked:
+def _asked(gate: Gate, given: Mapping[str, Any], place: str, weights: Mapping[str, int]) -> Asked:
     """Return what a hook asks for; its key is the object, what is rolled out, and the weights."""
     told = {name: value for name, value in given.items() if name in gate.permit or name == "expect"}
     expect = told.pop("expect", "")
