@@ -19,8 +19,8 @@ from sampler.expect.routes.argo import (
     without_hash,
 )
 from sampler.expect.routes.gateway import is_inbound
-from sampler.expect.routes.ingress import stray
 from sampler.expect.routes.ingress_annotations import dividing, is_canary
+from sampler.expect.routes.ingress_strays import stray
 from sampler.expect.routes.istio import bound_to_pods
 from sampler.expect.rules.alike import alike, require_told_apart
 from sampler.expect.rules.findings import Finding, FindingCode, first_few, refusal

@@ -33,6 +33,7 @@ from sampler.expect.routes.ingress_places import (
     of_one_class,
     places_of,
 )
+from sampler.expect.routes.ingress_strays import own_main, stray_places, strays_beside
 from sampler.expect.rules.backends import (
     Branch,
     has_several,
@@ -92,7 +93,7 @@ def behind_ingress(
     findings = [*_host(main, question), *remarks(main), *_overlaps(place, inventory, question)]
     stable_name, stable = _backend(place, inventory, question, is_used=True)
     if question.route:  # else each canary is looked at by itself
-        findings += _strays(main, inventory)
+        findings += strays_beside(main, inventory)
     canaries = _canaries(place, inventory)
     if not canaries:
         everything = Branch(
@@ -144,7 +145,7 @@ def _canaries(place: Place, inventory: Inventory) -> list[Place]:
                 for each in beside
                 if each.node.owner is one.node.owner
                 and each.upstream == one.upstream
-                and _own_main(each, inventory) is None
+                and own_main(each, inventory) is None
             ),
             one,
         )
@@ -162,81 +163,12 @@ def _alternatives(place: Place, inventory: Inventory) -> Iterator[Place]:
         for each in of_one_class(places.canaries_by_key.get(key, ()), main):
             owner = each.node.owner
             if owner not in lost:
-                lost[owner] = {one.upstream for one in _stray_places(owner, inventory)}
+                lost[owner] = {one.upstream for one in stray_places(owner, inventory)}
             name = (owner.full_name, *each.upstream)
             is_lost = name in seen or each.upstream in lost[owner]
-            if not is_lost and _own_main(each, inventory) is None:
+            if not is_lost and own_main(each, inventory) is None:
                 seen.add(name)
                 yield each
-
-
-def _own_main(place: Place, inventory: Inventory) -> Place | None:
-    """Return the path of a main Ingress on the host of a canary that has its Service, if any."""
-    same = all_places(inventory).by_server.get((place.host, place.upstream), ())
-    return next(of_one_class(same, place.node.owner), None)
-
-
-def _stray_places(canary: KubeObject, inventory: Inventory) -> list[Place]:
-    """Return the paths of a canary that no main Ingress has: their upstreams are dropped."""
-    mains = all_places(inventory).by_key
-    return [
-        each
-        for each in places_of(canary)
-        if next(of_one_class(mains.get(each.key, ()), canary), None) is None
-    ]
-
-
-def stray(canary: KubeObject, inventory: Inventory) -> list[Finding]:
-    """Return the findings that a canary Ingress, or one of its paths, has no effect."""
-    strays = _stray_places(canary, inventory)
-    if not strays:
-        return [
-            Finding(
-                FindingCode.CANARY_INEFFECTIVE,
-                f"Service {each.service.text('')} of {canary} is also the main backend of "
-                f"{main.node.owner} on the same host: ingress-nginx makes no canary of it, so it "
-                "has no effect",
-                "give the canary a Service of its own",
-                each.node.where,
-            )
-            for each in places_of(canary)
-            if (main := _own_main(each, inventory)) is not None
-        ]
-    mains = all_places(inventory).by_key
-    elsewhere = next((main for each in strays for main in mains.get(each.key, ())), None)
-    if elsewhere is not None:
-        return [
-            Finding(
-                FindingCode.CANARY_INEFFECTIVE,
-                f"{canary} has another ingress class than {elsewhere.node.owner}: another "
-                "controller owns it, so it has no effect",
-                "give both the same ingressClassName",
-                canary.place,
-            )
-        ]
-    paths = ", ".join(f"{each} ({each.kind})" for each in strays)
-    return [
-        Finding(
-            FindingCode.HOST_MISMATCH,
-            f"{canary} has no main Ingress with the same host, path and pathType for {paths}: "
-            "ingress-nginx drops its backend, so it has no effect",
-            "give it exactly the hosts, the paths and the path types of the main Ingress",
-            canary["spec"]["rules"].where,
-        )
-    ]
-
-
-def _strays(main: KubeObject, inventory: Inventory) -> list[Finding]:
-    """Find canaries without effect that share a host or a path with `main`."""
-    hosts = {place.host for place in places_of(main)}
-    paths = {place.path for place in places_of(main)}
-    return [
-        finding
-        for canary in inventory.of("Ingress")
-        if is_canary(canary)
-        and any(place.host in hosts or place.path in paths for place in places_of(canary))
-        for finding in stray(canary, inventory)
-    ]
 
 
 def _shared(place: Place, at: Place, inventory: Inventory) -> list[Finding]:

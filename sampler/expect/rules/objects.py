@@ -357,7 +357,7 @@ class Inventory:
                     f"{other.place}: {other.full_name} is a {other.kind}, not a {wanted}",
                     hint=f"if that is meant: --route {other.kind}/{name}"
                     if other.kind in OTHERS
-                    else "that kind is not read: declare the split with --expect",
+                    else f"kinds are {', '.join(kinds)}; declare other splits with --expect",
                 )
             raise ExpectationError(
                 f"expected a {wanted} named {name!r}"

@@ -197,3 +197,12 @@ def test_a_service_of_knative_that_releases_as_long_ago_is_refused(split):
     assert split(text, ROUTE, versions=VersionRule.parse(NAMED))[0] == {"v1": 90, "v2": 10}
     with pytest.raises(ExpectationError, match="release of a Service of Knative"):
         split(text.replace("release: {}", "release: {rolloutPercent: 50}"), ROUTE)
+
+
+@pytest.mark.parametrize("kind", ["ApisixRoute", "IngressRoute"])
+def test_a_kind_that_is_not_read_is_refused_with_those_that_are(split, kind):
+    text = f"apiVersion: example.org/v1\nkind: {kind}\nmetadata: {{name: shop}}\n"
+
+    with pytest.raises(ExpectationError, match=f"shop is a {kind}.*, not a weighted route") as no:
+        split(text, "shop")
+    assert "kinds are HTTPRoute, GRPCRoute" in str(no.value.hint)
