@@ -69,8 +69,8 @@ def test_too_small_a_budget_is_inconclusive(weighbridge, nine_to_one):
 
 def test_a_time_limit_is_inconclusive(weighbridge, nine_to_one):
     done = weighbridge(
-        "check", nine_to_one.url, "--expect", "v1=9,v2=1", "--rate", "200/s",
-        "--max-time", "300ms", "--json", "-",
+        "check", nine_to_one.url, "--expect", "v1=9,v2=1", "--rate", "100/s",
+        "--max-time", "1s", "--json", "-",
     )  # fmt: skip
 
     report = report_of(done)

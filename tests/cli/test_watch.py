@@ -76,7 +76,7 @@ def test_a_target_that_never_answers_is_a_blind_time_and_nothing_was_measured(
 ):
     ended = weighbridge(
         "watch", f"http://127.0.0.1:{closed_port}/", "--expect", "v1=1", *FAST,
-        "--blind-after", "500ms", "--max-time", "2s",
+        "--blind-after", "500ms", "--max-time", "4s",
     )  # fmt: skip
 
     assert ended.returncode == 4
