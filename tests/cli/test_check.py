@@ -19,6 +19,12 @@ NINE_TO_ONE = {"v1": 9, "v2": 1}
 
 
 @pytest.fixture
+def weighbridge(in_process):
+    """Nothing here needs a process of its own."""
+    return in_process
+
+
+@pytest.fixture
 def nine_to_one():
     """Nine pods of v1 and one of v2: from its seed, each test meets the same draws of them."""
     with EmbeddedService(NINE_TO_ONE, seed=5) as service:

@@ -30,6 +30,12 @@ ACTS = re.compile(
 URL = "http://127.0.0.1:9/"
 
 
+@pytest.fixture
+def weighbridge(in_process):
+    """Nothing here needs a process of its own."""
+    return in_process
+
+
 def manifest(name):
     return json.dumps({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}})
 
