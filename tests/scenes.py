@@ -25,8 +25,12 @@ from tests.replays import NAMESPACE, RESOURCES, Playing, timed
 BEGAN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TICK_S = 0.05
 PER_S = {Phase.WAITING: 5, Phase.SETTLING: 100, Phase.JUDGING: 200}
-ROLLOUTS = Resource("argoproj.io", "v1alpha1", "rollouts", "Rollout")
-BY_KIND = {each.kind: each for each in (*RESOURCES.values(), ROLLOUTS)}
+EXTENSIONS = (
+    Resource("argoproj.io", "v1alpha1", "rollouts", "Rollout"),
+    Resource("flagger.app", "v1beta1", "canaries", "Canary"),
+    Resource("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute"),
+)
+BY_KIND = {each.kind: each for each in (*RESOURCES.values(), *EXTENSIONS)}
 RIGHT = {"v1": 9, "v2": 1}
 UNREADY = {"ready": False, "serving": False, "terminating": False}
 LEAVING = {"ready": False, "serving": True, "terminating": True}
@@ -115,7 +119,7 @@ class Scene:
             listed = [each for each in objects if each["kind"] == kind]
             self.playing.state.take((resource, NAMESPACE), listed, "1")
         access: Any = None
-        question = Question("app", namespace=NAMESPACE, **asked)
+        question = Question(**{"service": "app", "namespace": NAMESPACE, **asked})
         seen = compare(access, self.playing.state, question, declared)
         expected = seen.expectation(deciding)
         watch = seen.watch(None, BEGAN, deciding=deciding, wait_s=wait_s, clock=self.playing.clock)

@@ -23,7 +23,7 @@ from sampler.expect.rules.services import affinity_of
 from sampler.expect.rules.workloads import label_of, template_of, workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from sampler.expect.rules.model import Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
@@ -60,9 +60,11 @@ def behind_rollout(rollout: KubeObject, inventory: Inventory, question: Question
     weight, total, number, what = _weight(rollout, question)
     newer = _label(rollout, inventory, question)
     older = _stable_label(rollout, inventory, question, newer)
+    services = _services(rollout, inventory)
     findings: list[Finding] = []
     if not canary["trafficRouting"].exists:
-        findings = [*_unachievable(rollout, weight, number), *_affinities(rollout, inventory)]
+        affinities = filter(None, map(affinity_of, services))
+        findings = [*_unachievable(rollout, weight, number), *affinities]
     mixture = weighted(
         [
             Branch(
@@ -71,17 +73,18 @@ def behind_rollout(rollout: KubeObject, inventory: Inventory, question: Question
             Branch(weight, number, what, newer, _only(newer)),
         ]
     )
-    return Mixture(mixture.weights, mixture.numbers, tuple(findings), (rollout,))
+    return Mixture(mixture.weights, mixture.numbers, tuple(findings), (rollout, *services))
 
 
-def _affinities(rollout: KubeObject, inventory: Inventory) -> Iterator[Finding]:
-    """Find Services that keep a client with one pod, where pods alone divide the traffic."""
+def _services(rollout: KubeObject, inventory: Inventory) -> list[KubeObject]:
+    """Return the Services of a Rollout's pods, of whichever version."""
     labels = template_of(rollout, inventory)["metadata"]["labels"].texts()
-    for service in inventory.of("Service"):
-        if service.namespace == rollout.namespace and selects(
-            without_hash(service["spec"]["selector"].texts()), labels
-        ):
-            yield from filter(None, [affinity_of(service)])
+    return [
+        each
+        for each in inventory.of("Service")
+        if each.namespace == rollout.namespace
+        and selects(without_hash(each["spec"]["selector"].texts()), labels)
+    ]
 
 
 def _only(label: str) -> Mixture:

@@ -17,7 +17,8 @@ from sampler.expect.routes.istio import service_of_host
 from sampler.expect.rules.backends import Branch, weighted
 from sampler.expect.rules.fields import Fields
 from sampler.expect.rules.findings import Finding, FindingCode
-from sampler.expect.rules.model import Mixture
+from sampler.expect.rules.model import Mixture, NotYetError
+from sampler.expect.rules.services import services_of
 from sampler.expect.rules.workloads import label_of
 
 if TYPE_CHECKING:
@@ -62,8 +63,16 @@ def behind_canary(canary: KubeObject, inventory: Inventory, question: Question) 
             Branch(weight, number, what, newer, _only(newer)),
         ]
     )
+    services = [
+        service
+        for role in ("primary", "canary")
+        if (target := _target(canary, inventory, role)) is not None
+        for service in services_of(
+            target["spec"]["template"]["metadata"]["labels"].texts(), canary.namespace, inventory
+        )
+    ]
     return dataclasses.replace(
-        mixture, findings=(*mixture.findings, *_sticky(canary)), objects=(canary,)
+        mixture, findings=(*mixture.findings, *_sticky(canary)), objects=(canary, *services)
     )
 
 
@@ -189,18 +198,27 @@ def _label(canary: KubeObject, inventory: Inventory, question: Question, role: s
     named = question.versions.of_name(role)
     if named is not None:
         return question.renames.get(named, named)
-    target = canary["spec"]["targetRef"]["name"]
-    name = f"{target.text()}-primary" if role == "primary" else target.text()
-    kind = canary["spec"]["targetRef"]["kind"].text("Deployment")
-    deployment = inventory.find(kind, name, canary.namespace)
+    deployment = _target(canary, inventory, role)
     if deployment is None:
+        target = canary["spec"]["targetRef"]["name"]
         raise ExpectationError(
-            f"{target.where}: {canary} needs {kind} {name} to know the version of its {role}, "
-            "which was not found",
+            f"{target.where}: {canary} needs {' '.join(_name_of(canary, role))} to know the "
+            f"version of its {role}, which was not found",
             hint="name it: --version-from primary=v1,canary=v2; "
             "or read the live objects: kubectl get canary,deployment -o yaml",
         )
     return label_of(deployment["spec"]["template"], deployment, question)
+
+
+def _target(canary: KubeObject, inventory: Inventory, role: str) -> KubeObject | None:
+    """Find the workload of the new version, or its copy that serves."""
+    return inventory.find(*_name_of(canary, role), canary.namespace)
+
+
+def _name_of(canary: KubeObject, role: str) -> tuple[str, str]:
+    target = canary["spec"]["targetRef"]
+    suffix = "-primary" if role == "primary" else ""
+    return target["kind"].text("Deployment"), f"{target['name'].text()}{suffix}"
 
 
 def _cross_check(canary: KubeObject, weight: int, number: Node, inventory: Inventory) -> None:
@@ -217,7 +235,8 @@ def _cross_check(canary: KubeObject, weight: int, number: Node, inventory: Inven
             for backend, each in backends:
                 share = Fraction(each["weight"].count(1), total or 1)
                 if backend == f"{name}-canary" and share != Fraction(weight, _ALL):
-                    raise ExpectationError(
+                    # Flagger writes one after the other.
+                    raise NotYetError(
                         f"{canary} says that its canary gets {weight} % ({number.where}), and "
                         f"{route} gives it {float(100 * share):.4g} % ({each['weight'].where})",
                         hint=f"the route decides: --route {route.kind}/{name}",

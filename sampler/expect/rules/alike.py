@@ -58,8 +58,8 @@ def alike(mixture: Mixture) -> Finding | None:
 def _managed(mixture: Mixture) -> str:
     """Name the Rollout among what was looked at, which tells its pods apart by a hash."""
     rollouts = {each.name for each in mixture.objects if each.kind == "Rollout"}
-    is_behind = any(each.kind == "Service" for each in mixture.objects)
-    return rollouts.pop() if is_behind and len(rollouts) == 1 else ""
+    is_asked = any(each.kind == "Rollout" for each in mixture.numbers)
+    return rollouts.pop() if len(rollouts) == 1 and not is_asked else ""
 
 
 def _same_pods(mixture: Mixture) -> str:
