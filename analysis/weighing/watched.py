@@ -290,7 +290,13 @@ class Watched:
             self._trouble = change.trouble
         if change.is_reconfigured:
             self._outages.reconfigure()
-        self._outages.note(at_s, change.outage, change.lost)
+        is_back = change.expectation is not None
+        since_ns = self._unseen.since_ns if is_back else None
+        self._outages.note(
+            at_s if since_ns is None else since_ns / _NS_PER_S, change.outage, change.lost
+        )
+        if is_back:
+            self._outages.note(at_s, "", "")
         if change.is_unseen:
             self._unseen.begin(at_ns)
         else:

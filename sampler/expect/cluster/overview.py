@@ -129,8 +129,9 @@ class Overview:
         if standing.deciding is Deciding.OBSERVED and self.views.unseen is not None:
             asked = self.views.configured  # until there are endpoints, for nothing is judged
         if asked is None:
+            why = "" if self.views.unread is None else f": {self.views.unread}"
             raise self.refusal or ExpectationError(
-                f"the {standing.deciding or 'expected'} split is not known",
+                f"the {standing.deciding or 'expected'} split is not known{why}",
                 hint="choose another one with --expected, or declare it with --expect",
             )
         return asked, seen

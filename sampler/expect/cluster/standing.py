@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from analysis.data.report import ReasonCode
 from sampler.base.errors import ExpectationError
+from sampler.expect.cluster.in_service import InService, because
 from sampler.expect.cluster.pods_behind import (
     Crashes,
     PodBehind,
@@ -131,8 +132,7 @@ class Standing:
     _configuration: object = field(default=None, init=False)
     _configurations: int = field(default=0, init=False)
     _is_addressed: bool = field(default=False, init=False)
-    _served: dict[str, object] = field(default_factory=dict, init=False)
-    """The versions that were in service, with what was configured for each of them then."""
+    _in_service: InService = field(default_factory=InService, init=False)
     _crashes: Crashes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -164,7 +164,9 @@ class Standing:
             sound = {pod.label for pod in pods if pod.state.is_ready}
             ready = Counter({label: n for label, n in ready.items() if label in sound})
         # A pod whose object went before its endpoint says nothing of the others.
-        gone, trouble = self._gone(views, ready, pods) if is_whole else "", trouble_of(pods)
+        is_routed = not self.question.service
+        gone = self._in_service.gone(views, ready, pods, is_routed=is_routed) if is_whole else ""
+        trouble = trouble_of(pods)
         held = (
             _undeclared(views)
             or self._unread(views)
@@ -176,23 +178,15 @@ class Standing:
             or (_moved(unproven, _CRASHES) if unproven else None)
             or self._awaited(pods)
         )
-        outage = ""
-        if gone in self._served and self._served[gone] == _configured_for(gone, views, pods):
-            known = "an unchanged" if views.configured else "an unknown"
-            outage = f"{gone} lost its last ready endpoint under {known} configuration"
-            outage += _because(trouble)
+        outage, lost = self._in_service.outage(gone, trouble, views, pods)
         if held is None:
-            self._served |= {
-                label: _configured_for(label, views, pods)
-                for label, count in ready.items()
-                if count
-            }
+            self._in_service.note(ready, views, pods)
         return Sight(
             asked=self._asked(views, is_near=bool(views.elsewhere)),
             observed=views.observed,
             held=held,
             outage=outage,
-            lost=gone if outage else "",
+            lost=lost,
             trouble=trouble,
             configurations=self._configurations,
             pods=frozenset()
@@ -258,11 +252,11 @@ class Standing:
             if not gone:
                 return None
             return _moved(
-                f"{gone} had ready endpoints and has none{_because(trouble)}; whether that is "
+                f"{gone} had ready endpoints and has none{because(trouble)}; whether that is "
                 "meant cannot be read, because its configured replicas are not known"
             )
         contradiction = views.missing()
-        why = _because("; ".join(filter(None, (trouble, _rolling(views)))))
+        why = because("; ".join(filter(None, (trouble, _rolling(views)))))
         if contradiction is not None:
             return _moved(f"{contradiction}{why}")
         return _moved(f"{gone} has no ready endpoint{why}") if gone else None
@@ -299,20 +293,6 @@ class Standing:
         text = "" if self.deciding is Deciding.OBSERVED else awaited(pods)
         return _moved(text) if text else None
 
-    def _gone(self, views: Views, ready: Counter[str], pods: list[PodBehind]) -> str:
-        """Return a version that should be in service and has no ready endpoint; or nothing."""
-        if views.configured is None:  # what had some, and has none
-            return min((label for label in self._served if not ready[label]), default="")
-        split = views.configured.split
-        # The Services behind a route may be of another namespace, or none at all.
-        known = None if self.question.service else {*self._served, *(pod.label for pod in pods)}
-        gone = (
-            arm
-            for arm in split.arms
-            if split.share(arm) and not ready[arm] and (known is None or arm in known)
-        )
-        return next(gone, "")
-
     def _services(self, views: Views, running: Inventory) -> list[KubeObject]:
         objects = [
             each
@@ -341,10 +321,6 @@ def _moved(text: str, remedy: str = "") -> Held:
     return Held(ReasonCode.EXPECTATION_MOVED, text, remedy)
 
 
-def _because(trouble: str) -> str:
-    return f" ({trouble})" if trouble else ""
-
-
 def _configuration(each: Expectation) -> object:
     """Return what tells one configuration from another: the split, and the specs behind it."""
     specs = [
@@ -353,22 +329,6 @@ def _configuration(each: Expectation) -> object:
         if one.kind not in {"Pod", "EndpointSlice"}
     ]
     return each.split, specs
-
-
-def _configured_for(label: str, views: Views, pods: list[PodBehind]) -> object:
-    """Return what is configured for one version: its weight, and all specs but those of others."""
-    if views.configured is None:
-        return None
-    mine: set[KubeObject | None] = set()
-    others: set[KubeObject | None] = set()
-    for pod in pods:
-        (mine if pod.label == label else others).add(pod.owner)
-    specs = [
-        (one.kind, one.full_name, one.body.get("spec"))
-        for one in views.configured.objects
-        if one in mine or one not in others
-    ]
-    return views.configured.split.weight_of.get(label), specs
 
 
 def _has_port(service: KubeObject, place: Place) -> bool:
@@ -385,7 +345,7 @@ def _undeclared(views: Views) -> Held | None:
 def _unobserved(views: Views) -> Held | None:
     """Hold back while no endpoint is ready."""
     if views.observed is None:
-        return _moved(f"{views.unseen}{_because(_rolling(views))}")
+        return _moved(f"{views.unseen}{because(_rolling(views))}")
     leaving = [
         number
         for number in views.observed.numbers

@@ -42,10 +42,12 @@ _CHANGED_AT = "endpoints.kubernetes.io/last-change-trigger-time"
 _NOISE = ("resourceVersion", "managedFields")
 _PROGRESS_OF: dict[str, tuple[str, ...]] = {
     "Deployment": ("observedGeneration", "replicas", "updatedReplicas", "conditions"),
-    "StatefulSet": ("observedGeneration",),
+    "StatefulSet": (
+        "observedGeneration", "replicas", "updatedReplicas", "currentRevision", "updateRevision",
+    ),
     "ReplicaSet": ("observedGeneration", "replicas", "conditions"),
     "DaemonSet": ("observedGeneration", "desiredNumberScheduled", "updatedNumberScheduled"),
-}
+}  # fmt: skip
 """The part of a workload's status that says how far a roll-out is."""
 _NEEDED = frozenset(each.kind for each in PODS)
 _HELPERS = frozenset({"DestinationRule", "ReferenceGrant"})

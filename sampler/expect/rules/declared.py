@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.findings import Finding, FindingCode, first_few
+from sampler.expect.rules.halted import kept_pods, traits
 from sampler.expect.rules.model import Mixture, Number, Quantity
 from sampler.expect.rules.objects import selects
 from sampler.expect.rules.places import asked_ports
-from sampler.expect.rules.workloads import WORKLOADS, autoscalers, label_of, selected, traits
+from sampler.expect.rules.workloads import WORKLOADS, autoscalers, label_of, selected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -145,14 +147,29 @@ def _counted(
         is_out = is_named and bool(missing) and all(
             at in missing for at, port in enumerate(ports) if port.is_asked
         )  # fmt: skip
-        number = _number(each, label, inventory, is_out=is_out)
-        weights[label] = weights.get(label, Fraction(0)) + number.value
-        numbers.append(number)
-        findings += traits(each)
+        whole = _number(each, label, inventory, is_out=is_out)
+        kept = _kept(each, also, inventory, question) if whole.value else Counter[str]()
+        older = [
+            replace(whole, value=n, towards=name, what="replicas of an earlier template")
+            for name, n in kept.items()
+        ]
+        for number in (replace(whole, value=whole.value - kept.total()), *older):
+            weights[number.towards] = weights.get(number.towards, Fraction(0)) + number.value
+            numbers.append(number)
+        findings += traits(each.owner, each.replicas)
         for at in missing:
             closed.setdefault(at, []).append(each.owner)
     owners = tuple(each.owner for each in found.within(inventory))
     return Mixture(weights, tuple(numbers), tuple(findings), owners), closed
+
+
+def _kept(each: Workload, also: str, inventory: Inventory, question: Question) -> Counter[str]:
+    """Count the pods that are to stay on an earlier template, by version."""
+
+    def label(pod: KubeObject) -> str:
+        return label_of(pod.root, pod, question, also=also, owner_name=each.owner.name)
+
+    return kept_pods(each.owner, each.replicas, inventory, label)
 
 
 def _port_names(each: Workload) -> set[tuple[str, str]]:

@@ -40,6 +40,8 @@ class PodState:
         When the container that crashed last was started again.
     lived_s : float
         How long that container had run before its last crash [s]; 0 if none crashed.
+    ready_since : datetime or None
+        When it became ready, if it is and says so.
     """
 
     is_ready: bool = True
@@ -48,6 +50,7 @@ class PodState:
     trouble: str = ""
     started_at: datetime | None = None
     lived_s: float = 0.0
+    ready_since: datetime | None = None
 
     @property
     def proven_after_s(self) -> float:
@@ -96,6 +99,7 @@ def _state_of(pod: KubeObject) -> PodState:
         if crashed is None or not restarts
         else moment(crashed["state"]["running"]["startedAt"].text("")),
         lived_s=0.0 if crashed is None else _lived_s(crashed["lastState"]["terminated"]),
+        ready_since=moment(ready["lastTransitionTime"].text("")) if ready and is_ready else None,
     )
 
 

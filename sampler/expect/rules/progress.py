@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sampler.expect.rules.halted import halt_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -71,17 +73,17 @@ def _left_of_daemons(each: KubeObject) -> str:
 
 def _left_of_ordered(each: KubeObject) -> str:
     """Return the same of a StatefulSet, which replaces its pods one by one."""
-    status, strategy = each["status"], each["spec"]["updateStrategy"]
+    status = each["status"]
     wanted = each["spec"]["replicas"].count(1)
     if status["replicas"].exists and (left := _left_to_make(each)):
         return left
-    is_halted = strategy["type"].text("") == "OnDelete" or strategy["rollingUpdate"][
-        "partition"
-    ].count(0)
     revision = status["currentRevision"].text("")
-    if is_halted or status["updateRevision"].text(revision) == revision:
+    if status["updateRevision"].text(revision) == revision:
         return ""
-    return f"{status['updatedReplicas'].count(0)} of {wanted} pods have its template"
+    halt = halt_of(each, wanted)
+    due = wanted if halt is None else wanted - halt.kept
+    updated = status["updatedReplicas"].count(0)
+    return f"{updated} of {due} pods have its template" if updated < due else ""
 
 
 _RULES: Mapping[str, Callable[[KubeObject], str]] = {

@@ -162,46 +162,6 @@ def own_pods_missed(owner: KubeObject) -> Finding | None:
     )
 
 
-def traits(each: Workload) -> Iterator[Finding]:
-    """Find what keeps pods on another template than the one that is declared."""
-    owner, spec = each.owner, each.owner["spec"]
-    if owner.kind == "Rollout" and list(spec["strategy"]["canary"]["steps"]):
-        yield Finding(
-            FindingCode.ROLLOUT_HAS_STEPS,
-            f"{owner} has steps; its template is what runs after the last one",
-            f"for a step before that: --route Rollout/{owner.name} --step N",
-            spec["strategy"]["canary"]["steps"].where,
-        )
-    stays = _half_rolled(each)
-    if stays is not None:
-        node, reason = stays
-        yield Finding(
-            FindingCode.HALF_ROLLED,
-            f"{owner} {reason}",
-            "finish the update, or take the split from the live pods: --cluster",
-            node.where,
-        )
-
-
-def _half_rolled(each: Workload) -> tuple[Node, str] | None:
-    """Return why pods keep the template that was there before, and where that stands."""
-    spec, update = each.owner["spec"], each.owner["spec"]["updateStrategy"]
-    if each.owner.kind in {"Deployment", "Rollout"} and spec["paused"].value is True:
-        return spec["paused"], "is paused: its pods stay on the template before this one"
-    if each.owner.kind != "StatefulSet":
-        return None
-    if update["type"].text("RollingUpdate") == "OnDelete":
-        return update["type"], "updates only pods that are deleted: all others stay as they were"
-    partition = update["rollingUpdate"]["partition"]
-    kept = min(partition.count(0) - spec["ordinals"]["start"].count(0), each.replicas)
-    if kept <= 0:
-        return None
-    return partition, (
-        f"has partition {partition.count()}: {kept} of {each.replicas} pods stay on the template "
-        "before this one, whose version no manifest holds"
-    )
-
-
 def autoscalers(owner: KubeObject, inventory: Inventory) -> list[KubeObject]:
     """Return what scales a workload."""
     return inventory.by(_scaled, _identity(owner), "HorizontalPodAutoscaler", "ScaledObject")
