@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from analysis import Batch, Report
-    from analysis.data.report import View, Worker
+    from analysis.data.report import View
     from analysis.weighing.expectation import Expectation
     from analysis.weighing.fold import Folded
     from analysis.weighing.history import History
@@ -333,22 +333,30 @@ def _account(
         performance, run = original.performance, original.run
     bad = f"{quality.describe()}; each counts as a connection without a label"
     workers, zone_of = performance.workers or [], _zones(judging)[0]
+    runs = [run for run in (judging.run, *judging.others) if run is not None]
 
-    def doubt(reason: Reason, here: Sequence[Worker]) -> Reason | None:
-        return doubt_of_loss(here, reason) or _doubt(judging, reason) or ordering.doubt(reason)
+    def doubt(reason: Reason, clients: Sequence[int]) -> Reason | None:
+        if judging.others:
+            here = [runs[each] for each in clients]
+            late = _doubt_of_vantages(here, reason, judging.policy.max_unlabelled)
+            return late or ordering.doubt(reason)
+        own = [workers[each] for each in clients]  # none where one process sent
+        is_late = not workers or any(each.saturated for each in own)
+        late = _doubt_of_run(original) if is_late else None
+        return doubt_of_loss(own, reason) or late or ordering.doubt(reason)
 
-    zoned = zip(zone_of, workers, strict=True) if len(zone_of) == len(workers) else ()
-    by_zone: dict[str, list[Worker]] = {}
-    for zone, worker in zoned:
-        by_zone.setdefault(zone, []).append(worker)
+    clients = range(len(runs if judging.others else workers))
+    by_zone: dict[str, list[int]] = {}
+    for client in clients if len(zone_of) == len(clients) else ():
+        by_zone.setdefault(zone_of[client], []).append(client)
     return Account(
         performance=performance,
         run=replace(run, command=judging.command),
         unmeasurable=_unmeasurable(quality, folded) if judging.run is None else None,
         remedies=_remedies(folded, is_log=judging.run is None),
         lost=vantages_lost(workers) if any(worker.gone for worker in workers) else None,
-        doubt=partial(doubt, here=workers),
-        zone_doubts={zone: partial(doubt, here=here) for zone, here in by_zone.items()},
+        doubt=partial(doubt, clients=clients),
+        zone_doubts={zone: partial(doubt, clients=here) for zone, here in by_zone.items()},
         notes=(*((bad,) if quality.bad else ()), *quality.notes),
     )
 
@@ -370,17 +378,19 @@ def _run_of(judging: Judging, quality: Quality) -> Run:
     )
 
 
-def _doubt(judging: Judging, reason: Reason) -> Reason | None:
-    """Return what the runs' own clients could have done to a verdict: the samples do not say."""
-    runs = (judging.run, *judging.others)
-    reports = [run.report for run in runs if run is not None and run.has_report]
-    told = (each for report in reports for each in report.reasons)
-    saturated = next((each for each in told if each.code is ReasonCode.CLIENT_SATURATED), None)
-    if saturated is not None or not judging.others:
-        return saturated
-    for report in reports:  # of vantages: they measured, and said nothing of a verdict
+def _doubt_of_run(original: Report | None) -> Reason | None:
+    """Return what the clients of a run could have done to its verdict, as it said itself."""
+    told = () if original is None else original.reasons
+    return next((each for each in told if each.code is ReasonCode.CLIENT_SATURATED), None)
+
+
+def _doubt_of_vantages(
+    runs: Sequence[RunFolder], reason: Reason, most_shed: float
+) -> Reason | None:
+    """Return what vantages could have done to a verdict: they measured, and said nothing of one."""
+    for report in (run.report for run in runs if run.has_report):
         shed, due = report.samples.shed, report.samples.launched + report.samples.shed
-        if report.performance.client_saturated and shed > judging.policy.max_unlabelled * due:
+        if report.performance.client_saturated and shed > most_shed * due:
             return Reason(
                 ReasonCode.CLIENT_SATURATED,
                 f"Nothing is claimed: the client of {report.run.id} was saturated and lost {shed} "

@@ -6,11 +6,12 @@ import asyncio
 import json
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from analysis import Policy, Split, Tolerance, Verdict
+from analysis import Policy, Split, Tally, Tolerance, Verdict
 from analysis.weighing.expectation import Fixed
 from analysis.weighing.fold import Fold
 from analysis.weighing.merging import merged
@@ -18,10 +19,14 @@ from sampler import ConnectionLife, Limits, Load, Target, read
 from sampler.base.errors import UsageError
 from sampler.demo.process import EmbeddedService
 from sampler.logs import StoredSamples, open_record
+from sampler.plan.document import to_document
 from sampler.plan.run import RunPlan
 from sampler.run.gate import Weighing
+from sampler.run.judging import Judging, judge
 from sampler.run.vantages import merged_record
 from sampler.store.reader import RunFolder
+from sampler.store.writer import RunWriter
+from tests.recorded import recorded as made
 
 SPLIT = Split.parse("v1=9,v2=1")
 
@@ -101,3 +106,30 @@ def test_a_run_and_its_own_vantages_are_not_judged_together(folders, tmp_path):
 
     with pytest.raises(UsageError, match="would count twice"):
         merged_record([str(part), str(whole)], records, runs)
+
+
+def test_a_client_that_was_at_its_limit_doubts_its_own_zone_alone(tmp_path):
+    """As live: what is proven in another zone stays proven."""
+    splits, runs = dict.fromkeys("ab", SPLIT), []
+    for zone, counts, shed in (("a", [0, 100], 0), ("b", [90, 10], 500)):
+        plan = RunPlan(Target("http://shop/"), split=SPLIT, zone_of=(zone,), zone_splits=splits)
+        batch, report = made(["v1", "v2"], counts, n=100)
+        report = replace(
+            report,
+            samples=replace(report.samples, shed=shed),
+            performance=replace(report.performance, client_saturated=bool(shed)),
+        )
+        writer = RunWriter(tmp_path, zone, datetime.now(UTC))
+        writer.begin(to_document(plan, report.run.started_at), None)
+        writer.write(batch)
+        writer.finish(report, Tally.of(batch))
+        runs.append(read(writer.path))
+    files = [str(run.path) for run in runs]
+    record = merged_record(files, [open_record(file) for file in files], runs)
+    policy = Policy(tolerance=Tolerance.parse("9pp"), alpha=0.05, beta=0.05)
+
+    report = judge(record, Judging(SPLIT, policy, run=runs[0], others=tuple(runs[1:])))
+
+    assert report.verdict is Verdict.FAIL
+    zones = {zone: each.verdict for zone, each in report.observed.by_zone.items()}
+    assert zones == {"a": Verdict.FAIL, "b": Verdict.INCONCLUSIVE}
