@@ -15,8 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import median
 
@@ -42,7 +43,8 @@ SPLIT = Split.parse("v1=9,v2=1")
 POLICY = Policy(tolerance=Tolerance.parse("0.1pp"))
 RATE_PER_S = 20
 SECONDS = 10
-REQUESTS = 5_000
+SHORT, LONG = 2_000, 8_000
+IDLE_S = 5.0
 ROUNDS = 5
 
 
@@ -96,18 +98,42 @@ def coordinator(vantages: int) -> str:
     )
 
 
-def cost(plan: RunPlan, crew: Crew | None, cluster: DaskCluster) -> tuple[float, float, float]:
-    """Return CPU time of all that sends and judges, of the cluster, and requests per second."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """CPU time of a run: of all that sends and judges, and of Dask above idle [s]."""
+
+    sending_s: float
+    dask_s: float
+    rate_per_s: float
+
+
+def cost(plan: RunPlan, crew: Crew | None, cluster: DaskCluster, idle: float) -> Cost:
+    """Measure a run, given the share of a core that Dask's processes take when idle."""
     weighing = (
         Weighing(plan) if crew is None else Weighing(plan, sampling=partial(Fleet, crew=crew))
     )
-    before = cluster.cpu_s()
+    before, began = cluster.cpu_s(), time.perf_counter()
     report = asyncio.run(weighing.run())
-    return (
-        report.performance.cpu_us_per_request,
-        (cluster.cpu_s() - before) / report.samples.launched * 1e6,
-        report.samples.launched / max(report.performance.duration_s, 1e-9),
+    took_s = time.perf_counter() - began
+    performance, launched = report.performance, report.samples.launched
+    return Cost(
+        performance.cpu_us_per_request * launched / 1e6,
+        cluster.cpu_s() - before - idle * took_s,
+        launched / max(performance.duration_s, 1e-9),
     )
+
+
+def idle_share(cluster: DaskCluster) -> float:
+    """Return what Dask's processes take when they have nothing to do; 1 is a core."""
+    before = cluster.cpu_s()
+    time.sleep(IDLE_S)
+    return float(cluster.cpu_s() - before) / IDLE_S
+
+
+def parted(short_s: float, long_s: float) -> str:
+    """Return two cells: the part of each request [us], and that of each run [ms]."""
+    each = (long_s - short_s) / (LONG - SHORT)
+    return f"{each * 1e6:.0f} | {(short_s - each * SHORT) * 1e3:.0f}"
 
 
 def first_request(cluster: DaskCluster) -> float:
@@ -133,29 +159,33 @@ def first_request(cluster: DaskCluster) -> float:
 
 def compared(cluster: DaskCluster, connection: str) -> list[str]:
     """Run one process, two workers and two Dask workers in turns; return a row of each."""
-    costs: dict[str, list[tuple[float, float, float]]] = {}
-    plan = RunPlan(
-        Target("http://127.0.0.1:1/"),
-        Load(connection=ConnectionLife.parse(connection), rate=1000.0, concurrency=64),
-        Limits(max_samples=REQUESTS),
-        split=SPLIT,
-        policy=replace(POLICY, max_samples=10**7),
-    )
+    costs: dict[tuple[str, int], list[Cost]] = {}
     vantages = asyncio.run(survey(cluster.address))[:2]
     vantages = [replace(each, source="") for each in vantages]
+    idle = idle_share(cluster)
     with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as service:
-        plan = replace(plan, target=Target(service.url))
-        for _ in range(ROUNDS):
+        plan = RunPlan(
+            Target(service.url),
+            Load(connection=ConnectionLife.parse(connection), rate=1000.0, concurrency=64),
+            split=SPLIT,
+            policy=replace(POLICY, max_samples=10**7),
+        )
+        for _, requests in product(range(ROUNDS), (SHORT, LONG)):
+            limited = replace(plan, limits=Limits(max_samples=requests))
             for name, crew in (
                 ("this process", None),
                 ("--workers 2", Processes(2)),
                 ("--dask, 2 workers", DaskWorkers(cluster.address, vantages)),
             ):
-                costs.setdefault(name, []).append(cost(plan, crew, cluster))
+                costs.setdefault((name, requests), []).append(cost(limited, crew, cluster, idle))
     rows = []
-    for name, each in costs.items():
-        cpu, own, rate = (median(figures) for figures in zip(*each, strict=True))
-        rows.append(f"| {connection} | {name} | {cpu:.0f} | {own:.0f} | {rate:.0f} |")
+    for name in dict.fromkeys(name for name, _ in costs):
+        short, long = costs[name, SHORT], costs[name, LONG]
+        sending = parted(*(median(each.sending_s for each in runs) for runs in (short, long)))
+        dask = parted(*(median(each.dask_s for each in runs) for runs in (short, long)))
+        rate = median(each.rate_per_s for each in long)
+        shown = dask if "dask" in name else "- | -"
+        rows.append(f"| {connection} | {name} | {sending} | {shown} | {rate:.0f} |")
     return rows
 
 
@@ -183,13 +213,15 @@ def main() -> None:
         "| vantages | samples/s | unpacking | merging | judging | all | memory |",
         "| --- | --- | --- | --- | --- | --- | --- |", *limits, "",
         "## Workers against one process", "",
-        (f"{REQUESTS} requests at 1000/s to the embedded Service on the same machine. CPU is that "
-        "of the processes that send, merge and judge, per request; of a worker it includes its "
-        "start-up from the first lease on. That of Dask is of its scheduler and three workers "
-        "during the run, which take some when idle, too. The rate says whether the client kept "
-        f"up. Medians of {ROUNDS} rounds, in turns."), "",
-        "| connections | sent from | CPU per request [us] | of Dask [us] | requests/s |",
-        "| --- | --- | --- | --- | --- |", *rows, "",
+        (f"At 1000/s to the embedded Service on this machine. CPU is that of the processes that "
+        "send, merge and judge; of a worker it includes its start-up from the first lease on. That "
+        "of Dask is of its scheduler and three workers, above what they take when idle. Runs of "
+        f"{SHORT} and of {LONG} requests tell the part of each request from that of each run. The "
+        f"rate of the long ones says whether the client kept up. Medians of {ROUNDS} rounds, in "
+        "turns."), "",
+        ("| connections | sent from | a request [us] | a run [ms] | of Dask, a request [us] | "
+        "of Dask, a run [ms] | requests/s |"),
+        "| --- | --- | --- | --- | --- | --- | --- |", *rows, "",
         "## The first request", "",
         ("From the start of `weighbridge check --dask` to its first connection, with scheduler and "
         f"three workers running: {median(firsts):.2f} s (median of {ROUNDS}; "
