@@ -20,6 +20,8 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import numpy as np
 
@@ -29,8 +31,10 @@ from analysis.weighing.fold import Fold
 from analysis.weighing.merging import SLICE_NS, Merger
 from sampler import ConnectionLife, Limits, Load, Target
 from sampler.demo.process import EmbeddedService
+from sampler.fleet import processes
 from sampler.fleet.dask import DaskWorkers, survey
 from sampler.fleet.fleet import Crew, Fleet
+from sampler.fleet.forks import ForkServer
 from sampler.fleet.messages import Sealed, pack, unpack
 from sampler.fleet.processes import Processes
 from sampler.plan.run import RunPlan
@@ -39,11 +43,15 @@ from sampler.store.wire import from_bytes, to_bytes
 from tests.benchmarks.provenance import REPOSITORY, provenance
 from tests.dask_cluster import DaskCluster
 
+if TYPE_CHECKING:
+    from sampler.fleet.forks import Child
+
 SPLIT = Split.parse("v1=9,v2=1")
 POLICY = Policy(tolerance=Tolerance.parse("0.1pp"))
 RATE_PER_S = 20
 SECONDS = 10
 SHORT, LONG = 2_000, 8_000
+FULL = {"fresh": 200_000, "reuse": 400_000}
 IDLE_S = 5.0
 ROUNDS = 5
 
@@ -189,6 +197,62 @@ def compared(cluster: DaskCluster, connection: str) -> list[str]:
     return rows
 
 
+class _Apart:
+    """A server for each child, as on workers of Dask: the kernel divides cores by session."""
+
+    is_live = True
+
+    def __init__(self) -> None:
+        self._servers: dict[int, ForkServer] = {}
+
+    def fork(self) -> Child:
+        """Start a child, with its server."""
+        server = ForkServer()
+        child = server.fork()
+        self._servers[child.pid] = server
+        return child
+
+    def kill(self, child: Child) -> None:
+        """Kill a child that does not end."""
+        self._servers[child.pid].kill(child)
+
+    def close(self) -> None:
+        """End the servers."""
+        for server in self._servers.values():
+            server.close()
+
+
+def at_full_rate(cluster: DaskCluster, connection: str) -> list[str]:
+    """Run two workers, two in sessions of their own, and two of Dask; return a row each."""
+    requests = FULL[connection]
+    vantages = [replace(each, source="") for each in asyncio.run(survey(cluster.address))[:2]]
+    idle, costs = idle_share(cluster), dict[str, list[Cost]]()
+    with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as service:
+        plan = RunPlan(
+            Target(service.url),
+            Load(connection=ConnectionLife.parse(connection), max_rate=None, concurrency=64),
+            Limits(max_samples=requests),
+            split=SPLIT,
+            policy=replace(POLICY, max_samples=10**7),
+        )
+        for _ in range(ROUNDS):
+            for name, server, crew in (
+                ("--workers 2", ForkServer, Processes(2)),
+                ("the same, a session for each", _Apart, Processes(2)),
+                ("--dask, 2 workers", ForkServer, DaskWorkers(cluster.address, vantages)),
+            ):
+                with patch.object(processes, "ForkServer", server):
+                    costs.setdefault(name, []).append(cost(plan, crew, cluster, idle))
+    rows = []
+    for name, runs in costs.items():
+        sending = median(each.sending_s for each in runs) / requests * 1e6
+        dask = median(each.dask_s for each in runs) / requests * 1e6 if "dask" in name else 0.0
+        rate = median(each.rate_per_s for each in runs)
+        figures = f"{sending:.1f} | {dask:.1f} | {sending + dask:.1f} | {rate:.0f}"
+        rows.append(f"| {connection} | {name} | {figures} |")
+    return rows
+
+
 def main() -> None:
     """Measure, and write the page."""
     made = provenance({})
@@ -201,6 +265,7 @@ def main() -> None:
             rows = [
                 row for connection in ("fresh", "reuse") for row in compared(cluster, connection)
             ]
+            full = [row for connection in FULL for row in at_full_rate(cluster, connection)]
         finally:
             cluster.close()
     text = "\n".join([
@@ -222,6 +287,13 @@ def main() -> None:
         ("| connections | sent from | a request [us] | a run [ms] | of Dask, a request [us] | "
         "of Dask, a run [ms] | requests/s |"),
         "| --- | --- | --- | --- | --- | --- | --- |", *rows, "",
+        "### As fast as answers come", "",
+        (f"{FULL['fresh']} requests with fresh connections, {FULL['reuse']} with kept ones; two "
+        "workers and the Service share two cores. The kernel divides cores by session, and each "
+        "worker of Dask is a session of its own; so are the processes of the second row. CPU per "
+        f"request, start-up included. Medians of {ROUNDS} rounds, in turns."), "",
+        "| connections | sent from | sending, judging | of Dask | all [us] | requests/s |",
+        "| --- | --- | --- | --- | --- | --- |", *full, "",
         "## The first request", "",
         ("From the start of `weighbridge check --dask` to its first connection, with scheduler and "
         f"three workers running: {median(firsts):.2f} s (median of {ROUNDS}; "
