@@ -24,7 +24,6 @@ LENGTHS = (200, 800)
 def test_a_request_takes_each_system_call_once_and_no_other(cluster, connection, needed):
     calls = calls_of_a_request([weighed(cluster, "check", connection, n) for n in LENGTHS])
 
-    polls = calls.pop("epoll_wait", 0)  # as many as answers come apart
+    calls.pop("epoll_wait", None)  # as many as answers and ticks come apart: of time, not requests
     assert {name: round(calls.pop(name), 1) for name in needed} == dict.fromkeys(needed, 1.0)
     assert max(calls.values(), default=0) < 0.25, calls  # what grows with time: ticks, clocks
-    assert polls < 2
