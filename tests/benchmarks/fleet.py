@@ -44,6 +44,8 @@ from tests.benchmarks.provenance import REPOSITORY, provenance
 from tests.dask_cluster import DaskCluster
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from sampler.fleet.forks import Child
 
 SPLIT = Split.parse("v1=9,v2=1")
@@ -53,6 +55,8 @@ SECONDS = 10
 SHORT, LONG = 2_000, 8_000
 FULL = {"fresh": 200_000, "reuse": 400_000}
 IDLE_S = 5.0
+ALONE, WORKERS, DASK = "this process", "--workers 2", "--dask, 2 workers"
+APART = "the same, a session for each"
 ROUNDS = 5
 
 
@@ -165,38 +169,6 @@ def first_request(cluster: DaskCluster) -> float:
             process.wait(60)
 
 
-def compared(cluster: DaskCluster, connection: str) -> list[str]:
-    """Run one process, two workers and two Dask workers in turns; return a row of each."""
-    costs: dict[tuple[str, int], list[Cost]] = {}
-    vantages = asyncio.run(survey(cluster.address))[:2]
-    vantages = [replace(each, source="") for each in vantages]
-    idle = idle_share(cluster)
-    with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as service:
-        plan = RunPlan(
-            Target(service.url),
-            Load(connection=ConnectionLife.parse(connection), rate=1000.0, concurrency=64),
-            split=SPLIT,
-            policy=replace(POLICY, max_samples=10**7),
-        )
-        for _, requests in product(range(ROUNDS), (SHORT, LONG)):
-            limited = replace(plan, limits=Limits(max_samples=requests))
-            for name, crew in (
-                ("this process", None),
-                ("--workers 2", Processes(2)),
-                ("--dask, 2 workers", DaskWorkers(cluster.address, vantages)),
-            ):
-                costs.setdefault((name, requests), []).append(cost(limited, crew, cluster, idle))
-    rows = []
-    for name in dict.fromkeys(name for name, _ in costs):
-        short, long = costs[name, SHORT], costs[name, LONG]
-        sending = parted(*(median(each.sending_s for each in runs) for runs in (short, long)))
-        dask = parted(*(median(each.dask_s for each in runs) for runs in (short, long)))
-        rate = median(each.rate_per_s for each in long)
-        shown = dask if "dask" in name else "- | -"
-        rows.append(f"| {connection} | {name} | {sending} | {shown} | {rate:.0f} |")
-    return rows
-
-
 class _Apart:
     """A server for each child, as on workers of Dask: the kernel divides cores by session."""
 
@@ -222,31 +194,53 @@ class _Apart:
             server.close()
 
 
+def in_turns(
+    cluster: DaskCluster, lengths: Sequence[int], senders: Sequence[str], load: Load
+) -> dict[tuple[str, int], list[Cost]]:
+    """Measure runs of some lengths by each sender that is named, in turns."""
+    vantages = [replace(each, source="") for each in asyncio.run(survey(cluster.address))[:2]]
+    idle, costs = idle_share(cluster), dict[tuple[str, int], list[Cost]]()
+    crews: dict[str, Callable[[], Crew | None]] = {
+        ALONE: lambda: None,
+        WORKERS: lambda: Processes(2),
+        APART: lambda: Processes(2),
+        DASK: lambda: DaskWorkers(cluster.address, vantages),
+    }
+    with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as service:
+        target, policy = Target(service.url), replace(POLICY, max_samples=10**7)
+        for _, requests, name in product(range(ROUNDS), lengths, senders):
+            limits = Limits(max_samples=requests)
+            plan = RunPlan(target, load, limits, split=SPLIT, policy=policy)
+            with patch.object(processes, "ForkServer", _Apart if name == APART else ForkServer):
+                run = cost(plan, crews[name](), cluster, idle)
+            costs.setdefault((name, requests), []).append(run)
+    return costs
+
+
+def compared(cluster: DaskCluster, connection: str) -> list[str]:
+    """Run one process, two workers and two Dask workers at a rate; return a row of each."""
+    load = Load(connection=ConnectionLife.parse(connection), rate=1000.0, concurrency=64)
+    senders = (ALONE, WORKERS, DASK)
+    costs = in_turns(cluster, (SHORT, LONG), senders, load)
+    rows = []
+    for name in senders:
+        short, long = costs[name, SHORT], costs[name, LONG]
+        sending = parted(*(median(each.sending_s for each in runs) for runs in (short, long)))
+        dask = parted(*(median(each.dask_s for each in runs) for runs in (short, long)))
+        rate = median(each.rate_per_s for each in long)
+        shown = dask if name == DASK else "- | -"
+        rows.append(f"| {connection} | {name} | {sending} | {shown} | {rate:.0f} |")
+    return rows
+
+
 def at_full_rate(cluster: DaskCluster, connection: str) -> list[str]:
     """Run two workers, two in sessions of their own, and two of Dask; return a row each."""
     requests = FULL[connection]
-    vantages = [replace(each, source="") for each in asyncio.run(survey(cluster.address))[:2]]
-    idle, costs = idle_share(cluster), dict[str, list[Cost]]()
-    with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as service:
-        plan = RunPlan(
-            Target(service.url),
-            Load(connection=ConnectionLife.parse(connection), max_rate=None, concurrency=64),
-            Limits(max_samples=requests),
-            split=SPLIT,
-            policy=replace(POLICY, max_samples=10**7),
-        )
-        for _ in range(ROUNDS):
-            for name, server, crew in (
-                ("--workers 2", ForkServer, Processes(2)),
-                ("the same, a session for each", _Apart, Processes(2)),
-                ("--dask, 2 workers", ForkServer, DaskWorkers(cluster.address, vantages)),
-            ):
-                with patch.object(processes, "ForkServer", server):
-                    costs.setdefault(name, []).append(cost(plan, crew, cluster, idle))
+    load = Load(connection=ConnectionLife.parse(connection), max_rate=None, concurrency=64)
     rows = []
-    for name, runs in costs.items():
+    for (name, _), runs in in_turns(cluster, (requests,), (WORKERS, APART, DASK), load).items():
         sending = median(each.sending_s for each in runs) / requests * 1e6
-        dask = median(each.dask_s for each in runs) / requests * 1e6 if "dask" in name else 0.0
+        dask = median(each.dask_s for each in runs) / requests * 1e6 if name == DASK else 0.0
         rate = median(each.rate_per_s for each in runs)
         figures = f"{sending:.1f} | {dask:.1f} | {sending + dask:.1f} | {rate:.0f}"
         rows.append(f"| {connection} | {name} | {figures} |")
