@@ -52,9 +52,11 @@ help: ## print this list
 demo: $(VENV)/.runtime ## tell the whole story of one canary on a Service of our own (ARGS= is passed on)
 	@$(BIN)/weighbridge demo $(ARGS)
 
-wheel: $(VENV)/.created ## build dist/weighbridge-VERSION-py3-none-any.whl, which is installed elsewhere
+wheel: $(VENV)/.created ## build dist/weighbridge-VERSION-py3-none-any.whl, for all systems, and one with its compiled part for Linux
 	@rm -f dist/weighbridge-*.whl
-	$(PIP) wheel --no-deps --wheel-dir dist .
+	WEIGHBRIDGE_COMPILE=0 $(PIP) wheel --no-deps --wheel-dir dist .
+	WEIGHBRIDGE_COMPILE=1 $(PIP) wheel --no-deps --wheel-dir dist . ||
+	    echo "make: nothing could be compiled, for the reason above; the wheel for all systems is whole without it" >&2
 	ls dist/weighbridge-*.whl
 
 .PHONY: lock image install-figures
@@ -176,6 +178,7 @@ man: $(VENV)/.develop ## write the manual pages into build/man (man -l build/man
 clean: ## remove the environment, the caches and what was built; runs in reports/ stay
 	@rm -rf $(VENV) build dist .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find weighbridge sampler analysis tests -type d -name __pycache__ -prune -exec rm -rf {} +
+	rm -f sampler/exchange/transport/*.so
 
 # Dependency groups need pip >= 25.1.
 $(VENV)/.created:
@@ -192,11 +195,14 @@ $(VENV)/.created:
 	$(PIP) install --upgrade 'pip>=25.1'
 	touch $@
 
-$(VENV)/.runtime: $(VENV)/.created pyproject.toml
+# What is compiled lies beside its source, and is of it.
+COMPILED := hatch_build.py $(wildcard sampler/exchange/transport/*.c)
+
+$(VENV)/.runtime: $(VENV)/.created pyproject.toml $(COMPILED)
 	@$(PIP) install --editable .
 	touch $@
 
-$(VENV)/.develop: $(VENV)/.created pyproject.toml
+$(VENV)/.develop: $(VENV)/.created pyproject.toml $(COMPILED)
 	@$(PIP) install --editable . --group lint --group test
 	touch $@ $(VENV)/.runtime
 

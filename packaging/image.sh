@@ -36,7 +36,7 @@ pip=("$PYTHON" -m pip --disable-pip-version-check --quiet)
 wheels=$folder/wheels
 mkdir -p "$wheels"
 rm -f "$wheels"/weighbridge-*.whl
-isolation=$("$PYTHON" -c 'import hatchling' 2>/dev/null && echo --no-build-isolation || true)
+isolation=$("$PYTHON" -c 'import hatchling, setuptools' 2>/dev/null && echo --no-build-isolation || true)
 "${pip[@]}" wheel --no-deps ${isolation:+"$isolation"} --wheel-dir "$wheels" .
 ours=$(echo "$wheels"/weighbridge-*.whl)
 version=$(basename "$ours" | cut -d- -f2)

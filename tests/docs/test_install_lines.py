@@ -54,8 +54,9 @@ def shipped() -> list[Path]:
 
 
 def findings(text: str) -> list[str]:
-    # The way of running a wheel names the command after it.
-    plain = re.sub(r"--from\s+\S+\s+weighbridge\b", "", text)
+    # The way of running a wheel names the command after it, and what asks no index names what was
+    # built here.
+    plain = re.sub(r"--from\s+\S+\s+weighbridge\b|--no-index\s[^\n`|;&]*\bweighbridge\b", "", text)
     return [
         f"{kind}: {found[0].strip()}"
         for kind, pattern in KINDS.items()
@@ -108,6 +109,7 @@ def test_each_kind_of_line_that_does_not_work_is_found(line):
         "pip install '.[kubernetes]'\n",
         "pip install dist/weighbridge-*.whl\n",
         "uvx --from dist/weighbridge-*.whl weighbridge check\n",
+        'pip install --no-index --find-links dist "weighbridge[kubernetes]"\n',
         "uv tool install .; weighbridge check\n",
         "image: localhost/weighbridge:0.1.0",
         "weighbridge check http://shop.example/ --expect v1=9,v2=1",

@@ -100,6 +100,12 @@ def test_an_ordinary_user_is_told_to_become_root(machine):
             ["node", "gitlab-ci-local"],
             "apt-get install nodejs && npm install --prefix .venv/npm gitlab-ci-local@4.61.0",
         ),
+        (True, ["_fastpath"], ".venv/bin/python -m pip install --editable ."),
+        (
+            True,
+            ["_fastpath", "gcc"],
+            "apt-get install gcc && .venv/bin/python -m pip install --editable .",
+        ),
     ],
 )
 def test_one_line_gets_all_that_is_missing(machine, root, lacks, line):
