@@ -97,7 +97,6 @@ class Engine:
         on_tick: Callable[[], None] | None = None,
         allowed: int = maxsize,
     ) -> None:
-        self.launched = 0
         self.shed = 0
         self.sending_ns = 0
         self.reached_max_time = False
@@ -108,7 +107,7 @@ class Engine:
         self.is_paused = False
         self.is_hopeless = False
         self.overload: str | None = None
-        self._is_held = False  # stopping or paused: one look for each launch
+        self._is_held = False  # stopping or paused
         self._limits = limits
         self._load = load
         self._idle: deque[int] = deque()  # taken in turn, so that each connection has its part
@@ -127,7 +126,7 @@ class Engine:
         self._labels = reader.labels
         self._allowed = allowed
         self._probing: Probing | None = Probing(load.timeout_s)
-        self._quota = self._within(self._probing.quota)  # launches so far, at most
+        self._quota = 0  # launches so far, at most
         self._has_held_back = False
         self._arrivals: Iterator[int] = iter(())
         self._rng = np.random.default_rng(seed)
@@ -147,8 +146,16 @@ class Engine:
                 clock=clock,
                 seed=seed,
                 on_idle=self._launcher(),
+                launches_itself=self._cap is None and load.rate is None,
             )
         )
+        self._launches = self.transport.launches
+        self._let(quota=self._probing.quota)
+
+    @property
+    def launched(self) -> int:
+        """Requests launched so far."""
+        return self._launches.launched
 
     def elapsed_ns(self) -> int:
         """Time since the run began to send [ns]."""
@@ -162,8 +169,9 @@ class Engine:
     def stop(self) -> None:
         """Launch nothing more; what is in flight is drained until its timeout."""
         if not self.is_stopping:
-            self.is_stopping = self._is_held = True
+            self.is_stopping = True
             self.is_paused = False
+            self._let(is_held=True)
             self.sending_ns = self.elapsed_ns()
             self._shed_what_is_due()
             self._gauge.stop()
@@ -191,7 +199,7 @@ class Engine:
         if self._probing is not None:  # what was asked too early says nothing
             self._probing = Probing(load.timeout_s, self.launched)
             self._probing.begin(self.elapsed_ns(), self.launched)
-            self._quota = self._within(maxsize if is_waiting else self._probing.quota)
+            self._let(quota=maxsize if is_waiting else self._probing.quota)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -213,7 +221,7 @@ class Engine:
         if self._probing is None or self._labels.names:
             self._lift_quota()
         else:
-            self._quota = self._within(maxsize if self._is_waiting else self._probing.quota)
+            self._let(quota=maxsize if self._is_waiting else self._probing.quota)
         if self.launched >= self._most:
             self.stop()
         elif self._is_started and not self._is_held:
@@ -359,15 +367,15 @@ class Engine:
     # Closed workload
 
     def _launch_next(self, slot: int) -> None:
-        index = self.launched
-        if self._is_held:
-            if not self.is_stopping:
+        launches = self._launches
+        index = launches.launched
+        if index >= launches.limit:
+            if self.is_stopping:
+                return
+            if self._is_held or not self._may_go_on():
                 self._waiting.append(slot)
-            return
-        if index >= self._quota and not self._may_go_on():
-            self._waiting.append(slot)
-            return
-        self.launched = index + 1
+                return
+        launches.launched = index + 1
         self.transport.launch(slot, index)
 
     def _launch_capped(self, slot: int) -> None:
@@ -383,8 +391,8 @@ class Engine:
             if cap is not None and not cap.take(now):
                 self._wake_in(cap.wait_ns(now), self._launch_waiting)
                 return
-            index = self.launched
-            self.launched = index + 1
+            index = self._launches.launched
+            self._launches.launched = index + 1
             self.transport.launch(self._waiting.popleft(), index)
 
     # Open workload
@@ -428,8 +436,8 @@ class Engine:
                 return
             if self._cap is not None and not self._cap.take(now):
                 return
-            index = self.launched
-            self.launched = index + 1
+            index = self._launches.launched
+            self._launches.launched = index + 1
             self.transport.launch(self._idle.popleft(), index, self._due_ns)
             self._due_ns = self._next_due()
 
@@ -457,11 +465,18 @@ class Engine:
             late_ns = max(self._clock() - self._due_ns, 0)
             self._schedule_ns += late_ns
             self._due_ns += late_ns
-        self._quota = self._within(maxsize)
+        self._let(quota=maxsize)
 
-    def _within(self, quota: int) -> int:
-        """Return how much of a quota the plan, and who allows launches, leave."""
-        return min(quota, self._most, self._allowed)
+    def _let(self, *, quota: int | None = None, is_held: bool | None = None) -> None:
+        """Set how many may be launched in all, as far as the plan and who allows launches leave it.
+
+        While they are held, none may.
+        """
+        if quota is not None:
+            self._quota = min(quota, self._most, self._allowed)
+        if is_held is not None:
+            self._is_held = is_held
+        self._launches.limit = 0 if self._is_held else self._quota
 
     def _look_for_labels(self) -> None:
         """Go on as far as a run may that has no label yet, or give it up."""
@@ -478,7 +493,7 @@ class Engine:
             return
         else:
             probing.look(now, launched=self.launched, ended=ended)
-            self._quota = self._within(probing.quota)
+            self._let(quota=probing.quota)
         self._launch_idle()
 
     # Overload of the target
@@ -507,16 +522,18 @@ class Engine:
             self._give_up(f"it asks for a pause once more after {watch.pauses} of them")
         else:
             watch.pauses += 1
-            self.is_paused = self._is_held = True
+            self.is_paused = True
             self._resume_ns = resume_ns
+            self._let(is_held=True)
 
     def _resume(self) -> None:
-        self.is_paused = self._is_held = False
+        self.is_paused = False
+        self._let(is_held=False)
         if self._watch is not None:
             self._watch.forget()
         if self._probing is not None:
             self._probing.begin(self.elapsed_ns(), self.launched)
-            self._quota = self._within(self._probing.quota)
+            self._let(quota=self._probing.quota)
         self._launch_idle()
 
     def _launch_idle(self) -> None:

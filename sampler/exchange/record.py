@@ -56,6 +56,32 @@ class Remotes(Protocol):
         """Return the address of each connection as a code into `names`."""
 
 
+class Rows(Protocol):
+    """Takes samples as rows of ten integers, one after the other."""
+
+    def extend(self, row: tuple[int, ...], /) -> None:
+        """Append the integers of one sample."""
+
+    def drain(self) -> bytes | NDArray[np.int64]:
+        """Return all integers as int64 in a buffer, and forget them."""
+
+    def __len__(self) -> int:
+        """Count the integers."""
+        ...
+
+
+class ListOfRows(list[int]):
+    """The rows of `Rows` in Python's own list."""
+
+    __slots__ = ()
+
+    def drain(self) -> NDArray[np.int64]:
+        """Return all integers in an array, and forget them."""
+        rows = np.fromiter(self, np.int64, len(self))
+        self.clear()
+        return rows
+
+
 class PlannedLengths(Protocol):
     """Knows for how many requests connections were opened."""
 
@@ -131,7 +157,6 @@ class Recorder:
         self.replicas = replicas
         self.worker = worker
         self.failures: dict[Outcome, list[Failure]] = {}
-        self._rows: list[int] = []
         self._held: list[NDArray[np.int64]] = []
         self._released: list[int] = []
         self._doubted: list[int] = []
@@ -139,7 +164,7 @@ class Recorder:
         self.remotes: Remotes | None = None
         self.planned: PlannedLengths | None = None
         self._cut: dict[int, int] = {}
-        self.take = self._rows.extend
+        self.collect_in(ListOfRows())
         self._taken = 0
         self.origin_ns = origin_ns
         self.statuses: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
@@ -186,6 +211,11 @@ class Recorder:
         )
         if failure is not None:
             self._keep(failure)
+
+    def collect_in(self, rows: Rows) -> None:
+        """Take samples in `rows`; before the first one."""
+        self._rows = rows
+        self.take = rows.extend
 
     def _keep(self, failure: Failure) -> None:
         kept = self.failures.setdefault(failure.outcome, [])
@@ -237,8 +267,7 @@ class Recorder:
     def _look_through(self, done_ns: int = _FOR_NOW) -> None:
         """Take what came in since, and of what is held what need not be any longer."""
         if self._rows:
-            fresh = np.fromiter(self._rows, np.int64, len(self._rows)).reshape(-1, _STRIDE)
-            self._rows.clear()
+            fresh = np.frombuffer(self._rows.drain(), np.int64).reshape(-1, _STRIDE)
             self._statuses.append(fresh[:, _STATUS_OUTCOME] >> 8)
             self._take_some(fresh, fresh[:, _ORDINAL] == 0)
         ended = self._released + self._doubted

@@ -23,6 +23,25 @@ MOST_DRAINING = 1_024
 """Connections that may wait for their server's FIN at once, if there are descriptors for them."""
 
 
+@dataclass(slots=True)
+class Launches:
+    """How many requests and connections there were, and may be.
+
+    Parameters
+    ----------
+    launched : int
+        Requests so far; the next one has this number.
+    limit : int
+        No request with this number is launched, for now.
+    opened : int
+        Connections so far; the next one has this number.
+    """
+
+    launched: int = 0
+    limit: int = 0
+    opened: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Wiring:
     """What a transport is connected to.
@@ -42,6 +61,9 @@ class Wiring:
     on_idle : callable
         Called with the slot's number after its exchange has been recorded; never from
         within `Transport.launch`.
+    launches_itself : bool, default False
+        Whether a transport may launch the next request of an idle slot by itself, in place of the
+        call of `on_idle`, while its `launches` are below their limit.
     """
 
     target: Target
@@ -51,6 +73,7 @@ class Wiring:
     clock: Clock
     seed: int
     on_idle: Callable[[int], None]
+    launches_itself: bool = False
 
 
 @unique
@@ -74,6 +97,7 @@ class Transport(Protocol):
     """Carries exchanges in numbered slots, one at a time in each. No transport ever retries.
 
     `closings` counts ended connections by `Closing`, where the transport can see who did it.
+    `launches` are counted by whoever launches; their limit is the engine's to set.
 
     A slot keeps its connection between exchanges where the load's connection life says so.
     """
@@ -81,6 +105,7 @@ class Transport(Protocol):
     name: str
     failure: BaseException | None
     closings: list[int]
+    launches: Launches
 
     async def open(self) -> None:
         """Get ready to launch: resolve the name.

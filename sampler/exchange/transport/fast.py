@@ -61,6 +61,7 @@ from sampler.exchange.transport.base import (
     MOST_DRAINING,
     OWN_FILES,
     Closing,
+    Launches,
 )
 from sampler.exchange.transport.connection import (
     AWAITING,
@@ -98,7 +99,7 @@ _LATE_PORT = 24 if sys.platform == "linux" else None  # IP_BIND_ADDRESS_NO_PORT,
 _ENDS = PEER_CLOSED | SPOILT
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds (socket(7))
-_DRAIN_GRACE_NS = NS_PER_S
+DRAIN_GRACE_NS = NS_PER_S
 _LAST_FINS_NS = NS_PER_S // 10
 _SHORTEST_SWEEP_NS = NS_PER_MS  # a timer of the loop resolves no less
 
@@ -128,10 +129,13 @@ class FastTransport:
 
     name = "fast"
     _quick_ack = _QUICK_ACK
+    _new_connection = Connection
+    _new_launches = Launches
 
     def __init__(self, wiring: Wiring, poller: str = "auto") -> None:
         self.failure: BaseException | None = None
         self.closings = [0] * len(Closing)
+        self.launches = self._new_launches()
         self._wiring = wiring
         self._clock = wiring.clock
         self._record = wiring.recorder.record
@@ -159,7 +163,6 @@ class FastTransport:
         self._draining: dict[int, Connection] = {}
         self._most_draining = MOST_DRAINING
         self._shunned: dict[int, socket.SocketType] = {}
-        self._opened = 0
         self._addresses = AddressBook(wiring.target, load, wiring.seed)
         wiring.recorder.remotes = self._addresses
         self._poller_kind = poller
@@ -182,12 +185,15 @@ class FastTransport:
         if files != resource.RLIM_INFINITY:
             spare = files - self._wiring.load.concurrency - OWN_FILES
             self._most_draining = max(min(MOST_DRAINING, spare), 1)
+        self._poller = self._make_poller()
+        self._sweep()
+
+    def _make_poller(self) -> Poller:
         use_epoll = self._poller_kind == "epoll" or (
             self._poller_kind == "auto" and hasattr(select, "epoll")
         )
         kind = EpollPoller if use_epoll else LoopPoller
-        self._poller = kind(self._loop, self._on_ready)
-        self._sweep()
+        return kind(self._loop, self._on_ready)
 
     def launch(self, slot: int, index: int, scheduled_ns: int | None = None) -> None:
         """Start exchange `index` in an idle slot, on its kept connection or a new one."""
@@ -201,9 +207,8 @@ class FastTransport:
         if conn is None:
             opened = self._connect(slot)
             if isinstance(opened, OSError):
-                self._pending += 1
-                failed = (slot, index, scheduled_ns, now, self._opened - 1, opened)
-                self._loop.call_soon(self._guard, self._never_opened, *failed)
+                number = self.launches.opened - 1
+                self._not_opened(slot, index, scheduled_ns, now, number, opened)
                 return
             conn = opened
             conn.deadline_ns = now + self._first_deadline_ns
@@ -219,11 +224,9 @@ class FastTransport:
         conn.outgoing = self._keep if conn.left else self._close
         if conn.state == IDLE:
             conn.state = SENDING
-            # A failure to send must not be recorded before this call has returned.
             failure = self._send(conn)
             if failure is not None:
-                self._pending += 1
-                self._loop.call_soon(self._guard, self._failed_later, conn, failure)
+                self._fail_soon(conn, failure)
 
     def abort(self) -> None:
         """Abandon all exchanges in flight and record them as aborted."""
@@ -265,9 +268,9 @@ class FastTransport:
     # Opening
 
     def _connect(self, slot: int) -> Connection | OSError:
-        number = self._opened
+        number = self.launches.opened
         family, address = self._addresses.pick(number, self._clock())
-        self._opened += 1
+        self.launches.opened += 1
         try:
             sock = socket.SocketType(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError as error:
@@ -282,7 +285,7 @@ class FastTransport:
         left = self._life
         if self._draws_life:
             left = self._lengths.of(number)
-        conn = Connection(sock, slot, number, left)
+        conn = self._new_connection(sock, slot, number, left)
         self._slots[slot] = conn
         self._connections[conn.fd] = conn
         self._poller.watch(conn.fd)
@@ -297,6 +300,14 @@ class FastTransport:
         except OSError as error:
             return error.errno or errno.EADDRNOTAVAIL
         return 0
+
+    def _not_opened(
+        self, slot: int, index: int, scheduled_ns: int, sent_ns: int, number: int, error: OSError
+    ) -> None:
+        """Record a connection that could not be begun, once who launched it has returned."""
+        self._pending += 1
+        failed = (slot, index, scheduled_ns, sent_ns, number, error)
+        self._loop.call_soon(self._guard, self._never_opened, *failed)
 
     def _never_opened(
         self, slot: int, index: int, scheduled_ns: int, sent_ns: int, number: int, error: OSError
@@ -347,7 +358,9 @@ class FastTransport:
         self._go_on_sending(conn, mask)
 
     def _go_on_sending(self, conn: Connection, mask: int) -> None:
-        failure = self._send(conn)
+        self._after_sending(conn, mask, self._send(conn))
+
+    def _after_sending(self, conn: Connection, mask: int, failure: Failure | None) -> None:
         if conn.state == AWAITING:
             self._poller.wrote(conn.fd)
         if failure is not None:
@@ -359,19 +372,28 @@ class FastTransport:
 
     def _send(self, conn: Connection) -> Failure | None:
         """Send what is left of the request; return the failure, if it is one."""
-        connecting = conn.state == CONNECTING
         try:
             sent = conn.sock.send(conn.outgoing)
-        except BlockingIOError:
+        except OSError as error:
+            return self._not_sent(conn, error)
+        if sent == len(conn.outgoing) and conn.state != CONNECTING:
+            conn.state = AWAITING
+            return None
+        return self._sent(conn, sent)
+
+    def _not_sent(self, conn: Connection, error: OSError) -> Failure | None:
+        connecting = conn.state == CONNECTING
+        if isinstance(error, BlockingIOError):
             # Subtle: a socket that is still connecting says the same, and stays so.
             if not connecting:
                 self._poller.wants_to_write(conn.fd)
             return None
-        except OSError as error:
-            if connecting and error.errno not in RESETS:
-                return connect_failure(error.errno, self._host_port)
-            return send_failure(conn, error)
-        if connecting:
+        if connecting and error.errno not in RESETS:
+            return connect_failure(error.errno, self._host_port)
+        return send_failure(conn, error)
+
+    def _sent(self, conn: Connection, sent: int) -> Failure | None:
+        if conn.state == CONNECTING:
             conn.deadline_ns = conn.sent_ns + self._timeout_ns
         if sent < len(conn.outgoing):
             conn.outgoing = memoryview(conn.outgoing)[sent:]
@@ -396,11 +418,8 @@ class FastTransport:
         while True:
             try:
                 data = conn.sock.recv(CHUNK)
-            except BlockingIOError:
-                self._ask_for_more(conn)
-                return
             except OSError as error:
-                self._fail(conn, read_failure(conn, error))
+                self._not_read(conn, error)
                 return
             if not data:
                 self._read_eof(conn)
@@ -421,11 +440,23 @@ class FastTransport:
                     else:
                         self._settle(conn, mask, keep_alive=keep_alive)
                     return
-            if self._feed(conn, data, mask):
+            if self._take_in(conn, data, mask):
                 return
-            if len(data) < CHUNK and not mask & PEER_CLOSED:
-                self._ask_for_more(conn)
-                return
+
+    def _not_read(self, conn: Connection, error: OSError) -> None:
+        if isinstance(error, BlockingIOError):
+            self._ask_for_more(conn)
+        else:
+            self._fail(conn, read_failure(conn, error))
+
+    def _take_in(self, conn: Connection, data: bytes, mask: int) -> bool:
+        """Take what one read gave; return whether there is nothing more to read for now."""
+        if self._feed(conn, data, mask):
+            return True
+        if len(data) < CHUNK and not mask & PEER_CLOSED:
+            self._ask_for_more(conn)
+            return True
+        return False
 
     def _ask_for_more(self, conn: Connection) -> None:
         """Acknowledge a piece of an answer at once: the next may wait for it."""
@@ -590,6 +621,11 @@ class FastTransport:
         self._discard(conn, closing, is_shunned=failure.outcome is Outcome.CONNECT_TIMEOUT)
         self._on_idle(conn.slot)
 
+    def _fail_soon(self, conn: Connection, failure: Failure) -> None:
+        """Record a failure to send, once who launched the request has returned."""
+        self._pending += 1
+        self._loop.call_soon(self._guard, self._failed_later, conn, failure)
+
     def _failed_later(self, conn: Connection, failure: Failure) -> None:
         self._pending -= 1
         # Subtle: an abort may have come between the failure and this callback.
@@ -601,7 +637,7 @@ class FastTransport:
         if len(self._draining) >= self._most_draining:
             self._discard(next(iter(self._draining.values())), Closing.RESET)
         conn.state = DRAINING
-        conn.deadline_ns = self._clock() + _DRAIN_GRACE_NS
+        conn.deadline_ns = self._clock() + DRAIN_GRACE_NS
         self._slots[conn.slot] = None
         self._draining[conn.fd] = conn
 
@@ -647,6 +683,6 @@ class FastTransport:
                 self._fail(conn, failure)
             elif conn.state == DRAINING:
                 self._discard(conn, Closing.RESET)
-        shortest_ns = min(self._connect_timeout_ns, self._timeout_ns, _DRAIN_GRACE_NS)
+        shortest_ns = min(self._connect_timeout_ns, self._timeout_ns, DRAIN_GRACE_NS)
         wait_ns = max(shortest_ns // 20, _SHORTEST_SWEEP_NS)
         self._sweeper = self._loop.call_later(wait_ns / NS_PER_S, self._guard, self._sweep)

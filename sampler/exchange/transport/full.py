@@ -50,7 +50,7 @@ from sampler.exchange.http1.response import (
 )
 from sampler.exchange.overload import THROTTLED
 from sampler.exchange.transport.addresses import AddressBook
-from sampler.exchange.transport.base import CLIENT_LIMIT_PAUSE_S
+from sampler.exchange.transport.base import CLIENT_LIMIT_PAUSE_S, Launches
 from sampler.exchange.transport.slots import NEVER_S, NumberingResolver, SlotConnector
 from sampler.exchange.transport.trust import broken_tls, client_context, handshake_failure
 
@@ -163,6 +163,7 @@ class FullTransport:
             )
         self.failure: BaseException | None = None
         self.closings: list[int] = []  # aiohttp does not say who closed
+        self.launches = Launches()
         self._wiring = wiring
         self._load = load
         self._url = URL(

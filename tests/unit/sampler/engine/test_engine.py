@@ -9,6 +9,7 @@ import pytest
 from analysis import ABSENT, Batch, Outcome
 from sampler.engine.engine import Engine
 from sampler.exchange.failure import GIVEN_UP, Failure, FailureCode
+from sampler.exchange.transport.base import Launches
 from sampler.labels.reader import LabelReader
 from sampler.labels.rule import LabelRule
 from sampler.plan.load import Limits, Load
@@ -24,6 +25,7 @@ class ManualTransport:
     def __init__(self, wiring) -> None:
         self.wiring = wiring
         self.closings: list[int] = []
+        self.launches = Launches()
         self.flying: dict[int, tuple[int, int]] = {}
         self.most_at_once = 0
 
