@@ -13,6 +13,7 @@ import uvloop
 from analysis import ABSENT, Outcome
 from sampler.base.clock import run_clock
 from sampler.exchange.record import Recorder
+from sampler.exchange.transport import choice
 from sampler.exchange.transport.base import Wiring
 from sampler.exchange.transport.fast import FastTransport
 from sampler.exchange.transport.full import FullTransport
@@ -31,17 +32,19 @@ if TYPE_CHECKING:
     from tests.conformance.scripted import ScriptedServer
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-TRANSPORTS = ("fast", "fast-loop", "full")
+TRANSPORTS = ("fast", "fast-python", "fast-loop", "full")
 _TICK_S = 0.01
 _HUNG_S = 20.0  # a run that takes this long has lost an exchange
 
 
 def make_transport(kind: str, wiring: Wiring) -> Transport:
-    """Make a transport of one of the `TRANSPORTS`."""
+    """Make a transport of one of the `TRANSPORTS`; fast is compiled where it can be."""
     match kind:
         case "full":
             return FullTransport(wiring)
-        case "fast" | "fast-loop":
+        case "fast":
+            return choice.make_transport(wiring)
+        case "fast-python" | "fast-loop":
             fast = TlsTransport if wiring.target.is_tls else FastTransport
             return fast(wiring, poller="loop" if kind == "fast-loop" else "auto")
     raise ValueError(kind)
@@ -115,10 +118,8 @@ class Driver:
     pause: int = 0
     around: AbstractContextManager[object] = field(default_factory=nullcontext)
     problems: list[str] = field(default_factory=list)
-    launched: int = 0
-    ended: int = 0
+    resting: int = 0
     stood_still_s: float = 0.0
-    is_stopping: bool = False
     transport: Transport | None = None
     _in_launch: bool = False
 
@@ -132,9 +133,11 @@ class Driver:
         )
         recorder = Recorder(reader.labels, reader.replicas)
         wiring = Wiring(
-            self.target, self.load, reader, recorder, self._clock, seed=7, on_idle=self._on_idle
-        )
+            self.target, self.load, reader, recorder, self._clock, seed=7, on_idle=self._on_idle,
+            launches_itself=not self.pause,
+        )  # fmt: skip
         transport = self.transport = make_transport(self.kind, wiring)
+        transport.launches.limit = self.n
         await transport.open()
         try:
             with self.around:
@@ -163,28 +166,34 @@ class Driver:
                 raise transport.failure
             if self._finished.is_set():
                 return
-        raise AssertionError(f"{self.launched - self.ended} exchanges never ended")
+        raise AssertionError(f"{self.load.concurrency - self.resting} exchanges never ended")
 
     def abort(self) -> None:
         """Stop launching, and give up what is in flight."""
-        self.is_stopping = True
         if self.transport is not None:
+            self.transport.launches.limit = 0
             self.transport.abort()
 
+    @property
+    def launched(self) -> int:
+        """Exchanges launched so far."""
+        return 0 if self.transport is None else self.transport.launches.launched
+
     def _launch(self, slot: int) -> None:
-        if self.launched < self.n and not self.is_stopping:
-            index, self.launched = self.launched, self.launched + 1
+        if self.transport is not None and self.launched < self.transport.launches.limit:
+            index = self.launched
+            self.transport.launches.launched += 1
             self._in_launch = True
-            if self.transport is not None:
-                self.transport.launch(slot, index, self._clock())
+            self.transport.launch(slot, index, self._clock())
             self._in_launch = False
-        elif self.ended == self.launched:
-            self._finished.set()
+        else:
+            self.resting += 1
+            if self.resting == self.load.concurrency:
+                self._finished.set()
 
     def _on_idle(self, slot: int) -> None:
         if self._in_launch:
             self.problems.append(f"slot {slot} became idle within launch")
-        self.ended += 1
         self._later(self.pause, slot)
 
     def _later(self, turns: int, slot: int) -> None:

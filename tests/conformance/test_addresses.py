@@ -87,6 +87,23 @@ def test_samples_say_which_address_they_went_to(ask, life):
     assert {len(addresses) for addresses in of_connection.values()} == {1}
 
 
+@pytest.mark.parametrize("life", ["fresh", "3:3"])
+def test_an_address_that_the_kernel_refuses_at_once_is_a_failure_each_time(ask, monkeypatch, life):
+    """A broadcast address, to which no connection is tried."""
+
+    async def find(_host, port):
+        return tuple((socket.AF_INET, (host, port)) for host in ("127.0.0.2", "255.255.255.255"))
+
+    monkeypatch.setattr(module, "find", find)
+
+    batch = ask("http://shop:{port}/", n=40, life=life)
+
+    refused = [batch.remotes[code] == "255.255.255.255" for code in batch.remote]
+    assert 0 < sum(refused) < 40
+    assert [outcome != Outcome.OK for outcome in batch.outcome] == refused
+    assert len(set(batch.connection[refused].tolist())) == sum(refused)
+
+
 @pytest.mark.usefixtures("several")
 def test_a_tally_counts_by_address_and_label(ask):
     batch = ask("http://shop:{port}/", n=60)
@@ -110,10 +127,11 @@ def test_one_address_is_not_worth_a_table(ask):
     assert addresses_of(Tally.of(batch)) == {}
 
 
-def test_an_address_of_ipv6_is_asked(ask, loopback_6):
-    batch = ask("http://[::1]:{port}/", n=2, listen=loopback_6)
+@pytest.mark.parametrize("life", ["fresh", "2:3"])
+def test_an_address_of_ipv6_is_asked(ask, loopback_6, life):
+    batch = ask("http://[::1]:{port}/", n=12, listen=loopback_6, life=life)
 
-    assert batch.outcome.tolist() == [Outcome.OK] * 2
+    assert batch.outcome.tolist() == [Outcome.OK] * 12
     assert batch.remotes == ("::1",)
 
 

@@ -52,7 +52,7 @@ def test_headers_of_the_target_are_sent_and_replace_ours(exchange, answer):
     ]
 
 
-@pytest.mark.parametrize("body", [b"", b'{"n": 1}', b"x" * 300_000], ids=["none", "small", "big"])
+@pytest.mark.parametrize("body", [b"", b'{"n": 1}', b"x" * 6_000_000], ids=["none", "small", "big"])
 def test_a_body_is_sent_with_its_length_alone(exchange, answer, body):
     seen = exchange([answer()], n=2, method="POST", body=body, connection="reuse")
 

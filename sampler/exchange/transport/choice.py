@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from sampler.base.clock import run_clock
 from sampler.plan.load import TransportKind
 
 if TYPE_CHECKING:
     from sampler.exchange.transport.base import Transport, Wiring
+    from sampler.exchange.transport.compiled import CompiledTransport
+
+PURE = "WEIGHBRIDGE_PURE"
 
 
 def make_transport(wiring: Wiring) -> Transport:
@@ -28,4 +33,19 @@ def make_transport(wiring: Wiring) -> Transport:
         return TlsTransport(wiring)
     from sampler.exchange.transport.fast import FastTransport  # noqa: PLC0415 - symmetric with above
 
-    return FastTransport(wiring)
+    fast = compiled() if wiring.clock is run_clock else None
+    return FastTransport(wiring) if fast is None else fast(wiring)
+
+
+def compiled() -> type[CompiledTransport] | None:
+    """Return the transport whose usual cases are compiled; None where they are not, or not wanted.
+
+    The environment variable `PURE`, if set, asks for Python alone.
+    """
+    if os.environ.get(PURE):
+        return None
+    try:
+        from sampler.exchange.transport.compiled import CompiledTransport  # noqa: PLC0415 - optional
+    except ImportError:
+        return None
+    return CompiledTransport

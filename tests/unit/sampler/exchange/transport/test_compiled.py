@@ -1,0 +1,180 @@
+"""What is compiled does what its twin in Python does.
+
+Every test of tests/conformance runs on both; here is what they do not reach.
+"""
+
+from __future__ import annotations
+
+import importlib
+import select
+import socket
+
+import numpy as np
+import pytest
+
+import analysis
+from sampler.base.clock import run_clock
+from sampler.exchange.record import ListOfRows, Recorder
+from sampler.exchange.transport import base, choice, connection, fast, poller
+from sampler.labels.reader import LabelReader
+from sampler.labels.rule import LabelRule
+from sampler.plan.load import Load
+from sampler.plan.target import Target
+
+pytestmark = pytest.mark.needs("_fastpath")
+
+ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"label": "v1"}'
+ROW = (0, 1, 2, 3, 4, 5, 0, 0, -1, 200 << 8)
+
+
+@pytest.fixture
+def compiled():
+    return importlib.import_module("sampler.exchange.transport._fastpath")
+
+
+@pytest.fixture
+def connected():
+    ours, theirs = socket.socketpair()
+    yield ours
+    ours.close()
+    theirs.close()
+
+
+def make_transport(clock):
+    reader = LabelReader(LabelRule.parse("/label"))
+    recorder = Recorder(reader.labels, reader.replicas)
+    return choice.make_transport(
+        base.Wiring(Target("http://h/"), Load(), reader, recorder, clock, 0, lambda _slot: None)
+    )
+
+
+def test_both_have_the_same_constants(compiled):
+    modules = (analysis, base.Closing, connection, fast, poller)
+    for name, value in compiled.CONSTANTS.items():
+        twins = [vars(each)[name] for each in modules if name in vars(each)]
+        assert twins, name
+        assert set(twins) == {value}, name
+
+
+def test_it_carries_runs_unless_python_alone_is_asked_for(monkeypatch):
+    assert type(make_transport(run_clock)).__name__ == "CompiledTransport"
+    assert type(make_transport(lambda: 0)).__name__ == "FastTransport"  # not the clock it reads
+
+    monkeypatch.setenv(choice.PURE, "1")
+
+    assert type(make_transport(run_clock)).__name__ == "FastTransport"
+
+
+def test_connections_have_the_same_attributes_and_begin_alike(compiled, connected):
+    twin, conn = (
+        kind(connected, 3, 17, -1) for kind in (connection.Connection, compiled.Connection)
+    )
+
+    names = sorted(connection.Connection.__slots__)
+    assert [name for name in dir(conn) if not name.startswith("_")] == names
+    assert {name: getattr(conn, name) for name in names} == {
+        name: getattr(twin, name) for name in names
+    }
+    for name in set(names) - {"fd", "sock", "outgoing", "reader"}:
+        setattr(conn, name, 5)
+        assert getattr(conn, name) == 5
+
+
+def test_a_connection_is_initialised_once(compiled, connected):
+    conn = compiled.Connection(connected, 0, 0, 1)
+
+    with pytest.raises(TypeError, match="once"):
+        conn.__init__(connected, 1, 1, 1)
+
+
+def test_rows_give_back_what_they_took(compiled):
+    rows, twin = compiled.Rows(), ListOfRows()
+    for number in range(3_000):
+        for each in (rows, twin):
+            each.extend((number, *ROW[1:]))
+
+    assert len(rows) == len(twin) == 30_000
+    assert np.array_equal(np.frombuffer(rows.drain(), np.int64), twin.drain())
+    assert len(rows) == len(twin) == 0
+
+
+@pytest.mark.parametrize("row", [ROW[1:], (*ROW, 1), list(ROW), (*ROW[1:], "1"), (*ROW[1:], 2**63)])
+def test_rows_refuse_what_is_not_one(compiled, row):
+    rows = compiled.Rows()
+
+    with pytest.raises((TypeError, OverflowError)):
+        rows.extend(row)
+
+    assert len(rows) == 0
+
+
+@pytest.mark.parametrize("missing", ["connections", "epoll", "on_idle", "life"])
+def test_a_path_is_made_of_all_its_parts(compiled, missing):
+    parts = everything(compiled)
+    del parts[missing]
+
+    with pytest.raises(TypeError, match=missing):
+        compiled.FastPath(**parts)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [("slots", ()), ("rows", []), ("launches", base.Launches()), ("keep", "GET"), ("life", "1")],
+)
+def test_a_path_is_made_of_parts_of_the_right_type(compiled, part, value):
+    with pytest.raises(TypeError):
+        compiled.FastPath(**{**everything(compiled), part: value})
+
+
+def everything(compiled):
+    """Return the parts of a path that serves nothing."""
+    numbers = (
+        "epoll",
+        "life",
+        "timeout_ns",
+        "first_deadline_ns",
+        "drain_grace_ns",
+        "most_draining",
+    )
+    calls = (
+        *("pick", "on_idle", "on_ready", "on_opening", "on_launch", "on_sending", "on_reading"),
+        *("on_end", "drain", "discard"),
+    )
+    return {
+        **dict.fromkeys(numbers, 0),
+        **dict.fromkeys(calls, print),
+        **dict.fromkeys(("connections", "draining", "answers")),
+        **{name: {} for name in ("connections", "draining", "answers")},
+        "slots": [],
+        "closings": [0],
+        "keep": b"",
+        "close": b"",
+        "lengths": None,
+        "launches_itself": False,
+        "launches": compiled.Launches(),
+        "rows": compiled.Rows(),
+    }
+
+
+def test_a_socket_that_it_is_not_told_of_is_handed_over(compiled):
+    """A port that is kept from being used again may be answered late."""
+    seen = []
+    ours, theirs = socket.socketpair()
+    with ours, theirs, select.epoll() as epoll:
+        epoll.register(ours)
+        parts = {"epoll": epoll.fileno(), "on_ready": seen.extend}
+        path = compiled.FastPath(**{**everything(compiled), **parts})
+
+        theirs.send(b"late")
+        assert path.serve() is True  # it is not edge-triggered here
+        assert set(seen) == {(ours.fileno(), poller.READABLE | poller.WRITABLE)}
+
+
+def test_a_connection_of_another_kind_is_an_error(compiled):
+    ours, theirs = socket.socketpair()
+    with ours, theirs, select.epoll() as epoll:
+        epoll.register(ours)
+        parts = {"epoll": epoll.fileno(), "connections": {ours.fileno(): object()}}
+
+        with pytest.raises(TypeError, match="a Connection was expected"):
+            compiled.FastPath(**{**everything(compiled), **parts}).serve()
