@@ -277,6 +277,9 @@ class Recorder:
             self._held = [_joined(self._held)]
         held, self._held = self._held, []
         for rows in held:
+            if not ended and rows[0, _DONE_NS] > done_ns:  # they are in the order of completion
+                self._held.append(rows)
+                continue
             free = rows[:, _DONE_NS] <= done_ns
             if ended:
                 rows = self._in_doubt(rows)  # noqa: PLW2901
