@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sampler.base.errors import ExitCode
+from sampler.exchange.transport.choice import PURE, compiled
 from tests.benchmarks.peers import PEERS, path_of_peer
 from tests.benchmarks.provenance import REPOSITORY, paragraph, provenance, spread, write
 from tests.network.cluster import Cluster
@@ -43,8 +44,9 @@ CONNECTIONS = 64
 MODES = ("fresh", "reuse")
 CHECK = "weighbridge check"
 SAMPLE = "weighbridge sample"
+PYTHON = "weighbridge check, nothing compiled"
 FULL = "weighbridge check, full transport"
-TOOLS = (CHECK, SAMPLE, "wrk")
+TOOLS = (CHECK, SAMPLE, PYTHON, "wrk")
 PINNED, UNPINNED = "pinned", "unpinned"
 SCRIPT = Path(__file__).with_name("tally.lua")
 Turn = dict[str, Any]
@@ -55,6 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     peers = {name: path for name, peer in PEERS.items() if (path := path_of_peer(peer))}
     versions = {name: [path, *PEERS[name].version] for name, path in peers.items()}
+    if compiled() is None:
+        raise SystemExit(
+            "nothing is compiled here: install gcc and python3-dev, then make clean test"
+        )
     made = provenance({"nginx": ["nginx", "-v"], "wrk": ["wrk", "-v"], **versions})
     processors = os.sched_getaffinity(0)
     turns: list[Turn] = []
@@ -125,7 +131,7 @@ def _turn(cluster: Cluster, tool: str, mode: str, seconds: int) -> Turn:
 def _run(cluster: Cluster, tool: str, mode: str, seconds: int) -> Turn:
     if tool == "wrk":
         return _wrk(cluster, mode, seconds)
-    if tool in {CHECK, SAMPLE, FULL}:
+    if tool in {CHECK, SAMPLE, PYTHON, FULL}:
         return _weighbridge(cluster, tool, mode, seconds)
     peer = PEERS[tool]
     command = peer.command(
@@ -164,7 +170,8 @@ def _weighbridge(cluster: Cluster, tool: str, mode: str, seconds: int) -> Turn:
     with tempfile.TemporaryDirectory(prefix="wb-") as folder:
         done = cluster.run_in_client(
             [
-                *("env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m", "sampler.cli"),
+                *("env", f"PYTHONPATH={REPOSITORY}", f"{PURE}={'1' if tool == PYTHON else ''}"),
+                *(sys.executable, "-m", "sampler.cli"),
                 *(*command, "--max-samples", "1000000000", "--max-time", str(seconds)),
                 *("--concurrency", str(CONNECTIONS), "--max-rate", "none", "--json", "-"),
                 *("--connection", mode, "--transport", "full" if tool == FULL else "fast"),
@@ -240,8 +247,8 @@ Ten nginx pods at 9:1, {figures["concurrency"]} requests in flight, {figures["ro
 {figures["seconds"]} s in turns, with a fresh connection for each request or with connections that
 are kept; median [least, greatest]. Requests are those that the pods counted; ratios are to wrk
 with a Lua tally within a round. `check` decides after every connection and records every sample,
-`sample` records; "steady" leaves the start of its interpreter out. Pinned: nginx has one
-processor, the client the other.
+`sample` records; with nothing compiled, Python does all of it; "steady" leaves the start of the
+interpreter out. Pinned: nginx has one processor, the client the other.
 
 | CPUs | connections | tool | requests/s | ratio | CPU µs/request | ratio | steady | not tallied |
 | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |

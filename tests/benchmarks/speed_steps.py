@@ -21,7 +21,7 @@ import uvloop
 
 from sampler.engine.engine import Engine
 from sampler.exchange.transport import fast
-from sampler.exchange.transport.choice import make_transport
+from sampler.exchange.transport.choice import PURE, make_transport
 from sampler.exchange.transport.poller import LoopPoller
 from sampler.labels.reader import LabelReader
 from sampler.labels.rule import LabelRule
@@ -35,11 +35,12 @@ if TYPE_CHECKING:
 
 VARIANTS = {
     "as it is": "",
-    "uvloop instead of asyncio's loop": "uvloop",
-    "each socket watched by the loop, no epoll of our own": "loop-poller",
-    "the same, on uvloop": "loop-poller uvloop",
-    "no memory of whole answers": "no-memo",
-    "acknowledgements when the kernel likes": "kernel-acks",
+    "nothing compiled": "python",
+    "the same, on uvloop": "python uvloop",
+    "nothing compiled, each socket watched by the loop, no epoll of our own": "python loop-poller",
+    "that, on uvloop": "python loop-poller uvloop",
+    "nothing compiled, no memory of whole answers": "python no-memo",
+    "nothing compiled, acknowledgements when the kernel likes": "python kernel-acks",
     "the full transport (aiohttp), on uvloop as it is": "full uvloop",
     "the full transport, on asyncio's loop": "full",
 }
@@ -91,6 +92,8 @@ def _turn(cluster: Cluster, name: str, mode: str) -> dict[str, Any]:
 
 def _be(traits: str, url: str, mode: str) -> dict[str, float]:
     wanted = set(traits.split())
+    if "python" in wanted:
+        os.environ[PURE] = "1"
     if "no-memo" in wanted:
         fast._LARGEST_ANSWER = -1
     if "kernel-acks" in wanted:
