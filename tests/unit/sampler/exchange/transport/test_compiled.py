@@ -158,7 +158,7 @@ def everything(compiled):
 
 def test_a_socket_that_it_is_not_told_of_is_handed_over(compiled):
     """A port that is kept from being used again may be answered late."""
-    seen = []
+    seen: list[tuple[int, int]] = []
     ours, theirs = socket.socketpair()
     with ours, theirs, select.epoll() as epoll:
         epoll.register(ours)
