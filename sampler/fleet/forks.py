@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SERVER = "from sampler.fleet.worker import main; main()"
+# Threads cannot be forked, and Python warns of them: neither NumPy nor Arrow's jemalloc has any.
+_ONE_THREAD = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
 _NUMBER = struct.Struct("<i")
 _FORK = 0
 
@@ -47,10 +52,10 @@ class ForkServer:
             command = [sys.executable, "-c", _SERVER, str(theirs.fileno())]
             if dies_with_parent:
                 command.append(str(os.getpid()))
-            # Signals of the terminal are for the coordinator; a pool of threads cannot be forked.
+            # Signals of the terminal are for the coordinator.
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 command, pass_fds=[theirs.fileno()], start_new_session=True,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                env={**os.environ, **_ONE_THREAD},
             )  # fmt: skip
 
     @property

@@ -180,6 +180,14 @@ def test_a_worker_ends_after_its_last_words_were_read():
         server.close()
 
 
+def test_a_process_that_is_forked_has_no_threads():
+    server = ForkServer()
+    server.fork().sock.close()
+
+    assert psutil.Process(server._process.pid).num_threads() == 1
+    server.close()
+
+
 def test_a_fast_zone_takes_nothing_of_what_another_may_send():
     """Each zone has a part of the limit, however late its worker begins."""
     plan = run_of("http://127.0.0.1:1/", None, zone_of=("a", "b"), limits=Limits(max_samples=7))
