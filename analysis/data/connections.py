@@ -275,8 +275,8 @@ def _added(before: Connections, rows: _Rows, place: NDArray[np.intp]) -> Connect
     heads = _heads(before, place)
     old, new = len(before), len(heads)
     total, kinds = old + new, len(before.answers)
-    answers = np.bincount(rows.row * total + place, minlength=kinds * total)
-    answers = answers.reshape(kinds, total).astype(np.int64)
+    counts = np.bincount(rows.row * total + place, minlength=kinds * total)
+    answers = counts.reshape(kinds, total).astype(np.int64)
     answers[:, :old] += before.answers
     last_ns = np.concatenate([before.last_ns, np.zeros(new, dtype=np.int64)])
     last_ns[place] = rows.used_ns  # of several rows, the last one stays

@@ -114,8 +114,8 @@ class Timeline:
         window = _places(batch.sent_ns, end_ns, count)
         # One more row takes the samples without a label.
         row = rows[batch.label]
-        grid = np.bincount(row * count + window, minlength=(len(labels) + 1) * count)
-        grid = grid.reshape(len(labels) + 1, count)
+        cells = np.bincount(row * count + window, minlength=(len(labels) + 1) * count)
+        grid = cells.reshape(len(labels) + 1, count)
         answered = batch.outcome == Outcome.UNLABELLED
         unlabelled = np.bincount(window[answered], minlength=count)
         looks, later = _look(batch, row, len(labels), report)
@@ -264,8 +264,8 @@ def _count_at(
         return Looks(np.zeros(0), nothing, nothing, np.zeros((k, 0), dtype=np.int64))
     upto = rows[: positions[-1] + 1]
     segment = np.searchsorted(positions, np.arange(len(upto)))
-    counts = np.bincount(row[upto] * m + segment, minlength=(k + 1) * m)
-    counts = counts.reshape(k + 1, m).cumsum(axis=1)
+    cells = np.bincount(row[upto] * m + segment, minlength=(k + 1) * m)
+    counts = cells.reshape(k + 1, m).cumsum(axis=1)
     return Looks(batch.sent_ns[rows[positions]] / _NS_PER_S, positions + 1, counts[-1], counts[:-1])
 
 

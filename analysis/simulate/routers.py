@@ -369,8 +369,10 @@ def _independent(shares: Sequence[float], n: int, random: Generator) -> NDArray[
 def _with_shares(shares: NDArray[np.float64], random: Generator) -> NDArray[np.int32]:
     """Draw one arm for each row of shares."""
     steps = np.cumsum(shares, axis=1)[:, :-1]
-    picks: NDArray[np.int32] = (random.random(len(shares))[:, None] >= steps).sum(axis=1)
-    return picks.astype(np.int32)
+    picks: NDArray[np.int32] = (random.random(len(shares))[:, None] >= steps).sum(
+        axis=1, dtype=np.int32
+    )
+    return picks
 
 
 def _steps(shares: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -139,7 +139,7 @@ class ConnectionCounts:
         )
 
     def _picks(self) -> Picks:
-        shares = self._by_kind / max(self._by_kind.sum(), 1)
+        shares = self._by_kind / max(int(self._by_kind.sum()), 1)
         expected, nats = 0.0, 0.0
         for size, count in self._sizes.items():
             same = min(float((shares**size).sum()), 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from math import exp, log
 from pathlib import Path
@@ -61,13 +62,19 @@ def kinds(told):
     return [each.kind for each in told if isinstance(each, NoteTold)]
 
 
+def rounded(line):
+    """Leave out the last digits, which depend on Python: its `sum` is more exact since 3.12."""
+    return re.sub(rb"\d+\.\d+(e-?\d+)?", lambda number: b"%.12g" % float(number[0]), line)
+
+
 def test_the_recorded_stream_is_that_of_the_program():
     """Whoever draws a stream is tested on this one."""
     lines = RECORDING.read_bytes().splitlines()
     events = [event_of(line) for line in lines]
 
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
-    assert [to_line(event) for event in story()] == lines
+    told = [to_line(event) for event in story()]
+    assert [rounded(line) for line in told] == [rounded(line) for line in lines]
 
 
 def test_a_right_split_is_proven_and_stays_proven():
