@@ -171,12 +171,6 @@ typedef struct {
     long long launched, limit, opened;
 } Launches;
 
-static void
-launches_dealloc(PyObject *self)
-{
-    release(self);
-}
-
 static PyMemberDef launches_members[] = {
     {"launched", T_LONGLONG, offsetof(Launches, launched), 0, NULL},
     {"limit", T_LONGLONG, offsetof(Launches, limit), 0, NULL},
@@ -185,7 +179,6 @@ static PyMemberDef launches_members[] = {
 };
 static PyType_Slot launches_slots[] = {
     {Py_tp_doc, "How many requests and connections there were, and may be."},
-    {Py_tp_dealloc, launches_dealloc},
     {Py_tp_members, launches_members},
     {0, NULL},
 };
@@ -335,24 +328,21 @@ vacate(FastPath *path, Connection *conn)
     return PyList_SetItem(path->slots, conn->slot, Py_NewRef(Py_None));
 }
 
-/* Take a connection out of a dictionary, or put it in. */
-static int
-forget(PyObject *of, int fd, int is_there)
-{
-    PyObject *key = PyLong_FromLong(fd);
-    int failed;
-    if (key == NULL)
-        return -1;
-    failed = is_there || PyDict_Contains(of, key) == 1 ? PyDict_DelItem(of, key) : 0;
-    Py_DECREF(key);
-    return failed;
-}
-
+/* Put a connection into a dictionary of the transport, or take it out. */
 static int
 enter(PyObject *into, Connection *conn)
 {
     PyObject *key = PyLong_FromLong(conn->fd);
     int failed = key == NULL || PyDict_SetItem(into, key, (PyObject *)conn) < 0;
+    Py_XDECREF(key);
+    return failed ? -1 : 0;
+}
+
+static int
+leave(PyObject *from, Connection *conn)
+{
+    PyObject *key = PyLong_FromLong(conn->fd);
+    int failed = key == NULL || PyDict_DelItem(from, key) < 0;
     Py_XDECREF(key);
     return failed ? -1 : 0;
 }
@@ -367,8 +357,8 @@ discard(FastPath *path, Connection *conn)
     count = PyLong_FromLongLong(PyLong_AsLongLong(PyList_GetItem(path->closings, BY_SERVER)) + 1);
     if (count == NULL || PyList_SetItem(path->closings, BY_SERVER, count) < 0)
         return -1;
-    if (vacate(path, conn) < 0 || forget(path->connections, conn->fd, 1) < 0
-        || forget(path->draining, conn->fd, conn->state == DRAINING) < 0)
+    if (vacate(path, conn) < 0 || leave(path->connections, conn) < 0
+        || (conn->state == DRAINING && leave(path->draining, conn) < 0))
         return -1;
     if (conn->sock != NULL)
         return done(PyObject_CallMethod(conn->sock, "close", NULL));
@@ -448,7 +438,7 @@ send_whole(Connection *conn, Py_ssize_t *sent, int *code)
 {
     Py_ssize_t size = PyBytes_Size(conn->outgoing);
     do
-        *sent = send(conn->fd, PyBytes_AsString(conn->outgoing), (size_t)size, 0);
+        *sent = send(conn->fd, PyBytes_AsString(conn->outgoing), (size_t)size, MSG_NOSIGNAL);
     while (*sent < 0 && errno == EINTR);
     *code = *sent < 0 ? errno : 0;
     return *sent == size;
@@ -729,22 +719,19 @@ fastpath_init(PyObject *self, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_TypeError, "a FastPath is initialised once, by keywords");
         return -1;
     }
-#define TAKE(name)                                                                                \
+#define TAKE(name, as)                                                                            \
     if ((value = PyDict_GetItemString(kwargs, #name)) == NULL) {                                  \
         PyErr_SetString(PyExc_TypeError, "missing: " #name);                                      \
         return -1;                                                                                \
     }                                                                                             \
-    path->name = Py_NewRef(value);
-    SHARED(TAKE)
+    path->name = as(value);
+#define TAKE_OBJECT(name) TAKE(name, Py_NewRef)
+#define TAKE_NUMBER(name) TAKE(name, PyLong_AsLongLong)
+    SHARED(TAKE_OBJECT)
+    NUMBERS(TAKE_NUMBER)
 #undef TAKE
-#define TAKE(name)                                                                                \
-    if ((value = PyDict_GetItemString(kwargs, #name)) == NULL) {                                  \
-        PyErr_SetString(PyExc_TypeError, "missing: " #name);                                      \
-        return -1;                                                                                \
-    }                                                                                             \
-    path->name = PyLong_AsLongLong(value);
-    NUMBERS(TAKE)
-#undef TAKE
+#undef TAKE_OBJECT
+#undef TAKE_NUMBER
     if (PyErr_Occurred())
         return -1;
     if (!PyDict_Check(path->connections) || !PyDict_Check(path->draining)
