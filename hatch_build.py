@@ -56,7 +56,7 @@ class CompiledModules(BuildHookInterface[Any]):
                 self.app.abort(f"{SETTING}=1, and this build cannot have {_PART}: {error}")
             self.app.display_warning(f"built without {_PART}: {error}")
             return
-        if built and not is_editable:
+        if not is_editable:
             build_data["pure_python"] = False
             system = next(tag for tag in platform_tags() if tag.startswith("linux_"))
             build_data["tag"] = f"cp{OLDEST[0]}{OLDEST[1]}-abi3-{system}"
@@ -96,7 +96,7 @@ def _compile(root: str, place: str, objects: str) -> list[str]:
     modules = [
         Extension(
             module,
-            [source],
+            [f"{root}/{module.replace('.', '/')}.c"],
             py_limited_api=True,
             define_macros=[("Py_LIMITED_API", f"0x{OLDEST[0]:02X}{OLDEST[1]:02X}0000")],
             # No paths, so that a build elsewhere gives the same.
@@ -104,10 +104,7 @@ def _compile(root: str, place: str, objects: str) -> list[str]:
             extra_link_args=["-Wl,--strip-all"],
         )
         for module in MODULES
-        if Path(source := f"{root}/{module.replace('.', '/')}.c").exists()
     ]
-    if not modules:
-        return []
     command = BuildExt(Distribution({"name": "weighbridge", "ext_modules": modules}))
     command.build_lib, command.build_temp = place, objects
     command.ensure_finalized()

@@ -85,6 +85,15 @@ class _Commands(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
+def _say_version(context: click.Context, _option: click.Parameter, is_asked: bool) -> None:  # noqa: FBT001 - click calls it
+    if is_asked and not context.resilient_parsing:
+        from sampler.exchange.transport.choice import compiled  # noqa: PLC0415 - loads NumPy
+
+        found = "yes" if compiled() else "no"
+        click.echo(f"weighbridge, version {__version__} (compiled: {found})")
+        context.exit()
+
+
 @click.group(
     cls=_Commands,
     name="weighbridge",
@@ -92,7 +101,10 @@ class _Commands(click.Group):
     epilog="Exit codes: 0 PASS, 1 FAIL, 2 usage, 3 INCONCLUSIVE, 4 could not measure, "
     "70 a bug, 129/130/143 interrupted.",
 )
-@click.version_option(__version__, prog_name="weighbridge")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_say_version,
+    help="Show the version and exit.",
+)  # fmt: skip
 def weighbridge() -> None:
     """Weigh traffic before the gate opens.
 

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from sampler.base.errors import ExitCode
+from sampler.base.version import __version__
 from sampler.cli import entry
 from tests.processes import WEIGHBRIDGE, surroundings
 
@@ -18,6 +19,17 @@ def test_a_misspelt_command_is_told_which_one_may_be_meant(weighbridge, typed, m
 
     assert done.returncode == 2
     assert done.stderr == f"error: there is no command '{typed}'\nhint: did you mean {meant}?\n"
+
+
+@pytest.mark.parametrize(
+    ("pure", "found"), [("1", "no"), pytest.param("", "yes", marks=pytest.mark.needs("_fastpath"))]
+)
+def test_the_version_says_whether_the_compiled_part_is_used(in_process, monkeypatch, pure, found):
+    monkeypatch.setenv("WEIGHBRIDGE_PURE", pure)
+
+    assert in_process("--version").stdout == (
+        f"weighbridge, version {__version__} (compiled: {found})\n"
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is a file of Linux")

@@ -170,6 +170,20 @@ def test_the_source_archive_gives_the_same_module_elsewhere(project, tmp_path):
         assert place.encode() not in modules[0]
 
 
+@pytest.mark.needs("_fastpath")
+def test_ours_compiles_without_a_warning_and_what_lies_in_the_tree_is_of_its_source(project):
+    """After a change of it, `make` compiles it anew."""
+    shutil.copy(REPOSITORY / f"{MODULE}.c", project.source)
+
+    # In place of Python's own.
+    flags = f"{sysconfig.get_config_var('CFLAGS')} -Wall -Wextra -Werror"
+
+    wheel, told = project.build(WEIGHBRIDGE_COMPILE="1", CFLAGS=flags)
+
+    assert wheel is not None, told
+    assert compiled_in(wheel)[COMPILED] == (REPOSITORY / COMPILED).read_bytes()
+
+
 @pytest.mark.parametrize("system", ["win32", "pypy", "free-threaded"])
 def test_where_there_is_no_such_stable_abi_nothing_is_tried(monkeypatch, system):
     if system == "win32":

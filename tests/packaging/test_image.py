@@ -20,6 +20,7 @@ from sampler import __version__
 from sampler.demo.process import EmbeddedService
 from tests import container, image_lock
 from tests.processes import REPOSITORY, children
+from tests.requirements import COMPILER
 
 pytestmark = [pytest.mark.needs(*container.NEEDS), pytest.mark.timeout(container.BUILD_S)]
 
@@ -113,6 +114,7 @@ def test_it_holds_no_installer_no_setuid_program_and_nothing_to_compile(image):
     assert written == []
 
 
+@pytest.mark.needs(*COMPILER)
 def test_all_that_our_modules_import_is_there(image, run):
     """Whatever the Containerfile leaves out of other packages."""
     site = next(image.root.glob("opt/weighbridge/lib/python3*/site-packages"))
@@ -139,6 +141,11 @@ def test_all_that_our_modules_import_is_there(image, run):
     assert len(wanted) > 400
     assert done.stderr == ""
     assert done.returncode == 0
+
+
+@pytest.mark.needs(*COMPILER)
+def test_its_compiled_part_is_used(run):
+    assert run("--version").stdout == f"weighbridge, version {__version__} (compiled: yes)\n"
 
 
 def test_nothing_is_permitted_where_it_is_run_here(run):
