@@ -9,22 +9,28 @@ import pytest
 
 from sampler.plan.load import ConnectionLife, Load
 from sampler.plan.target import Target
-from tests.conformance.driving import LOOPS, TRANSPORTS, Driver, Seen
+from tests.conformance.driving import CARRIERS, LOOPS, Driver, Seen
 from tests.conformance.scripted import ScriptedServer
 
 _MORE_ATTEMPTS = 4
 
 
-@pytest.fixture(params=TRANSPORTS)
-def kind(request):
-    """Name of the transport under test."""
+@pytest.fixture(params=CARRIERS, ids="-".join)
+def carrier(request):
+    """Names of the transport under test and of the event loop that it runs on."""
     return request.param
 
 
-@pytest.fixture(params=LOOPS)
-def loop_factory(request):
+@pytest.fixture
+def kind(carrier):
+    """Name of the transport under test."""
+    return carrier[0]
+
+
+@pytest.fixture
+def loop_factory(carrier):
     """Make the event loop that the transport runs on."""
-    return LOOPS[request.param]
+    return LOOPS[carrier[1]]
 
 
 @pytest.fixture

@@ -32,13 +32,17 @@ if TYPE_CHECKING:
     from tests.conformance.scripted import ScriptedServer
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-TRANSPORTS = ("fast", "fast-python", "fast-loop", "full")
+CARRIERS = (
+    *((kind, loop) for kind in ("fast", "fast-loop", "full") for loop in LOOPS),
+    ("fast-python", "asyncio"),
+)
+"""Transports, each with the loops that it is tried on."""
 _TICK_S = 0.01
 _HUNG_S = 20.0  # a run that takes this long has lost an exchange
 
 
 def make_transport(kind: str, wiring: Wiring) -> Transport:
-    """Make a transport of one of the `TRANSPORTS`; fast is compiled where it can be."""
+    """Make a transport of one of the `CARRIERS`; fast is compiled where it can be."""
     match kind:
         case "full":
             return FullTransport(wiring)

@@ -18,7 +18,7 @@ ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\nConnection: close\r\n\r\n{"l
 TIMEOUT_S = 1.0
 
 
-@pytest.mark.parametrize("kind", ["fast", "full"])
+@pytest.mark.parametrize("kind", ["fast", "fast-python", "full"])
 @pytest.mark.parametrize("loop_factory", LOOPS.values(), ids=LOOPS)
 def test_an_answer_that_came_while_we_stood_still_is_no_timeout(kind, loop_factory):
     stalled, answered = threading.Event(), threading.Event()

@@ -10,7 +10,7 @@ import pytest
 
 from sampler.plan.load import Load
 from sampler.plan.target import Target
-from tests.conformance.driving import Driver
+from tests.conformance.driving import LOOPS, Driver
 
 ANSWER = b'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 15\r\n\r\n{"label": "v1"}'
 TABLE = Path("/proc/net/tcp")
@@ -32,7 +32,8 @@ def in_time_wait(port):
 
 
 @pytest.mark.skipif(not TABLE.exists(), reason="needs Linux")
-@pytest.mark.parametrize("kind", ["fast", "fast-loop"])  # aiohttp closes first
+@pytest.mark.parametrize("kind", ["fast", "fast-python", "fast-loop"])  # aiohttp closes first
+@pytest.mark.parametrize("loop_factory", LOOPS.values(), ids=LOOPS)
 def test_the_server_keeps_the_ports_of_fresh_connections(kind, loop_factory):
     async def main():
         closed: list[asyncio.Future[None]] = []

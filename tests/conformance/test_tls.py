@@ -18,7 +18,7 @@ from sampler.base.errors import UsageError
 from sampler.exchange.failure import FailureCode
 from sampler.plan.load import ConnectionLife, Load
 from sampler.plan.target import Target
-from tests.conformance.driving import Driver
+from tests.conformance.driving import CARRIERS, Driver
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"label": "v1"}'
 LIVES = ["fresh", "reuse"]
@@ -40,6 +40,12 @@ def cacert(authority, tmp_path_factory):
 
 class Raw(bytes):
     """What is written below TLS."""
+
+
+@pytest.fixture(params=[each for each in CARRIERS if each[0] != "fast-python"], ids="-".join)
+def carrier(request):
+    """As for all, but for what is compiled: nothing of TLS is."""
+    return request.param
 
 
 @pytest.fixture
