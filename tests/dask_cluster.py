@@ -96,8 +96,10 @@ class DaskCluster:
         self._readers.append(Thread(target=_read, args=(process.stderr, lines.put)))
         self._readers[-1].start()
         self._started.append(process)
+        said = []
         while waits_for not in (line := lines.get(timeout=120)):
-            assert line, f"ended without saying {waits_for!r}: {process.wait()}"
+            said.append(line)
+            assert line, f"ended with {process.wait()} without {waits_for!r}: {''.join(said)}"
         return process, line
 
 

@@ -167,13 +167,13 @@ def remedy(names: Iterable[str]) -> str:
         wanted.add("npm")
     if wanted & {part.name for part in OURS}:
         wanted |= {name for name in COMPILER if lack_of(name)}
-    from_debian = sorted(part.package for part in PARTS if part.name in wanted)
+    from_debian = sorted({part.package for part in PARTS if part.name in wanted})
     if from_debian and shutil.which("apt-get", path=SEARCH_PATH) is None:
         return f"install {', '.join(from_debian)} as this system does, then: {_make_test_as_root()}"
     if os.geteuid() != 0 and (from_debian or ROOT in wanted):
         return _make_test_as_root()
     lines = [
-        " ".join([installer, *sorted(part.package for part in parts if part.name in wanted)])
+        " ".join([installer, *sorted({part.package for part in parts if part.name in wanted})])
         for installer, parts in ((_APT, PARTS), (_PIP, (*WHEELS, *OURS)), (_NPM, NPM))
         if any(part.name in wanted for part in parts)
     ]

@@ -67,6 +67,7 @@ def test_the_fleet_checks_each_zone_over_tls(fleet, tmp_path, monkeypatch, capsy
             f"--port={fleet.port}": f"--port={scheduler}",
             "--worker-port=8788": f"--worker-port={worker[number]}",
             "$(POD_NAME)": f"worker-{number}",
+            "=/tmp/dask": f"={tmp_path}/dask",
         }
         arguments = [*fleet.containers[name]["args"]]
         for shown, here in changed.items():

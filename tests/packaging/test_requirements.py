@@ -95,6 +95,7 @@ def test_an_ordinary_user_is_told_to_become_root(machine):
         (False, ["axe-core"], "npm install --prefix .venv/npm axe-core"),
         (False, ["axe-core", "npm"], "sudo make test"),
         (True, ["wrk", "nginx"], "apt-get install nginx-light wrk"),
+        (True, ["promtool", "prometheus"], "apt-get install prometheus"),
         (
             True,
             ["node", "gitlab-ci-local"],

@@ -70,7 +70,8 @@ def ask(url, method="GET", body=None, **headers):
         with urllib.request.urlopen(request, timeout=60) as response:
             return response.status, response.read()
     except urllib.error.HTTPError as error:
-        return error.code, error.read()
+        with error:
+            return error.code, error.read()
 
 
 def check(url, gate="shop", **body):

@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from contextlib import ExitStack, contextmanager, suppress
@@ -236,6 +237,8 @@ def _wait(process: subprocess.Popen[bytes], words: dict[str, str]) -> None:
                     return
         except OSError as error:
             last = str(error)
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
         time.sleep(0.05)
     out = (Path(words["folder"]) / "server.out").read_text(errors="replace")[-500:]
     raise TimeoutError(f"no answer from {url} ({last}): {out.strip()}")
