@@ -35,7 +35,7 @@ find_python() {
     done
 }
 find_python
-if [ -z "$$python$$found$(PYTHON)" ] && bash tests/install.sh python3 python3-venv; then
+if [ -z "$$python$${found}$(PYTHON)" ] && bash tests/install.sh python3 python3-venv; then
     find_python
 fi
 if [ -z "$$python" ]; then
@@ -179,6 +179,14 @@ clean: ## remove the environment, the caches and what was built; runs in reports
 	@rm -rf $(VENV) build dist .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find weighbridge sampler analysis tests -type d -name __pycache__ -prune -exec rm -rf {} +
 	rm -f sampler/exchange/transport/*.so
+
+# PYTHON= of another version than the environment's begins a new one.
+ifneq ($(PYTHON),)
+VERSION_OF := -c 'import sys; print(sys.version)' 2>/dev/null
+ifneq ($(shell $(firstword $(PYTHON)) $(VERSION_OF)),$(shell $(BIN)/python $(VERSION_OF)))
+.PHONY: $(VENV)/.created
+endif
+endif
 
 # Dependency groups need pip >= 25.1.
 $(VENV)/.created:
