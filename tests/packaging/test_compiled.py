@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tarfile
 from types import SimpleNamespace
 from zipfile import ZipFile
 
@@ -156,11 +155,11 @@ def test_the_source_archive_gives_the_same_module_elsewhere(project, tmp_path):
     """And so it holds no path of the machine, be it of the source or of its Python."""
     project.beside.write_bytes(b"stale")
     archive, _ = project.build("sdist")
-    with tarfile.open(archive) as opened:
-        assert not [name for name in opened.getnames() if name.endswith(".so")]
-        opened.extractall(tmp_path, filter="data")
+    # Python 3.11.2 has no filter in tarfile, 3.12 warns without one.
+    subprocess.run(["tar", "-xzf", archive, "-C", tmp_path], check=True, timeout=60)
     unpacked = object.__new__(Project)
     (unpacked.folder,) = tmp_path.glob("weighbridge-*")
+    assert not list(unpacked.folder.rglob("*.so"))
 
     modules = [compiled_in(each.build()[0])[COMPILED] for each in (project, unpacked)]
 
