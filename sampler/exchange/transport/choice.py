@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sampler.base.clock import run_clock
@@ -40,12 +41,17 @@ def make_transport(wiring: Wiring) -> Transport:
 def compiled() -> type[CompiledTransport] | None:
     """Return the transport whose usual cases are compiled; None where they are not, or not wanted.
 
-    The environment variable `PURE`, if set, asks for Python alone.
+    The environment variable `PURE`, if set, asks for Python alone. What is older than its source
+    beside it is not used: the modules in Python fit the source.
     """
     if os.environ.get(PURE):
         return None
     try:
-        from sampler.exchange.transport.compiled import CompiledTransport  # noqa: PLC0415 - optional
+        from sampler.exchange.transport import _fastpath  # noqa: PLC0415 - optional
+        from sampler.exchange.transport.compiled import CompiledTransport  # noqa: PLC0415 - as above
     except ImportError:
         return None
-    return CompiledTransport
+    built = Path(_fastpath.__file__)
+    source = built.with_name("_fastpath.c")
+    is_stale = source.exists() and source.stat().st_mtime_ns > built.stat().st_mtime_ns
+    return None if is_stale else CompiledTransport

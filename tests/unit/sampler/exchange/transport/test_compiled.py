@@ -6,6 +6,7 @@ Every test of tests/conformance runs on both; here is what they do not reach.
 from __future__ import annotations
 
 import importlib
+import os
 import select
 import socket
 
@@ -54,6 +55,20 @@ def test_both_have_the_same_constants(compiled):
         twins = [vars(each)[name] for each in modules if name in vars(each)]
         assert twins, name
         assert set(twins) == {value}, name
+
+
+@pytest.mark.parametrize(("changed", "is_used"), [(None, True), (1, True), (3, False)])
+def test_what_is_older_than_its_source_is_not_used(
+    compiled, monkeypatch, tmp_path, changed, is_used
+):
+    built, source = tmp_path / "_fastpath.abi3.so", tmp_path / "_fastpath.c"
+    for path, at in ((built, 2), (source, changed)):
+        if at is not None:
+            path.touch()
+            os.utime(path, (at, at))
+    monkeypatch.setattr(compiled, "__file__", str(built))
+
+    assert (choice.compiled() is not None) is is_used
 
 
 def test_it_carries_runs_unless_python_alone_is_asked_for(monkeypatch):
