@@ -183,6 +183,13 @@ def test_ours_compiles_without_a_warning_and_what_lies_in_the_tree_is_of_its_sou
     assert compiled_in(wheel)[COMPILED] == (REPOSITORY / COMPILED).read_bytes()
 
 
+def test_ours_counts_what_it_returns_whatever_headers_it_is_compiled_with():
+    """The macros of Python 3.12 and newer do not, and what they make ends Python 3.11."""
+    source = (REPOSITORY / f"{MODULE}.c").read_text(encoding="utf-8")
+
+    assert not re.findall(r"\bPy_RETURN_\w+;", source)
+
+
 @pytest.mark.parametrize("system", ["win32", "pypy", "free-threaded"])
 def test_where_there_is_no_such_stable_abi_nothing_is_tried(monkeypatch, system):
     if system == "win32":

@@ -10,6 +10,10 @@
  *
  * State is shared, not copied: both sides work on the same `Connection` objects, lists and
  * dictionaries, and may take turns at every event.
+ *
+ * What is compiled with the headers of Python 3.12 or newer has to run on 3.11, too. Their
+ * Py_RETURN_NONE, Py_RETURN_TRUE and Py_RETURN_FALSE give an object away that they did not count,
+ * and 3.11 ends once too many of those are gone: Py_NewRef is written out instead.
  */
 
 #define PY_SSIZE_T_CLEAN
@@ -226,7 +230,7 @@ rows_extend(PyObject *self, PyObject *row)
     if (PyErr_Occurred() || (kept = rows_grow(rows)) == NULL)
         return NULL;
     memcpy(kept, cells, sizeof cells);
-    Py_RETURN_NONE;
+    return Py_NewRef(Py_None);
 }
 
 static PyObject *
@@ -686,7 +690,7 @@ fastpath_serve(PyObject *self, PyObject *Py_UNUSED(none))
         if (ready < 0 && errno != EINTR)
             return PyErr_SetFromErrno(PyExc_OSError);
         if (ready == 0)
-            Py_RETURN_FALSE;
+            return Py_NewRef(Py_False);
         for (int i = 0; i < ready; i++) {
             int fd = events[i].data.fd, failed;
             PyObject *key = PyLong_FromLong(fd), *conn;
@@ -706,7 +710,7 @@ fastpath_serve(PyObject *self, PyObject *Py_UNUSED(none))
         }
         left -= ready > 0 ? ready : 0;
     }
-    Py_RETURN_TRUE;
+    return Py_NewRef(Py_True);
 }
 
 static int
