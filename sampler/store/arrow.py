@@ -104,18 +104,19 @@ def to_arrow(batch: Batch) -> pa.RecordBatch:
 def array_of(
     values: NDArray[Any], kind: pa.DataType, absent: NDArray[np.bool_] | None = None
 ) -> pa.Array:
-    """Turn numbers or truth values into an Arrow array, null where they are absent.
+    """Turn integers or truth values into an Arrow array, null where they are absent.
 
     `pyarrow.array` would import pandas, where that is installed, to ask whether the values
-    are of it: a sixth of a second in the midst of a run. The layout is that of the Arrow
-    columnar format: a bitmap of what is valid, and the values.
+    are of it: a sixth of a second in the midst of a run; and `to_pandas_dtype` of pyarrow 23
+    demands pandas. The layout is that of the Arrow columnar format: a bitmap of what is valid,
+    and the values.
     """
     import pyarrow as pa  # noqa: PLC0415 - heavy
 
     if pa.types.is_boolean(kind):
         data = np.packbits(values, bitorder="little")
     else:
-        data = np.ascontiguousarray(values, dtype=kind.to_pandas_dtype())
+        data = np.ascontiguousarray(values, dtype=str(kind))
     return pa.Array.from_buffers(kind, len(values), [_valid(absent), pa.py_buffer(data)])
 
 
