@@ -26,7 +26,10 @@ python=""
 found=""
 find_python() {
     for name in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do
-        version=$$("$$name" -c 'import sys; print(*sys.version_info[:2], sep=".")' 2>/dev/null) || continue
+        version=$$("$$name" -c 'import sys; print(*sys.version_info[:2], sep=".")' 2>/dev/null) || {
+            found="$$found$(if $(PYTHON), $$name does not run;)"
+            continue
+        }
         if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
             python=$$name
             return
@@ -35,7 +38,7 @@ find_python() {
     done
 }
 find_python
-if [ -z "$$python$${found}$(PYTHON)" ] && bash tests/install.sh python3 python3-venv; then
+if [ -z "$$python$$found" ] && bash tests/install.sh python3 python3-venv; then
     find_python
 fi
 if [ -z "$$python" ]; then
