@@ -57,10 +57,10 @@ def project(tmp_path):
 
     shutil.copytree(EXAMPLE, mine)
     done = run(
-        f"git init -q --bare --initial-branch=main {origin}\n"
+        f"git init -q --bare --initial-branch=main '{origin}'\n"
         "git init -q --initial-branch=main\ngit add .\ngit commit -q -m 'Ten pods of v1'\n"
         "weighbridge rollout start --manifests i/k8s --service app --replicas 1 --commit\n"
-        f"git push -q {origin} main"
+        f"git push -q '{origin}' main"
     )
     assert done.returncode == 0, done.stderr
 

@@ -34,23 +34,23 @@ user root;
 worker_processes 1;
 {affinity}
 worker_rlimit_nofile 65536;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log warn;
+pid "{folder}/nginx.pid";
+error_log "{folder}/error.log" warn;
 events {{ worker_connections 16384; }}
 http {{
     log_format sample '$connection';
     access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
+    client_body_temp_path "{folder}/body";
+    proxy_temp_path "{folder}/proxy";
+    fastcgi_temp_path "{folder}/fastcgi";
+    uwsgi_temp_path "{folder}/uwsgi";
+    scgi_temp_path "{folder}/scgi";
     default_type application/json;
     keepalive_requests 100000000;
     # A request that waits for the client's FIN would reach the log after its answer.
     lingering_close off;
     server {{
-        listen unix:{folder}/control;
+        listen "unix:{folder}/control";
         location / {{ return 200 $pid; }}
     }}
 {servers}
@@ -60,7 +60,7 @@ http {{
 _SERVER = """\
     server {{
         listen {address}:{port} backlog=4096;
-        access_log {folder}/{host}.log sample buffer=64k;
+        access_log "{folder}/{host}.log" sample buffer=64k;
         location / {{ return 200 '{body}'; }}
     }}
 """

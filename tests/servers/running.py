@@ -192,7 +192,7 @@ def _process(
     log = folder / ("log" if role == "server" else f"{role}.log")
     with (folder / f"{role}.out").open("wb") as out:
         process = subprocess.Popen(
-            _filled(server.command, words).split(),
+            [_filled(each, words) for each in server.command.split()],
             cwd=folder,
             stdin=subprocess.PIPE,  # a shell of Erlang ends with it
             stdout=out,
