@@ -253,8 +253,7 @@ def check(
             first += len(rows)
         if naive or watched.is_sure(elapsed_ns):
             fold.look()
-        waits_ns = watched.waits_since_ns
-        if waits_ns is not None and elapsed_ns - waits_ns >= wait_s * NS_PER_S:
+        if elapsed_ns >= watched.waits_until_ns(wait_s):
             break
     folded = fold.finish()
     performance = Performance(

@@ -146,8 +146,7 @@ class Scene:
         """Let time pass while the pods answer by these shares."""
         labels, weights = list(shares), np.array(list(shares.values()), dtype=float)
         for _ in range(round(seconds / TICK_S)):
-            since_ns = self.watched.waits_since_ns
-            is_over = since_ns is not None and self.playing.clock() - since_ns >= self.wait_s * 1e9
+            is_over = self.playing.clock() >= self.watched.waits_until_ns(self.wait_s)
             if self.fold.is_decided or is_over:
                 return
             self.playing.now_s += TICK_S

@@ -91,14 +91,24 @@ class Outages:
     _bygone: int = 0
     """Those of an earlier configuration: the first ones."""
 
-    def note(self, at_s: float, text: str, label: str) -> None:
-        """Note that a version is out of service, or, without a text, that none is."""
+    def note(self, since_s: float, at_s: float, text: str, label: str, *, is_over: bool) -> None:
+        """Note what is out of service.
+
+        Parameters
+        ----------
+        since_s, at_s : float
+            Since when that may be, and when it was noticed [s since the run began].
+        text, label : str
+            In a sentence, and which version; empty if none is.
+        is_over : bool
+            Whether all are in service again.
+        """
         last = self.all[-1] if self.all else None
-        if text and (last is None or last.until_s is not None):
-            self.all.append(Outage(at_s, None, text, label))
-        elif last is not None and last.until_s is None:
-            until_s = None if text else at_s
+        until_s = at_s if is_over or not text else None
+        if last is not None and last.until_s is None:
             self.all[-1] = replace(last, until_s=until_s, text=text or last.text)
+        elif text:
+            self.all.append(Outage(since_s, until_s, text, label))
 
     def reconfigure(self) -> None:
         """Note that somebody has changed the configuration."""

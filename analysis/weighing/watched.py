@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 MOST_STRETCHES = 8
 """So often a run begins anew; then the split is said to move too much."""
+REPLACED_S = 5.0
+"""A version that is configured no more may be replaced (``kubectl delete`` and ``apply``) [s]."""
 
 _NS_PER_S = 1_000_000_000
 
@@ -137,7 +139,7 @@ class Watched:
         self._unjudged, self._unseen = Span(), Span()
         self._held_since_ns: int | None = None
         self._outages = Outages()
-        self._trouble = self._last_text = ""
+        self._trouble = self._last_text = self._gone = ""
         self._last_ns = 0
         self._settling: Settling | None = None
         self._end: tuple[ReasonCode | None, int | None] = (None, None)
@@ -204,13 +206,30 @@ class Watched:
             return Phase.WAITING
         return Phase.JUDGING if self._settling is None else Phase.SETTLING
 
-    @property
-    def waits_since_ns(self) -> int | None:
-        """Since when nothing can be judged [ns since the run began]; None if it can be."""
+    def waits_until_ns(self, wait_s: float) -> float:
+        """Return until when a run waits for something to judge [ns since the run began].
+
+        Parameters
+        ----------
+        wait_s : float
+            For how long it waits for what may still come [s]. A version that the configuration
+            itself sets to 0 is not waited for, and one that it leaves out only `REPLACED_S`.
+
+        Returns
+        -------
+        float
+            Infinite while something can be judged.
+        """
         since_ns = self._held_since_ns
         for each in self._pending:
             since_ns = each.held_since(since_ns)
-        return since_ns
+        if since_ns is None:
+            return inf
+        gone = self._gone if all(each.change.is_remark for each in self._pending) else ""
+        if gone:
+            replaced_s = 0.0 if gone in self._split.weight_of else REPLACED_S
+            wait_s = min(wait_s, replaced_s)
+        return since_ns + wait_s * _NS_PER_S
 
     @property
     def doubt(self) -> str:
@@ -292,11 +311,8 @@ class Watched:
             self._outages.reconfigure()
         is_back = change.expectation is not None
         since_ns = self._unseen.since_ns if is_back else None
-        self._outages.note(
-            at_s if since_ns is None else since_ns / _NS_PER_S, change.outage, change.lost
-        )
-        if is_back:
-            self._outages.note(at_s, "", "")
+        since_s = at_s if since_ns is None else since_ns / _NS_PER_S
+        self._outages.note(since_s, at_s, change.outage, change.lost, is_over=is_back)
         if change.is_unseen:
             self._unseen.begin(at_ns)
         else:
@@ -304,7 +320,7 @@ class Watched:
         is_new = not self._why or change.expectation is not None or change.code is not self._code
         if is_new or at_s - self.events[-1].at_s >= SHORTEST_S:
             self.events.append(Event(at_s, kind, change.text))
-        self._held_since_ns = noticed.held_since(self._held_since_ns)
+        held_ns, self._held_since_ns = self._held_since_ns, noticed.held_since(self._held_since_ns)
         if change.is_remark:
             return
         if self._settling is None and not self._why:
@@ -313,13 +329,14 @@ class Watched:
         since_ns = self._unjudged.begin(at_ns)
         if change.expectation is None:
             self._why, self._code, self._remedy = change.text, change.code, change.remedy
-            self._settling = None
+            self._settling, self._gone = None, ""
             return
         self._split, self._next_source = change.expectation.split, change.expectation.source
         before, self._observed = self._observed, change.observed or self._split
-        if gone := self._withdrawn():
+        before_gone, self._gone = self._gone, self._withdrawn()
+        if gone := self._gone:
             self._hold(
-                at_ns,
+                held_ns if gone == before_gone and held_ns is not None else at_ns,
                 f"{gone} has no share of the split any more, and had one when the check began: "
                 f"{self._begun} was expected, and now it is {self._split} "
                 f"({self._next_source.where})",

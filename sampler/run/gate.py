@@ -311,11 +311,10 @@ class Weighing:
         self._notice(elapsed_ns)
         self._pace()
         watched, watch = self._watched, self._watch
-        since_ns = None if watched is None else watched.waits_since_ns
-        if watch is not None and since_ns is not None and not self._fold.is_decided:
-            is_over = elapsed_ns - since_ns >= watch.wait_s * NS_PER_S
-            if is_over:
-                self._engine.stop()
+        if watched is None or watch is None or self._fold.is_decided:
+            return
+        if elapsed_ns >= watched.waits_until_ns(watch.wait_s):
+            self._engine.stop()
 
     def _pace(self) -> None:
         """Send little while nothing is judged."""

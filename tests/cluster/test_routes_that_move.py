@@ -172,6 +172,31 @@ def test_a_weight_of_0_is_another_question(route):
     assert "v2 has no share of the split any more" in report.reasons[0].message
 
 
+@EVERY
+def test_a_route_that_is_deleted_is_not_called_misspelt(route):
+    objects, scene = watch(route)
+    scene.run(1, RIGHT)
+    scene.tell("DELETED", objects[0])
+    scene.run(60, RIGHT)
+    reason = scene.report().reasons[0]
+
+    assert reason.code is ReasonCode.EXPECTATION_MOVED
+    assert f"{objects[0]['kind']} shop/web was there before and is deleted" in reason.message
+    assert reason.remedy.startswith("If that was not meant, apply it again")
+
+
+@EVERY
+def test_a_service_behind_a_route_that_is_deleted_is_named(route):
+    objects, scene = watch(route)
+    scene.run(1, RIGHT)
+    gone = [each for each in objects if each["kind"] == "Service"][-1]
+    scene.tell("DELETED", gone)
+    scene.run(60, RIGHT)
+    reason = scene.report().reasons[0]
+
+    assert f"Service shop/{gone['metadata']['name']} was there before and is" in reason.message
+
+
 def test_a_canary_whose_route_was_written_first_is_waited_for():
     written = [
         {

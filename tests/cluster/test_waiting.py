@@ -16,7 +16,18 @@ from sampler.expect.cluster import overview
 from sampler.expect.cluster.standing import Deciding
 from sampler.expect.cluster.state import ClusterState
 from sampler.expect.rules.model import Question
-from tests.clusters import FakeCluster, Script, canary, endpoint, endpoint_slice, names, pod, weigh
+from tests.clusters import (
+    Body,
+    FakeCluster,
+    Script,
+    canary,
+    endpoint,
+    endpoint_slice,
+    names,
+    pod,
+    weigh,
+)
+from tests.scenes import BY_KIND
 
 READY = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:09Z"}
 STARTING = {"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T00:00:00Z"}
@@ -123,6 +134,25 @@ def test_a_split_that_nobody_could_read_ends_undecided_and_says_why(reach, capsy
     said = " ".join(capsys.readouterr().err.split())
     assert "no split became known: " in said
     assert "every version has weight 0 (Deployment" in said or "no pod template carries" in said
+
+
+def test_what_is_deleted_while_it_is_waited_for_is_not_called_misspelt(monkeypatch):
+    monkeypatch.setattr(overview, "LOOKS_EVERY_S", 0.0)
+    access: Any = None
+    said: list[str] = []
+    looks: list[list[Body]] = [BEFORE["the Service alone"], []]
+
+    async def look():
+        state = ClusterState()
+        key = BY_KIND["Service"], "shop"
+        state.take(key, looks.pop(0), "1")
+        question = Question(service="app", namespace="shop")
+        return overview.compare(access, state, question, None)
+
+    with pytest.raises(ExpectationError, match="was there and is deleted: expected a Serv") as it:
+        asyncio.run(overview.look_until_known(look, None, 60, said.append))
+
+    assert it.value.exit_code == 3
 
 
 def test_what_will_never_be_a_split_is_not_waited_for():

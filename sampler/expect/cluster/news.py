@@ -163,12 +163,27 @@ class News:
             sight = self._standing.look(state, now_ns)
         except ExpectationError as error:
             remedy = f"{error.hint[:1].upper()}{error.hint[1:]}." if error.hint else ""
-            held = Held(ReasonCode.EXPECTATION_MOVED, str(error), remedy)
-            return replace(unknown, held=held)
+            sight = replace(unknown, held=Held(ReasonCode.EXPECTATION_MOVED, str(error), remedy))
+        if sight.held is not None:
+            return replace(sight, held=_deleted(sight.held, self._told, state))
         if sight.asked is None and sight.held is None:
             held = Held(ReasonCode.EXPECTATION_MOVED, "the split that was asked about is not known")
             return replace(sight, held=held)
         return sight
+
+
+def _deleted(held: Held, told: Sight, state: ClusterState) -> Held:
+    """Say so if something is gone of which the last known split was made."""
+    gone = dict.fromkeys(str(each) for each in told.made_of if not state.has(each))
+    if not gone:
+        return held
+    what = ", ".join(gone)
+    return replace(
+        held,
+        text=f"{what} was there before and is deleted: {held.text}",
+        remedy="If that was not meant, apply it again, and find out who deleted it (kubectl get "
+        "events, the audit log of the API server); then check again.",
+    )
 
 
 def _splits(sight: Sight) -> tuple[Split | None, Split | None]:

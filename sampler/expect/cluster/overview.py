@@ -21,6 +21,7 @@ from sampler.expect.lint import lint
 from sampler.expect.rules.endpoints import SERVICE_NAME
 from sampler.expect.rules.findings import refusal
 from sampler.expect.rules.model import NotYetError
+from sampler.expect.rules.objects import UnknownNameError
 from sampler.expect.rules.places import entries_of
 from sampler.expect.views import ContradictionError, Views, compare_views
 
@@ -325,6 +326,14 @@ async def look_until_known(
             if not said:
                 on_wait(said := why)
             await asyncio.sleep(LOOKS_EVERY_S)
+        except UnknownNameError as error:
+            if not said:
+                return overview
+            raise NeverKnownError(
+                f"what the check waited for was there and is deleted: {error}",
+                hint="apply it again, and check again; kubectl get events, and the audit log of "
+                "the API server, tell who deleted it",
+            ) from error
         except ExpectationError:
             return overview
         else:

@@ -26,11 +26,13 @@ from sampler.expect.cluster.pods_behind import (
 from sampler.expect.rules.endpoints import endpoints_of, ready_by_label
 from sampler.expect.rules.findings import FindingCode
 from sampler.expect.rules.model import NotYetError, Quantity
+from sampler.expect.rules.owners import controller_of
 from sampler.expect.rules.places import door_of, zone_of
 from sampler.expect.rules.progress import progress_of
 from sampler.expect.views import compare_views, endpoint_identities
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from sampler.expect.cluster.state import ClusterState
@@ -94,6 +96,8 @@ class Sight:
         How many configurations have been seen.
     pods : frozenset of str
         The endpoints that get traffic.
+    made_of : tuple of KubeObject
+        What people and their tools write of what the split is made of.
     again_ns : int or None
         When to look again even if nothing changes, on the clock of the run [ns].
     """
@@ -106,6 +110,7 @@ class Sight:
     trouble: str = ""
     configurations: int = 0
     pods: frozenset[str] = frozenset()
+    made_of: tuple[KubeObject, ...] = ()
     again_ns: int | None = None
 
 
@@ -192,6 +197,7 @@ class Standing:
             pods=frozenset()
             if views.observed is None
             else endpoint_identities(running, views.observed.objects, self.question),
+            made_of=tuple(_written(views)),
             again_ns=again_ns,
         )
 
@@ -329,6 +335,14 @@ def _configuration(each: Expectation) -> object:
         if one.kind not in {"Pod", "EndpointSlice"}
     ]
     return each.split, specs
+
+
+def _written(views: Views) -> Iterator[KubeObject]:
+    """Return the live objects behind a split that no controller makes anew."""
+    for view in (views.configured, views.observed):
+        for each in () if view is None else view.objects:
+            if each.kind not in {"Pod", "EndpointSlice"} and not each.once(controller_of):
+                yield each
 
 
 def _has_port(service: KubeObject, place: Place) -> bool:

@@ -124,6 +124,14 @@ class ClusterState:
         for objects in self.objects.values():
             yield from objects.values()
 
+    def has(self, wanted: KubeObject) -> bool:
+        """Whether an object is still there, or another one in its place."""
+        return any(
+            wanted.name in objects
+            for (resource, namespace), objects in self.objects.items()
+            if (resource.kind, namespace) == (wanted.kind, wanted.namespace)
+        )
+
     def take(self, key: Key, items: Iterable[Mapping[str, Any]], version: str) -> bool:
         """Replace what is known of a resource; return whether anything that matters changed."""
         is_news = self.differs(key, items := list(items))

@@ -22,6 +22,10 @@ Locate = Callable[[Path], str]
 Keys = Callable[["KubeObject"], Iterable[Hashable]]
 
 
+class UnknownNameError(ExpectationError):
+    """No object has the name that was asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where an object was read, for those who edit it.
@@ -359,7 +363,7 @@ class Inventory:
                     if other.kind in OTHERS
                     else f"kinds are {', '.join(kinds)}; declare other splits with --expect",
                 )
-            raise ExpectationError(
+            raise UnknownNameError(
                 f"expected a {wanted} named {name!r}"
                 + (f" in namespace {namespace}" if namespace else "")
                 + f", found {', '.join(known[:8]) or 'none'}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from analysis import Batch, Policy, Split, finish
 from analysis.data.report import Source
 from analysis.weighing.settling import LONGEST_S, Settling
 from analysis.weighing.stretches import GUARD_S
-from analysis.weighing.watched import MOST_STRETCHES, Watched
+from analysis.weighing.watched import MOST_STRETCHES, REPLACED_S, Watched
 from sampler.base.clock import NS_PER_S
 from sampler.expect.cluster.news import ExpectationChange
 from sampler.expect.rules.model import Expectation
@@ -285,3 +286,42 @@ def test_after_a_change_found_in_the_answers_wrong_verdicts_are_as_rare_as_asked
 
     # 0.2 / 4 is left for the second stretch; 10 or more of 80 have a chance of 0.5 % at that.
     assert mistakes < 10
+
+
+def test_an_outage_that_outlasts_a_break_of_the_watch_is_over_when_that_is_known():
+    news, stretches = begin()
+    lost = change(5, None, "v2 has no ready endpoint")
+    news.pending += [
+        replace(lost, outage="v2 lost its last ready endpoint", lost="v2"),
+        replace(change(6, None, "the watch is lost"), is_unseen=True, outage=lost.text, lost="v2"),
+        change(10, NINE),
+    ]
+    stretches.notice(news.changes(), 0)
+
+    (outage,) = stretches.finish().outages
+    assert (outage.since_s, outage.until_s) == (5, 10)
+
+
+@pytest.mark.parametrize(
+    ("now", "waited_s"), [("v1=9,v2=0", 0), ("v1=9", REPLACED_S), ("v1=9,v3=1", REPLACED_S)]
+)
+def test_a_version_that_is_configured_no_more_is_not_waited_for(now, waited_s):
+    news, stretches = begin()
+    news.pending.append(change(1, Split.parse(now)))
+    stretches.notice(news.changes(), 0)
+    stretches.weigh(sent((0, 1.5), ["v1"] * 30))
+
+    assert stretches.waits_until_ns(120) == (1 + waited_s) * NS_PER_S
+    assert stretches.waits_until_ns(0) == NS_PER_S
+
+    # The stable version may be scaled meanwhile; a roll-out is waited for.
+    stretches.notice([change(2, Split.parse(now.replace("9", "8")))], 0)
+    stretches.weigh(sent((1.5, 2.5), ["v1"] * 30, first=30))
+    assert stretches.waits_until_ns(120) == (1 + waited_s) * NS_PER_S
+    rolled_out = replace(change(3, None, "v2 is being rolled out"), is_reconfigured=True)
+    stretches.notice([rolled_out], 0)
+    assert stretches.waits_until_ns(120) == 123 * NS_PER_S
+    stretches.weigh(sent((2.5, 3.5), ["v1"] * 30, first=60))
+    assert stretches.waits_until_ns(120) == 123 * NS_PER_S
+    stretches.notice([change(4, NINE)], 0)
+    assert stretches.waits_until_ns(120) == inf
