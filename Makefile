@@ -139,6 +139,19 @@ fuzz: $(VENV)/.develop ## feed every reader of the bytes of others a million mut
 hardening: $(VENV)/.develop ## attack every reader, kill 200 runs, feed a million mutated inputs; writes reports/hardening.md
 	@$(BIN)/python -m tests.benchmarks.hardening
 
+.PHONY: sanitize
+sanitize: $(VENV)/.develop ## test what is compiled with AddressSanitizer and UndefinedBehaviorSanitizer of gcc (two minutes)
+	@python=$$PWD/$(BIN)/python
+	rm -rf build/sanitized
+	mkdir -p build/sanitized
+	cp -r pyproject.toml hatch_build.py README.md LICENSE weighbridge sampler analysis tests build/sanitized
+	cd build/sanitized
+	WEIGHBRIDGE_COMPILE=1 CFLAGS="-O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover" \
+	    "$$python" -m hatchling build -t wheel:editable -d .
+	# Python itself leaks at its end, on purpose.
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
+	    "$$python" -m pytest -q -n 2 -k "not tls and not full" tests/unit/sampler/exchange/transport tests/conformance tests/integration/test_accounting.py
+
 audit: $(VENV)/.develop ## look up known holes of what is installed and of the lower bounds, where a source can be reached
 	@$(BIN)/python -m venv --system-site-packages $(VENV)/audit
 	$(VENV)/audit/bin/python -m pip --disable-pip-version-check --quiet install pip-audit
