@@ -273,7 +273,8 @@ class Engine:
         """Yield batches of completed samples in send order until all are in.
 
         The batches come a few dozen times a second at most: at first every 2 ms, so that
-        a quick decision is noticed quickly, later at a twentieth of the time elapsed.
+        a quick decision is noticed quickly, later at a twentieth of the time elapsed; after
+        the end of sending the same again.
 
         Raises
         ------
@@ -295,6 +296,8 @@ class Engine:
                 if self._ends_ns is not None and self.elapsed_ns() >= self._ends_ns:
                     self.reached_max_time = self.reached_max_time or not self.is_stopping
                     self.stop()
+                if self.is_stopping:
+                    self.transport.finish()
                 self.recorder.let_go(self._clock() - HOLD_NS)
                 is_last = self.is_stopping and self.in_flight == 0
                 batch = self.recorder.seal()
@@ -340,7 +343,8 @@ class Engine:
 
     def _tick_ns(self) -> int:
         now = self.elapsed_ns()
-        tick = min(max(now // _TICKS_IN_ELAPSED, _SHORTEST_TICK_NS), _LONGEST_TICK_NS)
+        passed = now - self.sending_ns if self.is_stopping else now  # the end is awaited anew
+        tick = min(max(passed // _TICKS_IN_ELAPSED, _SHORTEST_TICK_NS), _LONGEST_TICK_NS)
         if self._ends_ns is not None and not self.is_stopping:
             tick = max(min(tick, self._ends_ns - now), 0)
         return tick

@@ -124,6 +124,13 @@ class Transport(Protocol):
         call has returned.
         """
 
+    def finish(self) -> None:
+        """Tell the servers of idle connections that nothing follows; called now and then.
+
+        Nothing is launched any more. What a server sends nobody asked for is known once it has
+        ended the connection: so the samples of such a connection are held no longer than that.
+        """
+
     def abort(self) -> None:
         """Abandon all exchanges in flight and record them as `Outcome.ABORTED`."""
 

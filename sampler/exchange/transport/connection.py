@@ -18,7 +18,7 @@ CHUNK = 4_096
 """Bytes of one read: a buffer of this size costs less than a larger one, though it is cut."""
 
 # States: plain integers, because they are compared several times a request.
-CONNECTING, SENDING, AWAITING, IDLE, DRAINING = range(5)
+CONNECTING, SENDING, AWAITING, IDLE, DRAINING, HALF_CLOSED = range(6)
 
 
 class Connection:

@@ -7,6 +7,8 @@ ready sockets in batches, and `_on_ready` moves each one through its states:
                                                          |                      or DRAINING
                                                          +--failure--> closed
 
+At the end of a run, idle connections are HALF_CLOSED until their servers have closed.
+
 There is no task, future or timer for an exchange: deadlines are swept a few times a second.
 
 The answers of a canary repeat themselves: until the second changes in their Date, a pod's
@@ -68,6 +70,7 @@ from sampler.exchange.transport.connection import (
     CHUNK,
     CONNECTING,
     DRAINING,
+    HALF_CLOSED,
     IDLE,
     SENDING,
     Connection,
@@ -106,7 +109,7 @@ _SHORTEST_SWEEP_NS = NS_PER_MS  # a timer of the loop resolves no less
 # Members of `Closing` as what they are: they are compared for each connection.
 _MOST_SHUNNED = 256
 """Sockets of connections that timed out, kept so that their ports are not used again."""
-_BY_SERVER, _RESET = int(Closing.BY_SERVER), int(Closing.RESET)
+_BY_SERVER, _BY_US, _RESET = (int(each) for each in Closing)
 
 _MOST_ANSWERS = 1_024
 _LARGEST_ANSWER = CHUNK - 1  # nothing is left unread behind a remembered answer
@@ -228,10 +231,21 @@ class FastTransport:
             if failure is not None:
                 self._fail_soon(conn, failure)
 
+    def finish(self) -> None:
+        """Half-close idle connections whose samples are held; the server's FIN releases them."""
+        for conn in self._connections.values():
+            if conn.state == IDLE and conn.ordinal > 0:
+                with suppress(OSError):  # the server was first, and its end is on its way here
+                    self._half_close(conn)
+                    conn.state = HALF_CLOSED
+
+    def _half_close(self, conn: Connection) -> None:
+        conn.sock.shutdown(socket.SHUT_WR)
+
     def abort(self) -> None:
         """Abandon all exchanges in flight and record them as aborted."""
         for conn in list(self._connections.values()):
-            if conn.state not in {IDLE, DRAINING}:
+            if conn.state not in {IDLE, DRAINING, HALF_CLOSED}:
                 self._fail(conn, GIVEN_UP)
         self._wiring.recorder.let_go()
 
@@ -541,7 +555,7 @@ class FastTransport:
                 return
             is_over |= has_ended or (conn.state == IDLE and bool(data))
         if is_over:
-            self._discard(conn, _BY_SERVER)
+            self._discard(conn, _BY_US if conn.state == HALF_CLOSED else _BY_SERVER)
 
     def _unasked(self, conn: Connection) -> tuple[bytes, bool]:
         """Return what came although nothing was asked, and whether that was all."""

@@ -210,6 +210,9 @@ class FullTransport:
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._on_done(state, exchange, done))
 
+    def finish(self) -> None:
+        """Do nothing: aiohttp closes its connections at once, or not at all."""
+
     def abort(self) -> None:
         """Abandon all exchanges in flight and record them as `Outcome.ABORTED`."""
         in_flight = [

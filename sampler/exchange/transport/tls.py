@@ -149,11 +149,18 @@ class TlsTransport(FastTransport):
         """Close all connections, the idle ones with TLS's own goodbye."""
         for conn in self._connections.values():
             if conn.state == IDLE:
-                layer = self._layers[conn.fd]
-                layer.say_goodbye()
                 with suppress(OSError):
-                    conn.sock.send(layer.to_send())
+                    self._say_goodbye(conn)
         await super().aclose()
+
+    def _half_close(self, conn: Connection) -> None:
+        self._say_goodbye(conn)
+        super()._half_close(conn)
+
+    def _say_goodbye(self, conn: Connection) -> None:
+        layer = self._layers[conn.fd]
+        layer.say_goodbye()
+        conn.sock.send(layer.to_send())
 
     def _connect(self, slot: int) -> Connection | OSError:
         conn = super()._connect(slot)
@@ -308,7 +315,7 @@ class TlsTransport(FastTransport):
             layer.receive(data)
             plain = layer.decrypt()
             # While draining, it is the end of the socket that counts: the server closes first.
-            is_over = conn.state == IDLE and (layer.is_ended or layer.failure is not None)
+            is_over = conn.state != DRAINING and (layer.is_ended or layer.failure is not None)
             if plain or is_over:
                 return plain, is_over
         return b"", False

@@ -17,7 +17,7 @@ from sampler.plan.target import Target
 
 
 class ManualTransport:
-    """Records what is launched; `finish` ends an exchange."""
+    """Records what is launched; `end` ends an exchange."""
 
     name = "manual"
     failure: BaseException | None = None
@@ -37,7 +37,7 @@ class ManualTransport:
         self.flying[index] = (slot, self.wiring.clock() if scheduled_ns is None else scheduled_ns)
         self.most_at_once = max(self.most_at_once, len(self.flying))
 
-    def finish(self, index: int, failure: Failure | None = None) -> None:
+    def end(self, index: int, failure: Failure | None = None) -> None:
         slot, scheduled_ns = self.flying.pop(index)
         label = self.wiring.reader.labels.code("v1") if failure is None else ABSENT
         now = self.wiring.clock()
@@ -46,9 +46,12 @@ class ManualTransport:
         )
         self.wiring.on_idle(slot)
 
+    def finish(self) -> None:
+        pass
+
     def abort(self) -> None:
         for index in list(self.flying):
-            self.finish(index, GIVEN_UP)
+            self.end(index, GIVEN_UP)
 
     async def aclose(self) -> None:
         assert not self.flying
@@ -112,7 +115,7 @@ def test_a_closed_workload_keeps_every_slot_busy_and_stops_at_its_limit(make_eng
         for index in range(7):
             await until(lambda index=index: index in transport.flying)
             assert len(transport.flying) == min(3, 7 - index)
-            transport.finish(index)
+            transport.end(index)
 
     batches = asyncio.run(collect(engine, act))
 
@@ -126,9 +129,9 @@ def test_batches_are_in_send_order_whatever_comes_back_first(make_engine):
     async def act() -> None:
         await until(lambda: len(transport.flying) == 4)
         for index in (3, 1, 2):
-            transport.finish(index)
+            transport.end(index)
         assert engine.recorder.seal() is None
-        transport.finish(0)
+        transport.end(0)
 
     batches = asyncio.run(collect(engine, act))
 
@@ -144,8 +147,8 @@ def test_the_time_limit_stops_sending_and_drains_what_is_in_flight(make_engine):
         clock.now_ns = 1_000_000_000
         await until(lambda: engine.is_stopping)
         assert engine.in_flight == 2
-        transport.finish(1, Failure(FailureCode.NO_ANSWER_IN_TIME, "late"))
-        transport.finish(0)
+        transport.end(1, Failure(FailureCode.NO_ANSWER_IN_TIME, "late"))
+        transport.end(0)
 
     batches = asyncio.run(collect(engine, act))
 
@@ -231,7 +234,7 @@ def test_an_open_workload_does_not_wait_for_answers_and_counts_what_it_sheds(mak
         assert engine.shed - waiting == pytest.approx(50, abs=35)
         engine.stop()
         for index in list(transport.flying):
-            transport.finish(index)
+            transport.end(index)
 
     asyncio.run(collect(engine, act))
 
@@ -267,7 +270,7 @@ def test_an_open_workload_uses_its_slots_in_turn(make_engine):
             engine._launch_due()
             for index, (slot, _) in sorted(transport.flying.items()):
                 taken.append(slot)
-                transport.finish(index)
+                transport.end(index)
         engine.stop()
 
     asyncio.run(collect(engine, act))
@@ -306,7 +309,7 @@ def test_a_cap_holds_back_a_closed_workload_and_loses_no_slot(make_engine):
             await until(lambda: transport.flying)
             assert engine.launched <= 2 + 100 * clock.now_ns / 1e9
             for index in list(transport.flying):
-                transport.finish(index)
+                transport.end(index)
             launched = engine.launched
             clock.now_ns += 10_000_000
 
@@ -348,7 +351,7 @@ def test_retry_after_pauses_the_launches_for_as_long_as_it_says(make_engine):
         await until(lambda: engine.is_paused)
         launched = engine.launched
         for index in list(transport.flying):
-            transport.finish(index)
+            transport.end(index)
         clock.now_ns = 6_900_000_000
         for _ in range(20):
             await asyncio.sleep(0.001)
@@ -358,7 +361,7 @@ def test_retry_after_pauses_the_launches_for_as_long_as_it_says(make_engine):
         await until(lambda: not engine.is_paused)
         while engine.launched < 4 or transport.flying:
             for index in list(transport.flying):
-                transport.finish(index)
+                transport.end(index)
 
     asyncio.run(collect(engine, act))
 
@@ -406,7 +409,7 @@ def test_a_run_that_must_not_stop_for_overload_does_not(make_engine):
         await until(lambda: transport.flying)
         throttle(transport, 0, b"60")
         await until(lambda: 1 in transport.flying)
-        transport.finish(1)
+        transport.end(1)
 
     asyncio.run(collect(engine, act))
 
@@ -464,7 +467,7 @@ def test_an_open_workload_does_not_send_in_a_burst_what_it_held_back_before_the_
         clock.now_ns = 100_000_000  # some 100 arrivals are due
         engine._launch_due()
         held = engine.launched
-        transport.finish(0)  # the first label
+        transport.end(0)  # the first label
         engine._launch_due()
         assert held == 16
         assert engine.launched <= held + 2
