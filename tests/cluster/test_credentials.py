@@ -392,8 +392,11 @@ def test_while_a_watch_takes_long_to_open_what_should_be_is_not_known(reach, mon
             opening = asyncio.create_task(watcher._open(key))
             await touched.wait()
             (lost,) = watcher.changes()
+            touched.clear()
             opened.set()
             await opening
+            assert watcher.changes() == []  # it has to last
+            await touched.wait()
             (found,) = watcher.changes()
         return lost, found
 

@@ -147,7 +147,7 @@ def event_of(line: bytes, resource: Resource) -> tuple[str, dict[str, Any]]:
         event = msgspec.json.decode(line)
         kind, body = event["type"], event["object"]
     except (ValueError, KeyError, TypeError) as error:
-        raise _nonsense(f"a watch of {resource.plural}", line[:1000]) from error
+        raise nonsense(f"a watch of {resource.plural}", line[:1000]) from error
     if kind == "ERROR" and isinstance(body, dict):
         status = body.get("code")
         refuse(
@@ -156,7 +156,7 @@ def event_of(line: bytes, resource: Resource) -> tuple[str, dict[str, Any]]:
             f"watch of {resource.plural}",
         )
     if kind not in _KINDS:
-        raise _nonsense(f"a watch of {resource.plural}", line[:1000])
+        raise nonsense(f"a watch of {resource.plural}", line[:1000])
     return kind, item_of(body, resource)
 
 
@@ -164,7 +164,7 @@ def items_of(page: Mapping[str, Any], resource: Resource) -> tuple[list[dict[str
     """Read a page of a list: its objects, the version of the list, and how to go on."""
     items, metadata = page.get("items") or [], page.get("metadata") or {}
     if not isinstance(items, list) or not isinstance(metadata, dict):
-        raise _nonsense(f"a list of {resource.plural}", str(page).encode())
+        raise nonsense(f"a list of {resource.plural}", str(page).encode())
     return (
         [item_of(each, resource) for each in items],
         str(metadata.get("resourceVersion", "")),
@@ -175,11 +175,12 @@ def items_of(page: Mapping[str, Any], resource: Resource) -> tuple[list[dict[str
 def item_of(body: Any, resource: Resource) -> dict[str, Any]:
     """Return an object, with the kind and version that lists leave out."""
     if not isinstance(body, dict) or not isinstance(body.get("metadata"), dict):
-        raise _nonsense(f"one of the {resource.plural}", str(body).encode())
+        raise nonsense(f"one of the {resource.plural}", str(body).encode())
     return resource.complete(body)
 
 
-def _nonsense(what: str, given: bytes) -> ClusterError:
+def nonsense(what: str, given: bytes) -> ClusterError:
+    """Return the error for an answer that no API server gives."""
     said = said_of(given[:1000].decode("utf-8", "replace"))[:60]
     return ClusterError(
         f"{what} is not what an API server gives: {said!r}",

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import chain, repeat
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,6 +27,7 @@ from sampler.expect.cluster.answers import (
     event_of,
     in_words,
     items_of,
+    nonsense,
     refuse,
     said_of,
     too_large,
@@ -48,9 +50,12 @@ MOST_LISTED_BYTES = 256 << 20
 _MOST_REFUSAL = 65_536
 _WATCH_S = 30
 """A watch is opened again after this time [s]: a connection that was cut in silence shows then."""
-_BUSY = frozenset({429, 503})
-"""With ``Retry-After``: priority and fairness, or a server that starts; clients try again."""
-_MOST_TRIES = 10
+_TOO_MANY, _STARTING = 429, 503
+"""Priority and fairness, or a limit of a proxy; with ``Retry-After``, a server that starts."""
+_PAUSES_S = (0.2, 0.5, 1.0, 2.0)
+"""A busy server is asked again after so much time at least; the last is repeated [s]."""
+LISTED_WITHIN_S = 300.0
+"""Time for all pages of a list [s]: continuations expire after five to ten minutes."""
 _CLOCKS_DIFFER_S = 2.0
 """Clocks that are apart by less are taken for the same: dates have whole seconds [s]."""
 _SELDOM_S = 2.0
@@ -115,6 +120,8 @@ class Cluster:
 
     Attributes
     ----------
+    busy : str
+        How a busy server put off the last request; empty if it did not.
     ahead_s : float
         By how much the clock of this machine is ahead of the server's [s]; 0 if that is little,
         or not known.
@@ -128,6 +135,7 @@ class Cluster:
         self._renewing = asyncio.Lock()
         self._renewals = 0
         self._tried_s = -_SELDOM_S
+        self.busy = ""
         self.ahead_s = 0.0
 
     async def __aenter__(self) -> Self:
@@ -231,7 +239,7 @@ class Cluster:
     async def _pages(self, resource: Resource, namespace: str) -> Listing:
         items: list[dict[str, Any]] = []
         query = {"limit": str(_PAGE)}
-        size = 0
+        size, began_s = 0, monotonic()
         for _ in range(_MOST_PAGES):
             page, bytes_of_page = await self._sized(resource.path(namespace), query)
             size += bytes_of_page
@@ -241,6 +249,16 @@ class Cluster:
             items += found
             if not rest:
                 return Listing(items, version)
+            if rest == query.get("continue"):
+                raise nonsense(
+                    f"a list of {resource.plural} that goes on where it was", rest.encode()
+                )
+            if monotonic() - began_s > LISTED_WITHIN_S:
+                raise ClusterError(
+                    f"{resource.plural} in {namespace} could not be listed within "
+                    f"{LISTED_WITHIN_S:g} s: {len(items)} came",
+                    hint="see whether kubectl get --raw /readyz is as slow; try again",
+                )
             query["continue"] = rest
         raise ClusterError(
             f"there are more than {_PAGE * _MOST_PAGES} {resource.plural} in {namespace}",
@@ -299,7 +317,7 @@ class Cluster:
     async def _open(self, path: str, query: Mapping[str, str]) -> Any:
         import aiohttp  # noqa: PLC0415 - heavy, and here already with kubernetes-asyncio
 
-        tries = 0
+        began_s, pauses_s = monotonic(), chain(_PAUSES_S, repeat(_PAUSES_S[-1]))
         while True:
             response = await self._client.call_api(
                 path,
@@ -311,9 +329,13 @@ class Cluster:
                 _request_timeout=aiohttp.ClientTimeout(total=None, connect=self._timeout_s),
             )
             self._compare_clocks(response.headers.get("Date", ""))
-            wait_s = self._told_to_wait(response)
-            tries += 1
-            if wait_s is None or tries >= _MOST_TRIES:
+            told_s = _told_to_wait(response)
+            if told_s is None:
+                self.busy = ""
+                break
+            self.busy = f"the API server answered {response.status}"
+            wait_s = max(told_s, next(pauses_s))
+            if monotonic() - began_s + wait_s >= self._timeout_s:
                 break
             response.close()
             await asyncio.sleep(wait_s)
@@ -329,13 +351,6 @@ class Cluster:
         with suppress(ValueError, TypeError):
             ahead_s = (datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds()
             self.ahead_s = ahead_s if abs(ahead_s) > _CLOCKS_DIFFER_S else 0.0
-
-    def _told_to_wait(self, response: Any) -> float | None:
-        """Return for how long a busy server asks us to wait [s]; None if it does not."""
-        after = response.headers.get("Retry-After", "")
-        if response.status not in _BUSY or not after.isdecimal():
-            return None
-        return float(after) if float(after) < self._timeout_s else None
 
     async def _guarded(self, work: Any, path: str, timeout_s: float | None = None) -> Any:
         """Wait for an answer, and give every way in which it fails a name and a remedy."""
@@ -362,3 +377,11 @@ class Cluster:
                 f"the API server {server} did not return JSON for {path}: {said_of(error)}",
                 hint="is it the API server, or the page of a proxy? kubectl get --raw " + path,
             ) from error
+
+
+def _told_to_wait(response: Any) -> float | None:
+    """Return for how long a busy server asks us to wait [s]; None if it is not busy."""
+    after = response.headers.get("Retry-After", "")
+    if after.isdecimal() and response.status in {_TOO_MANY, _STARTING}:
+        return float(after)
+    return 0.0 if response.status == _TOO_MANY else None

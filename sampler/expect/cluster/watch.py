@@ -10,7 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, Protocol, Self
 
 from sampler.base.clock import NS_PER_S, run_clock
-from sampler.base.errors import WeighbridgeError
+from sampler.base.errors import ClusterError, WeighbridgeError
 from sampler.expect.cluster.answers import AbsentError, GoneError
 from sampler.expect.cluster.api import Cluster
 from sampler.expect.cluster.news import ExpectationChange, News
@@ -158,7 +158,13 @@ class ClusterWatcher:
             await stack.enter_async_context(self._cluster)
             stack.callback(self._close_streams)
             streams = await asyncio.gather(*map(self._open, self._keys), return_exceptions=True)
-            for stream in streams:
+            for key, stream in zip(self._keys, streams, strict=True):
+                if isinstance(stream, (GoneError, AbsentError)):
+                    raise ClusterError(
+                        f"{key[0].plural} in {key[1]} were listed and cannot be watched: {stream}",
+                        hint="kubectl get --raw /readyz?verbose says how the API server is; "
+                        "try again",
+                    ) from stream
                 if isinstance(stream, BaseException):
                     raise stream
             self._tasks = [asyncio.create_task(self._follow(key)) for key in self._keys]
@@ -221,7 +227,8 @@ class ClusterWatcher:
                 silent.values(), timeout=ANSWERED_WITHIN_S, return_when=asyncio.FIRST_COMPLETED
             )
             if not done:
-                self._cut(self._keys, f"for {ANSWERED_WITHIN_S:g} s the API server did not answer")
+                why = self._cluster.busy or "the API server did not answer"
+                self._cut(self._keys, f"for {ANSWERED_WITHIN_S:g} s {why}")
                 return
             await asyncio.gather(*silent.values())
         except (WeighbridgeError, AbsentError) as error:
@@ -279,15 +286,25 @@ class ClusterWatcher:
         self._late.pop(key).cancel()
         self._heard_ns[key] = self._clock()
         self._down_ns.pop(key, None)
-        if self._blind.pop(key, None) is not None:
+        if key in self._blind:
+            # Of a version that is too old, servers tell on a stream that they open.
+            loop = asyncio.get_running_loop()
+            loop.call_later(_LASTS_S, self._see, key, self._streams[key])
+
+    def _see(self, key: Key, stream: Events) -> None:
+        """Trust a stream that was lost before, once it has lasted."""
+        if self._streams.get(key) is stream and self._blind.pop(key, None) is not None:
             self._touch()  # what was missed is told by the stream
 
     def _expect_soon(self, key: Key) -> None:
         """Say so if there is no stream for long."""
         if key not in self._late:
-            why = f"for {REOPENED_WITHIN_S:g} s no watch could be opened"
             loop = asyncio.get_running_loop()
-            self._late[key] = loop.call_later(REOPENED_WITHIN_S, self._lose, key, why)
+            self._late[key] = loop.call_later(REOPENED_WITHIN_S, self._miss, key)
+
+    def _miss(self, key: Key) -> None:
+        why = f" ({self._cluster.busy})" if self._cluster.busy else ""
+        self._lose(key, f"for {REOPENED_WITHIN_S:g} s no watch could be opened{why}")
 
     async def _follow(self, key: Key) -> None:
         """Watch one resource until the run is over."""
