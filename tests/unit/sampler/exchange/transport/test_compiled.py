@@ -5,6 +5,7 @@ Every test of tests/conformance runs on both; here is what they do not reach.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import select
@@ -193,3 +194,75 @@ def test_a_connection_of_another_kind_is_an_error(compiled):
 
         with pytest.raises(TypeError, match="a Connection was expected"):
             compiled.FastPath(**{**everything(compiled), **parts}).serve()
+
+
+def test_what_cannot_be_sent_on_a_kept_connection_is_handed_over(compiled):
+    """Its server went after the answer was reported, and before the next request."""
+    failed: list[tuple[object, ...]] = []
+    rows, launches, slots = compiled.Rows(), compiled.Launches(), [None]
+    launches.limit = 1
+    ours, theirs = socket.socketpair()
+    with ours, theirs, select.epoll() as epoll:
+        epoll.register(ours, select.EPOLLIN | select.EPOLLET)
+        conn = slots[0] = compiled.Connection(ours, 0, 17, -1)
+        conn.state, conn.ordinal = connection.AWAITING, 0
+        parts = {
+            "epoll": epoll.fileno(),
+            "connections": {ours.fileno(): conn},
+            "slots": slots,
+            "answers": {ANSWER: (0, -1, 200 << 8, True)},
+            "rows": rows,
+            "keep": b"GET",
+            "launches_itself": True,
+            "launches": launches,
+            "timeout_ns": 5,
+            "on_launch": lambda *what: failed.append(what),
+        }
+        path = compiled.FastPath(**{**everything(compiled), **parts})
+
+        theirs.send(ANSWER)
+        theirs.shutdown(socket.SHUT_RD)
+        path.serve()
+
+    assert failed == [(conn, -1, errno.EPIPE)]
+    assert (conn.state, conn.ordinal, conn.index) == (connection.SENDING, 1, 0)
+    assert conn.deadline_ns == conn.sent_ns + 5
+    assert launches.launched == 1
+    assert len(rows) == 10
+
+
+def test_a_connection_that_nobody_ended_closes_its_socket(compiled):
+    """As Python's own do; of a run that was given up with its loop."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, select.epoll() as epoll:
+        connections: dict[int, object] = {}
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            epoll.register(ours, select.EPOLLIN | select.EPOLLET)
+            conn = compiled.Connection(ours, 0, 0, 1)
+            conn.state, conn.ordinal, conn.left = connection.AWAITING, 0, 0
+            launches = compiled.Launches()
+            launches.limit = 1
+            parts = {
+                "epoll": epoll.fileno(),
+                "connections": connections,
+                "slots": [conn],
+                "answers": {ANSWER: (0, -1, 200 << 8, True)},
+                "life": 1,
+                "most_draining": 9,
+                "launches_itself": True,
+                "launches": launches,
+                "drain_grace_ns": 5,
+                "pick": lambda *_: (socket.AF_INET, listener.getsockname()),
+            }
+            path = compiled.FastPath(**{**everything(compiled), **parts})
+            connections[ours.fileno()] = conn
+
+            theirs.send(ANSWER)
+            path.serve()
+            (opened,) = set(connections) - {ours.fileno()}
+            accepted, _ = listener.accept()
+            with accepted:
+                del path, parts
+                connections.clear()
+                with pytest.raises(OSError, match="Bad file descriptor"):
+                    os.fstat(opened)
