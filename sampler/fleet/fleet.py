@@ -80,6 +80,7 @@ class _Known:
 
     vantage: Vantage
     heard_ns: int
+    told_ns: int
     began_ns: int | None = None
     has_spoken: bool = False
     leased: int = 0
@@ -125,7 +126,7 @@ class Fleet:
         self._counts_lost = counts_lost
         self._known: list[_Known] = []
         self._merger = Merger(1)
-        self._origin_ns = self._beat_ns = self._looked_ns = clock()
+        self._origin_ns = self._looked_ns = clock()
         self._ended_ns: int | None = None
         # Zones that are looked at by themselves have each a part: a fast one takes nobody else's.
         zones = list(dict.fromkeys(plan.zone_of)) or [""]
@@ -196,8 +197,8 @@ class Fleet:
         plans = parts_of(self._plan, len(vantages))
         self._merger = Merger(len(vantages), counts_lost=self._counts_lost)
         # Getting ready is not part of the run.
-        self._origin_ns = self._beat_ns = self._looked_ns = now = self._clock()
-        self._known = [_Known(each, now) for each in vantages]
+        self._origin_ns = self._looked_ns = now = self._clock()
+        self._known = [_Known(each, now, now) for each in vantages]
         folder = self._folder()
         # Each run names all zones of its check: who judges them again sees which are missing.
         splits = {
@@ -269,8 +270,9 @@ class Fleet:
         self._tell_lease(number)
 
     def _tell_lease(self, number: int) -> None:
-        is_last = not self._unleased[self._zone(number)]
-        self._crew.tell(number, Lease(self._known[number].leased, is_last=is_last))
+        known, is_last = self._known[number], not self._unleased[self._zone(number)]
+        known.told_ns = self._clock()
+        self._crew.tell(number, Lease(known.leased, is_last=is_last))
 
     def _zone(self, number: int) -> str:
         return self._plan.zone_of[number] if self._plan.zone_of else ""
@@ -284,6 +286,8 @@ class Fleet:
         self._looked_ns = now
         patience_s = self._plan.load.timeout_s + GRACE_S
         for number, known in enumerate(self._known):
+            if known.is_live and not self.is_stopping and now - known.told_ns >= _BEAT_NS:
+                self._tell_lease(number)
             if stalled:
                 known.heard_ns = now
                 continue
@@ -294,11 +298,6 @@ class Fleet:
                 behind_ns = now - known.began_ns - self._merger.sealed(number) * SLICE_NS
                 if behind_ns > 2 * patience_s * NS_PER_S:
                     self._lose(number, f"{behind_ns / NS_PER_S:.1f} s behind the others")
-        if now - self._beat_ns >= _BEAT_NS:
-            self._beat_ns = now
-            for number, known in enumerate(self._known):
-                if known.is_live and not self.is_stopping:
-                    self._tell_lease(number)
 
     def _lose(self, number: int, why: str) -> None:
         self._known[number].gone = why

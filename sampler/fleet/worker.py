@@ -55,6 +55,9 @@ SILENCE_S = 5.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 BEAT_NS = 2 * SLICE_NS
 """Between two words of a vantage at most, whether it has samples or not [ns]."""
+_LONG_NS = 2 * SLICE_NS
+"""What a lease grows to with the run, so that one is asked for with each seal [ns]."""
+_LEASES_IN_ELAPSED = 10
 
 
 class Worker:
@@ -65,15 +68,16 @@ class Worker:
     start : Start
         What to do.
     tell : callable
-        Takes each `Word` for the coordinator.
+        Takes each `Word` for the coordinator; those that it takes at once are one message.
     """
 
-    def __init__(self, start: Start, tell: Callable[[Word], None]) -> None:
+    def __init__(self, start: Start, tell: Callable[..., None]) -> None:
         self._start = start
         self._tell = tell
         self._slicer = Slicer(self._seal)
         self._told_ns = self._heard_ns = run_clock()
         self._wished = 0
+        self._sealed: list[Batch] = []  # and not counted yet
         self._gave_up = False
         self._seen = (0, 0)  # time and launches when the rate was looked at [ns, 1]
         self._rate_per_s = start.plan.load.rate or 0.0
@@ -89,13 +93,13 @@ class Worker:
         raise_file_limit(plan.load.concurrency)
         fold = Fold(None, has_connections=not plan.load.connection.is_fresh)
         gc.freeze()
-        self._wish()
+        self._tell(*self._wishes())
         async with contextlib.aclosing(engine.batches()) as batches:
             async for batch in batches:
                 self._slicer.take(batch)
-                fold.take(batch)
-                await recording.write(batch, engine.elapsed_ns)
+                await self._count(fold, recording)
         self._slicer.complete()
+        await self._count(fold, recording)
         effort = replace(engine.effort(), cpu_s=cpu_s() - cpu)
         run = "" if recording.path is None else str(recording.path)
         self._tell(Done(effort, run, gave_up=self._gave_up))
@@ -125,35 +129,52 @@ class Worker:
         self._slicer.complete(self._engine.complete_ns() // SLICE_NS)
         if now - self._told_ns >= BEAT_NS:
             self._seal(self._slicer.sealed)
-        self._wish()
+        if wishes := self._wishes():
+            self._tell(*wishes)
+
+    async def _count(self, fold: Fold, recording: Recording) -> None:
+        """Fold and write what was sealed: one batch of a slice costs less than one of a tick."""
+        sealed, self._sealed = self._sealed, []
+        for batch in sealed:
+            fold.take(batch)
+            await recording.write(batch, self._engine.elapsed_ns)
 
     def _seal(self, slices: int, *batches: Batch) -> None:
         self._told_ns = run_clock()
-        self._tell(Sealed(slices, to_bytes(batches)))
+        joined = [Batch.joined(batches)] if batches else []
+        self._sealed += joined
+        self._tell(Sealed(slices, to_bytes(joined)), *self._wishes(seals=True))
 
-    def _wish(self) -> None:
-        """Ask for the launches of the next moment, when half of those allowed are used up."""
+    def _wishes(self, *, seals: bool = False) -> list[Wish]:
+        """Ask for the launches of the next moment, when half of those allowed are used up.
+
+        Where a message goes anyway, a little earlier.
+        """
         engine, load = self._engine, self._start.plan.load
         if engine.is_stopping:
-            return
+            return []
         now, launched = engine.elapsed_ns(), engine.launched
         if load.rate is None and now - self._seen[0] >= SLICE_NS // 5:
             since, before = self._seen
             self._rate_per_s = (launched - before) * NS_PER_S / max(now - since, 1)
             self._seen = (now, launched)
-        ahead = ceil(self._rate_per_s * self._start.ahead_s) + load.concurrency
-        if self._wished - launched <= ahead // 2:
-            self._wished = launched + ahead
-            self._tell(Wish(self._wished))
+        ahead_s = self._start.ahead_s
+        long_s = max(ahead_s, min(now / _LEASES_IN_ELAPSED, _LONG_NS) / NS_PER_S)
+        # A seal finds half of a long lease left, and a little more if it comes early.
+        least_s = 0.6 * long_s if seals else ahead_s / 2
+        if self._wished - launched > self._rate_per_s * least_s + load.concurrency / 2:
+            return []
+        self._wished = launched + ceil(self._rate_per_s * long_s) + load.concurrency
+        return [Wish(self._wished)]
 
 
 async def serve(sock: socket.socket) -> None:
     """Sample for the process at the other end of a socket."""
     reader, writer = await asyncio.open_connection(sock=sock)
 
-    def tell(word: Word) -> None:
+    def tell(*words: Word) -> None:
         if not writer.is_closing():
-            writer.write(pack(word))
+            writer.write(b"".join(map(pack, words)))
 
     tell(Ready())
     try:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
@@ -28,6 +29,7 @@ from sampler.fleet.fleet import Fleet, parts_of
 from sampler.fleet.forks import ForkServer
 from sampler.fleet.messages import Done, Lease, Sealed, Start, Stop, Vantage, Wish, pack
 from sampler.fleet.processes import Processes
+from sampler.fleet.worker import Worker as FleetWorker
 from sampler.plan.run import RunPlan
 from sampler.run.gate import Weighing
 from sampler.run.report import Course, account_of
@@ -244,3 +246,39 @@ def test_a_run_that_is_stopped_while_its_vantages_get_ready_stops_them():
     fleet._begin([Vantage("a"), Vantage("b")])
 
     assert told[2:] == [(0, Stop()), (1, Stop())]
+
+
+def test_the_longer_a_run_the_fewer_messages_and_no_lease_runs_out(monkeypatch):
+    """At first a lease lasts 0.25 s; then it grows, so that each is asked for with a seal."""
+    now, rate, delay_ns = [0], 500, 30_000_000
+    plan = run_of("http://127.0.0.1:1/", None, load=Load(rate=float(rate), concurrency=12))
+    monkeypatch.setattr("sampler.fleet.worker.run_clock", lambda: now[0])
+    messages: list[Any] = []
+    allowed: list[Any] = []
+
+    def tell(*words):
+        messages.append((now[0], words))
+        allowed.extend((now[0] + delay_ns, w.launches) for w in words if isinstance(w, Wish))
+
+    vantage: Any = FleetWorker(Start(plan, 0, 1, 0.25), tell)
+    vantage._engine = SimpleNamespace(
+        is_stopping=False,
+        launched=0,
+        allow=lambda *_, **__: None,
+        elapsed_ns=lambda: now[0],
+        complete_ns=lambda: now[0] - 20_000_000,
+    )
+    tell(*vantage._wishes())
+    while now[0] < 20 * NS_PER_S:
+        now[0] += 50_000_000
+        leased = max((launches for at, launches in allowed if at <= now[0]), default=0)
+        launched = now[0] * rate // NS_PER_S
+        assert launched <= leased
+        asked = allowed[-1][1] - launched
+        assert asked <= rate * (0.25 if now[0] <= 2.5 * NS_PER_S else 0.5) + 12
+        vantage._engine.launched = launched
+        vantage.hear(Lease(leased))
+        vantage._tick()
+
+    late = [words for at, words in messages if at > 10 * NS_PER_S]
+    assert [tuple(map(type, words)) for words in late] == [(Sealed, Wish)] * 40
