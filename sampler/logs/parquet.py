@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from operator import itemgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,7 +49,8 @@ class ParquetTable:
         self._path = path
         self._read: list[str] = []
         try:
-            self._schema = pq.read_schema(path)
+            with Path(path).open("rb") as file:
+                self._schema = pq.read_schema(file)
         except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
             raise unreadable_parquet(path, error) from error
         self.names = tuple(self._schema.names)
@@ -86,7 +88,7 @@ class ParquetTable:
 
         number = 0
         try:
-            with pq.ParquetFile(self._path) as file:
+            with Path(self._path).open("rb") as source, pq.ParquetFile(source) as file:
                 require_bounded(file.metadata, self._path)
                 for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=self._read):
                     columns = [_values(batch.column(name)) for name in self._read]

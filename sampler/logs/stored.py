@@ -98,7 +98,8 @@ def is_ours(path: Path) -> bool:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        with path.open("rb") as file:
+            metadata = pq.read_schema(file).metadata or {}
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise unreadable_parquet(path, error) from error
     return path.name == SAMPLES and metadata.get(b"format") == FORMAT.encode()

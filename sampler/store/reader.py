@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -159,10 +160,9 @@ class RunFolder:
                 return pa.Table.from_batches(batches, schema).unify_dictionaries()
         with _readable(self.path / SAMPLES):
             require_file(self.path / SAMPLES)
-            require_bounded(pq.read_metadata(self.path / SAMPLES), self.path / SAMPLES)
-            table = pq.read_table(
-                self.path / SAMPLES, memory_map=True, page_checksum_verification=True
-            )
+            with pa.memory_map(os.fsencode(self.path / SAMPLES)) as source:
+                require_bounded(pq.read_metadata(source), self.path / SAMPLES)
+                table = pq.read_table(source, page_checksum_verification=True)
             table.validate(full=True)
         _refuse_unknown(table.schema, self.path)
         return table
@@ -207,7 +207,10 @@ def record_batches(folder: Path, rows: int = 4096) -> Iterator[pa.RecordBatch]:
         return
     with _readable(folder / SAMPLES):
         require_file(folder / SAMPLES)
-        with pq.ParquetFile(folder / SAMPLES, page_checksum_verification=True) as file:
+        with (
+            (folder / SAMPLES).open("rb") as source,
+            pq.ParquetFile(source, page_checksum_verification=True) as file,
+        ):
             require_bounded(file.metadata, folder / SAMPLES)
             _refuse_unknown(file.schema_arrow, folder)
             for batch in file.iter_batches(batch_size=rows):
@@ -267,7 +270,7 @@ def stream_batches(path: Path) -> Iterator[pa.RecordBatch]:
         return
     require_file(path)
     # Mapped: a length that is damaged ends at the end of the file, and takes no memory.
-    with pa.memory_map(str(path)) as source:
+    with pa.memory_map(os.fsencode(path)) as source:
         try:
             _refuse_packed(source, path)
             source.seek(0)

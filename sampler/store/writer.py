@@ -146,7 +146,7 @@ class RunWriter:
 
         if self._stream is None:
             with self._keeping():
-                self._sink = pa.OSFile(str(self.path / STREAM), "wb")
+                self._sink = pa.OSFile(os.fsencode(self.path / STREAM), "wb")
                 options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
                 self._stream = pa.ipc.new_stream(self._sink, sample_schema(), options=options)
                 to_arrow(Batch.of_labels((None,)))  # opens what a conversion imports
@@ -245,7 +245,8 @@ class RunWriter:
         batches = chain(streamed, self._all_pending())
         with (
             whole(self.path / SAMPLES) as path,
-            pq.ParquetWriter(path, sample_schema(), **_PARQUET) as writer,
+            path.open("wb") as file,  # Arrow takes no name that is not UTF-8
+            pq.ParquetWriter(file, sample_schema(), **_PARQUET) as writer,
         ):
             for table in _row_groups(batches):
                 writer.write_table(table, row_group_size=table.num_rows)
@@ -262,8 +263,8 @@ class RunWriter:
             "count": array_of(np.array([tally.windows[key] for key in keys]), pa.int64()),
         }
         table = pa.Table.from_arrays(list(columns.values()), names=list(columns))
-        with whole(self.path / WINDOWS) as path:
-            pq.write_table(table, path, compression="zstd")
+        with whole(self.path / WINDOWS) as path, path.open("wb") as file:
+            pq.write_table(table, file, compression="zstd")
 
 
 def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -57,6 +57,18 @@ def test_a_terminal_that_cannot_spell_the_marks_still_gets_the_verdict(tmp_path)
     assert done.stdout.startswith(b"PASS")
 
 
+def test_a_folder_whose_name_is_not_in_utf_8_takes_a_run_and_gives_it_back(in_process, tmp_path):
+    out = tmp_path / os.fsdecode(b"r\xe9sultat")
+
+    with EmbeddedService({"v1": 1}, seed=3) as service:
+        sampled = in_process("sample", service.url, "--max-samples", "50", "--out", str(out))
+
+    (run,) = out.iterdir()
+    judged = in_process("judge", str(run), "--expect", "v1=1")
+    assert (sampled.returncode, judged.returncode) == (0, 3), sampled.stderr + judged.stderr
+    assert "only 50 independent connections" in judged.stdout
+
+
 def test_stdout_that_nobody_reads_is_no_traceback(tmp_path):
     with EmbeddedService({"v1": 1}) as service:
         reader, writer = os.pipe()
