@@ -13,7 +13,7 @@ from collections import deque
 from datetime import UTC, datetime
 from math import inf
 from sys import maxsize
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,7 +36,7 @@ from sampler.exchange.transport.choice import make_transport
 from sampler.labels.reader import LabelReader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
     from pathlib import Path
 
     from analysis import Batch
@@ -135,7 +135,7 @@ class Engine:
         if load.rate is not None:
             self._arrivals = poisson_arrivals(load.rate, self._rng)
         self._timer: asyncio.TimerHandle | None = None
-        self._opening: asyncio.Future[None] | None = None
+        self._awaited: asyncio.Future[None] | None = None
         self._ends_ns = None if limits.max_time_s is None else round(limits.max_time_s * NS_PER_S)
         self.transport = transport(
             Wiring(
@@ -178,8 +178,8 @@ class Engine:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-            if self._opening is not None:
-                self._opening.cancel()
+            if self._awaited is not None:
+                self._awaited.cancel()
 
     def slow_down(self, rate_per_s: float | None, *, is_waiting: bool = False) -> None:
         """Send no more than this, or what the plan says again if None [1/s].
@@ -286,7 +286,7 @@ class Engine:
                 return
             self._start()
             while True:
-                await asyncio.sleep(self._tick_ns() / NS_PER_S)
+                await self._unless_stopped(asyncio.sleep(self._tick_ns() / NS_PER_S))
                 if self.transport.failure is not None:
                     raise self.transport.failure
                 if self.is_paused and self.elapsed_ns() >= self._resume_ns:
@@ -316,15 +316,19 @@ class Engine:
         """Get the transport ready; False if `stop` came first: a name server may be silent."""
         if self.is_stopping:
             return False
-        self._opening = asyncio.ensure_future(self.transport.open())
+        return await self._unless_stopped(self.transport.open()) and not self.is_stopping
+
+    async def _unless_stopped(self, act: Coroutine[Any, Any, None]) -> bool:
+        """Wait for something that `stop` cancels; return whether it was done."""
+        awaited = self._awaited = asyncio.ensure_future(act)
         try:
-            await asyncio.wait([self._opening])
+            await asyncio.wait([awaited])
         finally:
-            self._opening.cancel()
-        if self._opening.cancelled():
+            awaited.cancel()
+        if awaited.cancelled():
             return False
-        self._opening.result()
-        return not self.is_stopping
+        awaited.result()
+        return True
 
     def _start(self) -> None:
         # Resolving the name is not part of the run.

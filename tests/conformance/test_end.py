@@ -24,6 +24,7 @@ from sampler.plan.target import Target
 from tests.conformance.driving import CARRIERS, make_transport
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"label": "v1"}'
+LATE = ANSWER.replace(b"200 OK", b"408 Request Timeout").replace(b"v1", b"v9")
 FOR_EVER_NS = 10**15
 
 
@@ -92,10 +93,11 @@ def run(request, kind, loop_factory, authority, tmp_path):
     return one
 
 
-def test_samples_are_held_no_longer_than_until_the_server_has_closed(run, monkeypatch):
+@pytest.mark.parametrize("parting", [b"", LATE], ids=["nothing", "408"])
+def test_samples_are_held_no_longer_than_until_the_server_has_closed(run, monkeypatch, parting):
     monkeypatch.setattr(module, "HOLD_NS", FOR_EVER_NS)
 
-    outcomes, _, engine = run()
+    outcomes, _, engine = run(parting)
 
     assert outcomes == {Outcome.OK: 40}
     assert engine.transport.closings[Closing.BY_US] == 4
@@ -117,3 +119,36 @@ def test_a_server_that_does_not_close_is_not_waited_for(run):
 
     assert outcomes == {Outcome.OK: 40}
     assert engine.transport.closings[Closing.BY_US] == 4
+
+
+def test_who_closed_first_has_ended_the_connection(kind, loop_factory, monkeypatch):
+    async def main():
+        engine = Engine(
+            Target(f"http://127.0.0.1:{listener.getsockname()[1]}/"),
+            Load(concurrency=1, connection=ConnectionLife.parse("reuse"), max_rate=None),
+            Limits(max_samples=2),
+            LabelReader(LabelRule.parse("/label")),
+            transport=lambda wiring: make_transport(kind, wiring),
+        )
+        finish = engine.transport.finish
+
+        def finish_late():
+            closed.result()  # its FIN is here, but the loop has not looked yet
+            finish()
+
+        monkeypatch.setattr(engine.transport, "finish", finish_late)
+        async for _ in engine.batches():
+            pass
+        return engine.transport.closings
+
+    def serve():
+        sock, _ = listener.accept()
+        with sock:
+            for _ in range(2):
+                sock.recv(4_096)
+                sock.sendall(ANSWER)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        closed = pool.submit(serve)
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            assert runner.run(main())[Closing.BY_SERVER] == 1

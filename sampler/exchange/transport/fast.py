@@ -233,8 +233,10 @@ class FastTransport:
 
     def finish(self) -> None:
         """Half-close idle connections whose samples are held; the server's FIN releases them."""
-        for conn in self._connections.values():
-            if conn.state == IDLE and conn.ordinal > 0:
+        idle = [c for c in self._connections.values() if c.state == IDLE and c.ordinal > 0]
+        for conn in idle:
+            self._read_surplus(conn, 0)  # the server may have ended it by now
+            if conn.fd in self._connections:
                 with suppress(OSError):  # the server was first, and its end is on its way here
                     self._half_close(conn)
                     conn.state = HALF_CLOSED

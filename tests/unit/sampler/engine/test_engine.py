@@ -28,6 +28,7 @@ class ManualTransport:
         self.launches = Launches()
         self.flying: dict[int, tuple[int, int]] = {}
         self.most_at_once = 0
+        self.ends = 0
 
     async def open(self) -> None:
         pass
@@ -47,7 +48,7 @@ class ManualTransport:
         self.wiring.on_idle(slot)
 
     def finish(self) -> None:
-        pass
+        self.ends += 1
 
     def abort(self) -> None:
         for index in list(self.flying):
@@ -121,6 +122,31 @@ def test_a_closed_workload_keeps_every_slot_busy_and_stops_at_its_limit(make_eng
 
     assert sum(map(len, batches)) == engine.launched == 7
     assert transport.most_at_once == 3
+
+
+def test_the_end_of_sending_is_noticed_at_once(make_engine, monkeypatch):
+    load = Load(concurrency=2, max_rate=None)
+    engine, transport, clock = make_engine(load, Limits(max_samples=2))
+    long_ones = []
+
+    async def sleep(seconds, sleep=asyncio.sleep) -> None:
+        if seconds > 0.01:
+            long_ones.append(seconds)
+            await asyncio.Event().wait()
+        await sleep(seconds)
+
+    async def act() -> None:
+        await until(lambda: transport.flying)
+        clock.now_ns = 10_000_000_000
+        await until(lambda: long_ones)
+        transport.end(0)  # the last was launched
+        await until(lambda: transport.ends > 2)
+        transport.end(1)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+
+    assert sum(map(len, asyncio.run(collect(engine, act)))) == 2
+    assert len(long_ones) == 1
 
 
 def test_batches_are_in_send_order_whatever_comes_back_first(make_engine):
@@ -357,6 +383,7 @@ def test_retry_after_pauses_the_launches_for_as_long_as_it_says(make_engine):
             await asyncio.sleep(0.001)
         assert engine.launched == launched
         assert not transport.flying
+        assert transport.ends == 0  # a pause is none
         clock.now_ns = 7_100_000_000
         await until(lambda: not engine.is_paused)
         while engine.launched < 4 or transport.flying:
@@ -366,6 +393,7 @@ def test_retry_after_pauses_the_launches_for_as_long_as_it_says(make_engine):
     asyncio.run(collect(engine, act))
 
     assert (engine.effort().pauses, engine.overload) == (1, None)
+    assert transport.ends > 0
 
 
 def test_a_pause_that_does_not_fit_ends_the_run(make_engine):
