@@ -13,12 +13,14 @@ import resource
 from collections import Counter
 from pathlib import Path
 from random import Random
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from analysis import ABSENT, Outcome
 from sampler.base.clock import NS_PER_S
+from sampler.exchange.record import Recorder
 from sampler.exchange.transport import fast
 from sampler.exchange.transport.fast import FastTransport
 from sampler.plan.load import ConnectionLife, Load
@@ -65,7 +67,8 @@ def endings(number, *, has_surplus):
         [b"HTTP/1.1 204 No\r\n\r\n"],
     )
     steps = draw.choice(unusual) if draw.random() < 0.5 else [whole]
-    return steps, draw.choice(([Act.CLOSE], [Turns(), Act.CLOSE]))
+    late = ([Turns(), b"junk", Act.CLOSE],) if has_surplus else ()
+    return steps, draw.choice(([Act.CLOSE], [Turns(), Act.CLOSE], *late))
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +80,11 @@ def patient(monkeypatch):
 
 
 def drive(kind, script, *, n=_N, connection="fresh", concurrency=1, **options):
-    """Run exchanges; return the batch, its failures, and how its connections ended."""
+    """Run exchanges; return the batch, its failures, and how its connections ended.
+
+    That is the counts of closings, and the connections whose held samples were let go.
+    """
+    released: list[int] = []
 
     async def main():
         async with ScriptedServer(script) as server:
@@ -89,12 +96,13 @@ def drive(kind, script, *, n=_N, connection="fresh", concurrency=1, **options):
             return batch, failures, driver.transport
 
     open_before = sum(1 for _ in _FILES.iterdir())
-    batch, failures, transport = asyncio.run(main())
+    with patch.object(Recorder, "release", lambda _, number: released.append(number)):
+        batch, failures, transport = asyncio.run(main())
     assert sum(1 for _ in _FILES.iterdir()) <= open_before
     assert type(transport).__name__ == ("CompiledTransport" if kind == "fast" else "FastTransport")
     never_opened = (batch.outcome == Outcome.CLIENT_LIMIT).sum()
     assert sum(transport.closings) == transport.launches.opened - never_opened
-    return batch, failures, transport.closings
+    return batch, failures, (transport.closings, sorted(released))
 
 
 def story(kind, *, connection, concurrency=1, has_surplus=True):
@@ -104,7 +112,7 @@ def story(kind, *, connection, concurrency=1, has_surplus=True):
         steps, end = endings(request.number, has_surplus=has_surplus)
         return [*steps, *end] if ("connection", "close") in request.fields else steps
 
-    batch, failures, closings = drive(kind, script, connection=connection, concurrency=concurrency)
+    batch, failures, ends = drive(kind, script, connection=connection, concurrency=concurrency)
     times = (batch.scheduled_ns, batch.sent_ns, batch.first_byte_ns, batch.done_ns)
     has_begun = batch.first_byte_ns != ABSENT
     in_order = [np.where(has_begun, each, 1 + place) for place, each in enumerate(times)]
@@ -127,7 +135,7 @@ def story(kind, *, connection, concurrency=1, has_surplus=True):
         )
     ]
     assert len(rows) == len({row[5:7] for row in rows}) == _N
-    return rows, closings, failures
+    return rows, ends, failures
 
 
 @pytest.mark.parametrize("connection", ["fresh", "2:5", "reuse"])
@@ -157,7 +165,7 @@ def test_no_more_ends_are_waited_for_than_allowed(kind, monkeypatch):
     monkeypatch.setattr(fast, "MOST_DRAINING", 3)
     monkeypatch.setattr(fast, "_LAST_FINS_NS", 0)
 
-    _, _, closings = drive(kind, lambda _: [json_answer()], n=20)
+    _, _, (closings, _) = drive(kind, lambda _: [json_answer()], n=20)
 
     assert closings == [0, 3, 17]
 
@@ -189,7 +197,7 @@ def test_descriptors_that_run_out_amidst_a_run_are_a_limit_of_this_machine(kind,
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_requests_that_do_not_go_out_at_once_follow_each_other(kind):
-    batch, _, closings = drive(
+    batch, _, (closings, _) = drive(
         *(kind, lambda _: [json_answer()]),
         n=2,
         connection="reuse",

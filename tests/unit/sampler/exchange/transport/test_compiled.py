@@ -10,6 +10,8 @@ import importlib
 import os
 import select
 import socket
+from contextlib import ExitStack
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ from sampler.plan.target import Target
 pytestmark = pytest.mark.needs("_fastpath")
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"label": "v1"}'
+PERIODS = {"timeout_ns": 5_000, "first_deadline_ns": 3_000, "drain_grace_ns": 7_000}
 ROW = (0, 1, 2, 3, 4, 5, 0, 0, -1, 200 << 8)
 
 
@@ -196,73 +199,103 @@ def test_a_connection_of_another_kind_is_an_error(compiled):
             compiled.FastPath(**{**everything(compiled), **parts}).serve()
 
 
-def test_what_cannot_be_sent_on_a_kept_connection_is_handed_over(compiled):
-    """Its server went after the answer was reported, and before the next request."""
-    failed: list[tuple[object, ...]] = []
-    rows, launches, slots = compiled.Rows(), compiled.Launches(), [None]
-    launches.limit = 1
-    ours, theirs = socket.socketpair()
-    with ours, theirs, select.epoll() as epoll:
-        epoll.register(ours, select.EPOLLIN | select.EPOLLET)
-        conn = slots[0] = compiled.Connection(ours, 0, 17, -1)
-        conn.state, conn.ordinal = connection.AWAITING, 0
-        parts = {
-            "epoll": epoll.fileno(),
-            "connections": {ours.fileno(): conn},
-            "slots": slots,
-            "answers": {ANSWER: (0, -1, 200 << 8, True)},
-            "rows": rows,
-            "keep": b"GET",
-            "launches_itself": True,
-            "launches": launches,
-            "timeout_ns": 5,
-            "on_launch": lambda *what: failed.append(what),
-        }
-        path = compiled.FastPath(**{**everything(compiled), **parts})
+@pytest.fixture
+def awaited(compiled):
+    """Make a path with one connection whose answer is known; return what all of it is."""
+    with ExitStack() as stack:
+        ours, theirs = (stack.enter_context(end) for end in socket.socketpair())
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        epoll = stack.enter_context(select.epoll())
+        epoll.register(ours, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
 
-        theirs.send(ANSWER)
-        theirs.shutdown(socket.SHUT_RD)
-        path.serve()
-
-    assert failed == [(conn, -1, errno.EPIPE)]
-    assert (conn.state, conn.ordinal, conn.index) == (connection.SENDING, 1, 0)
-    assert conn.deadline_ns == conn.sent_ns + 5
-    assert launches.launched == 1
-    assert len(rows) == 10
-
-
-def test_a_connection_that_nobody_ended_closes_its_socket(compiled):
-    """As Python's own do; of a run that was given up with its loop."""
-    with socket.create_server(("127.0.0.1", 0)) as listener, select.epoll() as epoll:
-        connections: dict[int, object] = {}
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            epoll.register(ours, select.EPOLLIN | select.EPOLLET)
-            conn = compiled.Connection(ours, 0, 0, 1)
-            conn.state, conn.ordinal, conn.left = connection.AWAITING, 0, 0
-            launches = compiled.Launches()
-            launches.limit = 1
+        def make(left, **calls):
+            conn = compiled.Connection(ours, 0, 17, left)
+            conn.state, conn.ordinal = connection.AWAITING, 0
             parts = {
+                **everything(compiled),
                 "epoll": epoll.fileno(),
-                "connections": connections,
+                "connections": {ours.fileno(): conn},
                 "slots": [conn],
                 "answers": {ANSWER: (0, -1, 200 << 8, True)},
+                "keep": b"GET",
                 "life": 1,
                 "most_draining": 9,
                 "launches_itself": True,
-                "launches": launches,
-                "drain_grace_ns": 5,
                 "pick": lambda *_: (socket.AF_INET, listener.getsockname()),
+                **PERIODS,
+                **calls,
             }
-            path = compiled.FastPath(**{**everything(compiled), **parts})
-            connections[ours.fileno()] = conn
+            parts["launches"].limit = 1
+            return SimpleNamespace(**parts, conn=conn, path=compiled.FastPath(**parts))
 
-            theirs.send(ANSWER)
-            path.serve()
-            (opened,) = set(connections) - {ours.fileno()}
-            accepted, _ = listener.accept()
-            with accepted:
-                del path, parts
-                connections.clear()
-                with pytest.raises(OSError, match="Bad file descriptor"):
-                    os.fstat(opened)
+        yield theirs, make
+
+
+def test_what_cannot_be_sent_on_a_kept_connection_is_handed_over(awaited):
+    """Its server went after the answer was reported, and before the next request."""
+    failed: list[tuple[object, ...]] = []
+    theirs, make = awaited
+    made = make(-1, on_launch=lambda *what: failed.append(what))
+
+    theirs.send(ANSWER)
+    theirs.shutdown(socket.SHUT_RD)
+    made.path.serve()
+
+    conn = made.conn
+    assert failed == [(conn, -1, errno.EPIPE)]
+    assert (conn.state, conn.ordinal, conn.index) == (connection.SENDING, 1, 0)
+    assert conn.deadline_ns == conn.sent_ns + PERIODS["timeout_ns"]
+    assert made.launches.launched == 1
+    assert len(made.rows) == 10
+
+
+def test_the_end_of_a_connection_behind_its_answer_is_handed_over(awaited):
+    ended: list[tuple[object, int, int]] = []
+    theirs, make = awaited
+    made = make(-1, on_end=lambda *what: ended.append(what))
+
+    theirs.send(ANSWER)
+    theirs.close()
+    made.path.serve()
+
+    ((conn, mask, keep_alive),) = ended
+    assert (conn, mask & poller.PEER_CLOSED, keep_alive) == (made.conn, poller.PEER_CLOSED, 1)
+    assert (made.launches.launched, len(made.rows)) == (0, 10)
+
+
+def test_the_last_answer_of_a_connection_leaves_its_slot_to_the_next(awaited):
+    theirs, make = awaited
+    made = make(0)
+
+    theirs.send(ANSWER)
+    made.path.serve()
+
+    (following,) = made.slots
+    assert made.draining == {made.conn.fd: made.conn}
+    assert made.connections == {made.conn.fd: made.conn, following.fd: following}
+    assert made.conn.deadline_ns == following.scheduled_ns + PERIODS["drain_grace_ns"]
+    assert following.state in {connection.CONNECTING, connection.AWAITING}
+    period = "timeout_ns" if following.state == connection.AWAITING else "first_deadline_ns"
+    assert following.deadline_ns == following.sent_ns + PERIODS[period]
+    assert not os.get_inheritable(following.fd)
+    assert not os.get_blocking(following.fd)
+
+    theirs.close()
+    made.path.serve()
+
+    assert (made.draining, list(made.connections), made.closings) == ({}, [following.fd], [1])
+    assert made.slots == [following]
+
+
+def test_a_connection_that_nobody_ended_closes_its_socket(awaited):
+    """As Python's own do; of a run that was given up with its loop."""
+    theirs, make = awaited
+    made = make(0)
+    theirs.send(ANSWER)
+    made.path.serve()
+    opened = made.slots[0].fd
+
+    del made
+
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(opened)
