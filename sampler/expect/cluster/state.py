@@ -118,6 +118,7 @@ class ClusterState:
             [each for each in configured if each.kind != "EndpointSlice"],
             unread=self.unread,
             pods=pods,
+            live=[namespace for resource, namespace in self.objects if resource.kind == "Service"],
         )
 
     def _all(self) -> Iterator[KubeObject]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sampler.expect.rules.backends import unread
 from sampler.expect.rules.findings import Finding, FindingCode
+from sampler.expect.rules.objects import namespaces_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +41,9 @@ def not_granted(
     allowed = inventory.once(("granted", asker), None, lambda: _allowed(asker, inventory))
     if not allowed.isdisjoint({name, ""}):
         return []
+    found = unread(name, namespace, reference["name"], inventory)
+    if found and not inventory.by(namespaces_of, namespace, "ReferenceGrant"):
+        return [found]
     return [
         Finding(
             FindingCode.REFERENCE_NOT_GRANTED,

@@ -8,9 +8,9 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
-from sampler.expect.rules.findings import Finding, FindingCode, first_few
+from sampler.expect.rules.findings import Finding, FindingCode, FoundError, first_few
 from sampler.expect.rules.model import Mixture, Number, Quantity, mix, only
-from sampler.expect.rules.objects import names_of
+from sampler.expect.rules.objects import names_of, namespaces_of
 from sampler.expect.rules.services import behind_service
 
 if TYPE_CHECKING:
@@ -158,6 +158,9 @@ def service_mixture(
         return only(version, question)
     if is_used:
         away = _of_another_namespace(name, namespace, inventory)
+        found = unread(name, namespace, reference, inventory)
+        if found and not away and not question.route:  # without an answer, a question is an error
+            raise FoundError(found)
         raise ExpectationError(
             f"{reference.where}: {reference.owner} sends traffic to Service {name}"
             + (f" of {namespace}" if namespace else "")
@@ -166,7 +169,31 @@ def service_mixture(
             or "add its manifest, or name the version that answers there: --version-from "
             f"{called or name}=v1",
         )
-    return Mixture({}, findings=(missing_backend(name, reference),))
+    found = unread(name, namespace, reference, inventory) or missing_backend(name, reference)
+    return Mixture({}, findings=(found,))
+
+
+def unread(name: str, namespace: str, reference: Node, inventory: Inventory) -> Finding | None:
+    """Return the finding that nothing can be said of a Service, if none beside it was read.
+
+    Routes may live in a repository of their own. Where another Service is, or may be, of the
+    namespace, or the namespace was read from a cluster, the one that is missing is a mistake.
+    """
+    beside = (
+        any(inventory.by(namespaces_of, each, "Service") for each in (namespace, ""))
+        if namespace
+        else bool(inventory.of("Service"))
+    )
+    if beside or namespace in inventory.live:
+        return None
+    of = f"of {namespace} " if namespace else ""
+    return Finding(
+        FindingCode.REFERENCE_UNREAD,
+        f"{reference.owner} refers to Service {name}, and no Service {of}was read: whether it is "
+        "there, and which versions it has, was not checked",
+        "add the manifests of the Services to --manifests, or look into the cluster: --cluster",
+        reference.where,
+    )
 
 
 def _of_another_namespace(name: str, namespace: str, inventory: Inventory) -> str:

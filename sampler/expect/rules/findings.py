@@ -54,6 +54,7 @@ class FindingCode(StrEnum):
     NOT_RENDERED = "not_rendered"
     PORT_MISSING = "port_missing"
     REFERENCE_NOT_GRANTED = "reference_not_granted"
+    REFERENCE_UNREAD = "reference_unread"
     REPLICAS_UNKNOWN = "replicas_unknown"
     ROLLOUT_HAS_STEPS = "rollout_has_steps"
     ROLLOUT_SERVICES = "rollout_services"
@@ -91,6 +92,7 @@ _SEVERITIES = {
     FindingCode.NOT_AN_OBJECT: Severity.INFO,
     FindingCode.NOT_LISTED: Severity.INFO,
     FindingCode.NOT_READY: Severity.WARNING,
+    FindingCode.REFERENCE_UNREAD: Severity.WARNING,
     FindingCode.ROLLOUT_HAS_STEPS: Severity.INFO,
     FindingCode.ROLLOUT_SERVICES: Severity.WARNING,
     FindingCode.ROUTE_DECIDES: Severity.WARNING,

@@ -262,6 +262,8 @@ class Inventory:
         Kinds that may not be read: what is not among the objects may still exist.
     pods : sequence of KubeObject
         Live pods that controllers own, where the objects are what is configured.
+    live : iterable of str
+        Namespaces of a cluster: a Service of them that is not among the objects does not exist.
     """
 
     def __init__(
@@ -271,11 +273,13 @@ class Inventory:
         has_endpoints: bool = False,
         unread: Iterable[str] = (),
         pods: Sequence[KubeObject] = (),
+        live: Iterable[str] = (),
     ) -> None:
         self.objects = tuple(objects)
         self.has_endpoints = has_endpoints
         self.unread = frozenset(unread)
         self.pods = tuple(pods)
+        self.live = frozenset(live)
         self._by_kind: dict[str, list[KubeObject]] = {}
         for each in self.objects:
             self._by_kind.setdefault(each.kind, []).append(each)
@@ -397,6 +401,11 @@ class Inventory:
 def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
     """Whether every pair of the selector is among the labels; an empty one selects nothing."""
     return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
+
+
+def namespaces_of(each: KubeObject) -> Iterator[Hashable]:
+    """Yield the namespace of an object."""
+    yield each.namespace
 
 
 def names_of(each: KubeObject) -> Iterator[Hashable]:

@@ -9,6 +9,7 @@ import pytest
 from sampler.expect.lint import lint
 from sampler.expect.rules.model import Question
 from sampler.expect.rules.objects import Inventory, KubeObject, Node
+from sampler.expect.rules.versions import VersionRule
 
 
 def made(kind, name, spec, version="v1", **metadata):
@@ -282,3 +283,50 @@ def test_a_backend_of_another_kind_is_an_error_where_it_shares_the_traffic(more,
     route = made("HTTPRoute", "shop", spec, "gateway.networking.k8s.io/v1")
 
     assert ("not_expected" in found(route)) is is_told
+
+
+def backend(weight, namespace="shop"):
+    """A route of one namespace to a Service of another one, or of the same."""
+    rule = {"backendRefs": [{"name": "s9", "namespace": namespace, "weight": weight}]}
+    if not weight:
+        rule["backendRefs"].append({"name": "known", "namespace": "default"})
+    spec = {"parentRefs": [{"name": "edge"}], "rules": [rule]}
+    return made("HTTPRoute", "r", spec, "gateway.networking.k8s.io/v1", namespace="default")
+
+
+def service(namespace):
+    spec = {"selector": {"app": "x"}, "ports": [{"port": 80}]}
+    return made("Service", "s0", spec, **({"namespace": namespace} if namespace else {}))
+
+
+@pytest.mark.parametrize("weight", [0, 9])
+@pytest.mark.parametrize("namespace", ["shop", "default"])
+@pytest.mark.parametrize(
+    ("beside", "live", "is_unread"),
+    [
+        ([], (), True),
+        ([service("other")], (), True),
+        ([service("")], (), False),
+        ([service("shop"), service("default")], (), False),
+        ([], ("shop", "default"), False),
+    ],
+)
+def test_a_reference_is_a_mistake_where_a_service_beside_it_was_read(
+    weight, namespace, beside, live, is_unread
+):
+    route = backend(weight, namespace)
+    versions = VersionRule.parse("known=v1")
+    findings = lint(Inventory([*beside, route], live=live), Question(versions=versions))
+    of_route = [each for each in findings if "s9" in each.message]
+
+    assert {each.severity.value for each in of_route} == {"warning" if is_unread else "error"}
+    if is_unread:
+        (found,) = of_route
+        assert found.code.value == "reference_unread"
+        assert f"no Service of {namespace} was read" in found.message
+
+
+def test_a_reference_that_is_asked_about_is_an_error_in_any_case():
+    findings = lint(Inventory([backend(9, "default")]), Question(route="r"))
+
+    assert [each.severity.value for each in findings] == ["error"]
