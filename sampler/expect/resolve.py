@@ -13,6 +13,7 @@ from sampler.expect.routes.ingress import behind_ingress
 from sampler.expect.routes.ingress_places import places_of
 from sampler.expect.routes.istio import behind_virtual_service
 from sampler.expect.routes.knative import behind_knative_service
+from sampler.expect.routes.nginx import behind_virtual_server, rules_of
 from sampler.expect.routes.openshift import behind_openshift_route
 from sampler.expect.routes.smi import behind_traffic_split
 from sampler.expect.routes.traefik import behind_ingress_route, behind_traefik_service
@@ -42,6 +43,8 @@ ROUTES: dict[str, Rule] = {
     "Route": behind_openshift_route,
     "TrafficSplit": behind_traffic_split,
     "HTTPProxy": behind_http_proxy,
+    "VirtualServer": behind_virtual_server,
+    "VirtualServerRoute": behind_virtual_server,
     "Service.serving.knative.dev": behind_knative_service,
 }
 """The rule of each kind that divides traffic by weight."""
@@ -54,6 +57,8 @@ RULES: dict[str, tuple[Callable[[KubeObject], Iterable[Node]], OneOf]] = {
     "IngressRoute": (lambda route: route["spec"]["routes"], behind_ingress_route),
     "Ingress": (lambda route: (each.node for each in places_of(route)), behind_ingress),
     "HTTPProxy": (lambda route: route["spec"]["routes"], behind_http_proxy),
+    "VirtualServer": (rules_of, behind_virtual_server),
+    "VirtualServerRoute": (rules_of, behind_virtual_server),
 }
 """Of kinds that choose by the request: all their rules, and what stands behind one of them."""
 

@@ -34,6 +34,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Route": ("route.openshift.io",),
     "TrafficSplit": ("split.smi-spec.io",),
     "HTTPProxy": ("projectcontour.io",),
+    "VirtualServer": ("k8s.nginx.org",),
+    "VirtualServerRoute": ("k8s.nginx.org",),
 }
 """Groups that a bare kind means here; a kind of another group is called ``KIND.GROUP``."""
 
@@ -49,9 +51,9 @@ DIVIDERS = frozenset(
         "RouteTable", "ServiceProfile",
         "ServiceResolver", "ServiceRouter", "ServiceSplitter", "TCPMapping", "TCPRoute",
         "TLSRoute", "TrafficRoute", "TrafficRouting", "TransportServer", "UDPRoute",
-        "UpstreamGroup", "VirtualNode", "VirtualRouter", "VirtualServer", "VirtualServerRoute",
+        "UpstreamGroup", "VirtualNode", "VirtualRouter",
         "VirtualService.gateway.solo.io", "VirtualService.appmesh.k8s.aws",
     }
 )  # fmt: skip
-"""Kinds that are known to divide traffic: Emissary, NGINX, Skipper, HAProxy, APISIX, Kong, Consul,
+"""Kinds that are known to divide traffic: Emissary, Skipper, HAProxy, APISIX, Kong, Consul,
 Kuma, App Mesh, Gloo, Linkerd's ServiceProfile, OpenKruise, and routes of connections."""

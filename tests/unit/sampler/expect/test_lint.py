@@ -223,6 +223,11 @@ RULES = {
         "projectcontour.io/v1",
         {"routes": [{"services": [{"name": name}]} for name in ("s0", "s1")]},
     ),
+    "VirtualServer": (
+        "k8s.nginx.org/v1",
+        {"host": "h", "upstreams": [{"name": name, "service": name} for name in ("s0", "s1")],
+         "routes": [{"path": f"/{name}", "action": {"pass": name}} for name in ("s0", "s1")]},
+    ),
     "Ingress": (
         "networking.k8s.io/v1",
         {"rules": [{"http": {"paths": [{"path": f"/{name}", "pathType": "Prefix", "backend":

@@ -15,6 +15,7 @@ from sampler.expect.routes import (
     gateway,
     istio,
     knative,
+    nginx,
     openshift,
     smi,
     traefik,
@@ -39,6 +40,10 @@ TABLE = {
     "HTTPProxy: spec": contour.SPEC,
     "HTTPProxy: a route": contour.ROUTE,
     "HTTPProxy: a condition": contour.CONDITION,
+    "VirtualServer: spec": nginx.SPEC,
+    "VirtualServer: a route": nginx.ROUTE,
+    "VirtualServer: a match": nginx.MATCH,
+    "VirtualServer: a condition": nginx.CONDITION,
     "Service (Knative): spec": knative.SPEC,
     "Service (Knative): a target": knative.TARGET,
 }
