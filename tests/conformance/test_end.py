@@ -133,6 +133,7 @@ def test_who_closed_first_has_ended_the_connection(kind, loop_factory, monkeypat
         finish = engine.transport.finish
 
         def finish_late():
+            is_over.set()
             closed.result()  # its FIN is here, but the loop has not looked yet
             finish()
 
@@ -147,7 +148,9 @@ def test_who_closed_first_has_ended_the_connection(kind, loop_factory, monkeypat
             for _ in range(2):
                 sock.recv(4_096)
                 sock.sendall(ANSWER)
+            assert is_over.wait(60)
 
+    is_over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         closed = pool.submit(serve)
         with asyncio.Runner(loop_factory=loop_factory) as runner:
