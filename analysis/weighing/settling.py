@@ -26,6 +26,8 @@ _FOLLOWED = log(1e6)
 """Log likelihood ratio at which the answers are taken to follow the new split [nats]."""
 _RAREST = 1e-3
 """A label's share is taken to be at least this, so that one answer proves nothing."""
+_LOST = -log(10)
+"""An answer that never came speaks for the old endpoints: some of them are no more [nats]."""
 
 
 @dataclass
@@ -44,6 +46,8 @@ class Settling:
         What the data plane turns from and to; `new` is None if there is nothing to tell apart.
     is_patient : bool
         Whether the whole time is waited for, whatever the answers say.
+    left : tuple of Split
+        Those between `old` and the present one that were turned from.
 
     Attributes
     ----------
@@ -57,6 +61,7 @@ class Settling:
     old: Split | None = None
     new: Split | None = None
     is_patient: bool = False
+    left: tuple[Split, ...] = ()
     followed_ns: int | None = None
     _sum: float = field(default=0.0, repr=False)
     _least: float = field(default=0.0, repr=False)
@@ -88,10 +93,16 @@ class Settling:
         old, new = splits
         if before is not None and before.old is not None:
             old = before.old  # what the data plane was last seen to follow
-        is_told = not alike(old, new)
+        left = () if before is None else before.left
+        # One that the series has left before may be followed now for the first time: answers
+        # that follow it do not tell that nothing else is to come.
+        is_back = any(alike(each, new) for each in left)
+        is_told = not alike(old, new) and not is_back
+        if splits[0] != old and not alike(splits[0], new):
+            left = (*left, splits[0])
         if settle_s is not None:
             wait_s = settle_s
-        elif is_told:
+        elif is_told or is_back:
             wait_s = LONGEST_S
         else:  # back where it was: as long as it was away
             wait_s = min(LONGEST_S, SHORTEST_S + (at_ns - begun_ns) / _NS_PER_S)
@@ -102,6 +113,7 @@ class Settling:
             old,
             new if is_told else None,
             is_patient=settle_s is not None,
+            left=left,
         )
 
     def see(self, batch: Batch, sent_ns: NDArray[np.int64]) -> int:
@@ -119,7 +131,7 @@ class Settling:
         afterwards; where it was lowest, the data plane followed (Page, Biometrika 41, 1954).
         A random rise this high is seen less than once in a million connections.
         """
-        gains = np.array([*(_gain(label, old, new) for label in batch.labels), 0.0])
+        gains = np.array([*(_gain(label, old, new) for label in batch.labels), _LOST])
         judged = np.where(batch.ordinal == 0, gains[batch.label], 0.0)
         sums = self._sum + np.cumsum(judged)
         if not len(sums):

@@ -325,3 +325,33 @@ def test_a_version_that_is_configured_no_more_is_not_waited_for(now, waited_s):
     assert stretches.waits_until_ns(120) == 123 * NS_PER_S
     stretches.notice([change(4, NINE)], 0)
     assert stretches.waits_until_ns(120) == inf
+
+
+def test_answers_follow_no_new_endpoints_while_some_never_come():
+    # 3:2 loses a v1, which is still asked: of what answers, the halves are those of 2:2 already.
+    settling = Settling(
+        0, LONGEST_S * NS_PER_S, old=Split.parse("v1=3,v2=2"), new=Split.parse("v1=1,v2=1")
+    )
+    lagging = sent((0, 3), ["v1", "v2", None, "v2", "v1"] * 400)
+    assert settling.see(lagging, lagging.sent_ns) == len(lagging)
+
+    batch = sent((3, 9), ["v1", "v2"] * 2000, first=2000)
+    first = settling.see(batch, batch.sent_ns)
+    assert settling.followed_ns is not None
+    assert settling.followed_ns >= 2.9 * NS_PER_S
+    assert first < len(batch)
+
+
+def test_a_split_that_a_series_has_left_before_is_given_the_whole_time():
+    more, fewer = Split.parse("v1=3,v2=2"), Split.parse("v1=3,v2=1")
+    settling = None
+    for at_s, splits in enumerate([(more, fewer), (fewer, more), (more, fewer)]):
+        at_ns = at_s * NS_PER_S
+        settling = Settling.after(at_ns, 0, splits, settling, None)
+
+    assert settling is not None
+    # What follows may be the first change, with the second one still to come.
+    batch = sent((2, 11.9), ["v1", "v1", "v1", "v2"] * 500)
+    assert settling.see(batch, batch.sent_ns) == len(batch)
+    assert settling.until_ns == (2 + LONGEST_S) * NS_PER_S
+    assert settling.followed_ns is None
