@@ -136,7 +136,7 @@ def pack(message: Order | Word) -> bytes:
     return _LENGTH.pack(len(data)) + data
 
 
-def whole(data: bytes) -> int:
+def whole(data: bytes | bytearray) -> int:
     """Return how many bytes from the beginning are whole messages."""
     end = 0
     while len(data) - end >= _LENGTH.size:

@@ -28,6 +28,7 @@ ENDING_S = 10.0
 """Time for a child to end its run [s]."""
 _PATIENCE_S = 60.0
 """Between two orders at most: a coordinator that is there says so every second [s]."""
+_MOST = 1 << 20  # bytes that are read at once: most messages in one piece
 _servers: list[ForkServer] = []
 
 
@@ -75,7 +76,7 @@ async def sample(client: str, number: int) -> None:
 
     worker, server = get_worker(), _server()
     child = await asyncio.to_thread(server.fork)
-    reader, writer = await asyncio.open_connection(sock=child.sock)
+    reader, writer = await asyncio.open_connection(sock=child.sock, limit=_MOST)
     passing = asyncio.create_task(_pass_orders(worker.scheduler, key_of(client, number), writer))
     try:
         await _forward(reader, lambda data: worker.log_event(client, [number, data]))
@@ -85,7 +86,7 @@ async def sample(client: str, number: int) -> None:
             writer.write_eof()  # a child that still samples stops, and ends its run
         with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(ENDING_S):
-                while await reader.read(1 << 20):
+                while await reader.read(_MOST):
                     pass
         server.kill(child)
         writer.close()
@@ -103,10 +104,10 @@ async def _pass_orders(scheduler: Any, queue: str, writer: asyncio.StreamWriter)
 
 async def _forward(reader: asyncio.StreamReader, tell: Callable[[bytes], None]) -> None:
     """Tell what a child says, in whole messages, until it has ended."""
-    buffered = b""
+    buffered = bytearray()
     with contextlib.suppress(ConnectionError):  # it was killed
-        while data := await reader.read(1 << 20):
+        while data := await reader.read(_MOST):
             buffered += data
             if end := whole(buffered):
-                tell(buffered[:end])
-                buffered = buffered[end:]
+                tell(bytes(buffered[:end]))
+                del buffered[:end]

@@ -275,10 +275,42 @@ def test_the_longer_a_run_the_fewer_messages_and_no_lease_runs_out(monkeypatch):
         launched = now[0] * rate // NS_PER_S
         assert launched <= leased
         asked = allowed[-1][1] - launched
-        assert asked <= rate * (0.25 if now[0] <= 2.5 * NS_PER_S else 0.5) + 12
+        assert asked <= rate * (0.25 if now[0] <= NS_PER_S else 0.5) + 12
         vantage._engine.launched = launched
         vantage.hear(Lease(leased))
         vantage._tick()
 
-    late = [words for at, words in messages if at > 10 * NS_PER_S]
-    assert [tuple(map(type, words)) for words in late] == [(Sealed, Wish)] * 40
+    late = [words for at, words in messages if at > 3 * NS_PER_S]
+    assert [tuple(map(type, words)) for words in late] == [(Sealed, Wish)] * 68
+
+
+def test_a_vantage_asks_for_twice_as_many_until_it_knows_its_rate():
+    """Not again for each few milliseconds of a fast one; of a slow one little can be lost."""
+    plan = run_of("http://127.0.0.1:1/", None, load=Load(max_rate=None, concurrency=64))
+    told: list[Any] = []
+    vantage: Any = FleetWorker(Start(plan, 0, 1, 0.25), lambda *words: told.extend(words))
+    engine = vantage._engine = SimpleNamespace(is_stopping=False, launched=0)
+    for now in range(0, 50_000_000, 2_000_000):
+        engine.elapsed_ns = lambda now=now: now
+        engine.launched = min(50 * now // 1_000_000, vantage._wished)
+        for wish in vantage._wishes():
+            told.append(wish)
+            assert wish.launches <= 2 * engine.launched + 64
+
+    assert engine.launched == 2_400
+    assert len(told) < 12
+
+
+def test_a_coordinator_says_that_it_is_there_where_it_said_nothing_else_for_a_second():
+    now, told = [0], list[Any]()
+    crew = SimpleNamespace(ahead_s=1.0, tell=lambda number, order: told.append((number, order)))
+    plan = run_of("http://127.0.0.1:1/", None)
+    fleet = Fleet(plan, crew, folder=lambda: None, clock=lambda: now[0])
+    fleet._begin([Vantage("a"), Vantage("b")])
+    told.clear()
+    for look in range(1, 5):
+        now[0] += SLICE_NS
+        fleet._take(0, Wish(look))
+        fleet._look()
+
+    assert told == [*((0, Lease(look)) for look in range(1, 5)), (1, Lease(0))]
