@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.routes.argo import behind_rollout
+from sampler.expect.routes.consul import behind_service_splitter
 from sampler.expect.routes.contour import behind_http_proxy
 from sampler.expect.routes.flagger import behind_canary
 from sampler.expect.routes.gateway import behind_route
@@ -43,6 +44,7 @@ ROUTES: dict[str, Rule] = {
     "Route": behind_openshift_route,
     "TrafficSplit": behind_traffic_split,
     "HTTPProxy": behind_http_proxy,
+    "ServiceSplitter": behind_service_splitter,
     "VirtualServer": behind_virtual_server,
     "VirtualServerRoute": behind_virtual_server,
     "Service.serving.knative.dev": behind_knative_service,

@@ -34,6 +34,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Route": ("route.openshift.io",),
     "TrafficSplit": ("split.smi-spec.io",),
     "HTTPProxy": ("projectcontour.io",),
+    "ServiceSplitter": ("consul.hashicorp.com",),
     "VirtualServer": ("k8s.nginx.org",),
     "VirtualServerRoute": ("k8s.nginx.org",),
 }
@@ -49,7 +50,7 @@ DIVIDERS = frozenset(
         "IngressRouteTCP", "IngressRouteUDP", "KongIngress", "Mapping", "MeshHTTPRoute",
         "MeshTCPRoute", "Rollout.rollouts.kruise.io", "Route.serving.knative.dev", "RouteGroup",
         "RouteTable", "ServiceProfile",
-        "ServiceResolver", "ServiceRouter", "ServiceSplitter", "TCPMapping", "TCPRoute",
+        "ServiceResolver", "ServiceRouter", "TCPMapping", "TCPRoute",
         "TLSRoute", "TrafficRoute", "TrafficRouting", "TransportServer", "UDPRoute",
         "UpstreamGroup", "VirtualNode", "VirtualRouter",
         "VirtualService.gateway.solo.io", "VirtualService.appmesh.k8s.aws",

@@ -10,6 +10,7 @@ import pytest
 from sampler.base.errors import ExpectationError
 from sampler.expect.routes import (
     argo,
+    consul,
     contour,
     flagger,
     gateway,
@@ -40,6 +41,8 @@ TABLE = {
     "HTTPProxy: spec": contour.SPEC,
     "HTTPProxy: a route": contour.ROUTE,
     "HTTPProxy: a condition": contour.CONDITION,
+    "ServiceSplitter: spec": consul.SPEC,
+    "ServiceSplitter: a split": consul.SPLIT,
     "VirtualServer: spec": nginx.SPEC,
     "VirtualServer: a route": nginx.ROUTE,
     "VirtualServer: a match": nginx.MATCH,
