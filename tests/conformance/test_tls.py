@@ -311,6 +311,18 @@ def test_a_server_that_closes_kept_connections_makes_stale_or_new_ones(ask, auth
     assert batch.ordinal.max() <= 2
 
 
+def test_a_connection_that_the_server_ends_early_is_closed(ask, authority, cacert, kind):
+    to_the_end = b'HTTP/1.1 200 OK\r\n\r\n{"label": "v1"}'
+
+    batch, _ = ask(
+        authority.issue_cert("127.0.0.1"), n=3, life="3:3", parts=(to_the_end,), requests=1,
+        cacert=cacert,
+    )  # fmt: skip
+
+    assert batch.outcome.tolist() == [Outcome.OK] * 3
+    assert batch.closed.tolist() == [kind != "full"] * 3  # aiohttp does not say
+
+
 def test_a_server_that_wants_our_certificate_is_a_failed_connection(
     kind, authority, cacert, loop_factory
 ):

@@ -287,7 +287,7 @@ class TlsTransport(FastTransport):
         # taken for the next one.
         plain = layer.decrypt()
         if layer.is_ended or layer.failure is not None:
-            conn.left = 0  # this connection carries nothing more
+            mask |= SPOILT
         if plain:
             if conn.first_byte_ns == ABSENT:
                 conn.first_byte_ns = self._clock()
