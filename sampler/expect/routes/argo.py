@@ -9,6 +9,7 @@ in utils/replicaset/canary.go.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil, floor, modf
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 GROUP = "argoproj.io"
 HASH = "rollouts-pod-template-hash"
 _ALL = 100
+_MOST_STEPS_TOLD = 10
 
 STEP = Fields(
     "the step of a canary",
@@ -328,16 +330,21 @@ def _pods(count: int) -> str:
 
 
 def unachievable_steps(rollout: KubeObject) -> list[Finding]:
-    """Find the steps whose weight pods alone cannot make."""
+    """Find the steps whose weight pods alone cannot make; of many, the last counts the rest."""
     canary = rollout["spec"]["strategy"]["canary"]
     if not canary.exists or canary["trafficRouting"].exists:
         return []
-    return [
+    found = [
         finding
         for each in canary["steps"]
         if each["setWeight"].exists
         for finding in _unachievable(rollout, each["setWeight"].count(), each["setWeight"])
     ]
+    told, rest = found[:_MOST_STEPS_TOLD], found[_MOST_STEPS_TOLD:]
+    if rest:
+        more = f"; nor can {len(rest)} further steps, down to {rest[-1].where}"
+        told[-1] = replace(told[-1], message=told[-1].message + more)
+    return told
 
 
 def max_surge(rollout: KubeObject) -> int:

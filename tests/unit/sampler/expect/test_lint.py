@@ -335,3 +335,20 @@ def test_a_reference_that_is_asked_about_is_an_error_in_any_case():
     findings = lint(Inventory([backend(9, "default")]), Question(route="r"))
 
     assert [each.severity.value for each in findings] == ["error"]
+
+
+@pytest.mark.parametrize(("steps", "more"), [(9, ""), (10, ""), (30, "20 further steps")])
+def test_of_many_steps_that_pods_cannot_make_the_last_one_told_counts_the_rest(steps, more):
+    canary = {"steps": [{"setWeight": 10 + i} for i in range(steps)]}
+    rollout = made("Rollout", "r", {"replicas": 1, "strategy": {"canary": canary}},
+                   "argoproj.io/v1alpha1")  # fmt: skip
+    found = [
+        each
+        for each in lint(Inventory([rollout]), Question())
+        if each.code.value == "unachievable_weight"
+    ]
+
+    assert len(found) == min(steps, 10)
+    assert more in found[-1].message
+    assert (str(steps - 1) in found[-1].message) or not more  # where the last one stands
+    assert all(each.severity.value == "error" for each in found)

@@ -62,6 +62,7 @@ def test_a_splitter_divides_by_percent(split, text, weights):
         (SUBSETS.replace("90", "80"), "add up to 100, got 90: Consul rejects it"),
         (SUBSETS.replace("90", "89.999"), "two decimals"),
         (SUBSETS.replace("90", "'90'"), "expected an integer"),
+        (SUBSETS.replace("90", ".inf"), "expected an integer"),
         (SUBSETS.replace("stable", "gone"), "subset gone of shop"),
         (SERVICES.replace("v1}", "v1, namespace: other}"), "namespace of a split"),
         (SERVICES + entry("ServiceRouter", "shop", "{routes: []}"), "decides before"),
