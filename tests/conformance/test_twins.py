@@ -10,6 +10,7 @@ import asyncio
 import errno
 import importlib
 import resource
+import sys
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -100,6 +101,7 @@ def drive(kind, script, *, n=_N, connection="fresh", concurrency=1, **options):
         batch, failures, transport = asyncio.run(main())
     assert sum(1 for _ in _FILES.iterdir()) <= open_before
     assert type(transport).__name__ == ("CompiledTransport" if kind == "fast" else "FastTransport")
+    assert sys.getrefcount(transport._keep) < 20  # not once for each request
     never_opened = (batch.outcome == Outcome.CLIENT_LIMIT).sum()
     assert sum(transport.closings) == transport.launches.opened - never_opened
     return batch, failures, (transport.closings, sorted(released))

@@ -10,6 +10,7 @@ import importlib
 import os
 import select
 import socket
+import sys
 from contextlib import ExitStack
 from types import SimpleNamespace
 
@@ -206,7 +207,7 @@ def awaited(compiled):
         ours, theirs = (stack.enter_context(end) for end in socket.socketpair())
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         epoll = stack.enter_context(select.epoll())
-        epoll.register(ours, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
+        epoll.register(ours, select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET)
 
         def make(left, **calls):
             conn = compiled.Connection(ours, 0, 17, left)
@@ -285,6 +286,126 @@ def test_the_last_answer_of_a_connection_leaves_its_slot_to_the_next(awaited):
 
     assert (made.draining, list(made.connections), made.closings) == ({}, [following.fd], [1])
     assert made.slots == [following]
+
+
+def test_a_connection_that_does_not_open_has_a_deadline_of_its_own(awaited):
+    theirs, make = awaited
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        made = make(0, pick=lambda *_: (socket.AF_INET, full.getsockname()))
+
+        theirs.send(ANSWER)
+        made.path.serve()
+
+    (following,) = made.slots
+    assert following.state == connection.CONNECTING
+    assert following.deadline_ns == following.sent_ns + PERIODS["first_deadline_ns"]
+
+
+def test_an_answer_that_came_before_its_request_was_sent_is_read(awaited):
+    """Nothing reports it a second time."""
+    theirs, make = awaited
+    made = make(0)
+    made.conn.state, made.conn.outgoing = connection.CONNECTING, b"GET"
+
+    theirs.send(ANSWER)
+    made.path.serve()
+
+    assert theirs.recv(9) == b"GET"
+    assert (made.conn.state, len(made.rows)) == (connection.DRAINING, 10)
+
+
+def test_a_slot_whose_connection_is_over_is_empty_where_nothing_follows(awaited):
+    idle: list[int] = []
+    theirs, make = awaited
+    made = make(0, on_idle=idle.append)
+    made.launches.limit = 0
+
+    theirs.send(ANSWER)
+    theirs.close()
+    made.path.serve()
+
+    assert (idle, made.slots, made.connections, made.closings) == ([0], [None], {}, [1])
+
+
+def test_it_launches_nothing_where_others_do(awaited):
+    idle: list[int] = []
+    theirs, make = awaited
+    made = make(-1, on_idle=idle.append, launches_itself=False)
+
+    theirs.send(ANSWER)
+    made.path.serve()
+
+    assert (idle, made.launches.launched, made.conn.state) == ([0], 0, connection.IDLE)
+
+
+def test_a_connection_that_cannot_be_begun_leaves_no_socket(awaited):
+    failed: list[tuple[int, ...]] = []
+    theirs, make = awaited
+    nobody = (socket.AF_INET, ("255.255.255.255", 9))
+    made = make(0, on_opening=lambda *what: failed.append(what), pick=lambda *_: nobody)
+    os.close(lowest := os.dup(theirs.fileno()))
+
+    theirs.send(ANSWER)
+    made.path.serve()
+
+    ((slot, index, _, number, code),) = failed
+    assert (slot, index, number, code) == (0, 0, 0, errno.ENETUNREACH)
+    assert made.slots == [None]
+    os.close(again := os.dup(theirs.fileno()))
+    assert again == lowest
+
+
+def test_a_connection_that_failed_is_handed_over(awaited):
+    seen: list[tuple[int, int]] = []
+    theirs, make = awaited
+    made = make(0, on_ready=seen.extend)
+    made.conn.state = connection.CONNECTING
+
+    theirs.close()
+    made.path.serve()
+
+    ((fd, mask),) = seen
+    assert (fd, mask & poller.FAILED != 0) == (made.conn.fd, True)
+
+
+def test_a_piece_that_looks_like_a_whole_answer_is_none(awaited):
+    pieces: list[bytes] = []
+    theirs, make = awaited
+    made = make(-1, on_reading=lambda _conn, _mask, data, *_: pieces.append(data))
+    made.conn.first_byte_ns = 5
+
+    theirs.send(ANSWER)
+    made.path.serve()
+
+    assert (pieces, len(made.rows)) == ([ANSWER], 0)
+
+
+def test_answers_with_the_same_hash_are_told_apart(awaited):
+    """A server may know how they are looked up."""
+
+    def state_after(word):
+        state = ((16 * odd & mask) ^ word) * odd & mask
+        return state ^ state >> 32
+
+    odd, mask = 0x9E3779B97F4A7C15, 2**64 - 1
+    words = [(1, 7), (2, state_after(1) ^ 7 ^ state_after(2))]
+    first, second = (b"".join(word.to_bytes(8, sys.byteorder) for word in each) for each in words)
+    theirs, make = awaited
+    made = make(-1, answers={first: (0, -1, 0, True), second: (1, -1, 0, True)})
+    made.launches.limit = 2
+
+    for answer in (first, second):
+        theirs.send(answer)
+        made.path.serve()
+
+    assert np.frombuffer(made.rows.drain(), np.int64).reshape(-1, 10)[:, 7].tolist() == [0, 1]
 
 
 def test_a_connection_that_nobody_ended_closes_its_socket(awaited):
