@@ -55,9 +55,7 @@ SILENCE_S = 5.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 BEAT_NS = 2 * SLICE_NS
 """Between two words of a vantage at most, whether it has samples or not [ns]."""
-_LONG_NS = 2 * SLICE_NS
-"""What a lease grows to with the run, so that one is asked for with each seal [ns]."""
-_LEASES_IN_ELAPSED = 4
+_WINDOWS_IN_ELAPSED = 4
 
 
 class Worker:
@@ -148,13 +146,13 @@ class Worker:
     def _wishes(self, *, seals: bool = False) -> list[Wish]:
         """Ask for the launches of the next moment, when half of those allowed are used up.
 
-        Where a message goes anyway, a little earlier.
+        Where a message goes anyway, when some of them are: then only each second one is by itself.
         """
         engine, load = self._engine, self._start.plan.load
         if engine.is_stopping:
             return []
         now, launched = engine.elapsed_ns(), engine.launched
-        window_ns = min(max(now // _LEASES_IN_ELAPSED, SLICE_NS // 5), SLICE_NS)
+        window_ns = min(max(now // _WINDOWS_IN_ELAPSED, SLICE_NS // 5), SLICE_NS)
         if load.rate is None and now - self._seen[0] >= window_ns:
             since, before = self._seen
             self._rate_per_s = (launched - before) * NS_PER_S / max(now - since, 1)
@@ -162,12 +160,10 @@ class Worker:
         rate_per_s, ahead_s = self._rate_per_s, self._start.ahead_s
         if load.rate is None and now < SLICE_NS:  # not known yet: twice as many each time
             rate_per_s = max(rate_per_s, launched / ahead_s)
-        long_s = max(ahead_s, min(now / _LEASES_IN_ELAPSED, _LONG_NS) / NS_PER_S)
-        # A seal finds half of a long lease left, and a little more if it comes early.
-        least_s = 0.6 * long_s if seals else ahead_s / 2
+        least_s = (0.9 if seals else 0.5) * ahead_s
         if self._wished - launched > rate_per_s * least_s + load.concurrency / 2:
             return []
-        self._wished = launched + ceil(rate_per_s * long_s) + load.concurrency
+        self._wished = launched + ceil(rate_per_s * ahead_s) + load.concurrency
         return [Wish(self._wished)]
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -248,8 +249,8 @@ def test_a_run_that_is_stopped_while_its_vantages_get_ready_stops_them():
     assert told[2:] == [(0, Stop()), (1, Stop())]
 
 
-def test_the_longer_a_run_the_fewer_messages_and_no_lease_runs_out(monkeypatch):
-    """At first a lease lasts 0.25 s; then it grows, so that each is asked for with a seal."""
+def test_a_lease_is_asked_for_with_a_seal_where_there_is_one_and_none_runs_out(monkeypatch):
+    """It lasts 0.25 s: that is all that a vantage which is lost may have sent unseen."""
     now, rate, delay_ns = [0], 500, 30_000_000
     plan = run_of("http://127.0.0.1:1/", None, load=Load(rate=float(rate), concurrency=12))
     monkeypatch.setattr("sampler.fleet.worker.run_clock", lambda: now[0])
@@ -275,13 +276,16 @@ def test_the_longer_a_run_the_fewer_messages_and_no_lease_runs_out(monkeypatch):
         launched = now[0] * rate // NS_PER_S
         assert launched <= leased
         asked = allowed[-1][1] - launched
-        assert asked <= rate * (0.25 if now[0] <= NS_PER_S else 0.5) + 12
+        assert asked <= rate * 0.25 + 12
         vantage._engine.launched = launched
         vantage.hear(Lease(leased))
         vantage._tick()
 
-    late = [words for at, words in messages if at > 3 * NS_PER_S]
-    assert [tuple(map(type, words)) for words in late] == [(Sealed, Wish)] * 68
+    late = [tuple(map(type, words)) for at, words in messages if at > 3 * NS_PER_S]
+    counts = Counter(late)
+    assert set(counts) == {(Sealed, Wish), (Wish,)}
+    assert counts[Sealed, Wish] == 68  # four seals a second
+    assert counts[Wish,] <= 68
 
 
 def test_a_vantage_asks_for_twice_as_many_until_it_knows_its_rate():
