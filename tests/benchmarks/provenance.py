@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sampler.base.version import __version__
+from sampler.exchange.transport.choice import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +45,7 @@ def provenance(programs: dict[str, Sequence[str]]) -> dict[str, Any]:
             "system": platform.freedesktop_os_release().get("PRETTY_NAME", "Linux"),
         },
         "versions": {
-            "weighbridge": __version__,
+            "weighbridge": f"{__version__} ({'' if compiled() else 'not '}compiled)",
             "python": platform.python_version(),
             **{name: _version(name) for name in _PACKAGES},
             **{name: _number(_output(command)) for name, command in programs.items()},

@@ -49,8 +49,6 @@ typedef struct {
     PyObject *socket;                  /* socket.SocketType */
 } State;
 
-static struct PyModuleDef module;
-
 static State *
 state_of(PyTypeObject *type)
 {
