@@ -161,7 +161,8 @@ def test_an_answer_of_the_api_has_a_limit(monkeypatch):
 
 def test_a_list_has_a_limit_however_many_pages_it_has(monkeypatch):
     monkeypatch.setattr(api, "MOST_LISTED_BYTES", 1 << 20)
-    pages = [Answer(200, page([{"metadata": {"x": "y" * 100_000}}], more="z")) for _ in range(50)]
+    padding = {"metadata": {"x": "y" * 100_000}}
+    pages = [Answer(200, page([padding], more=str(number))) for number in range(50)]
 
     with pytest.raises(ClusterError, match="all pods in shop has more than 1 MB"):
         asyncio.run(cluster(*pages).list(PODS, "shop"))
