@@ -305,6 +305,8 @@ class Engine:
                 self._look_for_labels()
                 self._gauge.take(batch)
                 if batch is not None:
+                    # Who takes it will do arithmetic: the servers shall not have run idle by then.
+                    await asyncio.sleep(0)
                     yield batch
                 if is_last:
                     return

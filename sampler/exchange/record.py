@@ -37,6 +37,7 @@ that a killed run may lose."""
 _STRIDE = 10
 _INDEX, _DONE_NS, _CONNECTION, _ORDINAL, _STATUS_OUTCOME = 0, 4, 5, 6, 9
 _LABELS = slice(7, 9)
+# In arrays, each of the ten is a row: all that is done to one of them is done side by side.
 _FOR_NOW = np.iinfo(np.int64).min
 _AT_ONCE = np.iinfo(np.int64).max
 _OK = int(Outcome.OK)  # an int is combined with the status faster than a member is
@@ -255,64 +256,65 @@ class Recorder:
         if not self._may_go_on:
             return None
         self._may_go_on = False
-        rows = _joined(self._early)
-        rows = rows[np.argsort(rows[:, _INDEX], kind="stable")]
-        expected = np.arange(self._next, self._next + len(rows))
-        gaps = np.flatnonzero(rows[:, _INDEX] != expected)
-        complete = int(gaps[0]) if len(gaps) else len(rows)
-        self._early = [rows[complete:]] if complete < len(rows) else []
+        early = _joined(self._early)
+        early = early.take(np.argsort(early[_INDEX], kind="stable"), axis=1)
+        expected = np.arange(self._next, self._next + early.shape[1])
+        gaps = np.flatnonzero(early[_INDEX] != expected)
+        complete = int(gaps[0]) if len(gaps) else early.shape[1]
+        self._early = [early[:, complete:]] if len(gaps) else []
         first, self._next = self._next, self._next + complete
-        return self._batch(first, rows[:complete])
+        return self._batch(first, early[:, :complete])
 
     def _look_through(self, done_ns: int = _FOR_NOW) -> None:
         """Take what came in since, and of what is held what need not be any longer."""
         if self._rows:
-            fresh = np.frombuffer(self._rows.drain(), np.int64).reshape(-1, _STRIDE)
-            self._statuses.append(fresh[:, _STATUS_OUTCOME] >> 8)
-            self._take_some(fresh, fresh[:, _ORDINAL] == 0)
+            rows = np.frombuffer(self._rows.drain(), np.int64).reshape(-1, _STRIDE)
+            fresh = rows.T.copy()
+            self._statuses.append(fresh[_STATUS_OUTCOME] >> 8)
+            self._take_some(fresh, fresh[_ORDINAL] == 0)
         ended = self._released + self._doubted
         if not ended and done_ns == _FOR_NOW:
             return  # what is held stays so: this is asked several times a tick
         if ended and self._held:  # they may be anywhere in what is held
             self._held = [_joined(self._held)]
-        held, self._held = self._held, []
-        for rows in held:
-            if not ended and rows[0, _DONE_NS] > done_ns:  # they are in the order of completion
-                self._held.append(rows)
+        waiting, self._held = self._held, []
+        for held in waiting:
+            if not ended and held[_DONE_NS, 0] > done_ns:  # they are in the order of completion
+                self._held.append(held)
                 continue
-            free = rows[:, _DONE_NS] <= done_ns
+            free = held[_DONE_NS] <= done_ns
             if ended:
-                rows = self._in_doubt(rows)  # noqa: PLW2901
-                free |= np.isin(rows[:, _CONNECTION], ended)
-            self._take_some(rows, free)
+                held = self._in_doubt(held)  # noqa: PLW2901
+                free |= np.isin(held[_CONNECTION], ended)
+            self._take_some(held, free)
         self._released.clear()
         self._doubted.clear()
 
-    def _take_some(self, rows: NDArray[np.int64], free: NDArray[np.bool_]) -> None:
-        """Take the rows that are free, and hold the others."""
+    def _take_some(self, samples: NDArray[np.int64], free: NDArray[np.bool_]) -> None:
+        """Take the samples that are free, and hold the others."""
         if not free.all():
             is_any = free.any()
-            self._held.append(rows[~free] if is_any else rows)
+            self._held.append(samples.compress(~free, axis=1) if is_any else samples)
             if not is_any:
                 return
-            rows = rows[free]
-        self._taken += len(rows)
-        self._early.append(rows)
-        self._may_go_on |= bool((rows[:, _INDEX] == self._next).any())
+            samples = samples.compress(free, axis=1)
+        self._taken += samples.shape[1]
+        self._early.append(samples)
+        self._may_go_on |= bool((samples[_INDEX] == self._next).any())
 
-    def _in_doubt(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _in_doubt(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
         """Take the labels away that connections in doubt gave."""
         if not self._doubted:
-            return rows
-        doubted = np.isin(rows[:, _CONNECTION], self._doubted)
-        outcome = rows[:, _STATUS_OUTCOME] & 0xFF
+            return samples
+        doubted = np.isin(samples[_CONNECTION], self._doubted)
+        outcome = samples[_STATUS_OUTCOME] & 0xFF
         answered = doubted & (outcome <= Outcome.UNLABELLED)
         if answered.any():
             self._keep(UNASKED)
-        rows = rows.copy()
-        rows[doubted, _LABELS] = ABSENT
-        rows[answered, _STATUS_OUTCOME] += Outcome.SURPLUS - outcome[answered]
-        return rows
+        samples = samples.copy()
+        samples[_LABELS, doubted] = ABSENT
+        samples[_STATUS_OUTCOME, answered] += Outcome.SURPLUS - outcome[answered]
+        return samples
 
     @property
     def recorded(self) -> int:
@@ -333,8 +335,7 @@ class Recorder:
     def _since_origin(self, instants: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.where(instants == ABSENT, ABSENT, instants - self.origin_ns)
 
-    def _batch(self, first: int, rows: NDArray[np.int64]) -> Batch:
-        columns = rows.T
+    def _batch(self, first: int, columns: NDArray[np.int64]) -> Batch:
         where: dict[str, Any] = {}
         if self.remotes is not None:
             where = {"remote": self.remotes.codes(columns[5]), "remotes": self.remotes.names}
@@ -354,7 +355,7 @@ class Recorder:
             replica=columns[8].astype(np.int32),
             status=(columns[9] >> 8).astype(np.int16),
             outcome=(columns[9] & 0xFF).astype(np.uint8),
-            worker=np.full(len(rows), self.worker, dtype=np.uint16),
+            worker=np.full(columns.shape[1], self.worker, dtype=np.uint16),
             labels=self.labels.names,
             replicas=self.replicas.names,
             **where,
@@ -374,4 +375,4 @@ class Recorder:
 
 
 def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
-    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+    return np.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
