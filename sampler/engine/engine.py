@@ -299,14 +299,14 @@ class Engine:
                 if self.is_stopping:
                     self.transport.finish()
                 self.recorder.let_go(self._clock() - HOLD_NS)
-                await asyncio.sleep(0)  # what comes next is arithmetic: servers shall not wait for it
                 is_last = self.is_stopping and self.in_flight == 0
                 batch = self.recorder.seal()
                 self._look_for_overload()
                 self._look_for_labels()
                 self._gauge.take(batch)
                 if batch is not None:
-                    await asyncio.sleep(0)  # as above, in who takes it
+                    # Who takes it will do arithmetic: the servers shall not have run idle by then.
+                    await asyncio.sleep(0)
                     yield batch
                 if is_last:
                     return
