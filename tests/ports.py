@@ -1,10 +1,14 @@
-"""Ports of loopback for servers that have to be told theirs."""
+"""Ports of loopback: for servers that have to be told theirs, and one where nobody gets in."""
 
 from __future__ import annotations
 
 import random
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _RANGE = range(20_000, 30_000)
 """Below the ports that Linux gives to clients and for port 0, so that neither takes one away."""
@@ -45,3 +49,17 @@ def free_port() -> int:
     """Find one port of 127.0.0.1, as `free_ports` does."""
     (port,) = free_ports(1)
     return port
+
+
+@contextmanager
+def full_backlog() -> Iterator[int]:
+    """Give a port whose queue is full: the kernel drops further SYNs."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sampler.base.version import __version__
-from sampler.exchange.transport.choice import compiled
+from sampler.exchange.transport.choice import is_compiled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,7 @@ def provenance(programs: dict[str, Sequence[str]]) -> dict[str, Any]:
             "system": platform.freedesktop_os_release().get("PRETTY_NAME", "Linux"),
         },
         "versions": {
-            "weighbridge": f"{__version__} ({'' if compiled() else 'not '}compiled)",
+            "weighbridge": f"{__version__} ({'' if is_compiled() else 'not '}compiled)",
             "python": platform.python_version(),
             **{name: _version(name) for name in _PACKAGES},
             **{name: _number(_output(command)) for name, command in programs.items()},

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sampler.base.errors import ExitCode
-from sampler.exchange.transport.choice import PURE, compiled
+from sampler.exchange.transport.choice import PURE, is_compiled
 from tests.benchmarks.peers import PEERS, path_of_peer
 from tests.benchmarks.provenance import REPOSITORY, paragraph, provenance, spread, write
 from tests.network.cluster import Cluster
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     peers = {name: path for name, peer in PEERS.items() if (path := path_of_peer(peer))}
     versions = {name: [path, *PEERS[name].version] for name, path in peers.items()}
-    if compiled() is None:
+    if not is_compiled():
         raise SystemExit(
             "nothing is compiled here: install gcc and python3-dev, then make clean test"
         )

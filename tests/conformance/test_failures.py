@@ -6,8 +6,7 @@ import errno
 import gzip
 import os
 import resource
-import socket
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import pytest
 
@@ -15,6 +14,7 @@ from analysis import ABSENT, Outcome
 from sampler.base.errors import SamplingError
 from sampler.exchange.failure import Failure, FailureCode
 from tests.conformance.scripted import Act, Drip, Turns
+from tests.ports import full_backlog
 
 HALF_A_HEAD = b"HTTP/1.1 200 OK\r\nContent-Le"
 HALF_A_BODY = b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"label": "v1"'
@@ -199,7 +199,7 @@ def test_a_refused_connection_is_a_failed_connection(exchange, closed_port):
 
 
 def test_a_connection_that_nobody_takes_times_out(exchange):
-    with _full_backlog() as port:
+    with full_backlog() as port:
         seen = exchange(url=f"http://127.0.0.1:{port}/", n=2, concurrency=2, connect_timeout_s=0.2)
 
     assert seen.only() is Outcome.CONNECT_TIMEOUT
@@ -208,7 +208,7 @@ def test_a_connection_that_nobody_takes_times_out(exchange):
 
 
 def test_the_shorter_of_the_two_deadlines_is_the_one_that_was_met(exchange):
-    with _full_backlog() as port:
+    with full_backlog() as port:
         seen = exchange(url=f"http://127.0.0.1:{port}/", connect_timeout_s=9, timeout_s=0.2)
 
     assert seen.only() is Outcome.TIMEOUT
@@ -251,20 +251,6 @@ def _body_of(size, framing):
             fields = b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
             return head + fields + packed
     return head + b"\r\n" + body
-
-
-@contextmanager
-def _full_backlog():
-    """Give a port whose queue is full: the kernel drops further SYNs."""
-    with ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
 
 
 @contextmanager

@@ -39,19 +39,26 @@ def make_transport(wiring: Wiring) -> Transport:
 
 
 def compiled() -> type[CompiledTransport] | None:
-    """Return the transport whose usual cases are compiled; None where they are not, or not wanted.
+    """Return the transport whose usual cases are compiled; None unless `is_compiled`."""
+    if not is_compiled():
+        return None
+    from sampler.exchange.transport.compiled import CompiledTransport  # noqa: PLC0415 - optional
+
+    return CompiledTransport
+
+
+def is_compiled() -> bool:
+    """Whether the usual cases of the fast transport are compiled, and wanted so.
 
     The environment variable `PURE`, if set, asks for Python alone. What is older than its source
     beside it is not used: the modules in Python fit the source.
     """
     if os.environ.get(PURE):
-        return None
+        return False
     try:
         from sampler.exchange.transport import _fastpath  # noqa: PLC0415 - optional
-        from sampler.exchange.transport.compiled import CompiledTransport  # noqa: PLC0415 - as above
     except ImportError:
-        return None
+        return False
     built = Path(_fastpath.__file__)
     source = built.with_name("_fastpath.c")
-    is_stale = source.exists() and source.stat().st_mtime_ns > built.stat().st_mtime_ns
-    return None if is_stale else CompiledTransport
+    return not source.exists() or source.stat().st_mtime_ns <= built.stat().st_mtime_ns

@@ -25,6 +25,7 @@ from sampler.labels.reader import LabelReader
 from sampler.labels.rule import LabelRule
 from sampler.plan.load import Load
 from sampler.plan.target import Target
+from tests.ports import full_backlog
 
 pytestmark = pytest.mark.needs("_fastpath")
 
@@ -290,15 +291,8 @@ def test_the_last_answer_of_a_connection_leaves_its_slot_to_the_next(awaited):
 
 def test_a_connection_that_does_not_open_has_a_deadline_of_its_own(awaited):
     theirs, make = awaited
-    with ExitStack() as stack:
-        full = stack.enter_context(socket.socket())
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        for _ in range(4):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(full.getsockname())
-        made = make(0, pick=lambda *_: (socket.AF_INET, full.getsockname()))
+    with full_backlog() as port:
+        made = make(0, pick=lambda *_: (socket.AF_INET, ("127.0.0.1", port)))
 
         theirs.send(ANSWER)
         made.path.serve()
