@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from sampler.base.errors import UsageError
 from sampler.base.version import __version__
 from sampler.expect.cluster.position import NODE_NAMES
-from sampler.fleet.messages import Gone, Vantage, pack, unpack
+from sampler.fleet.messages import AHEAD_S, Gone, Vantage, pack, unpack
 from sampler.fleet.task import ENDING_S, ZONE, describe, key_of, meet, sample
 
 if TYPE_CHECKING:
@@ -43,10 +43,11 @@ CONNECT_S = 3.0
 """Time for the scheduler, and for the workers, to answer [s]."""
 GATHERING_S = 60.0
 """Time to wait for workers of as many places as were asked for [s]."""
-_AHEAD_S = 0.25
 _LEASES_PER_S = 600
 """To all vantages together, about: one scheduler hands them out [1/s]."""
-_LOOK_S = 0.5
+_LOOK_S = 2.0
+"""Between two looks at what the scheduler knows of the workers [s]."""
+_SURVEY_S = 0.5
 _READY_S = 10.0
 
 
@@ -74,8 +75,7 @@ class DaskWorkers:
     """
 
     def __init__(self, address: str, vantages: Sequence[Vantage]) -> None:
-        # A lease is renewed when half of it is used.
-        self.ahead_s = max(_AHEAD_S, 2 * len(vantages) / _LEASES_PER_S)
+        self.ahead_s = AHEAD_S + len(vantages) / _LEASES_PER_S
         self._address = address
         self._vantages = list(vantages)
         self._tasks = [_Task() for _ in vantages]
@@ -284,7 +284,7 @@ async def gathered(address: str, choice: str, least: int) -> list[Vantage]:
         except NotYetError:
             if time.monotonic() >= ends:
                 raise
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_SURVEY_S)
 
 
 def chosen(vantages: Sequence[Vantage], choice: str, least: int = 0) -> list[Vantage]:

@@ -11,6 +11,9 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from analysis.weighing.merging import SLICE_NS
+from sampler.base.clock import NS_PER_S
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator
@@ -20,6 +23,10 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 30.0
 """Time that a child waits for its first order [s]."""
+MARGIN_S = 0.05
+"""Time that a lease is asked for before it runs out: longer than the answer takes [s]."""
+AHEAD_S = SLICE_NS / NS_PER_S + 2 * MARGIN_S
+"""For how long a lease lasts: until the next one is asked for, and answered [s]."""
 _LENGTH = struct.Struct("<I")
 
 

@@ -29,6 +29,7 @@ from sampler.engine.preflight import raise_file_limit
 from sampler.engine.saturation import cpu_s
 from sampler.fleet.forks import serve_forks
 from sampler.fleet.messages import (
+    MARGIN_S,
     PATIENCE_S,
     Done,
     Lease,
@@ -144,9 +145,10 @@ class Worker:
         self._tell(Sealed(slices, to_bytes(joined)), *self._wishes(seals=True))
 
     def _wishes(self, *, seals: bool = False) -> list[Wish]:
-        """Ask for the launches of the next moment, when half of those allowed are used up.
+        """Ask for launches before those that are allowed run out.
 
-        Where a message goes anyway, when some of them are: then only each second one is by itself.
+        Each message has a price at every process on its way, so it goes with one that seals a
+        slice, if the launches would not last until the next one; by itself only if that is late.
         """
         engine, load = self._engine, self._start.plan.load
         if engine.is_stopping:
@@ -158,9 +160,9 @@ class Worker:
             self._rate_per_s = (launched - before) * NS_PER_S / max(now - since, 1)
             self._seen = (now, launched)
         rate_per_s, ahead_s = self._rate_per_s, self._start.ahead_s
+        least_s = MARGIN_S + seals * SLICE_NS / NS_PER_S
         if load.rate is None and now < SLICE_NS:  # not known yet: twice as many each time
-            rate_per_s = max(rate_per_s, launched / ahead_s)
-        least_s = (0.9 if seals else 0.5) * ahead_s
+            rate_per_s, least_s = max(rate_per_s, launched / ahead_s), ahead_s / 2
         if self._wished - launched > rate_per_s * least_s + load.concurrency / 2:
             return []
         self._wished = launched + ceil(rate_per_s * ahead_s) + load.concurrency
