@@ -181,7 +181,7 @@ class Assembly:
             kept = np.concatenate([np.ones(len(before), dtype=np.bool_), begins])
             place = np.where(kept, np.cumsum(kept) - 1, ABSENT)[place]
             rows, place = rows.only(place != ABSENT), place[place != ABSENT]
-        if _may_be_late(before, rows):
+        if _may_be_late(before, rows, place):
             kept_rows = ~_late(before, rows, place)
             rows, place = rows.only(kept_rows), place[kept_rows]
         return _added(before, rows, place)
@@ -240,13 +240,13 @@ def _heads(before: Connections, place: NDArray[np.intp]) -> NDArray[np.intp]:
     return heads
 
 
-def _may_be_late(before: Connections, rows: _Rows) -> bool:
+def _may_be_late(before: Connections, rows: _Rows, place: NDArray[np.intp]) -> bool:
     """Whether any row may follow a long pause, or many connections; rarely true."""
-    if not len(rows.key):
+    if not len(place):
         return False
     earliest = min(int(before.last_ns.min(initial=rows.sent_ns[0])), int(rows.used_ns.min()))
     idle = int(rows.sent_ns.max()) - earliest > PATIENCE_NS
-    return idle or len(before) + len(rows.key) > MOST_WAITING
+    return idle or max(len(before), int(place.max()) + 1) > MOST_WAITING
 
 
 def _late(before: Connections, rows: _Rows, place: NDArray[np.intp]) -> NDArray[np.bool_]:
