@@ -23,9 +23,10 @@ from sampler.expect.routes.ingress_annotations import dividing, is_canary
 from sampler.expect.routes.ingress_strays import stray
 from sampler.expect.routes.istio import bound_to_pods
 from sampler.expect.rules.alike import alike, require_told_apart
+from sampler.expect.rules.declared import unread
 from sampler.expect.rules.findings import Finding, FindingCode, first_few, refusal
 from sampler.expect.rules.matching import ElsewhereError
-from sampler.expect.rules.objects import selects
+from sampler.expect.rules.objects import in_words, selects
 from sampler.expect.rules.services import affinity_of, behind_service, services_of
 from sampler.expect.rules.workloads import (
     WORKLOADS,
@@ -159,10 +160,9 @@ def _selection(service: KubeObject, inventory: Inventory, _: Question) -> Iterat
     for other, labels in chain(others, ((each, each.labels) for each in inventory.pods)):
         if other.namespace == service.namespace and selects(pairs, labels):
             return
-    yield Finding(
+    yield unread(service, inventory) or Finding(
         FindingCode.SELECTS_NOTHING,
-        f"{service} selects {','.join(f'{key}={value}' for key, value in pairs.items())}, "
-        "which no pod template carries",
+        f"{service} selects {in_words(pairs)}, which no pod template carries",
         "compare the selector with metadata.labels of the pod templates",
         selector.where,
     )

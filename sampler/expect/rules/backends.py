@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.findings import Finding, FindingCode, FoundError, first_few
 from sampler.expect.rules.model import Mixture, Number, Quantity, mix, only
-from sampler.expect.rules.objects import names_of, namespaces_of
+from sampler.expect.rules.objects import names_of
 from sampler.expect.rules.services import behind_service
 
 if TYPE_CHECKING:
@@ -179,12 +179,7 @@ def unread(name: str, namespace: str, reference: Node, inventory: Inventory) -> 
     Routes may live in a repository of their own. Where another Service is, or may be, of the
     namespace, or the namespace was read from a cluster, the one that is missing is a mistake.
     """
-    beside = (
-        any(inventory.by(namespaces_of, each, "Service") for each in (namespace, ""))
-        if namespace
-        else bool(inventory.of("Service"))
-    )
-    if beside or namespace in inventory.live:
+    if inventory.has_beside(namespace, "Service"):
         return None
     of = f"of {namespace} " if namespace else ""
     return Finding(

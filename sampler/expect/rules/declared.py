@@ -8,10 +8,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from sampler.base.errors import ExpectationError
-from sampler.expect.rules.findings import Finding, FindingCode, first_few
+from sampler.expect.rules.findings import Finding, FindingCode, FoundError, first_few
 from sampler.expect.rules.halted import kept_pods, traits
-from sampler.expect.rules.model import Mixture, Number, Quantity
-from sampler.expect.rules.objects import selects
+from sampler.expect.rules.model import Mixture, Number, Quantity, only
+from sampler.expect.rules.objects import in_words, selects
 from sampler.expect.rules.places import asked_ports
 from sampler.expect.rules.workloads import WORKLOADS, autoscalers, label_of, selected
 
@@ -62,18 +62,48 @@ def behind_selector(
     _refuse_daemons(service, selector, inventory)
     away = _other_namespace(service, found, inventory)
     if not found.within(inventory):
-        wanted = ",".join(f"{key}={value}" for key, value in selector.items())
-        raise ExpectationError(
-            f"{service['spec']['selector'].where}: {service} selects {wanted}, "
-            f"which no pod template carries{inventory.but_unread(WORKLOADS)}"
-            + (f"; {away.message}" if away else ""),
-            hint=away.remedy
-            if away
-            else "compare the selector with metadata.labels of the pod templates; "
-            "is the namespace the same?",
-        )
+        absent = None if away else unread(service, inventory)
+        if absent is None:
+            raise ExpectationError(
+                f"{service['spec']['selector'].where}: {service} selects {in_words(selector)}, "
+                f"which no pod template carries{inventory.but_unread(WORKLOADS)}"
+                + (f"; {away.message}" if away else ""),
+                hint=away.remedy
+                if away
+                else "compare the selector with metadata.labels of the pod templates; "
+                "is the namespace the same?",
+            )
+        versions = question.versions
+        version = versions.of_name(service.name) or versions.of_labels(selector)
+        if version:
+            return replace(only(version, question), findings=(absent,), objects=(service,))
+        if question.service or question.route:  # without an answer, a question is an error
+            raise ExpectationError(
+                f"{absent.where}: {absent.message}",
+                hint=f"{absent.remedy}; or say which version it is: --version-from "
+                f"{service.name}=v1",
+            )
+        raise FoundError(absent)
     mixture = _count(service, found, inventory, question)
     return mixture if away is None else replace(mixture, findings=(*mixture.findings, away))
+
+
+def unread(service: KubeObject, inventory: Inventory) -> Finding | None:
+    """Return the finding that nothing can be said of pods, if no workload beside them was read.
+
+    Workloads may live in a repository of their own, or be made by a controller. Where another one
+    is, or may be, of the namespace, a selector that selects nothing is a mistake.
+    """
+    if inventory.has_beside(service.namespace, *WORKLOADS, "DaemonSet"):
+        return None
+    of = f"of {service.namespace} " if service.namespace else ""
+    return Finding(
+        FindingCode.REFERENCE_UNREAD,
+        f"{service} selects pods, and no workload {of}was read: which pods it has, and of which "
+        "versions, was not checked",
+        "add the manifests of the workloads to --manifests, or look into the cluster: --cluster",
+        service["spec"]["selector"].where,
+    )
 
 
 class _Selected(NamedTuple):

@@ -326,6 +326,14 @@ class Inventory:
         """All objects of some kinds, kind by kind."""
         return [each for kind in kinds for each in self._by_kind.get(kind, ())]
 
+    def has_beside(self, namespace: str, *kinds: str) -> bool:
+        """Whether a namespace is live, or has, or may have, an object of some kinds."""
+        if namespace in self.live:
+            return True
+        if not namespace:
+            return bool(self.of(*kinds))
+        return any(self.by(namespaces_of, each, *kinds) for each in (namespace, ""))
+
     def find(self, kind: str, name: str, namespace: str) -> KubeObject | None:
         """Find one object by its identity."""
         known = self._by_name.get(kind)
@@ -401,6 +409,11 @@ class Inventory:
 def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
     """Whether every pair of the selector is among the labels; an empty one selects nothing."""
     return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
+
+
+def in_words(selector: Mapping[str, str]) -> str:
+    """Return a selector as kubectl writes it."""
+    return ",".join(f"{key}={value}" for key, value in selector.items())
 
 
 def namespaces_of(each: KubeObject) -> Iterator[Hashable]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.findings import Finding, FindingCode
-from sampler.expect.rules.objects import selects
+from sampler.expect.rules.objects import in_words, selects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -155,8 +155,8 @@ def own_pods_missed(owner: KubeObject) -> Finding | None:
         return None
     return Finding(
         FindingCode.SELECTS_NOTHING,
-        f"{owner} selects {','.join(f'{key}={value}' for key, value in missed.items())}, which its "
-        "own pod template does not carry: the API server rejects it",
+        f"{owner} selects {in_words(missed)}, which its own pod template "
+        "does not carry: the API server rejects it",
         "label the pod template as the selector says",
         node.where if node.exists else spec["template"].where,
     )

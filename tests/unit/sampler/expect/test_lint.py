@@ -6,7 +6,9 @@ from collections import Counter
 
 import pytest
 
+from sampler.base.errors import ExpectationError
 from sampler.expect.lint import lint
+from sampler.expect.resolve import expect
 from sampler.expect.rules.model import Question
 from sampler.expect.rules.objects import Inventory, KubeObject, Node
 from sampler.expect.rules.versions import VersionRule
@@ -335,6 +337,42 @@ def test_a_reference_that_is_asked_about_is_an_error_in_any_case():
     findings = lint(Inventory([backend(9, "default")]), Question(route="r"))
 
     assert [each.severity.value for each in findings] == ["error"]
+
+
+def workload(kind, namespace):
+    template = {
+        "metadata": {"labels": {"app": "other"}},
+        "spec": {"containers": [{"image": "a:1"}]},
+    }
+    spec = {"selector": {"matchLabels": {"app": "other"}}, "template": template}
+    return made(kind, "other", spec, "apps/v1", **({"namespace": namespace} if namespace else {}))
+
+
+@pytest.mark.parametrize(
+    ("beside", "live", "code"),
+    [
+        ([], (), "reference_unread"),
+        ([workload("Deployment", "default")], (), "reference_unread"),
+        ([workload("Deployment", "")], (), "selects_nothing"),
+        ([workload("StatefulSet", "shop")], (), "selects_nothing"),
+        ([workload("DaemonSet", "shop")], (), "selects_nothing"),
+        ([], ("shop",), "selects_nothing"),
+    ],
+)
+def test_a_selector_is_a_mistake_where_a_workload_beside_it_was_read(beside, live, code):
+    findings = lint(Inventory([*beside, service("shop")], live=live), Question())
+
+    assert [each.code.value for each in findings] == [code]
+
+
+@pytest.mark.parametrize("asked", [{"service": "s0"}, {"route": "r"}])
+def test_pods_that_are_asked_about_and_were_not_read_are_an_error(asked):
+    spec = {"parentRefs": [{"name": "edge"}], "rules": [{"backendRefs": [{"name": "s0"}]}]}
+    route = made("HTTPRoute", "r", spec, "gateway.networking.k8s.io/v1", namespace="shop")
+
+    with pytest.raises(ExpectationError, match="no workload of shop was read") as refused:
+        expect(Inventory([route, service("shop")]), Question(**asked))
+    assert "--version-from s0=v1" in str(refused.value.hint)
 
 
 @pytest.mark.parametrize(("steps", "more"), [(9, ""), (10, ""), (30, "20 further steps")])
