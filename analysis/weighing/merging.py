@@ -118,7 +118,7 @@ class Merger:
         each = self._vantages[vantage]
         each.leased = max(each.leased, launches)
 
-    def seal(self, vantage: int, sealed: int, *batches: Batch) -> None:
+    def seal(self, vantage: int, sealed: int, *batches: Batch | None) -> None:
         """Take what a vantage planned before slice `sealed`, and had not sealed before.
 
         What a vantage seals after it was lost is left out.
@@ -131,17 +131,16 @@ class Merger:
         each = self._vantages[vantage]
         if not each.is_live:
             return
-        for batch in batches:
+        for batch in filter(None, batches):
             slices, planned = sliced(batch.scheduled_ns, each.planned_ns)
-            if len(batch) and not each.sealed <= slices[0] <= slices[-1] < sealed:
+            if not each.sealed <= slices[0] <= slices[-1] < sealed:
                 raise ValueError(
                     f"vantage {vantage}: expected plans of the slices from {each.sealed} to before "
                     f"{sealed}, got {slices[0]} to {slices[-1]}"
                 )
-            if len(batch):
-                each.planned_ns = int(planned[-1])
-                each.rows += len(batch)
-                each.waiting.append((planned, batch))
+            each.planned_ns = int(planned[-1])
+            each.rows += len(batch)
+            each.waiting.append((planned, batch))
         each.sealed = max(each.sealed, sealed)
 
     def end(self, vantage: int) -> None:

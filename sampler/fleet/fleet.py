@@ -178,7 +178,7 @@ class Fleet:
         WeighbridgeError
             If no vantage can sample.
         """
-        from_bytes(to_bytes([Batch.of_labels((None,))]))  # opens what a conversion imports
+        from_bytes(to_bytes(Batch.of_labels((None,))))  # opens what a conversion imports
         inbox: asyncio.Queue[tuple[int, Word]] = asyncio.Queue()
         try:
             vantages = await self._crew.open(inbox)
@@ -243,7 +243,7 @@ class Fleet:
                 known.began_ns = known.began_ns or self._clock()
                 self._lease(number, launches)
             case Sealed(slices, data):
-                merger.seal(number, slices, *from_bytes(data))
+                merger.seal(number, slices, from_bytes(data))
             case Done(effort=None, error=error, hint=hint):
                 # Its disk is full, or it cannot resolve the name: the others may go on.
                 self._lose(number, error)

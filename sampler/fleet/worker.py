@@ -140,9 +140,10 @@ class Worker:
 
     def _seal(self, slices: int, *batches: Batch) -> None:
         self._told_ns = run_clock()
-        joined = [Batch.joined(batches)] if batches else []
-        self._sealed += joined
-        self._tell(Sealed(slices, to_bytes(joined)), *self._wishes(seals=True))
+        batch = Batch.joined(batches) if batches else None
+        if batch is not None:
+            self._sealed.append(batch)
+        self._tell(Sealed(slices, to_bytes(batch)), *self._wishes(seals=True))
 
     def _wishes(self, *, seals: bool = False) -> list[Wish]:
         """Ask for launches before those that are allowed run out.
@@ -231,7 +232,7 @@ def main() -> None:
             _die_with(server)
         asyncio.run(serve(sock))
 
-    to_bytes([Batch.of_labels((None,))])  # opens what a conversion imports
+    to_bytes(Batch.of_labels((None,)))  # opens what a conversion imports
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as orders:
         serve_forks(orders, sample)

@@ -27,6 +27,7 @@ TYPES: dict[str, type[np.generic]] = {
     "status": np.int16,
     "outcome": np.uint8,
     "worker": np.uint16,
+    "remote": np.int32,
     "planned": np.int32,
     "closed": np.bool_,
 }

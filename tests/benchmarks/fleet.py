@@ -74,7 +74,7 @@ def recorded(vantages: int, rate_per_s: int, seconds: int) -> list[list[bytes]]:
             batch = Batch.of_labels(labels, first=first)
             planned = number * SLICE_NS + np.sort(random.integers(0, SLICE_NS, each))
             batch = replace(batch, scheduled_ns=planned, sent_ns=planned, done_ns=planned + 10**6)
-            row.append(pack(Sealed(number + 1, to_bytes([batch]))))
+            row.append(pack(Sealed(number + 1, to_bytes(batch))))
         messages.append(row)
     return messages
 
@@ -92,7 +92,7 @@ def coordinator(vantages: int) -> str:
         unpacked = time.process_time()
         for number, (each, batch) in enumerate(zip(sealed, batches, strict=True)):
             if isinstance(each, Sealed):
-                merger.seal(number, each.slices, *batch)
+                merger.seal(number, each.slices, batch)
         merged = merger.take()
         taken = time.process_time()
         if merged is not None:
