@@ -100,7 +100,8 @@ class Folded:
         """Return what a run knows that no rule of its own ended: nothing is settled."""
         if self.evidence is None:
             return self
-        return replace(self, evidence=replace(self.evidence, settled=None))
+        zones = {name: replace(each, settled=None) for name, each in self.zones.items()}
+        return replace(self, evidence=replace(self.evidence, settled=None), zones=zones)
 
 
 class Fold:

@@ -81,7 +81,6 @@ class Worker:
         self._seen = (0, 0)  # time and launches when the rate was looked at [ns, 1]
         self._rate_per_s = start.plan.load.rate or 0.0
         self._engine = one_process(start.plan, on_tick=self._tick, seed=start.seed, allowed=0)
-        self._engine.recorder.worker = start.number
 
     async def run(self) -> None:
         """Sample until told to stop, or until the plan ends it; write the run; say so."""

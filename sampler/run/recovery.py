@@ -53,7 +53,13 @@ def report_of(run: RunFolder) -> Report:
         )
     asked = asked_of(plan)
     fold = fold_of(
-        plan.split, plan.policy, plan.health, run.history, plan.seed, is_fresh=asked.is_fresh
+        plan.split,
+        plan.policy,
+        plan.health,
+        run.history,
+        plan.seed,
+        is_fresh=asked.is_fresh,
+        zones=(plan.zone_of, plan.zone_splits),
     )
     fold.take(run.batch)
     folded = fold.finish().without_verdict()

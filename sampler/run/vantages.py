@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import UsageError
@@ -10,6 +11,8 @@ from sampler.logs import MergedSamples, StoredSamples
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from analysis import Policy
+    from analysis.versions.health import HealthPolicy
     from sampler.logs import Record
     from sampler.plan.document import StoredPlan
     from sampler.store.reader import RunFolder
@@ -65,33 +68,53 @@ def merged_record(
         )
     first = _asked(runs[0])
     for run in runs:
+        if len(_plan(run).zone_of) > 1:
+            raise UsageError(
+                f"{run.path} holds the samples of several zones, and each run that is judged with "
+                "others is that of one",
+                hint="judge it alone, or name each run below its folder vantages",
+            )
         if run.history is not None:
             raise UsageError(
                 f"{run.path} followed a changing expectation, and runs are judged together "
                 "against one split",
                 hint="judge it alone",
             )
-        if _asked(run) != first:
+        asked = _asked(run)
+        for odd in (what for what in first if asked[what] != first[what]):
             raise UsageError(
-                f"expected runs of one check, got {_tell(first)} in {runs[0].path} and "
-                f"{_tell(_asked(run))} in {run.path}",
+                f"expected runs of one check, got {odd} {first[odd]} in {runs[0].path} and "
+                f"{odd} {asked[odd]} in {run.path}",
                 hint="judge together only what the same target was asked in the same way",
             )
     return MergedSamples(stored)
 
 
-def _asked(run: RunFolder) -> tuple[str, ...]:
-    """Return what the runs of one check have in common: target, connections, label, split."""
-    plan: StoredPlan | None = run.readable_plan
+def _plan(run: RunFolder) -> StoredPlan:
+    plan = run.readable_plan
     if plan is None:
         raise UsageError(
             f"{run.path} has no plan that can be read, so that nothing tells what it asked",
             hint="judge it alone",
         )
-    split = "no expected split" if plan.split is None else str(plan.split)
-    target = f"{plan.target.method} {plan.target.shown}"
-    return target, f"connections {plan.load.connection}", f"label {plan.label}", split
+    return plan
 
 
-def _tell(asked: tuple[str, ...]) -> str:
-    return ", ".join(asked)
+def _asked(run: RunFolder) -> dict[str, str]:
+    """Return what the runs of one check have in common."""
+    plan = _plan(run)
+    splits = sorted(f"{zone}: {split}" for zone, split in plan.zone_splits.items())
+    return {
+        "target": f"{plan.target.method} {plan.target.shown}",
+        "connections": str(plan.load.connection),
+        "label": str(plan.label),
+        "expected split": "none" if plan.split is None else str(plan.split),
+        "expected splits by zone": "; ".join(splits) or "none",
+        "zone": "one of its own" if plan.zone_of else "none",
+        **_options(plan.policy),
+        **_options(plan.health),
+    }
+
+
+def _options(policy: Policy | HealthPolicy) -> dict[str, str]:
+    return {each.name: str(getattr(policy, each.name)) for each in fields(policy)}

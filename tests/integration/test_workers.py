@@ -81,6 +81,19 @@ def test_workers_give_one_verdict_that_their_own_runs_give_again(weighbridge, tm
     assert set(read(report.run.path).table["worker"].to_pylist()) == {0, 1}
 
 
+def test_the_run_of_any_vantage_is_judged_by_itself(weighbridge, tmp_path):
+    """It is that of one client, whichever number that had; its check names the other zones."""
+    with EmbeddedService({"v1": 4}, seed=1) as service:
+        plan = run_of(service.url, tmp_path, zone_of=("a", "b"), limits=Limits(max_samples=100))
+        report = sent_by(Processes(2), plan)
+
+    done = weighbridge("judge", report.performance.workers[1].run, "--json", "-")
+
+    assert done.returncode == 3, done.stderr
+    zones = json.loads(done.stdout)["observed"]["by_zone"]
+    assert {name: each["counts"].get("v1", 0) for name, each in zones.items()} == {"a": 0, "b": 50}
+
+
 def test_the_limit_of_the_plan_is_kept_to_the_request(tmp_path):
     with EmbeddedService({"v1": 4}, seed=1) as service:
         plan = run_of(service.url, None, limits=Limits(max_samples=50), load=Load(concurrency=4))

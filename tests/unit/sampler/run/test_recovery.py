@@ -100,3 +100,26 @@ def test_a_plan_without_its_shape_is_refused_by_name(cut_off):
 
     with pytest.raises(UsageError, match="does not have its shape"):
         report_of(RunFolder(cut_off))
+
+
+@pytest.mark.parametrize("zones", [("a", "b"), ("b",)], ids=["check", "vantage"])
+def test_a_check_of_several_zones_that_was_cut_off_is_told_by_zone(tmp_path, zones):
+    """Each by its own split, undecided, whatever its samples would prove."""
+    splits = {"a": Split.parse("v1=1"), "b": Split.parse("v2=1")}
+    plan = RunPlan(Target("http://shop/"), split=splits["a"], zone_of=zones, zone_splits=splits)
+    writer = RunWriter(tmp_path, plan.name, STARTED)
+    writer.begin(to_document(plan, STARTED.isoformat()), None)
+    where = np.arange(2000) % len(zones)
+    batch = Batch.of_labels(["v1" if zones[each] == "a" else "v2" for each in where])
+    writer.write(replace(batch, worker=where.astype(np.uint16)))
+    writer.flush(0)
+
+    report = report_of(RunFolder(writer.path))
+
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert {name: each.verdict for name, each in report.observed.by_zone.items()} == dict.fromkeys(
+        "ab", Verdict.INCONCLUSIVE
+    )
+    assert {name: any(each.counts.values()) for name, each in report.observed.by_zone.items()} == {
+        name: name in zones for name in "ab"
+    }
