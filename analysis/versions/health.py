@@ -37,7 +37,7 @@ from analysis.versions.twosample import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -101,10 +101,13 @@ class HealthPolicy:
         return self.max_error_ratio is not None or self.max_slowdown is not None
 
 
-def compared_arms(split: Split, policy: HealthPolicy) -> tuple[str, str] | None:
+def compared_arms(
+    split: Split, policy: HealthPolicy, zones: Iterable[Split] = ()
+) -> tuple[str, str] | None:
     """Name canary and stable version: the smallest and the largest positive share.
 
     Of equal shares the one whose name sorts last is the canary, the first one the stable version.
+    Where zones have splits of their own, their mean counts, whichever zone `split` is that of.
 
     Returns
     -------
@@ -117,7 +120,9 @@ def compared_arms(split: Split, policy: HealthPolicy) -> tuple[str, str] | None:
         If a named label is not expected, both are the same one, or a limit was set
         and there is nothing to compare.
     """
-    shared = sorted(arm for arm, weight in zip(split.arms, split.weights, strict=True) if weight)
+    splits = [*zones] or [split]
+    shares = {arm: sum(each.share(arm) for each in splits) for each in splits for arm in each.arms}
+    shared = sorted(arm for arm, share in shares.items() if share)
     for name, label in (("canary", policy.canary), ("stable", policy.stable)):
         if label is not None and label not in shared:
             raise InputError(
@@ -125,14 +130,14 @@ def compared_arms(split: Split, policy: HealthPolicy) -> tuple[str, str] | None:
                 f"got {label!r}"
             )
     candidates = [arm for arm in reversed(shared) if arm != policy.stable]
-    canary = policy.canary or min(candidates, key=split.share, default=None)
+    canary = policy.canary or min(candidates, key=shares.__getitem__, default=None)
     rest = [arm for arm in shared if arm != canary]
-    stable = policy.stable or max(rest, key=split.share, default=None)
+    stable = policy.stable or max(rest, key=shares.__getitem__, default=None)
     if canary is None or stable is None or canary == stable:
         if policy.gates or policy.canary or policy.stable:
             raise InputError(
-                f"there is nothing to compare in {split}: canary and stable version must be "
-                "two labels with a weight above 0"
+                f"there is nothing to compare in {'; '.join(map(str, splits))}: canary and stable "
+                "version must be two labels with a weight above 0"
             )
         return None
     return canary, stable
@@ -309,7 +314,9 @@ class HealthEvidence:
     zone: str = ""
 
     @classmethod
-    def start(cls, split: Split, policy: HealthPolicy, seed: int = 0) -> HealthEvidence | None:
+    def start(
+        cls, split: Split, policy: HealthPolicy, seed: int = 0, zones: Iterable[Split] = ()
+    ) -> HealthEvidence | None:
         """Begin a run; None if the split leaves nothing to compare.
 
         Parameters
@@ -318,13 +325,15 @@ class HealthEvidence:
             What is compared, and how.
         seed : int, default 0
             Draws which neighbours are compared.
+        zones : iterable of Split
+            As of `compared_arms`.
 
         Raises
         ------
         ValueError
             As `compared_arms`.
         """
-        arms = compared_arms(split, policy)
+        arms = compared_arms(split, policy, zones)
         if arms is None:
             return None
         return cls(

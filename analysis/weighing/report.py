@@ -148,7 +148,7 @@ def assemble(asked: Asked, folded: Folded, account: Account) -> Report:
     decision = _decision(asked, folded, account)
     correlation = None if asked.is_fresh else folded.correlation
     groups = None if correlation is None else groups_of(correlation, folded.evidence)
-    zones = zones_of(folded, account, asked.policy.alpha) if folded.zones else {}
+    zones = _zones_of(folded, account, asked.policy.alpha)
     outcome = _told_of(folded, _outcome(decision, folded, account))
     if zones:
         outcome = _of_all_zones(outcome, folded.named, zones)
@@ -160,7 +160,7 @@ def assemble(asked: Asked, folded: Folded, account: Account) -> Report:
         else sections.expected_of(folded.evidence, asked.source, asked.views),
         observed=replace(
             _observed(asked, folded),
-            by_zone=zones,
+            by_zone={name: zone for name, (zone, _) in zones.items()},
             zones_differ=None if folded.apart is None else folded.apart.found(asked.policy.alpha),
         ),
         samples=sections.samples_of(folded.tally, folded.evidence, correlation, shed=account.shed),
@@ -213,11 +213,7 @@ def _decision(asked: Asked, folded: Folded, account: Account) -> Decision | None
 def _outcome(decision: Decision | None, folded: Folded, account: Account) -> _Outcome:
     """Return the verdict, as far as what happened around the samples lets it stand."""
     verdict = None if decision is None else decision.verdict
-    unmeasurable = account.unmeasurable
-    if unmeasurable is None and folded.evidence is not None and folded.is_uniform:
-        remedy = account.remedies.get(ReasonCode.UNEXPECTED_LABEL, REMEDY)
-        unmeasurable = only_strangers(folded.evidence.split, folded.tally, remedy)
-    if unmeasurable is not None:
+    if (unmeasurable := _unmeasurable(folded, account)) is not None:
         return _undecided(verdict, unmeasurable)
     if decision is None:
         return _Outcome(None, [] if account.overload is None else [account.overload], [])
@@ -235,9 +231,20 @@ def _outcome(decision: Decision | None, folded: Folded, account: Account) -> _Ou
     return _Outcome(verdict, reasons, checks) if doubt is None else _undecided(verdict, doubt)
 
 
-def zones_of(folded: Folded, account: Account, alpha: float) -> dict[str, Zone]:
-    """Return what came of each zone, its own clients considered."""
+def _unmeasurable(folded: Folded, account: Account) -> Reason | None:
+    """Return why the split is unknown, if so: no zone saw a label that one of them expects."""
+    if account.unmeasurable is not None or folded.evidence is None or not folded.is_uniform:
+        return account.unmeasurable
+    remedy = account.remedies.get(ReasonCode.UNEXPECTED_LABEL, REMEDY)
+    splits = [each.split for each in (folded.evidence, *folded.zones.values())]
+    found = [only_strangers(split, folded.tally, remedy) for split in splits]
+    return found[0] if all(found) else None
+
+
+def _zones_of(folded: Folded, account: Account, alpha: float) -> dict[str, tuple[Zone, Reason]]:
+    """Return what came of each zone, its own clients considered, and why."""
     zones, compared = {}, {each.zone: replace(each, zone="") for each in folded.zone_health}
+    unmeasurable = _unmeasurable(folded, account)
     for name, evidence in folded.zones.items():
         health = compared.get(name)
         decision = with_health(
@@ -247,33 +254,37 @@ def zones_of(folded: Folded, account: Account, alpha: float) -> dict[str, Zone]:
         )
         reason, verdict = decision.reasons[0], decision.verdict
         find = account.zone_doubts.get(name)
-        doubt = None if find is None else find(reason)
+        doubt = unmeasurable or _drawn_and_not_sent(folded, reason)
+        if doubt is None and find is not None:
+            doubt = find(reason)
         if doubt is not None:
             reason, verdict = doubt, Verdict.INCONCLUSIVE
         seen = sections.observed_of(evidence, folded.tally)
         expected = sections.expected_of(evidence, Source())
-        zones[name] = Zone(
+        zone = Zone(
             verdict, reason.message, seen.counts, seen.shares, seen.intervals, expected.shares,
             expected.tolerance,
             None if health is None else health_of(health, seed=abs(account.run.seed)),
         )  # fmt: skip
+        zones[name] = zone, reason
     return zones
 
 
-def _of_all_zones(outcome: _Outcome, named: str, zones: dict[str, Zone]) -> _Outcome:
+def _of_all_zones(outcome: _Outcome, named: str, zones: dict[str, tuple[Zone, Reason]]) -> _Outcome:
     """Return the outcome for all zones: what it says is about the one that is named."""
-    checks = [
-        *outcome.checks,
-        *(Check(f"zone {name}", zone.verdict, zone.message) for name, zone in zones.items()),
-    ]
-    undecided = [name for name, zone in zones.items() if zone.verdict is Verdict.INCONCLUSIVE]
-    verdict, reasons = outcome.verdict, outcome.reasons
-    if verdict is Verdict.PASS and undecided:
-        named = undecided[0]
-        reasons = [Reason(ReasonCode.CLIENT_SATURATED, zones[named].message)]
-        verdict = Verdict.INCONCLUSIVE
-    if not reasons:
-        return _Outcome(verdict, reasons, checks)
+    verdict, reasons, checks = outcome.verdict, outcome.reasons, outcome.checks
+    verdicts = {name: zone.verdict for name, (zone, _) in zones.items()}
+    undecided = [name for name, each in verdicts.items() if each is Verdict.INCONCLUSIVE]
+    # Clients of one zone doubt that zone, and take from no other what it proves by itself.
+    worst = [each for each in (Verdict.FAIL, Verdict.INCONCLUSIVE) if each in verdicts.values()]
+    if worst and verdict not in {worst[0], Verdict.FAIL}:
+        verdict = worst[0]
+        named = next(name for name, each in verdicts.items() if each is verdict)
+        reasons = [zones[named][1]]
+        checks = [Check("split", verdict, reasons[0].message)]
+    of = {name: zone for name, (zone, _) in zones.items()}
+    of_zones = [Check(f"zone {name}", each.verdict, each.message) for name, each in of.items()]
+    checks = [*checks, *of_zones]
     named_at = f"In zone {named}: "
     if verdict is Verdict.PASS:
         named_at = f"All {len(zones)} zones pass; least certain is {named}: "
@@ -282,7 +293,7 @@ def _of_all_zones(outcome: _Outcome, named: str, zones: dict[str, Zone]) -> _Out
         for each in reasons
     ]
     if verdict is Verdict.INCONCLUSIVE and len(undecided) < len(zones):
-        passed = counted(sum(z.verdict is Verdict.PASS for z in zones.values()), "zone")
+        passed = counted(sum(each is Verdict.PASS for each in verdicts.values()), "zone")
         told[0] = replace(told[0], message=f"{told[0].message} ({passed} of {len(zones)} pass)")
     return _Outcome(verdict, told, checks)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +38,8 @@ from sampler.cli.sections import SectionedCommand
 from sampler.cli.values import Count, Duration, Factor, Weights, once
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from analysis import Split
     from analysis.versions.health import HealthPolicy
     from sampler.cli.fleet import Senders
@@ -139,15 +140,9 @@ def command(ctx: click.Context, /, url: str | None, **options: Any) -> None:
     from sampler.cli.execute import execute  # noqa: PLC0415 - as above
 
     senders = make_senders(options)
-    if senders is None:
-        plan, watch = planned(url, options, runs_folder(ctx), command_line(sys.argv[1:]))
-        ctx.exit(execute(plan, documents_of(options), watch))
-    _stand_at_first(options, senders)
-    plan, watch = planned(url, options, runs_folder(ctx), command_line(sys.argv[1:]))
-    splits = _zone_splits(plan.target.url, options, senders)
-    if senders.place:
-        plan, watch = replace(plan, zone_of=senders.zone_of, zone_splits=splits), None
-    ctx.exit(execute(plan, documents_of(options), watch, senders.sampling))
+    out, line = runs_folder(ctx), command_line(sys.argv[1:])
+    plan, watch = planned(url, options, out, line, senders)
+    ctx.exit(execute(plan, documents_of(options), watch, senders.sampling if senders else None))
 
 
 def options_of_table(table: dict[str, Any], place: str) -> dict[str, Any]:
@@ -172,7 +167,11 @@ def options_of_table(table: dict[str, Any], place: str) -> dict[str, Any]:
 
 
 def planned(
-    url: str | None, options: dict[str, Any], out: Path | None, command: str
+    url: str | None,
+    options: dict[str, Any],
+    out: Path | None,
+    command: str,
+    senders: Senders | None = None,
 ) -> tuple[RunPlan, Watch | None]:
     """Make the plan of a check from its options, and look at the cluster if that was asked for.
 
@@ -186,6 +185,8 @@ def planned(
         Folder of all runs.
     command : str
         The command line that repeats the run.
+    senders : Senders or None
+        Who sends; None is one process.
 
     Raises
     ------
@@ -196,8 +197,12 @@ def planned(
     """
     from sampler.plan.load import Limits  # noqa: PLC0415 - as above
 
+    _stand_at_first(options, senders)
     expectation = expectation_of(url, options)
-    url, split = expectation.url, expectation.split
+    url, split, watch = expectation.url, expectation.split, expectation.watch
+    splits = {} if senders is None else _zone_splits(url, options, senders)
+    is_by_zone = senders is not None and bool(senders.place)
+    is_alike = len(set(map(str, splits.values()))) <= 1
     if options["calibrated"] and expectation.watch is not None:
         raise UsageError(
             "--calibrated needs one expectation and one budget, and --cluster follows its changes",
@@ -211,9 +216,12 @@ def planned(
         split=split,
         policy=make_policy(split, options),
         source=expectation.source,
-        views=expectation.views,
-        health=_health(split, options),
-        replica_counts=_replica_counts(split, options["replicas"]) or expectation.replicas,
+        views=expectation.views if is_alike else (),  # they are those of the first zone
+        health=_health(split, options, splits),
+        replica_counts=_replica_counts([split, *splits.values()], options["replicas"])
+        or expectation.replicas,
+        zone_of=senders.zone_of if senders else (),
+        zone_splits=splits if is_by_zone else {},
         previous=None
         if options["previous"] is None
         else make_split(options["previous"], "--previous", "v1=10,v2=0"),
@@ -222,7 +230,7 @@ def planned(
         command=command,
         commit=_commit(options["manifests"]),
     )
-    return plan, expectation.watch
+    return plan, None if is_by_zone else watch
 
 
 def expectation_of(url: str | None, options: dict[str, Any]) -> Expected:
@@ -263,7 +271,7 @@ def expectation_of(url: str | None, options: dict[str, Any]) -> Expected:
     return Expected(str(url), make_split(options["expect"]), Source())
 
 
-def _stand_at_first(options: dict[str, Any], senders: Senders) -> None:
+def _stand_at_first(options: dict[str, Any], senders: Senders | None) -> None:
     """Ask the cluster for the place of the first vantage, not for that of this process.
 
     Raises
@@ -271,7 +279,7 @@ def _stand_at_first(options: dict[str, Any], senders: Senders) -> None:
     UsageError
         If another place was asked for.
     """
-    if not senders.vantages or not (options["is_live"] or options["in_pod"]):
+    if senders is None or not senders.vantages or not (options["is_live"] or options["in_pod"]):
         return
     for name in ("zone", "node"):
         if options[name]:
@@ -316,20 +324,21 @@ def _commit(manifests: str | None) -> str:
     return commit_of(Path() if manifests in {None, "-"} else Path(str(manifests)))
 
 
-def _replica_counts(split: Split, text: str | None) -> dict[str, int]:
+def _replica_counts(splits: Sequence[Split], text: str | None) -> dict[str, int]:
     if text is None:
         return {}
     counts = make_split(text, "--replicas")
-    unknown = [label for label in counts.arms if label not in split.arms]
+    known = {label for split in splits for label in split.arms}
+    unknown = [label for label in counts.arms if label not in known]
     if unknown:
         raise UsageError(
-            f"--replicas {text}: {unknown[0]!r} is not in --expect {split}",
+            f"--replicas {text}: {unknown[0]!r} is not in --expect {splits[0]}",
             hint="use labels of --expect",
         )
     return {label: n for label, n in counts.weight_of.items() if n}
 
 
-def _health(split: Split, options: dict[str, Any]) -> HealthPolicy:
+def _health(split: Split, options: dict[str, Any], zones: Mapping[str, Split]) -> HealthPolicy:
     from analysis.versions.health import HealthPolicy, compared_arms  # noqa: PLC0415 - as above
 
     try:
@@ -340,7 +349,7 @@ def _health(split: Split, options: dict[str, Any]) -> HealthPolicy:
             canary=options["canary"],
             stable=options["stable"],
         )
-        compared_arms(split, policy)
+        compared_arms(split, policy, zones.values())
     except ValueError as error:
         raise UsageError(
             str(error), hint="--max-error-ratio, --max-slowdown, --canary and --stable compare "

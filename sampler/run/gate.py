@@ -142,7 +142,9 @@ class Weighing:
             self._expectation(),
             health=None
             if plan.split is None
-            else HealthEvidence.start(plan.split, plan.health, plan.seed),
+            else HealthEvidence.start(
+                plan.split, plan.health, plan.seed, plan.zone_splits.values()
+            ),
             has_connections=not plan.load.connection.is_fresh,
             keeps_windows=self.keeps_windows,
             zone_of=plan.zone_of,
@@ -250,10 +252,12 @@ class Weighing:
             return limits
         if self._watched is not None:
             return limits  # how many will not be judged is unknown: the budget ends the run
-        # The budget counts connections; each may carry several requests.
+        # The budget counts connections; each may carry several requests. Of zones, which have
+        # equal parts, one with a small share needs more than the others.
         longest = self.plan.load.connection.longest or 1
-        zones = max(len(set(self.plan.zone_of)), 1)
-        return replace(limits, max_samples=evidence.budget * longest * zones)
+        zones = [evidence] if self._zones is None else self._zones.zones.values()
+        budget = max(each.budget for each in zones) * len(zones)
+        return replace(limits, max_samples=budget * longest)
 
     def _watching(self) -> AbstractAsyncContextManager[object]:
         """Watch for changes of the expectation, if that was asked for."""
@@ -270,7 +274,7 @@ class Weighing:
         if self._zones is not None and not self._engine.is_stopping:
             left = zip(self.plan.zone_of, self._engine.effort().workers, strict=True)
             there = {zone for zone, worker in left if not worker.gone}
-            if there.isdisjoint(self._zones.waits_for()):
+            if (waits_for := self._zones.waits_for()) and there.isdisjoint(waits_for):
                 self._engine.stop()  # nobody is left where something is open
 
     def _is_sure(self, elapsed_ns: int) -> bool:

@@ -198,7 +198,9 @@ def fold_of(
         expectation = Zones(zones[0], split, policy, seed, zones[1])
     return Fold(
         expectation,
-        health=None if health is None else HealthEvidence.start(first, health, seed),
+        health=None
+        if health is None
+        else HealthEvidence.start(first, health, seed, zones[1].values()),
         has_connections=not is_fresh,
         keeps_windows=False,
         zone_of=zones[0],

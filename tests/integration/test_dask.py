@@ -238,11 +238,14 @@ def test_when_the_coordinator_is_killed_the_runs_of_the_workers_give_the_verdict
 
 
 def test_each_zone_is_judged_by_what_the_cluster_has_for_it(cluster, monkeypatch, tmp_path, capsys):
-    """Zones a and b have endpoints of their own by their hints, c has those of all."""
+    """Zones a and b have endpoints of their own by their hints, c has those of all.
+
+    The first one has no canary, which is compared in the others.
+    """
     objects = json.loads(
         json.dumps(two_nodes(trafficDistribution="PreferClose"))
-        .replace('"z1"', '"a"')
-        .replace('"z2"', '"b"')
+        .replace('"z1"', '"b"')
+        .replace('"z2"', '"a"')
     )
     with (
         FakeCluster(objects) as api,
@@ -251,7 +254,8 @@ def test_each_zone_is_judged_by_what_the_cluster_has_for_it(cluster, monkeypatch
         monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig(tmp_path, None)))
         code = main(
             ["check", rules.url, "--cluster", "--service", "app", "--dask", cluster.address,
-             "--max-rate", "300", "--concurrency", "12", "--out", "none", "--json", "-"]
+             "--max-rate", "300", "--concurrency", "12", "--out", "none", "--json", "-",
+             "--max-error-ratio", "5", "--replicas", "v1=9,v2=1"]
         )  # fmt: skip
         served = rules.served()
 
@@ -260,11 +264,13 @@ def test_each_zone_is_judged_by_what_the_cluster_has_for_it(cluster, monkeypatch
     report = json.loads(out)
     zones = report["observed"]["by_zone"]
     assert {zone: each["expected"] for zone, each in zones.items()} == {
-        "a": {"v1": 0.8, "v2": 0.2}, "b": {"v1": 1.0, "v2": 0.0}, "c": {"v1": 0.9, "v2": 0.1},
+        "b": {"v1": 0.8, "v2": 0.2}, "a": {"v1": 1.0, "v2": 0.0}, "c": {"v1": 0.9, "v2": 0.1},
     }  # fmt: skip
-    assert zones["a"]["verdict"] == "FAIL"
-    assert report["reasons"][0]["message"].startswith("In zone a: ")
-    assert zones["b"]["verdict"] != "FAIL"
+    assert zones["b"]["verdict"] == "FAIL"
+    assert report["reasons"][0]["message"].startswith("In zone b: ")
+    assert zones["a"]["verdict"] != "FAIL"
+    assert [name for name, each in zones.items() if each["health"]] == ["b", "c"]
+    assert not report["expected"]["views"]
     assert report["observed"]["zones_differ"] is None
     assert [each["launched"] for each in report["performance"]["workers"]] == list(served.values())
 

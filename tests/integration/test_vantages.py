@@ -8,16 +8,22 @@ import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from analysis import Policy, Split, Tally, Tolerance, Verdict
+from analysis import Batch, Policy, Split, Tally, Tolerance, Verdict
+from analysis.data.report import Worker
 from analysis.weighing.expectation import Fixed
 from analysis.weighing.fold import Fold
-from analysis.weighing.merging import merged
+from analysis.weighing.merging import SLICE_NS, merged
+from analysis.weighing.zones import Zones
 from sampler import ConnectionLife, Limits, Load, Target, read
 from sampler.base.errors import UsageError
 from sampler.demo.process import EmbeddedService
+from sampler.engine.effort import Effort
+from sampler.engine.saturation import Delays, Strain
 from sampler.logs import StoredSamples, open_record
 from sampler.plan.document import to_document
 from sampler.plan.run import RunPlan
@@ -96,6 +102,97 @@ def test_what_is_not_one_check_is_refused(folders, tmp_path, choose, message):
 
     with pytest.raises(UsageError, match=message):
         merged_record(files, records, runs)
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        ({"zone_of": ["a"]}, "zone none in .* and zone one of its own in"),
+        ({"zone_splits": {"a": {"arms": ["v1"], "weights": [1]}}}, "none .* a: v1=1 in"),
+        ({"zone_of": ["a", "b"]}, "holds the samples of several zones"),
+        ({"policy": {"alpha": 0.02}}, "alpha 0.01 in .* and alpha 0.02 in"),
+        ({"health": {"max_slowdown": 3.0}}, "max_slowdown None in .* and max_slowdown 3.0 in"),
+    ],
+    ids=["zone", "splits", "several zones", "policy", "health"],
+)
+def test_runs_that_were_asked_something_else_are_refused_in_any_order(
+    folders, tmp_path, plan, message
+):
+    other = shutil.copytree(folders[1], tmp_path / "other")
+    document = json.loads((other / "plan.json").read_text(encoding="utf-8"))
+    for name, value in plan.items():
+        is_part = isinstance(document[name], dict) and name != "zone_splits"
+        document[name] = document[name] | value if is_part else value
+    (other / "plan.json").write_text(json.dumps(document), encoding="utf-8")
+    files = [str(folders[0]), str(other)]
+    records = [open_record(file) for file in files]
+    runs = [RunFolder(each.folder) for each in records if isinstance(each, StoredSamples)]
+
+    with pytest.raises(UsageError, match=message):
+        merged_record(files, records, runs)
+    with pytest.raises(UsageError):
+        merged_record(files[::-1], records[::-1], runs[::-1])
+
+
+class Scripted:
+    """Sends from two zones by turns, in slices of 20, until it is told to stop."""
+
+    def __init__(self, plan, **_):
+        self.is_stopping, self.launched, self.limits = False, 0, plan.limits
+
+    def elapsed_ns(self):
+        return self.launched * SLICE_NS // 200
+
+    def stop(self):
+        self.is_stopping = True
+
+    def effort(self):
+        strain = Strain(1.0, 0.0, Delays(), None, self.launched, 0, 0, 10.0)
+        workers = tuple(
+            Worker(zone, zone=zone, launched=self.launched // 2, lost=0) for zone in "ab"
+        )
+        return Effort("fast", (strain,), self.launched, 0, self.elapsed_ns(), workers=workers)
+
+    async def batches(self):
+        while not self.is_stopping and self.launched < 2000:
+            batch = Batch.of_labels(["v1", "v2"] * 10)
+            planned = np.full(20, self.launched // 20 * SLICE_NS, dtype=np.int64)
+            worker = (np.arange(20) % 2).astype(np.uint16)
+            self.launched += 20
+            yield replace(batch, scheduled_ns=planned, worker=worker)
+
+
+def of_zones(splits):
+    """Plan a check of two zones."""
+    split = Split.parse(splits[0])
+    zones = dict(zip("ab", map(Split.parse, splits), strict=True))
+    return RunPlan(Target("http://shop/"), split=split, zone_of=("a", "b"), zone_splits=zones)
+
+
+def test_after_a_gross_failure_of_a_zone_enough_is_sent_to_tell_its_split():
+    """As where there are no zones; and no more."""
+    scripted: Any = Scripted
+
+    report = asyncio.run(Weighing(of_zones(["v1=1", "v1=1"]), sampling=scripted).run())
+
+    assert report.verdict is Verdict.FAIL
+    assert report.reasons[0].message.startswith("In zone b: ")
+    assert report.samples.launched == 200
+
+
+def test_each_zone_may_send_what_the_neediest_needs():
+    """One with a small share needs more connections than the first one, which has none."""
+    plan = of_zones(["v1=1", "v1=99,v2=1"])
+    sent: list[Scripted] = []
+
+    def sampling(plan, **more) -> Any:
+        sent.append(Scripted(plan, **more))
+        return sent[0]
+
+    Weighing(plan, sampling=sampling)
+
+    alone = Zones(("b",), plan.zone_splits["b"], replace(plan.policy, alpha=plan.policy.alpha / 2))
+    assert sent[0].limits.max_samples == 2 * alone.evidence.budget
 
 
 def test_a_run_and_its_own_vantages_are_not_judged_together(folders, tmp_path):

@@ -13,10 +13,10 @@ from scipy.stats import binom
 
 from analysis import Batch, Outcome, Policy, Split, Tolerance, Verdict
 from analysis.data.errors import InputError
-from analysis.data.report import Performance, ReasonCode, Run
+from analysis.data.report import Performance, Reason, ReasonCode, Run
 from analysis.render import from_json, schema, to_json, to_junit, to_metrics, to_text
 from analysis.render.html import to_html
-from analysis.versions.health import HealthEvidence, HealthPolicy, is_exceeded
+from analysis.versions.health import HealthEvidence, HealthPolicy, compared_arms, is_exceeded
 from analysis.weighing.fold import Fold
 from analysis.weighing.merging import SLICE_NS
 from analysis.weighing.report import Account, Asked, assemble
@@ -45,12 +45,12 @@ def weighed(batch, cuts=(), **options):
     return zones
 
 
-def told(fold):
+def told(fold, **account):
     """Assemble the report of what was folded."""
     performance = Performance("fast", 1.0, 1.0, 1.0, client_saturated=False, concurrency=1,
                               offered_per_s=None, connection="fresh")  # fmt: skip
     run = Run("id", None, 0, "2026-01-31T12:00:00Z", "1", "GET http://shop/", "/label")
-    return assemble(Asked(policy=POLICY), fold.finish(), Account(performance, run))
+    return assemble(Asked(policy=POLICY), fold.finish(), Account(performance, run, **account))
 
 
 def test_all_right_pass_and_one_wrong_is_named():
@@ -206,6 +206,17 @@ def test_a_zone_without_both_versions_compares_nothing():
         fold_of(dict.fromkeys(ABC, ALONE) | {"c": Split.parse("v1=0,v2=1")}, LIMITS)
 
 
+def test_versions_are_compared_that_the_zones_have_together():
+    """The first one has no canary, or little of another."""
+    zones = [ALONE, OTHER, Split.parse("v1=90,v3=10,v2=0")]
+
+    for split in zones:
+        health = HealthEvidence.start(split, LIMITS, zones=zones[:2])
+        assert health is not None
+        assert (health.canary, health.stable) == ("v2", "v1")
+    assert compared_arms(ALONE, HealthPolicy(), zones) == ("v3", "v1")
+
+
 def test_over_all_zones_the_limits_keep_their_level():
     """The comparisons share alpha: of a canary at its limit few runs fail, whichever it is."""
     random, runs, failed = np.random.default_rng(10), 200, 0
@@ -257,6 +268,38 @@ def test_a_zone_that_no_vantage_is_in_stays_undecided():
     assert zones.named == "d"
     assert zones.evidence.settled is None
     assert zones.waits_for() == ["d"]
+
+
+def test_a_label_that_one_zone_expects_is_no_stranger_in_another():
+    """What is read is the version: the zone that got only others is wrong, and not the question."""
+    splits = {"a": Split.parse("v1=1"), "b": Split.parse("v2=1"), "c": Split.parse("v1=1")}
+    reports = {}
+    for labels in ("v2", "v3"):
+        fold = fold_of(splits)
+        fold.take(stream([0.0, 0.0, 0.0], 100, np.random.default_rng(13), labels=(labels, "")))
+        reports[labels] = told(fold)
+
+    assert reports["v2"].verdict is Verdict.FAIL
+    assert reports["v2"].reasons[0].message.startswith("In zone a: Unexpected version 'v2'")
+    assert reports["v3"].reasons[0].code is ReasonCode.UNMEASURABLE
+    assert {each.verdict for each in reports["v3"].observed.by_zone.values()} == {"INCONCLUSIVE"}
+
+
+@pytest.mark.parametrize("doubted", ["a", "b"])
+def test_a_client_at_its_limit_takes_nothing_of_what_another_zone_proves(doubted):
+    """Both fail in one slice, and one of them is named: it may be the one that is in doubt."""
+    fold = fold_of({})
+    fold.take(stream([1.0, 1.0, 0.5], 100, np.random.default_rng(14), in_slice=10_000))
+    doubt = Reason(ReasonCode.CLIENT_SATURATED, "Nothing is claimed.")
+
+    report = told(fold, zone_doubts={doubted: lambda _: doubt})
+
+    sure = "ab".replace(doubted, "")
+    verdicts = {zone: each.verdict for zone, each in report.observed.by_zone.items()}
+    assert (verdicts[sure], verdicts[doubted]) == (Verdict.FAIL, Verdict.INCONCLUSIVE)
+    assert report.verdict is Verdict.FAIL
+    assert report.reasons[0].message.startswith(f"In zone {sure}: ")
+    assert {each.name: each.verdict for each in report.decision.checks}["split"] is Verdict.FAIL
 
 
 def test_calibrated_evidence_is_not_averaged():
