@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.resolve import ROUTES, RULES
 from sampler.expect.routes.argo import (
+    of_experiments,
+    pairs_of_experiments,
     services_without_router,
     unachievable_steps,
     without_hash,
@@ -33,10 +34,11 @@ from sampler.expect.rules.workloads import (
     autoscalers,
     counted,
     label_of,
+    others_selected,
     own_pods_missed,
     selected,
 )
-from sampler.expect.unread import not_read, pod_labels, pod_pairs
+from sampler.expect.unread import not_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -155,11 +157,15 @@ def _selection(service: KubeObject, inventory: Inventory, _: Question) -> Iterat
             return
     if inventory.unread.intersection(WORKLOADS):
         return  # what may not be read is not nothing
-    fewest = min((inventory.by(pod_pairs, pair) for pair in pairs.items()), key=len)
-    others = ((each, pod_labels(each)) for each in fewest if each.kind not in WORKLOADS)
-    for other, labels in chain(others, ((each, each.labels) for each in inventory.pods)):
-        if other.namespace == service.namespace and selects(pairs, labels):
+    for rollout in inventory.by(pairs_of_experiments, next(iter(pairs.items())), "Rollout"):
+        in_reach = (selects(pairs, labels) for labels in of_experiments(rollout))
+        if rollout.namespace == service.namespace and any(in_reach):
             return
+    if any(others_selected(pairs, service.namespace, inventory)) or any(
+        each.namespace == service.namespace and selects(pairs, each.labels)
+        for each in inventory.pods
+    ):
+        return
     yield unread(service, inventory) or Finding(
         FindingCode.SELECTS_NOTHING,
         f"{service} selects {in_words(pairs)}, which no pod template carries",
@@ -323,7 +329,9 @@ def _looks(
     """Yield how to see what stands behind a route: without a request, behind each of its rules."""
     if route.kind in RULES and not question.route and question.path is None:
         rules_of, behind = RULES[route.kind]
-        if rules := list(rules_of(route)):
+        # An Ingress may hold a host or a certificate alone, an HTTPProxy what it includes.
+        may_be_empty = route.kind == "Ingress" or route["spec"]["includes"].exists
+        if (rules := list(rules_of(route))) or may_be_empty:
             yield from (partial(behind, route, inventory, question, rule) for rule in rules)
             return
     yield partial(ROUTES[route.kind], route, inventory, question)

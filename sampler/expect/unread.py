@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sampler.expect.resolve import ROUTES
-from sampler.expect.rules.dividers import MAPPINGS, divides_by_annotation, divides_traffic
+from sampler.expect.rules.dividers import MAPPINGS, binding, divides_by_annotation, divides_traffic
 from sampler.expect.rules.findings import Finding, FindingCode, first_few
 from sampler.expect.rules.services import services_of
-from sampler.expect.rules.workloads import WORKLOADS
+from sampler.expect.rules.workloads import WORKLOADS, pod_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator
 
-    from sampler.expect.rules.objects import Inventory, KubeObject
+    from sampler.expect.rules.objects import Inventory
 
 _NEUTRAL = frozenset(
     {
@@ -65,6 +65,15 @@ def not_read(inventory: Inventory) -> Iterator[Finding]:
                 "declare the split with --expect",
                 each.place,
             )
+        elif field := binding(each):
+            yield Finding(
+                FindingCode.STICKY,
+                f"{each} is of a kind that is not evaluated, and its {field} may bind a client to "
+                "one pod",
+                "see whether it is for the Service or route that is checked, and if so, remove it "
+                "while the split is checked",
+                each.place,
+            )
         else:
             yield Finding(
                 FindingCode.UNKNOWN_KIND,
@@ -72,18 +81,3 @@ def not_read(inventory: Inventory) -> Iterator[Finding]:
                 "nothing to do, unless it splits traffic",
                 each.place,
             )
-
-
-def pod_labels(each: KubeObject) -> Mapping[str, str]:
-    """Labels of the pod template of an object of any kind, as far as it has one."""
-    here: object = each.body
-    inside = ("spec", "jobTemplate") if each.kind == "CronJob" else ()
-    for key in (*inside, "spec", "template", "metadata", "labels"):
-        here = here.get(key) if isinstance(here, dict) else None
-    labels = here if isinstance(here, dict) else {}
-    return {str(key): value for key, value in labels.items() if isinstance(value, str)}
-
-
-def pod_pairs(each: KubeObject) -> Iterable[tuple[str, str]]:
-    """Labels of the pods of an object, pair by pair."""
-    return pod_labels(each).items()

@@ -24,7 +24,7 @@ from sampler.expect.rules.services import affinity_of
 from sampler.expect.rules.workloads import label_of, template_of, workload
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from sampler.expect.rules.model import Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
@@ -245,10 +245,10 @@ def canary_pods(
 
 
 def _unachievable(rollout: KubeObject, weight: int, number: Node) -> list[Finding]:
-    """Find a weight that pods alone cannot make, and the share that they can make."""
-    replicas = rollout["spec"]["replicas"].count(1)
+    """Find a weight that pods alone miss by more than a tenth, and the share that they can make."""
+    replicas, wanted = rollout["spec"]["replicas"].count(1), Fraction(weight, _ALL)
     canary, pods = canary_pods(replicas, weight, max_surge(rollout))
-    if not pods or Fraction(canary, pods) == Fraction(weight, _ALL):
+    if not pods or abs(Fraction(canary, pods) - wanted) <= min(wanted, 1 - wanted) / 10:
         return []
     share = f"{100 * canary / pods:.4g} %"
     return [
@@ -261,6 +261,20 @@ def _unachievable(rollout: KubeObject, weight: int, number: Node) -> list[Findin
             number.where,
         )
     ]
+
+
+def of_experiments(rollout: KubeObject) -> Iterator[dict[str, str]]:
+    """Yield the labels of the pods that the experiments of a Rollout's steps run."""
+    for step in rollout["spec"]["strategy"]["canary"]["steps"]:
+        for each in step["experiment"]["templates"]:
+            labels = rollout["spec"]["template"]["metadata"]["labels"].texts()
+            yield labels | each["metadata"]["labels"].texts()
+
+
+def pairs_of_experiments(rollout: KubeObject) -> Iterator[tuple[str, str]]:
+    """Yield these labels pair by pair."""
+    for labels in of_experiments(rollout):
+        yield from labels.items()
 
 
 def without_hash(selector: Mapping[str, str]) -> dict[str, str]:

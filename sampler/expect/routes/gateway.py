@@ -45,11 +45,12 @@ from sampler.expect.rules.matching import (
     when,
     wrong_host,
 )
+from sampler.expect.rules.model import Mixture, only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sampler.expect.rules.model import Mixture, Question
+    from sampler.expect.rules.model import Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
 
 _MOST_WEIGHT = 1_000_000
@@ -104,13 +105,15 @@ def behind_route(
         weight = _weight(reference)
         namespace = reference["namespace"].text("") or route.namespace
         findings += not_granted(reference, route, namespace, inventory)
-        name = _service_name(
-            reference, ElsewhereError if len(references) == 1 else ExpectationError
-        )
-        mixture = service_mixture(
-            name, namespace, reference["name"], inventory, question, is_used=weight > 0
-        )
-        branches.append(Branch(weight, reference["weight"], "weight", f"Service {name}", mixture))
+        _refuse_filters(reference)
+        kind, name = reference["kind"].text("Service"), reference["name"].text()
+        if kind == "Service" and reference["group"].text("") in {"", "core"}:
+            mixture = service_mixture(
+                name, namespace, reference["name"], inventory, question, is_used=weight > 0
+            )
+        else:
+            mixture = _of_another_kind(reference, question, is_alone=len(references) == 1)
+        branches.append(Branch(weight, reference["weight"], "weight", f"{kind} {name}", mixture))
     require_positive(route, branches, "a route without weight answers with errors")
     whole = weighted(branches)
     return dataclasses.replace(whole, findings=(*findings, *whole.findings))
@@ -137,18 +140,24 @@ def _weight(reference: Node) -> int:
     return weight
 
 
-def _service_name(reference: Node, error: type[ExpectationError]) -> str:
-    kind, group = reference["kind"].text("Service"), reference["group"].text("")
-    if kind != "Service" or group not in {"", "core"}:
-        raise error(
-            f"{reference.where}: {reference.owner} sends traffic to a {kind} of {group or 'core'}; "
-            "only Services are supported",
-            hint="declare the split with --expect",
+def _of_another_kind(reference: Node, question: Question, *, is_alone: bool) -> Mixture:
+    """Return the version that was given to a backend of another kind."""
+    kind, name = reference["kind"].text("Service"), reference["name"].text()
+    version = question.versions.of_name(name)
+    if version is None:
+        raise (ElsewhereError if is_alone else ExpectationError)(
+            f"{reference.where}: {reference.owner} sends traffic to a {kind} of "
+            f"{reference['group'].text('') or 'core'}, and only Services are read",
+            hint=f"name the version that answers there: --version-from {name}=v1, or declare the "
+            "split with --expect",
         )
+    return only(version, question)
+
+
+def _refuse_filters(reference: Node) -> None:
     for node in reference["filters"]:
         if (filter_kind := node["type"].text("")) not in _HARMLESS:
             raise refuse_action(node, _ACTIONS.get(filter_kind, f"has a filter {filter_kind}"))
-    return reference["name"].text()
 
 
 def _rule(route: KubeObject, question: Question, rule: Node | None) -> Node:

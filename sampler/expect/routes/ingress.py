@@ -86,10 +86,10 @@ def behind_ingress(
         `service_mixture`.
     """
     main = _main_of(ingress, inventory) if is_canary(ingress) else ingress
-    refuse_others(main)
+    refuse_others(main, inventory)
     place = _place(main, question) if rule is None else main.once(_by_path)[rule.path]
     _, service, port = place.upstream
-    refuse_others(main, service, port)
+    refuse_others(main, inventory, service, port)
     findings = [*_host(main, question), *remarks(main), *_overlaps(place, inventory, question)]
     stable_name, stable = _backend(place, inventory, question, is_used=True)
     if question.route:  # else each canary is looked at by itself
@@ -110,7 +110,7 @@ def behind_ingress(
         )
     at = canaries[0]
     canary = at.node.owner
-    refuse_others(canary)
+    refuse_others(canary, inventory)
     weight, total, number, more = weight_of(canary, question)
     findings += [*more, *remarks(canary), *_shared(place, at, inventory)]
     name, behind = _backend(at, inventory, question, is_used=weight > 0)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.backends import bound_to_pods, sticky
 from sampler.expect.rules.findings import Finding, FindingCode
+from sampler.expect.rules.matching import ElsewhereError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sampler.expect.rules.model import Question
-    from sampler.expect.rules.objects import KubeObject, Node
+    from sampler.expect.rules.objects import Inventory, KubeObject, Node
 
 _SWITCH = "/canary"
 _DEFAULT_TOTAL = 100
@@ -36,6 +37,7 @@ _OTHERS = re.compile(
 """Annotations with which other controllers divide traffic, or send it elsewhere."""
 _BY_ACTION = "use-annotation"
 _ACTION = "alb.ingress.kubernetes.io/actions."
+_ANSWER = re.compile(r'"type"\s*:\s*"(redirect|fixed-response)"', re.IGNORECASE)
 _SNIPPET = re.compile(r".*/(configuration|server|location|http)-snippets?")
 _IN_SNIPPET = re.compile(r"split_clients|proxy_pass|proxy_upstream_name|\b(return|rewrite)\s")
 
@@ -97,7 +99,9 @@ def dividing(ingress: KubeObject, service: str = "") -> Iterator[Node]:
             yield ingress["metadata"]["annotations"][key]
 
 
-def refuse_others(ingress: KubeObject, service: str = "", port: str = "") -> None:
+def refuse_others(
+    ingress: KubeObject, inventory: Inventory, service: str = "", port: str = ""
+) -> None:
     """Refuse an Ingress whose traffic is divided by what is not evaluated; see `dividing`.
 
     A port of the name `_BY_ACTION` leaves it to an action of the ALB controller; Argo Rollouts
@@ -105,22 +109,40 @@ def refuse_others(ingress: KubeObject, service: str = "", port: str = "") -> Non
 
     Raises
     ------
+    ElsewhereError
+        If the proxy answers itself, or a Rollout writes how traffic is divided.
     ExpectationError
         With the annotation.
     """
     for node in dividing(ingress, service):
-        raise ExpectationError(
+        raise (ElsewhereError if _is_answered(node) else ExpectationError)(
             f"{node.where}: {ingress} divides or diverts traffic by the annotation "
             f"{node.path[-1]}, which is not evaluated",
             hint="declare the split with --expect",
         )
     if port == _BY_ACTION:
-        raise ExpectationError(
+        writers = inventory.by(_written, (ingress.name, ingress.namespace), "Rollout")
+        raise (ElsewhereError if writers else ExpectationError)(
             f"{ingress.place}: {ingress} leaves the traffic of {service} to the annotation "
             f"{_ACTION}{service}, which it does not have",
             hint="if a Rollout writes it: --route Rollout/NAME --step N; or declare the split with "
             "--expect",
         )
+
+
+def _is_answered(node: Node) -> bool:
+    """Whether an annotation lets the proxy answer itself: a redirect, or a fixed response."""
+    key = str(node.path[-1])
+    is_fixed = key.startswith(_ACTION) and _ANSWER.search(node.text())
+    return bool(is_fixed) or key.endswith("-redirect")
+
+
+def _written(rollout: KubeObject) -> Iterator[tuple[str, str]]:
+    """Yield name and namespace of each Ingress whose action a Rollout writes."""
+    alb = rollout["spec"]["strategy"]["canary"]["trafficRouting"]["alb"]
+    for node in [alb["ingress"], *alb["ingresses"]]:
+        if node.exists:
+            yield node.text(), rollout.namespace
 
 
 def api_removed(ingress: KubeObject) -> list[Finding]:

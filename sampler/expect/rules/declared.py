@@ -13,7 +13,13 @@ from sampler.expect.rules.halted import kept_pods, traits
 from sampler.expect.rules.model import Mixture, Number, Quantity, only
 from sampler.expect.rules.objects import in_words, selects
 from sampler.expect.rules.places import asked_ports
-from sampler.expect.rules.workloads import WORKLOADS, autoscalers, label_of, selected
+from sampler.expect.rules.workloads import (
+    WORKLOADS,
+    autoscalers,
+    label_of,
+    others_selected,
+    selected,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -62,6 +68,12 @@ def behind_selector(
     _refuse_daemons(service, selector, inventory)
     away = _other_namespace(service, found, inventory)
     if not found.within(inventory):
+        if others := first_few(others_selected(selector, service.namespace, inventory)):
+            raise ExpectationError(
+                f"{service['spec']['selector'].where}: {service} selects pods of {others} only, of "
+                "a kind whose replicas are not supported",
+                hint="declare the split with --expect",
+            )
         absent = None if away else unread(service, inventory)
         if absent is None:
             raise ExpectationError(

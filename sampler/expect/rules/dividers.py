@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sampler.expect.rules.groups import DIVIDERS, GROUPS
+from sampler.expect.rules.groups import DIVIDERS, GROUPS, PLUGINS, SETTINGS
 from sampler.expect.rules.objects import names_of
 
 if TYPE_CHECKING:
@@ -20,24 +20,44 @@ _WEIGHTS = frozenset(
 )  # fmt: skip
 """Fields with which traffic is divided, of any kind."""
 
+_BINDINGS = frozenset(
+    {
+        "consistentHash", "hashOn", "hashPolicies", "hash_on", "maglev", "ringHash",
+        "sessionAffinity", "sessionPersistence", "stickySessions",
+    }
+)  # fmt: skip
+"""Fields with which policies of gateways bind a client to a pod."""
+
 
 def divides_traffic(each: KubeObject, inventory: Inventory) -> bool:
     """Whether an object of a kind that is not evaluated may divide traffic.
 
     One of `DIVIDERS`, or of the name of a kind that is read and of another group, does if it has
-    weights or names a Service that was read; one of any other kind, if it does both.
+    weights or names a Service that was read, or may do so where none was; one of `PLUGINS`, if it
+    has weights; one of any other kind, if it has weights and names a Service.
     """
     has_weights = names_service = False
-    spec = {key: value for key, value in each.body.items() if key not in {"metadata", "status"}}
-    for key, value in _leaves(spec):  # a KongPlugin has no spec
-        has_weights = has_weights or key in _WEIGHTS
+    for key, value in _said(each):
+        has_weights = has_weights or key in _WEIGHTS or (key, value) == ("plugin", "canary")
         if isinstance(value, str):
             name = value.rpartition("//")[2].partition(":")[0].partition(".")[0].partition("/")[0]
             names_service = names_service or bool(inventory.by(names_of, name, "Service"))
     word, dot, _ = each.kind.partition(".")
+    if each.kind in PLUGINS:
+        return has_weights
     if each.kind in DIVIDERS or (dot and word in GROUPS):
-        return has_weights or names_service
+        is_open = each.kind in DIVIDERS - SETTINGS
+        is_open = is_open and not inventory.has_beside(each.namespace, "Service")
+        return has_weights or names_service or is_open
     return has_weights and names_service
+
+
+def binding(each: KubeObject) -> str:
+    """Return the field with which an object that is not evaluated binds clients; empty if none."""
+    return next(
+        (key for key, value in _said(each) if key in _BINDINGS and value not in {"None", "NONE"}),
+        "",
+    )
 
 
 MAPPINGS = "getambassador.io/config"
@@ -50,6 +70,12 @@ def divides_by_annotation(each: KubeObject) -> bool:
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
     text = annotations.get(MAPPINGS) if isinstance(annotations, dict) else None
     return isinstance(text, str) and "weight" in text
+
+
+def _said(each: KubeObject) -> Iterator[tuple[str, object]]:
+    """Yield what an object says; a KongPlugin has no spec."""
+    body = {key: value for key, value in each.body.items() if key not in {"metadata", "status"}}
+    return _leaves(body)
 
 
 def _leaves(spec: object) -> Iterator[tuple[str, object]]:

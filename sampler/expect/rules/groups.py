@@ -58,3 +58,16 @@ DIVIDERS = frozenset(
 )  # fmt: skip
 """Kinds that are known to divide traffic: Emissary, Skipper, HAProxy, APISIX, Kong, Consul,
 Kuma, App Mesh, Gloo, Linkerd's ServiceProfile, OpenKruise, and routes of connections."""
+
+SETTINGS = frozenset(
+    {
+        "ApisixUpstream", "HTTPScaledObject", "KongIngress", "ServiceProfile", "ServiceResolver",
+        "VirtualNode",
+    }
+)  # fmt: skip
+"""Those of them that route nothing by themselves: they may divide what a route sends."""
+
+PLUGINS = frozenset(
+    {"ApisixGlobalRule", "ApisixPluginConfig", "KongClusterPlugin", "KongPlugin", "PluginConfig"}
+)
+"""Kinds of which few objects have to do with the split, and name Services for other reasons."""

@@ -69,6 +69,31 @@ def selected(selector: Mapping[str, str], inventory: Inventory) -> Iterator[Work
     return (each for each in candidates if selects(selector, each.labels))
 
 
+def pod_labels(each: KubeObject) -> Mapping[str, str]:
+    """Labels of the pod template of an object of any kind, as far as it has one."""
+    here: object = each.body
+    inside = ("spec", "jobTemplate") if each.kind == "CronJob" else ()
+    for key in (*inside, "spec", "template", "metadata", "labels"):
+        here = here.get(key) if isinstance(here, dict) else None
+    labels = here if isinstance(here, dict) else {}
+    return {str(key): value for key, value in labels.items() if isinstance(value, str)}
+
+
+def _pod_pairs(each: KubeObject) -> Iterator[tuple[str, str]]:
+    yield from pod_labels(each).items()
+
+
+def others_selected(
+    selector: Mapping[str, str], namespace: str, inventory: Inventory
+) -> Iterator[KubeObject]:
+    """Yield what has pods that a selector selects, and is of a kind that is not counted."""
+    fewest = min((inventory.by(_pod_pairs, pair) for pair in selector.items()), key=len, default=[])
+    for each in fewest:
+        is_other = each.kind not in WORKLOADS and each.namespace == namespace
+        if is_other and selects(selector, pod_labels(each)):
+            yield each
+
+
 def _is_scaled_by_another(owner: KubeObject, inventory: Inventory) -> bool:
     """Whether another object that was read counts these pods already."""
     if owner.kind in {"ReplicaSet", "Pod"}:

@@ -390,3 +390,16 @@ def test_of_many_steps_that_pods_cannot_make_the_last_one_told_counts_the_rest(s
     assert more in found[-1].message
     assert (str(steps - 1) in found[-1].message) or not more  # where the last one stands
     assert all(each.severity.value == "error" for each in found)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "weight", "is_told"),
+    [(3, 33, False), (3, 66, False), (3, 20, True), (11, 90, False), (9, 90, True)],
+)
+def test_a_weight_that_pods_miss_by_no_more_than_a_tenth_is_no_mistake(replicas, weight, is_told):
+    canary = {"steps": [{"setWeight": weight}], "maxSurge": 0}
+    spec = {"replicas": replicas, "strategy": {"canary": canary}}
+    rollout = made("Rollout", "r", spec, "argoproj.io/v1alpha1")
+
+    codes = [each.code.value for each in lint(Inventory([rollout]), Question())]
+    assert ("unachievable_weight" in codes) is is_told

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sampler.base.errors import ExpectationError
+from sampler.expect.rules.versions import VersionRule
 
 ROUTE = """
 apiVersion: {group}/v1
@@ -123,3 +124,13 @@ def test_routes_of_two_listeners_do_not_overlap(split):
 
     assert split(at("http", "shop") + "\n---\n" + at("https", "other"), "shop")[1] == []
     assert split(at("http", "shop") + "\n---\n" + at("http", "other"), "shop")[1] != []
+
+
+def test_a_backend_of_another_kind_has_the_version_that_it_is_given(split):
+    pools = "backendRefs: [{kind: InferencePool, name: a, weight: 9}, {name: v2, weight: 1}]"
+    versions = VersionRule.parse("a=v1")
+
+    assert split(route("{}", pools), "shop", versions=versions)[0] == FIRST
+    with pytest.raises(ExpectationError, match="sends traffic to a InferencePool") as refused:
+        split(route("{}", pools), "shop")
+    assert "--version-from a=v1" in str(refused.value.hint)
