@@ -113,8 +113,14 @@ def loopback_6() -> str:
 
 
 @pytest.fixture
-def weighbridge(tmp_path: Path) -> Weighbridge:
-    """Run the command line from an empty folder; `prefix` goes in front of the command."""
+def weighbridge(request: pytest.FixtureRequest, tmp_path: Path) -> Weighbridge:
+    """Run the command line from an empty folder; `prefix` goes in front of the command.
+
+    A test marked `in_process` needs no process of its own for it.
+    """
+    if request.node.get_closest_marker("in_process"):
+        run_here: Weighbridge = request.getfixturevalue("in_process")
+        return run_here
 
     def run(
         *arguments: str, prefix: Sequence[str] = (), timeout_s: float = 240

@@ -52,6 +52,15 @@ def started(folder: Path, *arguments: str, output: int = subprocess.PIPE) -> sub
     )
 
 
+def limited(kind: str, soft: int, hard: int) -> tuple[str, ...]:
+    """Give the words in front of a command that lower a limit of its process."""
+    code = (
+        f"import os, resource, sys; resource.setrlimit(resource.{kind}, ({soft}, {hard})); "
+        "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
+    )
+    return (sys.executable, "-c", code)
+
+
 def only_run(folder: Path) -> Path:
     """Give the one run that was written below a folder, where `--out` is left to its default."""
     (run,) = (path for path in (folder / "reports").iterdir() if path.is_dir())

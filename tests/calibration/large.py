@@ -28,8 +28,8 @@ from tests.benchmarks.provenance import provenance
 from tests.calibration import twins
 from tests.calibration.flock import Flock
 from tests.calibration.mean_flock import MeanFlock
-from tests.calibration.mends import sections
 from tests.calibration.regimes import EXPECTATIONS, LEVELS, REGIMES, falsehoods, rounded, truths
+from tests.calibration.right_splits import sections
 
 if TYPE_CHECKING:
     from tests.calibration.regimes import Regime, Truth

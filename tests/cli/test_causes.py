@@ -2,70 +2,20 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
-import threading
-from contextlib import contextmanager, suppress
-from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
 
+from tests.answering import answering
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.in_process
 
 EXPECT = ("--expect", "v1=9,v2=1")
-
-
-@pytest.fixture
-def weighbridge(in_process):
-    """Nothing here needs a process of its own."""
-    return in_process
-
-
-@contextmanager
-def answering(
-    answer: Callable[[int], bytes], context: ssl.SSLContext | None = None
-) -> Iterator[str]:
-    """Serve one answer for each connection, made from its number; give the URL."""
-
-    def serve(sock: socket.socket, number: int) -> None:
-        # A client that does not like what it sees hangs up.
-        with suppress(OSError), sock if context is None else tls(sock) as peer:
-            peer.recv(65_536)
-            peer.sendall(answer(number))
-            peer.shutdown(socket.SHUT_WR)
-            peer.recv(1)
-
-    def tls(sock: socket.socket) -> socket.socket:
-        assert context is not None
-        try:
-            return context.wrap_socket(sock, server_side=True)
-        finally:
-            sock.close()  # detached, or refused
-
-    def accept() -> None:
-        for number in count():
-            try:
-                sock, _ = server.accept()
-            except OSError:
-                return
-            threads.append(threading.Thread(target=serve, args=(sock, number)))
-            threads[-1].start()
-
-    threads: list[threading.Thread] = []
-    with socket.create_server(("127.0.0.1", 0), backlog=256) as server:
-        acceptor = threading.Thread(target=accept)
-        acceptor.start()
-        try:
-            scheme = "http" if context is None else "https"
-            yield f"{scheme}://127.0.0.1:{server.getsockname()[1]}/"
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-            acceptor.join()
-            for thread in threads:
-                thread.join()
 
 
 def response(body: bytes, *fields: str, status: str = "200 OK") -> Callable[[int], bytes]:

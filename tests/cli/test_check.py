@@ -11,17 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from sampler.cli import main
-from sampler.demo.pods import Faults
 from sampler.demo.process import EmbeddedService
 from tests.processes import only_run
 
+pytestmark = pytest.mark.in_process
+
 NINE_TO_ONE = {"v1": 9, "v2": 1}
-
-
-@pytest.fixture
-def weighbridge(in_process):
-    """Nothing here needs a process of its own."""
-    return in_process
 
 
 @pytest.fixture
@@ -50,16 +45,6 @@ def test_a_wrong_split_fails_and_says_what_it_is(weighbridge, nine_to_one):
     assert report["reasons"][0]["code"] == "outside_tolerance"
     low, high = report["observed"]["intervals"]["v2"]
     assert low < 0.1 < high < 0.5
-
-
-def test_a_weight_that_never_took_effect_is_named(weighbridge):
-    with EmbeddedService({"v1": 5, "v2": 5}, seed=2) as service:
-        done = weighbridge("check", service.url, "--expect", "v1=9,v2=1", "--json", "-")
-
-    report = report_of(done)
-    looks_like = [r for r in report["reasons"] if r["code"] == "looks_like"]
-    assert done.returncode == 1
-    assert "1:1" in looks_like[0]["message"]
 
 
 def test_too_small_a_budget_is_inconclusive(weighbridge, nine_to_one):
@@ -101,55 +86,6 @@ def test_a_closed_port_cannot_be_measured(weighbridge, closed_port):
     assert done.returncode == 4
     assert "Connection refused" in done.stderr
     assert ET.fromstring(done.stdout).findall(".//error")
-
-
-def test_a_name_without_an_address_cannot_be_measured(weighbridge):
-    done = weighbridge("check", "http://no.such.host.invalid/", "--expect", "v1=1")
-
-    assert done.returncode == 4
-    assert "no.such.host.invalid" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize("transport", ["fast", "full"])
-def test_a_page_instead_of_a_label_cannot_be_measured(weighbridge, transport):
-    with EmbeddedService({"v1": 2}, {"v1": Faults(html=True)}) as service:
-        done = weighbridge("check", service.url, "--expect", "v1=9,v2=1", "--transport", transport)
-
-    assert done.returncode == 4
-    assert "<html" in (done.stdout + done.stderr).lower()
-    assert "--label" in done.stdout + done.stderr
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("http://127.0.0.1/", "--expect", "v1=x"),
-        ("http://127.0.0.1/", "--expect", "v1"),
-        ("http://127.0.0.1/", "--expect", "v1=0,v2=0"),
-        ("http://127.0.0.1/",),
-        ("ftp://127.0.0.1/", "--expect", "v1=1"),
-        ("http://user:secret@127.0.0.1/", "--expect", "v1=1"),
-        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--tolerance", "12pp"),
-        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--alpha", "0.7"),
-        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--label", "label"),
-        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--connection", "5:2"),
-        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--concurrency", "0"),
-        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--method", "POST"),
-        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--header", "no colon"),
-        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--rate", "fast"),
-        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--json", "-", "--junit", "-"),
-        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--json", "no/such/folder/x.json"),
-        ("http://127.0.0.1/", "--expect", "v1=9,v2=1", "--config", "missing.toml"),
-    ],
-)
-def test_bad_input_is_a_usage_error_without_a_traceback(weighbridge, tmp_path, arguments):
-    done = weighbridge("check", *arguments)
-
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stderr.strip()
-    assert not (tmp_path / "reports").exists()
 
 
 def test_without_a_folder_nothing_is_written(weighbridge, nine_to_one, tmp_path):
@@ -221,16 +157,6 @@ def test_options_can_come_from_a_file_and_the_command_line_wins(weighbridge, nin
     assert report["performance"]["concurrency"] == 2
 
 
-def test_an_unknown_name_in_the_file_is_a_usage_error(weighbridge, tmp_path):
-    config = tmp_path / "weighbridge.toml"
-    config.write_text("[check]\nconcurency = 4\n")
-
-    done = weighbridge("check", "http://127.0.0.1/", "--config", str(config))
-
-    assert done.returncode == 2
-    assert "concurency" in done.stderr
-
-
 def test_sample_measures_without_a_verdict(weighbridge, nine_to_one):
     done = weighbridge("sample", nine_to_one.url, "--max-samples", "300", "--json", "-")
 
@@ -284,32 +210,6 @@ def test_the_rate_of_missing_labels_that_ends_every_pass_is_said_before_the_run(
     assert "PASS needs less than 4.4 % without a label" in narrow.stderr
     assert "without a label" not in bounded.stderr
     assert (narrow.returncode, bounded.returncode) == (0, 0)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "range_"),
-    [
-        (("--missing-ratio", "0.5"), "at least 1"),
-        (("--missing-ratio", "none"), "at least 1"),
-        (("--inner", "150%"), "at most 100%"),
-    ],
-)
-def test_bounds_outside_their_range_are_refused(weighbridge, wrong, range_):
-    done = weighbridge("check", "http://127.0.0.1:1/", "--expect", "v1=9,v2=1", *wrong)
-
-    assert done.returncode == 2
-    assert range_ in done.stderr
-
-
-@pytest.mark.parametrize("life", ["reuse", "2:5"])
-def test_calibrated_thresholds_need_a_fresh_connection_for_each_request(weighbridge, life):
-    done = weighbridge(
-        "check", "http://127.0.0.1:1/", "--expect", "v1=9,v2=1", "--calibrated",
-        "--connection", life,
-    )  # fmt: skip
-
-    assert done.returncode == 2
-    assert "--calibrated needs a fresh connection for each request" in done.stderr
 
 
 def test_the_report_says_what_was_asked_of_the_decision(weighbridge, nine_to_one, tmp_path):

@@ -9,11 +9,7 @@ import pytest
 from sampler.demo.process import EmbeddedService
 from tests.processes import WEIGHBRIDGE, completed
 
-
-@pytest.fixture
-def weighbridge(in_process):
-    """Nothing here needs a process of its own."""
-    return in_process
+pytestmark = pytest.mark.in_process
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +68,3 @@ def test_a_run_is_not_compared_with_itself(weighbridge, runs):
 
     assert done.returncode == 2
     assert "expected two different ones" in done.stderr
-
-
-def test_a_folder_without_a_run_is_refused(weighbridge, runs, tmp_path):
-    done = weighbridge("report", runs[0], str(tmp_path))
-
-    assert done.returncode == 2
-    assert "expected the folder of a run" in done.stderr

@@ -14,14 +14,10 @@ from sampler.cli.entry import main
 from sampler.demo.process import EmbeddedService
 from tests.processes import only_run
 
+pytestmark = pytest.mark.in_process
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 URL = "http://127.0.0.1:9/"
-
-
-@pytest.fixture
-def weighbridge(in_process):
-    """Nothing here needs a process of its own."""
-    return in_process
 
 
 @pytest.fixture

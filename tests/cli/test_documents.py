@@ -13,11 +13,7 @@ from sampler.demo.process import EmbeddedService
 from sampler.show.stored import read
 from tests.processes import only_run
 
-
-@pytest.fixture
-def weighbridge(in_process):
-    """Nothing here needs a process of its own."""
-    return in_process
+pytestmark = pytest.mark.in_process
 
 
 @pytest.fixture(scope="module")
@@ -94,30 +90,6 @@ def test_a_fail_of_a_run_that_measured_nothing_has_a_page_too(weighbridge, tmp_p
     page = (tmp_path / "p.html").read_text()
     assert "nothing could be measured" in page
     assert "What to do" in page
-
-
-def test_secrets_of_the_url_are_in_no_document(weighbridge, service, monkeypatch, tmp_path):
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step.md"))
-    monkeypatch.setenv("CI_JOB_URL", "https://gitlab.example/-/jobs/1")
-    monkeypatch.setenv("SHOP_TOKEN", "s3cret-of-the-environment")
-    url = f"{service.url}?page=2&access_token=s3cret-of-the-url"
-    done = weighbridge(
-        "check", url, "--expect", "v1=1", "--json", "r.json", "--junit", "j.xml", "--markdown",
-        "s.md", "--metrics", "m.txt", "--html", "p.html", "--github", "--annotations", "a.json",
-        "--header", "Authorization: Bearer s3cret-of-a-header",
-    )  # fmt: skip
-    weighbridge("report", str(only_run(tmp_path)), "--html", "again.html", "--junit", "again.xml")
-
-    assert done.returncode == 0, done.stderr
-    written = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(written) > 15
-    for text in (
-        done.stdout,
-        done.stderr,
-        *(path.read_bytes().decode("latin-1") for path in written),
-    ):
-        assert "s3cret" not in text
-    assert "access_token=***" in (tmp_path / "r.json").read_text()
 
 
 def test_a_target_that_cannot_be_reached_is_named_without_its_secret(weighbridge):

@@ -13,14 +13,10 @@ from sampler.cli import main
 from sampler.demo.process import EmbeddedService
 from sampler.expect.rules.findings import FindingCode
 
+pytestmark = pytest.mark.in_process
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXAMPLE = REPOSITORY / "examples" / "gitops" / "i" / "k8s"
-
-
-@pytest.fixture
-def weighbridge(in_process):
-    """Nothing here needs a process of its own."""
-    return in_process
 
 
 @pytest.fixture

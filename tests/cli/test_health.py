@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
 from random import Random
 
 import pytest
 
 from sampler.demo.pods import Faults
 from sampler.demo.process import EmbeddedService
+from tests.answering import answering, response
 
-
-@pytest.fixture
-def weighbridge(in_process):
-    """Nothing here needs a process of its own."""
-    return in_process
+pytestmark = pytest.mark.in_process
 
 
 @pytest.fixture
@@ -27,36 +21,12 @@ def slow_canary():
         yield service
 
 
-@pytest.fixture
-def failing_canary():
-    """Serve v1 and v2 evenly; half of v2's answers are a 503 that still carries the label.
-
-    What a request gets is drawn from its number: threads would share the draws as they please.
-    """
-    numbers = count()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            draws = Random(next(numbers))
-            label = draws.choice(["v1", "v2"])
-            body = json.dumps({"label": label, "host": f"{label}-0"}).encode()
-            self.send_response(503 if label == "v2" and draws.random() < 0.5 else 200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    class Server(ThreadingHTTPServer):
-        request_queue_size = 64
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+def failing_canary(number):
+    """Answer as v1 or v2, evenly; half of v2's answers are a 503 that still carries the label."""
+    draws = Random(number)
+    label = draws.choice(["v1", "v2"])
+    is_failed = label == "v2" and draws.random() < 0.5
+    return response("503 Busy" if is_failed else "200 OK", label)
 
 
 def codes(report):
@@ -87,11 +57,12 @@ def test_a_slow_canary_fails_where_a_limit_was_asked_for(weighbridge):
     assert checks["response times"] == "FAIL"
 
 
-def test_a_failing_canary_fails_where_a_limit_was_asked_for(weighbridge, failing_canary):
-    done = weighbridge(
-        "check", failing_canary, "--expect", "v1=1,v2=1", "--max-error-ratio", "1.5x",
-        "--tolerance", "4pp", "--no-overload-stop", "--json", "-",
-    )  # fmt: skip
+def test_a_failing_canary_fails_where_a_limit_was_asked_for(weighbridge):
+    with answering(failing_canary) as url:
+        done = weighbridge(
+            "check", url, "--expect", "v1=1,v2=1", "--max-error-ratio", "1.5x",
+            "--tolerance", "4pp", "--no-overload-stop", "--json", "-",
+        )  # fmt: skip
 
     report = json.loads(done.stdout)
     assert (done.returncode, codes(report)[0]) == (1, "error_ratio"), done.stderr
@@ -115,30 +86,3 @@ def test_the_step_before_is_recognised(weighbridge, slow_canary):
 
     assert done.returncode == 1
     assert "3:1, the previous step" in " ".join(done.stdout.split())
-
-
-@pytest.mark.parametrize(
-    ("options", "complaint"),
-    [
-        (("--max-slowdown", "0.5"), "factor of at least 1"),
-        (("--max-error-ratio", "lots"), "factor of at least 1"),
-        (("--canary", "v3"), "canary must be one of the labels"),
-        (("--replicas", "v3=1"), "'v3' is not in --expect"),
-        (("--replicas", "9"), "hint: write v1=9,v2=1"),
-        (("--previous", "v1"), "hint: write v1=10,v2=0"),
-    ],
-)
-def test_a_health_option_that_makes_no_sense_is_refused(weighbridge, options, complaint):
-    done = weighbridge("check", "http://127.0.0.1:9/", "--expect", "v1=9,v2=1", *options)
-
-    assert done.returncode == 2
-    assert complaint in " ".join(done.stderr.split())
-
-
-def test_a_limit_without_two_versions_to_compare_is_refused(weighbridge):
-    done = weighbridge(
-        "check", "http://127.0.0.1:9/", "--expect", "v1=10,v2=0", "--max-slowdown", "2"
-    )
-
-    assert done.returncode == 2
-    assert "nothing to compare" in done.stderr

@@ -17,13 +17,9 @@ from sampler.demo.pods import Faults
 from sampler.demo.process import EmbeddedService
 from tests.recordings.make import HERE as RECORDINGS
 
+pytestmark = pytest.mark.in_process
+
 TEN_PERCENT = ("--expect", "v1=9,v2=1", "--tolerance", "2pp")
-
-
-@pytest.fixture
-def weighbridge(in_process):
-    """Nothing here needs a process of its own."""
-    return in_process
 
 
 def stream(seed, share, n):

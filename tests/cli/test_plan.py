@@ -9,11 +9,7 @@ import pytest
 
 from analysis.render.document import schema
 
-
-@pytest.fixture
-def weighbridge(in_process):
-    """Nothing here needs a process of its own."""
-    return in_process
+pytestmark = pytest.mark.in_process
 
 
 def plan_of(done):

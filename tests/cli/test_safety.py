@@ -4,40 +4,13 @@ from __future__ import annotations
 
 import json
 import resource
-import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import pytest
 
 from sampler.demo.pods import Faults
 from sampler.demo.process import EmbeddedService
-from tests.answering import each_connection
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-
-@contextmanager
-def answering(answer: Callable[[int], bytes]) -> Iterator[str]:
-    """Serve one answer for each connection, made from its number; give the URL."""
-    with each_connection(lambda number, _: answer(number)) as address:
-        yield f"http://{address}/"
-
-
-def response(status: str, label: str | None, fields: str = "") -> bytes:
-    body = b'{"label": "%s"}' % label.encode() if label else b"no"
-    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{fields}\r\n"
-    return head.encode() + body
-
-
-def limited(kind: str, soft: int, hard: int) -> tuple[str, ...]:
-    """Give the words in front of a command that lower a limit of its process."""
-    code = (
-        f"import os, resource, sys; resource.setrlimit(resource.{kind}, ({soft}, {hard})); "
-        "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
-    )
-    return (sys.executable, "-c", code)
+from tests.answering import answering, response
+from tests.processes import limited
 
 
 def test_the_cap_is_named_before_anything_is_sent_and_kept(weighbridge):
@@ -63,13 +36,6 @@ def test_the_cap_can_be_lifted(weighbridge, lifted):
 
     assert "no cap on the rate" in done.stderr
     assert json.loads(done.stdout)["performance"]["max_rate_per_s"] is None
-
-
-def test_a_rate_above_the_cap_is_a_usage_error_that_names_the_option(weighbridge):
-    done = weighbridge("sample", "http://127.0.0.1:9/", "--rate", "5000")
-
-    assert done.returncode == 2
-    assert "--max-rate 5000" in done.stderr
 
 
 @pytest.mark.parametrize("transport", ["fast", "full"])

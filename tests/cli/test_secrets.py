@@ -6,8 +6,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.answering import each_connection
-from tests.cli.test_safety import answering, response
+from tests.answering import answering, each_connection, response
+
+pytestmark = pytest.mark.in_process
 
 SECRET = "PSECRET"
 PLANTED = (
@@ -16,13 +17,7 @@ PLANTED = (
     "--header", f"Cookie: session={SECRET}3",
 )  # fmt: skip
 QUERY = f"?access_token={SECRET}4&page=2&X-Amz-Signature={SECRET}5#code={SECRET}6"
-DOCUMENTS = ("json", "junit", "markdown", "metrics", "dotenv", "html")
-
-
-@pytest.fixture
-def weighbridge(in_process):
-    """Nothing here needs a process of its own."""
-    return in_process
+DOCUMENTS = ("json", "junit", "markdown", "metrics", "dotenv", "html", "annotations")
 
 
 @contextmanager
@@ -69,13 +64,16 @@ def found_in(folder, *texts):
 @pytest.mark.parametrize("transport", ["fast", "full"])
 @pytest.mark.parametrize("answer", [page, redirect, no_http, late_no_http, document])
 def test_a_secret_of_the_request_is_in_no_stream_and_no_file(
-    weighbridge, tmp_path, answer, transport
+    weighbridge, tmp_path, monkeypatch, answer, transport
 ):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step.md"))
+    monkeypatch.setenv("CI_JOB_URL", "https://gitlab.example/-/jobs/1")
+    monkeypatch.setenv("SHOP_TOKEN", f"{SECRET}7")
     documents = [word for name in DOCUMENTS for word in (f"--{name}", f"out.{name}")]
     with echoing(answer) as place:
         url = f"http://{place}/p{QUERY}"
         done = weighbridge("check", url, "--expect", "v1=9,v2=1", "--max-samples", "40",
-                           "--transport", transport, *PLANTED, *documents)  # fmt: skip
+                           "--transport", transport, "--github", *PLANTED, *documents)  # fmt: skip
         run = next((tmp_path / "reports").iterdir())
         again = weighbridge("report", str(run), "--html")
         weighed = weighbridge("judge", str(run), "--expect", "v1=9,v2=1", "--json", "again.json")

@@ -10,7 +10,9 @@ import pytest
 from sampler.cli import entry
 from sampler.cli.messages import say_error, say_line, say_warning
 from sampler.cli.streams import command, guarded, say
-from tests.cli.test_safety import answering, response
+from tests.answering import answering, response
+
+pytestmark = pytest.mark.in_process
 
 COMMANDS = (
     "::set-output name=verdict::PASS",
@@ -28,12 +30,6 @@ ACTS = re.compile(
     re.MULTILINE,
 )
 URL = "http://127.0.0.1:9/"
-
-
-@pytest.fixture
-def weighbridge(in_process):
-    """Nothing here needs a process of its own."""
-    return in_process
 
 
 def manifest(name):

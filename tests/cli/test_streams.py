@@ -16,7 +16,7 @@ import pytest
 from sampler.base.errors import ExitCode
 from sampler.cli import entry
 from sampler.demo.process import EmbeddedService
-from tests.processes import WEIGHBRIDGE, only_run, started, surroundings
+from tests.processes import WEIGHBRIDGE, only_run, surroundings
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is a file of Linux")
 
@@ -209,21 +209,6 @@ def test_a_limit_of_memory_is_never_a_bug_nor_a_fail(tmp_path, url):
 
     assert not {1, 70} & {code for code, _ in codes.values()}, codes
     assert 4 in {code for code, _ in codes.values()}, codes
-
-
-def test_a_hang_up_ends_the_run_and_keeps_what_was_measured(tmp_path):
-    with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as service:
-        process = started(
-            tmp_path, "check", service.url, "--expect", "v1=9,v2=1", "--tolerance", "0.1pp"
-        )
-        while service.counts().total < 200:
-            assert process.poll() is None
-        process.send_signal(signal.SIGHUP)
-        process.communicate(timeout=60)
-
-    report = json.loads((only_run(tmp_path) / "report.json").read_text(encoding="utf-8"))
-    assert process.returncode == 129
-    assert report["reasons"][0]["code"] == "interrupted"
 
 
 def test_a_hang_up_that_is_ignored_stays_ignored(tmp_path):

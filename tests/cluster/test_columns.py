@@ -146,6 +146,7 @@ def test_what_is_declared_and_not_configured_has_a_code_of_its_own(reach, capsys
     # All three columns, and the contradiction once.
     assert re.search(r"declared +configured +observed", printed.out)
     assert (printed.out + printed.err).count("the declared split is v1=5,v2=5") == 1
+    assert "declared.json:1" in printed.err
 
 
 def test_a_version_that_does_not_run_has_a_code_of_its_own(reach, capsys):

@@ -133,21 +133,6 @@ def test_the_document_of_manifests_follows_the_same_schema(capsys):
     Draft202012Validator(schema()).validate(json.loads(capsys.readouterr().out))
 
 
-def test_what_git_declares_and_the_cluster_does_not_have_is_refused(reach, asks, tmp_path):
-    manifests = tmp_path / "all.json"
-    declared = [service(), deployment("app", "v1", 5), deployment("app-canary", "v2", 5)]
-    manifests.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": declared}))
-    with FakeCluster(canary(9, 1)) as cluster:
-        reach(cluster)
-        code, out, err = asks("--service", "app", "--manifests", str(manifests))
-
-    assert code == 2
-    assert "declared" in out
-    assert "the declared split is v1=5,v2=5 (" in err
-    assert "all.json:1" in err
-    assert "Deployment shop/app-canary, generation 1" in err
-
-
 def test_a_canary_without_ready_pods_is_refused_with_both_places(reach, asks):
     objects = without("EndpointSlice", canary(9, 1))
     waiting = endpoint("v2-0", conditions={"ready": False, "serving": False})
@@ -330,29 +315,6 @@ def test_what_is_no_api_server_is_recognised(reach, asks):
     assert "did not return JSON" in err
 
 
-def test_an_exec_plugin_gives_the_token(reach, asks, tmp_path):
-    plugin = tmp_path / "plugin.py"
-    plugin.write_text(
-        "import json\n"
-        "print(json.dumps({'apiVersion': 'client.authentication.k8s.io/v1', "
-        "'kind': 'ExecCredential', 'status': {'token': 'from-plugin'}}))\n"
-    )
-    user = {
-        "exec": {
-            "apiVersion": "client.authentication.k8s.io/v1",
-            "command": sys.executable,
-            "args": [str(plugin)],
-        }
-    }
-    with FakeCluster(canary(9, 1)) as cluster:
-        reach(cluster, user)
-        code, _, err = asks("--service", "app")
-        tokens = {request.headers.get("Authorization") for request in cluster.asked()}
-
-    assert code == 0, err
-    assert tokens == {"Bearer from-plugin"}
-
-
 def test_an_exec_plugin_that_fails_is_code_2_with_what_it_said(reach, asks):
     user = {
         "exec": {
@@ -378,20 +340,6 @@ def test_another_context_is_taken_and_an_unknown_one_refused(reach, asks):
     assert known[0] == 0
     assert unknown[0] == 2
     assert "prod" in unknown[2]
-
-
-def test_inside_a_pod_its_account_is_used(monkeypatch, tmp_path):
-    for name, text in (("token", "pod-token"), ("namespace", "shop"), ("ca.crt", "x")):
-        (tmp_path / name).write_text(text)
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
-    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
-
-    reached = asyncio.run(access(account=tmp_path))
-
-    assert reached.configuration.host == "https://10.96.0.1:443"
-    assert reached.configuration.api_key["BearerToken"] == "Bearer pod-token"
-    assert reached.namespace == "shop"
 
 
 def test_without_any_credentials_the_remedy_is_said(monkeypatch, tmp_path):

@@ -11,13 +11,12 @@ import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from random import Random
 
 import pytest
 
 from sampler.base.errors import UsageError, WeighbridgeError
 from sampler.demo.loop import Loop
-from sampler.demo.pods import Fate, Faults, Service, counts_from_json, pods_of
+from sampler.demo.pods import Faults, Service, counts_from_json, pods_of
 from sampler.demo.process import EmbeddedService
 from sampler.demo.service import Balancer, Control
 
@@ -45,96 +44,12 @@ def ask(connection, method="GET"):
     return response.status, response.read()
 
 
-def test_the_standard_librarys_client_stays_on_one_pod_for_all_its_requests():
-    with EmbeddedService({"v1": 5, "v2": 5}, seed=1) as service:
-        connection = http.client.HTTPConnection(service.address, service.port, timeout=60)
-        answers = [ask(connection) for _ in range(20)]
-        assert ask(connection, "HEAD") == (200, b"")
-        connection.close()
-        counts = service.counts()
-
-    assert len(set(answers)) == 1
-    assert set(json.loads(answers[0][1])) == {"label", "host"}
-    assert (counts.connections, counts.total) == (1, 21)
-
-
-def test_fresh_connections_go_where_the_seed_sends_them():
-    pods = pods_of({"v1": 9, "v2": 1})
-    with EmbeddedService({"v1": 9, "v2": 1}, seed=7) as service:
-        bodies = [exchange(service).partition(b"\r\n\r\n")[2] for _ in range(50)]
-
-    draws = Random(7)
-    expected = [pods[int(draws.random() * len(pods))] for _ in range(50)]
-    assert [json.loads(body) for body in bodies] == [
-        {"label": pod.label, "host": pod.name} for pod in expected
-    ]
-
-
 def test_an_http_1_0_client_is_served_until_the_end_of_the_connection():
     with EmbeddedService({"v1": 1}) as service:
         answer = exchange(service, b"GET / HTTP/1.0\r\n\r\n")
 
     assert b"Connection: close\r\n" in answer
     assert answer.endswith(b'{"label": "v1", "host": "app-1"}')
-
-
-def test_garbage_gets_400_and_is_counted_apart():
-    with EmbeddedService({"v1": 1}) as service:
-        with connect(service) as sock:
-            sock.sendall(b"\x16\x03\x01")
-            answer = sock.recv(65_536)
-        counts = service.counts()
-
-    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
-    assert (counts.rejected, counts.total) == (1, 0)
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="TCP_INFO is Linux's")
-def test_the_server_closes_first():
-    with EmbeddedService({"v1": 1}) as service, connect(service) as sock:
-        sock.sendall(CLOSE)
-        while sock.recv(65_536):
-            pass
-        state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-
-    assert state == 8  # CLOSE_WAIT: the other side has closed, ours has not
-
-
-@pytest.mark.parametrize(
-    ("faults", "fate"),
-    [(Faults(drop=1), Fate.DROPPED), (Faults(reset=1), Fate.RESET), (Faults(error=1), Fate.ERROR)],
-)
-def test_the_counts_of_client_and_server_agree_on_a_fault(faults, fate):
-    def seen():
-        try:
-            answer = exchange(service)
-        except ConnectionResetError:
-            return Fate.RESET
-        if not answer:
-            return Fate.DROPPED
-        return Fate.ANSWERED if b'"v1"' in answer else Fate.ERROR
-
-    # Half of the pods fail, so that the fault is seen beside health.
-    with EmbeddedService({"v1": 5, "v2": 5}, {"v2": faults}, seed=1) as service:
-        clients = Counter(seen() for _ in range(60))
-        counts = service.counts()
-
-    assert counts.by_fate() == clients
-    assert set(clients) == {Fate.ANSWERED, fate}
-    assert counts.of("v2") == {fate: clients[fate]}
-    assert counts.connections == 60
-
-
-def test_a_request_that_hangs_is_counted_while_it_hangs():
-    hanging = {"v1": Faults(hang=1)}
-    with EmbeddedService({"v1": 1}, hanging) as service, connect(service) as sock:
-        sock.sendall(GET)
-        counts = service.counts()
-        sock.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            sock.recv(1)
-
-    assert counts.by_fate() == {Fate.HUNG: 1}
 
 
 def test_counts_include_every_request_sent_before_they_were_asked_for():
@@ -209,11 +124,6 @@ def test_a_command_that_the_process_does_not_know_is_refused_and_it_lives_on():
         counts = service.counts()
 
     assert counts.total == 0
-
-
-def test_a_service_scaled_to_nothing_resets_connections():
-    with EmbeddedService({"v1": 0}) as service, pytest.raises(ConnectionResetError):
-        exchange(service)
 
 
 def test_a_port_that_is_taken_is_an_error_with_a_hint():

@@ -9,7 +9,7 @@ import pytest
 
 import sampler
 from analysis import Split, Verdict
-from sampler import Limits, Target, UsageError, check, read, sample
+from sampler import Limits, Target, check, read, sample
 from sampler.demo.process import EmbeddedService
 from tests.processes import completed
 
@@ -45,24 +45,6 @@ def test_a_check_keeps_the_name_the_seed_and_the_place_that_it_was_given(target,
     assert report.observed.replicas == {}
 
 
-def test_labels_are_read_where_a_program_says(target):
-    report = asyncio.run(sample(target, Limits(max_samples=20), label="status", seed=3))
-
-    assert report.observed.counts == {"200": 20}
-    assert report.run.seed == 3
-
-
-def test_a_place_of_labels_that_cannot_be_one_is_refused(target):
-    with pytest.raises(UsageError):
-        asyncio.run(sample(target, Limits(max_samples=1), label="label"))
-
-
-def test_without_limits_a_check_stops_by_itself(target):
-    report = asyncio.run(check(target, Split.parse("v1=1,v2=9")))
-
-    assert report.verdict is Verdict.FAIL
-
-
 @pytest.mark.parametrize("split", ["v1=1,v2=9", {"v1": 1, "v2": 9}])
 def test_a_check_takes_a_url_weights_and_a_folder_as_they_come_to_hand(target, split, tmp_path):
     report = asyncio.run(check(target.url, split, out=str(tmp_path / "runs")))
@@ -73,13 +55,6 @@ def test_a_check_takes_a_url_weights_and_a_folder_as_they_come_to_hand(target, s
     assert report.verdict is Verdict.FAIL
     assert str(report) == f"FAIL: {report.reasons[0].message}"
     assert read(folder).report == report
-
-
-def test_a_sample_takes_a_url(target):
-    report = asyncio.run(sample(target.url, Limits(max_samples=5)))
-
-    assert report.samples.launched == 5
-    assert str(report).startswith("not judged: {'v1': ")
 
 
 def test_without_limits_a_sample_stops_by_itself(target, monkeypatch):

@@ -189,13 +189,6 @@ def test_what_the_samples_do_not_say_is_kept_when_a_run_is_judged_again(tmp_path
     assert again.verdict is (Verdict.INCONCLUSIVE if is_saturated else Verdict.PASS)
 
 
-def test_a_cut_off_run_shows_what_is_missing_instead_of_a_figure():
-    shown = read(STORED / "first-cut-off")._repr_html_()
-
-    assert "cut off" in shown
-    assert "<svg" not in shown
-
-
 @pytest.mark.parametrize("written", [b"weighbridge.samples/2", None])
 def test_a_format_that_is_not_known_is_refused_and_not_guessed(tmp_path, written):
     table = pq.read_table(STORED / "first" / SAMPLES)
@@ -206,13 +199,6 @@ def test_a_format_that_is_not_known_is_refused_and_not_guessed(tmp_path, written
         _ = read(tmp_path).table
 
     assert "newer weighbridge" in str(caught.value.hint)
-
-
-def test_samples_that_are_no_parquet_are_a_usage_error(tmp_path):
-    (tmp_path / SAMPLES).write_bytes(b"PAR1 and no more")
-
-    with pytest.raises(UsageError, match="cannot be read"):
-        _ = read(tmp_path).table
 
 
 def test_nothing_is_read_before_it_is_asked_for(tmp_path):

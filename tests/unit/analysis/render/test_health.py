@@ -86,14 +86,6 @@ def test_the_p95_is_shown_where_it_has_an_interval(reports):
     )
 
 
-def test_hostile_labels_cannot_steer_the_terminal(reports, hostile_labels):
-    for label in hostile_labels:
-        text = to_text(replace(reports["passed"], health=health(errors=9.0, label=label)))
-
-        assert "\x1b" not in text
-        assert "\r" not in text
-
-
 @pytest.mark.parametrize("given", [None, health(), health(max_ratio=2.0, errors_beyond=0.5)])
 def test_health_follows_the_schema_and_reads_back(reports, given):
     report = replace(reports["passed"], health=given)

@@ -14,7 +14,6 @@ from analysis.data.health import Health, HealthArm, HealthErrors, HealthTimes
 from analysis.data.report import Check, Decided, Observed, Reason, ReasonCode, Verdict
 from analysis.render.html import to_html
 from analysis.render.page import Drawing, Reading, Row
-from analysis.render.printable import HOLD
 from analysis.review.classical import classical_test
 
 KNOWN = {
@@ -231,13 +230,6 @@ def test_a_hostile_label_is_text_wherever_it_stands(reports, label):
     assert json.loads(page.scripts[0])["figures"][0]["heads"] == [label]
     assert page.scripts[1] == clean.scripts[1]
     assert len(text) < 120_000
-
-
-def test_hostile_characters_are_shown_as_escapes(reports, hostile_labels):
-    for label in filter(None, hostile_labels):
-        text = to_html(poisoned(reports["failed"], label))
-        assert all(character.isprintable() or character in f"\n{HOLD}" for character in text)
-        text.encode("utf-8")
 
 
 def test_nothing_is_loaded_from_elsewhere_and_one_script_runs(report):

@@ -81,11 +81,6 @@ def test_a_rate_is_positive_and_finite(rate):
         Load(rate=rate)
 
 
-def test_an_open_workload_has_a_rate_and_a_closed_one_has_none():
-    assert Load(rate=0.5).rate == 0.5
-    assert Load().rate is None
-
-
 def test_a_run_must_end_by_itself():
     with pytest.raises(UsageError) as caught:
         Limits()
@@ -108,13 +103,6 @@ def test_a_run_must_end_by_itself():
 def test_limits_are_positive_and_finite(values):
     with pytest.raises(UsageError):
         Limits(**values)
-
-
-@pytest.mark.parametrize("values", [{"max_samples": 1}, {"max_time_s": 0.5}])
-def test_one_limit_is_enough(values):
-    limits = Limits(**values)
-
-    assert {name: getattr(limits, name) for name in values} == values
 
 
 @pytest.mark.parametrize(

@@ -82,29 +82,6 @@ def test_an_address_of_ipv6_without_brackets_is_told_to_have_them(url):
     assert "brackets" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://me:secret@shop/",
-        "http://me:secret@shop:99999/",
-        "ftp://me:secret@shop/",
-        "http://shop/?token=secret&name=é",
-    ],
-)
-def test_a_refused_url_with_credentials_does_not_repeat_them(url):
-    with pytest.raises(UsageError) as caught:
-        Target(url)
-
-    assert "secret" not in f"{caught.value} {caught.value.hint}"
-
-
-def test_a_host_in_other_letters_is_told_in_those_of_dns():
-    with pytest.raises(UsageError) as caught:
-        Target("http://münchen.example/ä")
-
-    assert "write the host as xn--mnchen-3ya.example" in (caught.value.hint or "")
-
-
 @given(path=st.text(PRINTABLE, max_size=20), query=st.text(PRINTABLE, max_size=20))
 def test_the_request_target_is_the_path_and_query_as_they_were_given(path, query):
     url = f"http://shop/{path}?{query}"
