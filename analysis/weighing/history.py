@@ -262,7 +262,10 @@ class History:
         if len(self.stretches) > 1:
             why = "the split changed"
             if self.previous is None:
-                why = "the endpoints changed, or a change cut connections"
+                why = (
+                    "the endpoints changed, a change cut connections, or what came shortly after "
+                    "one spoke against the split"
+                )
             notes.append(
                 f"{why}: the verdict is about what came after, {self.last.split} alone"
                 + ("" if self.is_endless else self._shared(policy))

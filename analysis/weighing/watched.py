@@ -142,11 +142,13 @@ class Watched:
         self._trouble = self._last_text = self._gone = ""
         self._last_ns = 0
         self._settling: Settling | None = None
+        self._calm_ns = 0.0
+        self._is_early = False
         self._end: tuple[ReasonCode | None, int | None] = (None, None)
         self._ended_ns = 0
-        wait_s = LONGEST_S if settle_s is None else settle_s
-        if age_s is not None and age_s < wait_s:
-            self._settling = Settling(0, (wait_s - age_s) * _NS_PER_S)
+        self._longest_s = LONGEST_S if settle_s is None else settle_s
+        if age_s is not None and age_s < self._longest_s:
+            self._settling = Settling(0, (self._longest_s - age_s) * _NS_PER_S)
             self.events.append(
                 Event(-age_s, ENDPOINTS, f"last change, {age_s:.1f} s before the start")
             )
@@ -268,7 +270,7 @@ class Watched:
         sent_ns = np.maximum.accumulate(batch.sent_ns)
         self._last_ns = max(self._last_ns, int(sent_ns[-1]) if len(sent_ns) else 0)
         if not self._pending and self._settling is None and not self._why:
-            self._stretches.judge(batch, sent_ns)
+            self._judge(batch, sent_ns)
             return
         start = 0
         while start < len(batch):
@@ -298,7 +300,32 @@ class Watched:
                 self._stretches.begin_with(part[first:])
         self._stretches.set_aside(part[:first])
         if first < len(part) and not self._why:
-            self._stretches.judge(part[first:], sent_ns[first:])
+            self._judge(part[first:], sent_ns[first:])
+
+    def _judge(self, part: Batch, sent_ns: NDArray[np.int64]) -> None:
+        """Weigh samples, and doubt what speaks against the split soon after a change.
+
+        A data plane that lags further behind than it was given time answers as before the change.
+        Where the endpoints are outside of the tolerance themselves, that explains the answers.
+        """
+        self._stretches.judge(part, sent_ns)
+        settled = self.evidence.settled
+        if not self._is_early or settled in {None, ReasonCode.WITHIN_TOLERANCE}:
+            return
+        shares = ((band, self._observed.share(band.arm)) for band in self.evidence.bands)
+        if any(not band.low <= share <= band.high for band, share in shares):
+            return
+        at_ns = int(sent_ns[-1])
+        if self._begin_anew(self.evidence.split, self.source, at_ns):
+            until_ns = max(self._calm_ns, at_ns + 1)
+            self._settling = Settling(at_ns, until_ns, at_ns, is_patient=True)
+            self._unjudged.begin(at_ns)
+            text = (
+                "what was judged spoke against the split, and some of it was sent less than "
+                f"{LONGEST_S:g} s after a change: it is judged anew from what is sent "
+                f"{until_ns / _NS_PER_S:.1f} s after the start"
+            )
+            self.events.append(Event(at_ns / _NS_PER_S, SETTLED, text))
 
     def _turn(self, noticed: _Noticed) -> None:
         """Close the stretch, and wait until the data plane follows."""
@@ -352,6 +379,7 @@ class Watched:
             self._settling,
             self._settle_s,
         )
+        self._calm_ns = at_ns + self._longest_s * _NS_PER_S
 
     def _settle(self, settling: Settling, at_ns: int) -> None:
         """Judge again: go on, or begin anew for another split."""
@@ -366,27 +394,31 @@ class Watched:
         split = self._split
         is_same = alike(self.evidence.split, split)
         is_same = is_same and alike(self._observed_before, self._observed)
+        before, is_begun = self.evidence.split, True
         # Connections that were cut in the middle cannot be judged as wholes.
-        if is_same and self.evidence.groups is None:
-            return
+        if not is_same or self.evidence.groups is not None:
+            is_begun = self._begin_anew(split, self._next_source, at_ns)
+        self._is_early |= self._shares_rates and at_ns < self._calm_ns
+        if is_begun and not alike(before, split):
+            self._outages.forgive(before, split)
+
+    def _begin_anew(self, split: Split, source: Source, at_ns: int) -> bool:
+        """Begin a stretch, and return whether that is possible."""
         if self._stretches.rank >= MOST_STRETCHES and self._shares_rates:
             self._hold(
                 at_ns,
-                f"the expected split or that of the endpoints changed {MOST_STRETCHES} times; now "
-                f"{split} is expected, and the endpoints are {self._observed}",
+                f"the evidence began anew {MOST_STRETCHES} times, because the expected split or "
+                f"that of the endpoints changed; now {split} is expected, and the endpoints are "
+                f"{self._observed}",
             )
-            return
-        before = self.evidence.split
+            return False
         try:
-            self._stretches.begin_anew(
-                split, self._next_source, at_ns, is_elsewhere=self._is_elsewhere
-            )
+            self._stretches.begin_anew(split, source, at_ns, is_elsewhere=self._is_elsewhere)
         except ValueError as error:
             self._hold(at_ns, f"{split} cannot be judged: {error}")
-            return
-        self._observed_before = self._observed
-        if not alike(before, split):
-            self._outages.forgive(before, split)
+            return False
+        self._observed_before, self._is_early = self._observed, False
+        return True
 
     def _withdrawn(self) -> str:
         """Return a version that the check began with and that is to get nothing any more.

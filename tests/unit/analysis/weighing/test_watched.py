@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from analysis import Batch, Policy, Split, finish
-from analysis.data.report import Source
+from analysis.data.report import ReasonCode, Source
 from analysis.weighing.settling import LONGEST_S, Settling
 from analysis.weighing.stretches import GUARD_S
 from analysis.weighing.watched import MOST_STRETCHES, REPLACED_S, Watched
@@ -112,6 +112,27 @@ def test_news_that_come_late_take_back_what_was_judged_meanwhile():
     assert stretches.evidence.judged == 50
 
 
+@pytest.mark.parametrize(
+    ("observed", "early", "is_doubted"), [(NINE, 0.0, True), (EVEN, 0.5, False)]
+)
+def test_what_speaks_against_a_split_soon_after_a_change_is_judged_anew(
+    observed, early, is_doubted
+):
+    _news, stretches = begin(settle_s=None)
+    stretches.notice([replace(change(1.0, NINE), observed=observed)], 0)
+    found = []
+    for second in range(30):
+        labels = mixed(early if second < 11 else 0.1, RATE, seed=second)
+        stretches.weigh(sent((second, second + 1), labels, first=RATE * second))
+        found.append(stretches.evidence.settled)
+
+    assert (ReasonCode.OUTSIDE_TOLERANCE in found) is not is_doubted
+    events = " ".join(each.text for each in stretches.events)
+    assert ("spoke against the split" in events) is is_doubted
+    if is_doubted:
+        assert stretches.history().last.judged[0].since_s == pytest.approx(11.0)
+
+
 def test_another_split_begins_anew_with_half_of_the_error_rates_that_are_left():
     policy = Policy(alpha=0.02, beta=0.04)
     news, stretches = begin(settle_s=0.5, policy=policy)
@@ -145,7 +166,7 @@ def test_a_split_that_changes_again_and_again_ends_undecided():
             since, first = second + half, round(20 * (second + half))
             stretches.weigh(sent((since, since + 0.5), mixed(0.5, 10), first=first))
 
-    assert f"changed {MOST_STRETCHES} times" in stretches.doubt
+    assert f"began anew {MOST_STRETCHES} times" in stretches.doubt
 
 
 def test_while_nobody_knows_what_should_be_nothing_is_judged():
