@@ -257,13 +257,17 @@ class Recorder:
             return None
         self._may_go_on = False
         early = _joined(self._early)
-        early = early.take(np.argsort(early[_INDEX], kind="stable"), axis=1)
-        expected = np.arange(self._next, self._next + early.shape[1])
-        gaps = np.flatnonzero(early[_INDEX] != expected)
-        complete = int(gaps[0]) if len(gaps) else early.shape[1]
-        self._early = [early[:, complete:]] if len(gaps) else []
+        # Each number comes once: where it belongs is known without sorting.
+        ahead = early[_INDEX] - self._next
+        where = np.full(early.shape[1], ABSENT)
+        near = np.flatnonzero(ahead < len(where))
+        where[ahead[near]] = near
+        gaps = np.flatnonzero(where == ABSENT)
+        complete = int(gaps[0]) if len(gaps) else len(where)
+        late = np.flatnonzero(ahead >= complete)
+        self._early = [early.take(late, axis=1)] if len(late) else []
         first, self._next = self._next, self._next + complete
-        return self._batch(first, early[:, :complete])
+        return self._batch(first, early.take(where[:complete], axis=1))
 
     def _look_through(self, done_ns: int = _FOR_NOW) -> None:
         """Take what came in since, and of what is held what need not be any longer."""
@@ -286,7 +290,12 @@ class Recorder:
             if ended:
                 held = self._in_doubt(held)  # noqa: PLW2901
                 free |= np.isin(held[_CONNECTION], ended)
-            self._take_some(held, free)
+                self._take_some(held, free)
+                continue
+            end = len(free) if free.all() else int(free.argmin())
+            self._take(held[:, :end])
+            if end < len(free):
+                self._held.append(held[:, end:])
         self._released.clear()
         self._doubted.clear()
 
@@ -295,12 +304,14 @@ class Recorder:
         if not free.all():
             is_any = free.any()
             self._held.append(samples.compress(~free, axis=1) if is_any else samples)
-            if not is_any:
-                return
-            samples = samples.compress(free, axis=1)
-        self._taken += samples.shape[1]
-        self._early.append(samples)
-        self._may_go_on |= bool((samples[_INDEX] == self._next).any())
+            samples = samples.compress(free, axis=1) if is_any else samples[:, :0]
+        self._take(samples)
+
+    def _take(self, samples: NDArray[np.int64]) -> None:
+        if samples.shape[1]:
+            self._taken += samples.shape[1]
+            self._early.append(samples)
+            self._may_go_on |= bool((samples[_INDEX] == self._next).any())
 
     def _in_doubt(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
         """Take the labels away that connections in doubt gave."""
