@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from sampler.base.errors import UsageError
 from sampler.base.version import __version__
 from sampler.expect.cluster.position import NODE_NAMES
-from sampler.fleet.messages import AHEAD_S, Gone, Vantage, pack, unpack
+from sampler.fleet.messages import ANSWER_S, Gone, Vantage, pack, unpack
 from sampler.fleet.task import ENDING_S, ZONE, describe, key_of, meet, sample
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class DaskWorkers:
     """
 
     def __init__(self, address: str, vantages: Sequence[Vantage]) -> None:
-        self.ahead_s = AHEAD_S + len(vantages) / _LEASES_PER_S
+        self.answer_s = max(ANSWER_S, len(vantages) / _LEASES_PER_S)
         self._address = address
         self._vantages = list(vantages)
         self._tasks = [_Task() for _ in vantages]

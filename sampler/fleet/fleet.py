@@ -49,11 +49,11 @@ class Crew(Protocol):
 
     Attributes
     ----------
-    ahead_s : float
-        For how long a lease has to last: longer than it takes to ask for the next one [s].
+    answer_s : float
+        How long the answer to a vantage may take, where all of them ask at once [s].
     """
 
-    ahead_s: float
+    answer_s: float
 
     async def open(self, inbox: asyncio.Queue[tuple[int, Word]]) -> Sequence[Vantage]:
         """Return the vantages, ready to start; what they say goes to the inbox by their number.
@@ -219,7 +219,7 @@ class Fleet:
                 zone_of=plan.zone_of[number : number + 1],
                 zone_splits=splits,
             )
-            self._crew.tell(number, Start(part, number, seed, self._crew.ahead_s))
+            self._crew.tell(number, Start(part, number, seed, self._crew.answer_s))
         if self.is_stopping:  # since before there was anybody to tell
             self._tell_all(Stop())
 

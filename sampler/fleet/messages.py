@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import struct
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING, TypeAlias
 
 from analysis.weighing.merging import SLICE_NS
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 30.0
 """Time that a child waits for its first order [s]."""
-MARGIN_S = 0.05
+ANSWER_S = 0.05
 """Time that a lease is asked for before it runs out: longer than the answer takes [s]."""
-AHEAD_S = SLICE_NS / NS_PER_S + 2 * MARGIN_S
-"""For how long a lease lasts: until the next one is asked for, and answered [s]."""
+SLICE_S = SLICE_NS / NS_PER_S
 _LENGTH = struct.Struct("<I")
 
 
@@ -42,14 +42,23 @@ class Start:
         Of the vantage, >= 0.
     seed : int
         Of its own arrivals; that of the plan is the one that judges.
-    ahead_s : float
-        For how long a lease lasts [s].
+    answer_s : float
+        As of `sampler.fleet.fleet.Crew`.
     """
 
     plan: RunPlan
     number: int
     seed: int
-    ahead_s: float
+    answer_s: float
+
+    @property
+    def ahead_s(self) -> float:
+        """For how long a lease lasts: until the next one is asked for, and answered [s].
+
+        One is asked for with each slice that is sealed; with fewer of them where the answers to
+        all vantages take longer than a slice.
+        """
+        return max(ceil(self.answer_s / SLICE_S), 1) * SLICE_S + self.answer_s + ANSWER_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from sampler.base.errors import SamplingError
 from sampler.fleet.forks import ForkServer
-from sampler.fleet.messages import AHEAD_S, Gone, Vantage, pack, receive
+from sampler.fleet.messages import ANSWER_S, Gone, Vantage, pack, receive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Processes:
         How many, >= 1.
     """
 
-    ahead_s = AHEAD_S
+    answer_s = ANSWER_S
 
     def __init__(self, count: int) -> None:
         self._count = count

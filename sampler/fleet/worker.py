@@ -29,8 +29,8 @@ from sampler.engine.preflight import raise_file_limit
 from sampler.engine.saturation import cpu_s
 from sampler.fleet.forks import serve_forks
 from sampler.fleet.messages import (
-    MARGIN_S,
     PATIENCE_S,
+    SLICE_S,
     Done,
     Lease,
     Pace,
@@ -160,7 +160,7 @@ class Worker:
             self._rate_per_s = (launched - before) * NS_PER_S / max(now - since, 1)
             self._seen = (now, launched)
         rate_per_s, ahead_s = self._rate_per_s, self._start.ahead_s
-        least_s = MARGIN_S + seals * SLICE_NS / NS_PER_S
+        least_s = self._start.answer_s + seals * SLICE_S
         if load.rate is None and now < SLICE_NS:  # not known yet: twice as many each time
             rate_per_s, least_s = max(rate_per_s, launched / ahead_s), ahead_s / 2
         if self._wished - launched > rate_per_s * least_s + load.concurrency / 2:

@@ -26,9 +26,10 @@ from sampler.base.errors import SamplingError, UsageError
 from sampler.demo.process import EmbeddedService
 from sampler.engine.effort import Effort
 from sampler.engine.saturation import Delays, Strain
+from sampler.fleet.dask import DaskWorkers
 from sampler.fleet.fleet import Fleet, parts_of
 from sampler.fleet.forks import ForkServer
-from sampler.fleet.messages import AHEAD_S, Done, Lease, Sealed, Start, Stop, Vantage, Wish, pack
+from sampler.fleet.messages import Done, Lease, Sealed, Start, Stop, Vantage, Wish, pack
 from sampler.fleet.processes import Processes
 from sampler.fleet.worker import Worker as FleetWorker
 from sampler.plan.run import RunPlan
@@ -208,7 +209,7 @@ def test_a_fast_zone_takes_nothing_of_what_another_may_send():
     """Each zone has a part of the limit, however late its worker begins."""
     plan = run_of("http://127.0.0.1:1/", None, zone_of=("a", "b"), limits=Limits(max_samples=7))
     told = []
-    crew = SimpleNamespace(ahead_s=1.0, tell=lambda number, order: told.append((number, order)))
+    crew = SimpleNamespace(answer_s=0.1, tell=lambda number, order: told.append((number, order)))
     fleet = Fleet(plan, crew, folder=lambda: None)
     fleet._begin([Vantage("a"), Vantage("b")])
 
@@ -224,7 +225,7 @@ def test_a_vantage_whose_clock_is_too_slow_is_lost_and_the_other_is_not():
     """It says something all the time, and would hold the watermark for ever."""
     now = [0]
     plan = run_of("http://127.0.0.1:1/", None, zone_of=("a", "b"))  # a timeout of 1 s
-    crew = SimpleNamespace(ahead_s=1.0, tell=lambda *_: None, give_up=lambda _: None)
+    crew = SimpleNamespace(answer_s=0.1, tell=lambda *_: None, give_up=lambda _: None)
     fleet = Fleet(plan, crew, folder=lambda: None, clock=lambda: now[0])
     fleet._begin([Vantage("a"), Vantage("b")])
     for number in (0, 1):
@@ -240,7 +241,7 @@ def test_a_vantage_whose_clock_is_too_slow_is_lost_and_the_other_is_not():
 
 
 def test_a_vantage_that_cannot_go_on_is_lost_and_the_run_ends_if_none_can():
-    crew = SimpleNamespace(ahead_s=1.0, tell=lambda *_: None, give_up=lambda _: None)
+    crew = SimpleNamespace(answer_s=0.1, tell=lambda *_: None, give_up=lambda _: None)
     fleet = Fleet(run_of("http://127.0.0.1:1/", None), crew, folder=lambda: None)
     fleet._begin([Vantage("a"), Vantage("b")])
 
@@ -253,7 +254,7 @@ def test_a_vantage_that_cannot_go_on_is_lost_and_the_run_ends_if_none_can():
 
 def test_a_run_that_is_stopped_while_its_vantages_get_ready_stops_them():
     told = []
-    crew = SimpleNamespace(ahead_s=1.0, tell=lambda number, order: told.append((number, order)))
+    crew = SimpleNamespace(answer_s=0.1, tell=lambda number, order: told.append((number, order)))
     fleet = Fleet(run_of("http://127.0.0.1:1/", None), crew, folder=lambda: None)
     fleet.stop()
 
@@ -263,9 +264,14 @@ def test_a_run_that_is_stopped_while_its_vantages_get_ready_stops_them():
 
 
 @pytest.mark.parametrize("late_ms", [0, 200])
-def test_a_lease_is_asked_for_with_a_seal_and_none_runs_out(monkeypatch, late_ms):
-    """Each message has a price; what is leased bounds what a vantage that is lost has sent."""
-    now, rate, delay_ns = [0], 500, 30_000_000
+@pytest.mark.parametrize("vantages", [1, 3, 100, 150, 151, 300, 600])
+def test_a_lease_is_asked_for_with_a_seal_and_none_runs_out(monkeypatch, late_ms, vantages):
+    """Each message has a price; what is leased bounds what a vantage that is lost has sent.
+
+    The answers to many take longer than a slice, so that each asks with fewer of them.
+    """
+    answer_s = DaskWorkers("", [Vantage("")] * vantages).answer_s
+    now, rate, delay_ns = [0], 500, round((answer_s - 0.02) * NS_PER_S)
     plan = run_of("http://127.0.0.1:1/", None, load=Load(rate=float(rate), concurrency=12))
     monkeypatch.setattr("sampler.fleet.worker.run_clock", lambda: now[0])
     messages: list[Any] = []
@@ -275,12 +281,14 @@ def test_a_lease_is_asked_for_with_a_seal_and_none_runs_out(monkeypatch, late_ms
         messages.append((now[0], words))
         allowed.extend((now[0] + delay_ns, w.launches) for w in words if isinstance(w, Wish))
 
+    start = Start(plan, 0, 1, answer_s)
+
     def complete_ns():
         """An answer in each second keeps the slices of a moment back."""
         late = late_ms * 1_000_000 if now[0] % NS_PER_S < NS_PER_S // 2 else 0
         return now[0] - 20_000_000 - late
 
-    vantage: Any = FleetWorker(Start(plan, 0, 1, AHEAD_S), tell)
+    vantage: Any = FleetWorker(start, tell)
     vantage._engine = SimpleNamespace(
         is_stopping=False,
         launched=0,
@@ -292,9 +300,9 @@ def test_a_lease_is_asked_for_with_a_seal_and_none_runs_out(monkeypatch, late_ms
     while now[0] < 20 * NS_PER_S:
         now[0] += 50_000_000
         leased = max((launches for at, launches in allowed if at <= now[0]), default=0)
-        launched = now[0] * rate // NS_PER_S
+        launched = max(now[0] - delay_ns, 0) * rate // NS_PER_S  # from the first lease on
         assert launched <= leased
-        assert allowed[-1][1] - launched <= rate * AHEAD_S + 12
+        assert allowed[-1][1] - launched <= rate * start.ahead_s + 13
         vantage._engine.launched = launched
         vantage.hear(Lease(leased))
         vantage._tick()
@@ -302,21 +310,23 @@ def test_a_lease_is_asked_for_with_a_seal_and_none_runs_out(monkeypatch, late_ms
     late = [tuple(map(type, words)) for at, words in messages if at > 3 * NS_PER_S]
     counts = Counter(late)
     assert counts[Sealed, Wish] + counts[Sealed,] == 4 * 17
-    assert counts[Wish,] == (17 if late_ms else 0)
+    assert counts[Wish,] <= (17 if late_ms else 0)
+    if not late_ms:  # of all vantages together: what a scheduler hands out
+        assert counts[Sealed, Wish] * vantages <= 17 * 600
 
 
 def test_a_vantage_asks_for_twice_as_many_until_it_knows_its_rate():
     """Not again for each few milliseconds of a fast one; of a slow one little can be lost."""
     plan = run_of("http://127.0.0.1:1/", None, load=Load(max_rate=None, concurrency=64))
     told: list[Any] = []
-    vantage: Any = FleetWorker(Start(plan, 0, 1, 0.25), lambda *words: told.extend(words))
+    vantage: Any = FleetWorker(Start(plan, 0, 1, 0.05), lambda *words: told.extend(words))
     engine = vantage._engine = SimpleNamespace(is_stopping=False, launched=0)
     for now in range(0, 50_000_000, 2_000_000):
         engine.elapsed_ns = lambda now=now: now
         engine.launched = min(50 * now // 1_000_000, vantage._wished)
         for wish in vantage._wishes():
             told.append(wish)
-            assert wish.launches <= 2 * engine.launched + 64
+            assert wish.launches <= 2 * engine.launched + 65
 
     assert engine.launched == 2_400
     assert len(told) < 12
@@ -324,7 +334,7 @@ def test_a_vantage_asks_for_twice_as_many_until_it_knows_its_rate():
 
 def test_a_coordinator_says_that_it_is_there_where_it_said_nothing_else_for_a_second():
     now, told = [0], list[Any]()
-    crew = SimpleNamespace(ahead_s=1.0, tell=lambda number, order: told.append((number, order)))
+    crew = SimpleNamespace(answer_s=0.1, tell=lambda number, order: told.append((number, order)))
     plan = run_of("http://127.0.0.1:1/", None)
     fleet = Fleet(plan, crew, folder=lambda: None, clock=lambda: now[0])
     fleet._begin([Vantage("a"), Vantage("b")])
