@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sampler.expect.rules.objects import Path as KeyPath
     from sampler.expect.sources import Source
 
+_HOOKS = frozenset({"argocd.argoproj.io/hook", "helm.sh/hook"})
+
 
 def read_manifests(
     path: str,
@@ -112,6 +114,16 @@ def _objects(
                     locate(("objects",)),
                 )
             )
+        elif _is_hook(body):
+            findings.append(
+                Finding(
+                    FindingCode.HOOK,
+                    f"the {body['kind']} in {source.name} is a hook, which ends before or apart "
+                    "from what is installed; it does not count",
+                    "nothing to do",
+                    locate(()),
+                )
+            )
         else:
             origin = None if source.path is None else Origin(source.path, number, base)
             yield KubeObject(body, locate, namespace, origin)
@@ -123,6 +135,17 @@ def _typed(item: Any, within: dict[str, Any]) -> Any:
     if not kind or not isinstance(item, dict) or "kind" in item or "apiVersion" in item:
         return item
     return {"apiVersion": within.get("apiVersion"), "kind": kind, **item}
+
+
+def _is_hook(body: dict[str, Any]) -> bool:
+    """Whether Helm or Argo CD runs something to its end, such as the test of a chart."""
+    metadata = body.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    return (
+        body["kind"] in {"Job", "Pod"}
+        and isinstance(annotations, dict)
+        and not _HOOKS.isdisjoint(annotations)
+    )
 
 
 def _is_kustomize(body: dict[str, Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sampler.expect.resolve import ROUTES
+from sampler.expect.routes.consul import passes_on
 from sampler.expect.rules.dividers import MAPPINGS, binding, divides_by_annotation, divides_traffic
 from sampler.expect.rules.findings import Finding, FindingCode, first_few
 from sampler.expect.rules.services import services_of
@@ -57,6 +58,8 @@ def not_read(inventory: Inventory) -> Iterator[Finding]:
             )
         if services or each.kind in _JOBS:
             continue
+        if each.kind == "ServiceRouter" and passes_on(each):
+            continue  # evaluated with its ServiceSplitter
         if divides_traffic(each, inventory):
             yield Finding(
                 FindingCode.TRAFFIC_UNREAD,

@@ -263,6 +263,8 @@ def _match(main: KubeObject, place: Place, question: Question) -> Match:
         return path_is(question, lambda path: path == place.path, why)
     if place.kind == "Prefix":
         return path_is(question, lambda path: under_prefix(place.path, path), why)
+    if place.path.endswith("*") and not class_of(main).startswith("nginx"):
+        return path_is(question, lambda path: path.startswith(place.path[:-1]), why)  # GKE, ALB
     # Of nginx itself: a plain prefix of the text.
     return path_is(question, lambda path: path.startswith(place.path), why)
 

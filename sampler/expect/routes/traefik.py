@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.backends import (
     Branch,
+    bound_to_pods,
+    has_several,
     missing_backend,
     require_positive,
     service_mixture,
@@ -172,6 +174,9 @@ def _target(
         mixture = service_mixture(
             name, namespace, node["name"], inventory, question, is_used=is_used
         )
+        if node["strategy"].text("") == "hrw" and has_several(mixture):
+            bound = bound_to_pods(node.owner, node["strategy"], "the client's address", is_any=True)
+            mixture = dataclasses.replace(mixture, findings=(*mixture.findings, bound))
         return towards, mixture
     nested = inventory.find("TraefikService", name, namespace)
     if kind == "TraefikService" and nested is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sampler.expect.rules.groups import DIVIDERS, GROUPS, PLUGINS, SETTINGS
+from sampler.expect.rules.groups import DIVIDERS, GROUPS, SETTINGS, WEIGHERS
 from sampler.expect.rules.objects import names_of
 
 if TYPE_CHECKING:
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 _WEIGHTS = frozenset(
     {
-        "canary", "percent", "percentage", "ratio", "split", "splits", "traffic", "trafficPercent",
-        "weight", "weights", "weightedBackendServices", "weightedTargets",
+        "canary", "canaryTrafficPercent", "percent", "percentage", "ratio", "split", "splits",
+        "traffic", "trafficPercent", "weight", "weightedBackendServices", "weightedTargets",
+        "weighted_clusters", "weights",
     }
 )  # fmt: skip
 """Fields with which traffic is divided, of any kind."""
@@ -33,7 +34,7 @@ def divides_traffic(each: KubeObject, inventory: Inventory) -> bool:
     """Whether an object of a kind that is not evaluated may divide traffic.
 
     One of `DIVIDERS`, or of the name of a kind that is read and of another group, does if it has
-    weights or names a Service that was read, or may do so where none was; one of `PLUGINS`, if it
+    weights or names a Service that was read, or may do so where none was; one of `WEIGHERS`, if it
     has weights; one of any other kind, if it has weights and names a Service.
     """
     has_weights = names_service = False
@@ -43,7 +44,7 @@ def divides_traffic(each: KubeObject, inventory: Inventory) -> bool:
             name = value.rpartition("//")[2].partition(":")[0].partition(".")[0].partition("/")[0]
             names_service = names_service or bool(inventory.by(names_of, name, "Service"))
     word, dot, _ = each.kind.partition(".")
-    if each.kind in PLUGINS:
+    if each.kind in WEIGHERS:
         return has_weights
     if each.kind in DIVIDERS or (dot and word in GROUPS):
         is_open = each.kind in DIVIDERS - SETTINGS
@@ -85,7 +86,8 @@ def _leaves(spec: object) -> Iterator[tuple[str, object]]:
         key, here = pending.pop()
         if isinstance(here, dict):
             yield key, None
-            pending += [(str(name), value) for name, value in here.items()]
+            # Weights of an affinity are the scheduler's.
+            pending += [(str(name), value) for name, value in here.items() if name != "affinity"]
         elif isinstance(here, list):
             yield key, None
             pending += [(key, value) for value in here]

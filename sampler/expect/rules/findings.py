@@ -44,6 +44,7 @@ class FindingCode(StrEnum):
     FORBIDDEN = "forbidden"
     HALF_ROLLED = "half_rolled"
     HEADLESS = "headless"
+    HOOK = "hook"
     HOST_MISMATCH = "host_mismatch"
     LOCAL_TRAFFIC_POLICY = "local_traffic_policy"
     NAMESPACE_OPEN = "namespace_open"
@@ -87,6 +88,7 @@ _SEVERITIES = {
     FindingCode.DUPLICATE_OBJECT: Severity.WARNING,
     FindingCode.HALF_ROLLED: Severity.WARNING,
     FindingCode.HEADLESS: Severity.WARNING,
+    FindingCode.HOOK: Severity.INFO,
     FindingCode.LOCAL_TRAFFIC_POLICY: Severity.WARNING,
     FindingCode.NAMESPACE_OPEN: Severity.WARNING,
     FindingCode.NOT_AN_OBJECT: Severity.INFO,

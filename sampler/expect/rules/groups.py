@@ -50,7 +50,7 @@ DIVIDERS = frozenset(
         "IngressRouteTCP", "IngressRouteUDP", "KongIngress", "Mapping", "MeshHTTPRoute",
         "MeshTCPRoute", "Rollout.rollouts.kruise.io", "Route.serving.knative.dev", "RouteGroup",
         "RouteTable", "ServiceProfile",
-        "ServiceResolver", "ServiceRouter", "TCPMapping", "TCPRoute",
+        "ServiceRouter", "TCPMapping", "TCPRoute",
         "TLSRoute", "TrafficRoute", "TrafficRouting", "TransportServer", "UDPRoute",
         "UpstreamGroup", "VirtualNode", "VirtualRouter",
         "VirtualService.gateway.solo.io", "VirtualService.appmesh.k8s.aws",
@@ -61,13 +61,17 @@ Kuma, App Mesh, Gloo, Linkerd's ServiceProfile, OpenKruise, and routes of connec
 
 SETTINGS = frozenset(
     {
-        "ApisixUpstream", "HTTPScaledObject", "KongIngress", "ServiceProfile", "ServiceResolver",
-        "VirtualNode",
+        "ApisixUpstream", "HTTPScaledObject", "KongIngress", "ServiceProfile", "VirtualNode",
     }
 )  # fmt: skip
 """Those of them that route nothing by themselves: they may divide what a route sends."""
 
-PLUGINS = frozenset(
-    {"ApisixGlobalRule", "ApisixPluginConfig", "KongClusterPlugin", "KongPlugin", "PluginConfig"}
-)
-"""Kinds of which few objects have to do with the split, and name Services for other reasons."""
+WEIGHERS = frozenset(
+    {
+        "ApisixGlobalRule", "ApisixPluginConfig", "EnvoyFilter", "InferenceModel",
+        "InferenceService", "KongClusterPlugin", "KongPlugin", "PluginConfig", "SeldonDeployment",
+        "ServiceEntry",
+    }
+)  # fmt: skip
+"""Kinds that divide traffic where they have weights, whatever they name: of Istio, plugins of Kong
+and APISIX, and models that are served by several predictors."""

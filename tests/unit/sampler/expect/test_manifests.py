@@ -175,3 +175,26 @@ def test_a_template_of_openshift_is_named_with_what_processes_it(folder):
     inventory, findings = read_manifests(".")
     assert [each.name for each in inventory.objects] == ["a"]
     assert [each.code.value for each in findings] == ["not_rendered"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "is_left_out"),
+    [
+        ("Pod", "helm.sh/hook", True),
+        ("Job", "argocd.argoproj.io/hook", True),
+        ("Pod", "helm.sh/resource-policy", False),
+        ("Deployment", "helm.sh/hook", False),
+    ],
+)
+def test_what_is_run_at_a_hook_does_not_count(folder, kind, key, is_left_out):
+    (folder / "a.yaml").write_text(
+        f"kind: {kind}\nmetadata: {{name: a, annotations: {{{key}: test}}}}\n---\n"
+        + SERVICE.format(name="b")
+    )
+
+    inventory, findings = read_manifests("a.yaml")
+
+    assert [each.name for each in inventory.objects] == (["b"] if is_left_out else ["a", "b"])
+    assert [(each.code.value, each.where) for each in findings] == (
+        [("hook", "a.yaml:1")] if is_left_out else []
+    )

@@ -80,9 +80,13 @@ def test_a_policy_that_may_bind_clients_to_pods_is_a_warning(spec, is_told):
             "spec: {plugins: [{config: {rules: [{weighted_upstreams: [{weight: 9}]}]}}]}",
             True,
         ),
+        ("InferenceService", "spec: {predictor: {canaryTrafficPercent: 10}}", True),
+        ("EnvoyFilter", "spec: {value: {route: {weighted_clusters: {clusters: []}}}}", True),
+        ("ServiceEntry", "spec: {hosts: [shop.example], resolution: DNS}", False),
+        ("HelmRelease", "spec: {chart: shop, values: {affinity: [{weight: 100}]}}", False),
     ],
 )
-def test_a_plugin_divides_traffic_where_it_has_weights(kind, says, is_told):
+def test_some_kinds_divide_traffic_only_where_they_have_weights(kind, says, is_told):
     assert ("traffic_unread" in codes(SERVICE + PLUGIN % (kind, says))) is is_told
 
 
@@ -101,6 +105,16 @@ def test_a_route_that_is_not_evaluated_is_an_error_where_its_services_were_not_r
     route = PLUGIN % (kind, "spec: {routes: [{destination: {service: admin}}]}")
 
     assert ("traffic_unread" in codes(beside + route)) is is_told
+
+
+@pytest.mark.parametrize(("service", "is_told"), [("p", False), ("admin", True)])
+def test_a_router_that_sends_all_requests_on_is_none(service, is_told):
+    route = PLUGIN % (
+        "ServiceRouter",
+        f"spec: {{routes: [{{destination: {{service: {service}}}}}]}}",
+    )
+
+    assert ("traffic_unread" in codes(route)) is is_told
 
 
 @pytest.mark.parametrize(("label", "is_told"), [("preview", False), ("other", True)])

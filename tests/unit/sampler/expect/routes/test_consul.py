@@ -22,6 +22,10 @@ def splitter(*splits, name="shop"):
     return entry("ServiceSplitter", name, f"{{splits: [{listed}]}}")
 
 
+def router(destination):
+    return entry("ServiceRouter", "shop", f"{{routes: [{{destination: {destination}}}]}}")
+
+
 SUBSETS = splitter("weight: 90, serviceSubset: stable", "weight: 10, serviceSubset: canary")
 SERVICES = splitter("weight: 90, service: v1", "weight: 10, service: v2")
 
@@ -30,6 +34,8 @@ SERVICES = splitter("weight: 90, service: v1", "weight: 10, service: v2")
     ("text", "weights"),
     [
         (SUBSETS, {"v1": 9, "v2": 1}),
+        (SUBSETS + router("{service: shop, numRetries: 3}"), {"v1": 9, "v2": 1}),
+        (SUBSETS + router("{requestTimeout: 10s}"), {"v1": 9, "v2": 1}),
         (SERVICES, {"v1": 9, "v2": 1}),
         (splitter("weight: 99.5, service: v1", "weight: 0.5, service: v2"), {"v1": 199, "v2": 1}),
         (splitter("weight: 100, service: v1", "weight: 0, service: v2"), {"v1": 1}),
@@ -65,7 +71,8 @@ def test_a_splitter_divides_by_percent(split, text, weights):
         (SUBSETS.replace("90", ".inf"), "expected an integer"),
         (SUBSETS.replace("stable", "gone"), "subset gone of shop"),
         (SERVICES.replace("v1}", "v1, namespace: other}"), "namespace of a split"),
-        (SERVICES + entry("ServiceRouter", "shop", "{routes: []}"), "decides before"),
+        (SERVICES + router("{service: other}"), "decides before"),
+        (SERVICES + router("{serviceSubset: stable}"), "decides before"),
         (SERVICES + entry("ServiceResolver", "v1", "{redirect: {service: v3}}"), "another service"),
         (
             splitter("weight: 100, service: v3")

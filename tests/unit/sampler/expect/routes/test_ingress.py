@@ -162,3 +162,23 @@ def test_a_backend_by_an_action_that_is_not_there_is_refused(split, port):
     with pytest.raises(ExpectationError, match="which it does not have") as refused:
         split(text, "main", path="/")
     assert "--route Rollout/NAME" in str(refused.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("by", "path", "weights"),
+    [
+        ("gce", "/deep/er", {"v1": 3}),
+        ("alb", "/", {"v1": 3}),
+        ("nginx", "/*", {"v1": 3}),
+        ("nginx", "/deep", None),
+    ],
+)
+def test_a_star_at_the_end_of_a_path_is_text_for_nginx_alone(split, by, path, weights):
+    text = MAIN % (f"kubernetes.io/ingress.class: {by}", "v2")
+    text = text.replace("path: /, pathType: Prefix", "path: /*")
+
+    if weights:
+        assert split(text, "main", path=path)[0] == weights
+        return
+    with pytest.raises(ExpectationError, match="404"):
+        split(text, "main", path=path)

@@ -110,3 +110,26 @@ spec:
     services: [{name: v1, port: 80}, {name: v1, port: 443}]
 """
     assert split(text, "shop") == ({"v1": 2}, ["default_weights"])
+
+
+@pytest.mark.parametrize(
+    ("service", "strategy", "codes"),
+    [
+        ("all", "hrw", ["session_affinity"]),
+        ("all", "p2c", []),
+        ("v1", "hrw", []),
+    ],
+)
+def test_a_strategy_by_the_address_binds_a_client_where_pods_divide_it(
+    split, service, strategy, codes
+):
+    text = f"""
+apiVersion: traefik.io/v1alpha1
+kind: IngressRoute
+metadata: {{name: shop}}
+spec:
+  routes:
+  - {{match: PathPrefix(`/`), services: [{{name: {service}, port: 80, strategy: {strategy}}}]}}
+"""
+
+    assert split(text, "shop")[1] == codes
