@@ -16,8 +16,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from tests.processes import REPOSITORY
+
 EXTRAS = ("kubernetes", "dask")
-REPOSITORY = Path(__file__).resolve().parents[1]
 LOCK = REPOSITORY / "packaging" / "image.lock"
 _WHEEL = re.compile(
     r"-(?:py3|py2\.py3|cp3[\d.cp]*)-(?:none|abi3|cp31[1-4])"

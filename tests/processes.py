@@ -25,9 +25,12 @@ def surroundings(**more: str) -> dict[str, str]:
 
 
 def completed(
-    command: Sequence[str], folder: Path | str, *, timeout_s: float = 240
+    command: Sequence[str], folder: Path | str, *, timeout_s: float = 240, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in a folder to its end, whatever its exit code is."""
+    """Run a command in a folder to its end, whatever its exit code is.
+
+    `variables` are added to its environment.
+    """
     return subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
@@ -35,7 +38,7 @@ def completed(
         text=True,
         check=False,
         cwd=folder,
-        env=surroundings(),
+        env=surroundings(**variables),
         timeout=timeout_s,
     )
 
@@ -59,6 +62,15 @@ def limited(kind: str, soft: int, hard: int) -> tuple[str, ...]:
         "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
     )
     return (sys.executable, "-c", code)
+
+
+def program_in(folder: Path) -> str:
+    """Write a program `weighbridge` that is ours; give a PATH on which it comes first."""
+    folder.mkdir(exist_ok=True)
+    program = folder / "weighbridge"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m sampler.cli "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 
 def only_run(folder: Path) -> Path:

@@ -54,21 +54,6 @@ def settle():
 
 
 @pytest.fixture(scope="session")
-def stretches():
-    """Weigh runs of two arms in which the share of the second changes."""
-
-    def runs(split, policy, plan, *, count, seed):
-        random = np.random.default_rng(seed)
-        fresh = Evidence.start(split, policy)
-        shares = np.concatenate([np.full(length, share) for share, length in plan])
-        for _ in range(count):
-            codes = (random.random(len(shares)) < shares).astype(np.int32)
-            yield weigh(fresh, batch_of(codes, split.arms, 0))
-
-    return runs
-
-
-@pytest.fixture(scope="session")
 def weigh_codes():
     """Weigh label codes in the given order."""
 

@@ -105,6 +105,18 @@ def test_vantages_merged_as_answers_arrive_pass_a_wrong_split(at_most):
     assert twin.ours * 40 <= at_most(0.01, 40)
 
 
+def test_tallying_as_answers_come_passes_a_wrong_split(at_most):
+    twin = twins.completion_order(runs=40, seed=5)
+    assert twin.naive * 40 > at_most(0.01, 40)
+    assert twin.ours * 40 <= at_most(0.01, 40)
+
+
+def test_looking_at_a_chi_square_again_and_again_fails_right_splits(at_most):
+    twin = twins.peeking(runs=100, seed=5)
+    assert twin.is_broken
+    assert twin.ours * 100 <= at_most(0.01, 100)
+
+
 def test_counts_alone_overlook_an_outage():
     twin = twins.outage(runs=10, seed=5)
 

@@ -6,13 +6,12 @@ import os
 import pty
 import select
 import subprocess
-import sys
 from contextlib import suppress
 
 import pytest
 
 from sampler.cli.entry import main
-from tests.processes import surroundings
+from tests.processes import completed, program_in, surroundings
 
 _TYPED = """\
 source /dev/stdin <<<"$SCRIPT"
@@ -53,22 +52,13 @@ def script(capsys):
 @pytest.fixture
 def path(tmp_path):
     """Give a PATH on which our program comes first."""
-    program = tmp_path / "weighbridge"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m sampler.cli "$@"\n', encoding="utf-8")
-    program.chmod(0o755)
-    return f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    return program_in(tmp_path)
 
 
 @COMPLETED
-def test_bash_offers_what_can_follow(script, path, typed, offered):
-    done = subprocess.run(
-        ["bash", "--norc", "-c", _TYPED],
-        env=surroundings(PATH=path, SCRIPT=script, TYPED=typed),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+def test_bash_offers_what_can_follow(script, path, tmp_path, typed, offered):
+    command = ("bash", "--norc", "-c", _TYPED)
+    done = completed(command, tmp_path, PATH=path, SCRIPT=script, TYPED=typed)
 
     *replies, registered = done.stdout.splitlines()
     assert sorted(replies) == offered, done.stderr
@@ -79,14 +69,8 @@ def test_bash_offers_what_can_follow(script, path, typed, offered):
 @COMPLETED
 def test_fish_offers_the_same(path, tmp_path, typed, offered):
     script = f"weighbridge completion fish | source; complete --do-complete '{typed}'"
-    done = subprocess.run(
-        ["fish", "--no-config", "--command", script],
-        env=surroundings(PATH=path, HOME=str(tmp_path)),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    command = ("fish", "--no-config", "--command", script)
+    done = completed(command, tmp_path, PATH=path, HOME=str(tmp_path))
 
     # Beside each, fish shows its help.
     assert sorted(line.split("\t")[0] for line in done.stdout.split("\n") if line) == offered

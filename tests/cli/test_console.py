@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ import pytest
 
 from sampler.demo.process import EmbeddedService
 from tests.answering import each_connection
-from tests.processes import REPOSITORY
+from tests.processes import REPOSITORY, program_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,10 +130,7 @@ def place(tmp_path):
     deploy = (tmp_path / "i" / "k8s" / "deploy.yaml").read_text(encoding="utf-8")
     other = deploy.replace("replicas: 10", "replicas: 20")
     (tmp_path / "all" / "prod" / "deploy.yaml").write_text(other, encoding="utf-8")
-    (tmp_path / "bin").mkdir()
-    program = tmp_path / "bin" / "weighbridge"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m sampler.cli "$@"\n', encoding="utf-8")
-    program.chmod(0o755)
+    program_in(tmp_path / "bin")
     for words in (
         ["init", "-q", "--bare", "origin.git"],
         ["init", "-q"],

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 
 from sampler.cli import main
 from sampler.demo.process import EmbeddedService
 from sampler.expect.rules.findings import FindingCode
+from tests.processes import REPOSITORY
 
 pytestmark = pytest.mark.in_process
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 EXAMPLE = REPOSITORY / "examples" / "gitops" / "i" / "k8s"
 
 

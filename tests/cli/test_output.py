@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 
 import pytest
 
 from sampler.cli.options import command_line
 from sampler.demo.process import EmbeddedService
-from tests.processes import WEIGHBRIDGE, surroundings
+from tests.processes import WEIGHBRIDGE, completed
 
 
 @pytest.mark.parametrize(
@@ -28,17 +27,11 @@ def test_the_command_line_in_a_report_holds_no_secret(arguments, line):
 
 def test_a_terminal_that_cannot_spell_the_marks_still_gets_the_verdict(tmp_path):
     with EmbeddedService({"v1": 1}) as service:
-        done = subprocess.run(
-            [*WEIGHBRIDGE, "check", service.url, "--expect", "v1=1"],
-            capture_output=True,
-            check=False,
-            cwd=tmp_path,
-            env=surroundings(PYTHONIOENCODING="ascii"),
-            timeout=60,
-        )
+        command = (*WEIGHBRIDGE, "check", service.url, "--expect", "v1=1")
+        done = completed(command, tmp_path, PYTHONIOENCODING="ascii")
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(b"PASS")
+    assert done.stdout.startswith("PASS")
 
 
 def test_a_folder_whose_name_is_not_in_utf_8_takes_a_run_and_gives_it_back(in_process, tmp_path):

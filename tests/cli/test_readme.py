@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from sampler.demo.process import EmbeddedService
+from tests.processes import completed
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 URL = "http://127.0.0.1:8080/"
@@ -32,14 +32,6 @@ def test_the_python_of_the_readme_runs(service, tmp_path):
     script = tmp_path / "readme.py"
     script.write_text(PYTHON[0].replace(URL, service.url), encoding="utf-8")
 
-    done = subprocess.run(
-        [sys.executable, str(script)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
-        timeout=60,
-    )
+    done = completed([sys.executable, str(script)], tmp_path)
 
     assert done.stdout.startswith("PASS"), done.stderr

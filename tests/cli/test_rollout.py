@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from sampler.cli import main
 from sampler.demo.process import EmbeddedService
+from tests.processes import REPOSITORY, WEIGHBRIDGE, completed
 
 pytestmark = pytest.mark.needs("git")
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 EXAMPLE = REPOSITORY / "examples" / "gitops" / "i"
 START = ("rollout", "start", "--manifests", "i/k8s", "--replicas", "1")
 PROMOTE = ("rollout", "promote", "--manifests", "i/k8s")
@@ -59,15 +58,7 @@ def passed(tmp_path_factory):
     file = tmp_path_factory.mktemp("passed") / "report.json"
     asked = ("--expect", "v1=9,v2=1", "--out", str(file.parent), "--json", str(file), *CERTAIN)
     with EmbeddedService({"v1": 9, "v2": 1}, seed=1) as service:
-        done = subprocess.run(
-            [sys.executable, "-m", "sampler.cli", "check", service.url, *asked],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=REPOSITORY,
-            timeout=60,
-        )
+        done = completed([*WEIGHBRIDGE, "check", service.url, *asked], REPOSITORY)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(file.read_text())
 

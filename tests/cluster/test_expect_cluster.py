@@ -7,7 +7,6 @@ import json
 import re
 import socket
 import sys
-from pathlib import Path
 
 import kmock
 import pytest
@@ -36,8 +35,8 @@ from tests.clusters import (
     service,
     write_kubeconfig,
 )
+from tests.processes import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 GATEWAY = "gateway.networking.k8s.io/v1"
 ROLLOUT = {
     "apiVersion": "argoproj.io/v1alpha1",

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 import subprocess
 import tomllib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sampler import __version__
 from sampler.expect.cluster import credentials
+from tests.processes import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
 UNSHIPPED = ("tests/", "reports/", "notebooks/runs/", "docs/decisions/", "CHANGELOG.md")
 """What no user copies lines from: tests, recorded runs, measurements and history."""

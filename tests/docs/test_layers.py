@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.processes import REPOSITORY
+
 PAGE = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
 NAMES_WIDTH = 26
 """Columns in which a block of layers names modules."""

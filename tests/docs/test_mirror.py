@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.processes import REPOSITORY
+
 PAGE = (REPOSITORY / "docs" / "testing.md").read_text(encoding="utf-8")
 MODULES = sorted(
     path.relative_to(REPOSITORY).as_posix()

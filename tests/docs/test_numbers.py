@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
 from analysis import Policy, Split
 from analysis.planning.outlook import foresee
+from tests.processes import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 README = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
 
 

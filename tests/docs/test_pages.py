@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import subprocess
-import sys
 from importlib import import_module
 from itertools import takewhile
 from pathlib import Path
@@ -15,8 +13,8 @@ import click
 import pytest
 
 from sampler.cli.entry import weighbridge as program
+from tests.processes import REPOSITORY, WEIGHBRIDGE, completed
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     path
     for pattern in ("*.md", "docs/**/*.md", "examples/**/*.md", "deploy/*.md", "reports/*.md",
@@ -222,14 +220,7 @@ SHOWN = [(page, *each) for page in PAGES for each in shown_in(page)]
 
 @pytest.mark.parametrize(("page", "command", "output"), SHOWN, ids=lambda each: str(each)[:60])
 def test_what_a_page_shows_of_the_examples_is_what_is_printed(page, command, output):
-    done = subprocess.run(
-        [sys.executable, "-m", "sampler.cli", *shlex.split(command, comments=True)[1:]],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=REPOSITORY,
-        timeout=60,
-    )
+    done = completed([*WEIGHBRIDGE, *shlex.split(command, comments=True)[1:]], REPOSITORY)
 
     assert output == done.stdout.strip("\n"), page
 

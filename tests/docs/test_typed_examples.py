@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.processes import REPOSITORY, completed
 from tests.requirements import path_of
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "docs/library.md")
 
 
@@ -29,15 +28,7 @@ def examples(tmp_path_factory):
 
 
 def ended(folder, *command):
-    return subprocess.run(
-        [str(word) for word in command],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
+    return completed([str(word) for word in command], folder)
 
 
 def test_mypy_accepts_the_documented_examples(examples):

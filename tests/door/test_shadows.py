@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.processes import REPOSITORY
+from tests.processes import REPOSITORY, completed
 
 CALL = "import weighbridge; weighbridge.check"
 COMMAND = (
@@ -22,16 +21,7 @@ COMMAND = (
 def ended(folder, *arguments, path=()):
     """Run Python in a folder; its own modules come first, those of PYTHONPATH before ours."""
     places = os.pathsep.join([*map(str, path), str(REPOSITORY)])
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": places},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    return completed([sys.executable, *arguments], folder, PYTHONPATH=places)
 
 
 def foreign(folder, name, *, is_package):
@@ -125,15 +115,7 @@ def test_the_console_script_is_the_one_that_looks(tmp_path):
     script = Path(sys.executable).parent / "weighbridge"
     foreign(tmp_path, "sampler", is_package=True)
 
-    done = subprocess.run(
-        [script, "--version"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = completed([str(script), "--version"], tmp_path, PYTHONPATH=str(tmp_path))
 
     assert done.returncode == 2
     assert str(tmp_path / "sampler") in done.stderr

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -19,8 +18,8 @@ from sampler.demo.loop import Loop
 from sampler.demo.pods import Faults, Service, counts_from_json, pods_of
 from sampler.demo.process import EmbeddedService
 from sampler.demo.service import Balancer, Control
+from tests.processes import REPOSITORY
 
-ROOT = Path(__file__).parents[2]
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 CLOSE = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
@@ -166,7 +165,7 @@ def test_the_process_ends_when_its_parent_is_killed():
         "input()"
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", code], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     with parent:
         assert parent.stdout is not None
@@ -188,7 +187,7 @@ def test_the_process_imports_nothing_heavy():
     )
 
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
 
     assert done.stdout == "[]\n"
@@ -204,7 +203,7 @@ def test_serving_in_the_foreground_ends_with_a_signal(number):
         "print(counts.total)"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         connection = http.client.HTTPConnection(
@@ -229,7 +228,7 @@ def test_running_out_of_descriptors_only_delays_connections():
         "sys.exit(main({'pods': {'v1': 1}, 'port': 0, 'seed': None}))"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", code], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -255,7 +254,7 @@ def test_the_address_family_follows_the_host(loopback_6):
         f"serve(service, {loopback_6!r}, 0, lambda *at: print(*at, flush=True))"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         host, port = process.stdout.readline().split()

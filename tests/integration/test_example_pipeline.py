@@ -8,52 +8,35 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
+from tests.processes import REPOSITORY, completed, program_in
+
 pytestmark = pytest.mark.needs("git")
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 EXAMPLE = REPOSITORY / "examples" / "gitops"
 
 
 @pytest.fixture
 def project(tmp_path):
     """Give what runs a command in a project with a canary, and the project's bare repository."""
-    programs, mine, origin = tmp_path / "programs", tmp_path / "mine", tmp_path / "project.git"
-    programs.mkdir()
+    mine, origin = tmp_path / "mine", tmp_path / "project.git"
     (tmp_path / "home").mkdir()
-    program = programs / "weighbridge"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m sampler.cli "$@"\n')
-    program.chmod(0o755)
     pipeline = YAML(typ="safe").load(EXAMPLE / ".gitlab-ci.yml")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "CI"))}
-    environment = kept | {
+    environment = {
         **pipeline["variables"],
-        "PATH": f"{programs}{os.pathsep}{kept['PATH']}",
+        "PATH": program_in(tmp_path / "programs"),
         "HOME": str(tmp_path / "home"),
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_SYSTEM": os.devnull,
-        "PYTHONPATH": str(REPOSITORY),
         "PUSH_URL": str(origin),
         "CI_COMMIT_BRANCH": "main",
     }
 
     def run(script):
-        return subprocess.run(
-            ["/bin/sh", "-e", "-c", script],
-            cwd=mine,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        return completed(["/bin/sh", "-e", "-c", script], mine, **environment)
 
     shutil.copytree(EXAMPLE, mine)
     done = run(

@@ -20,12 +20,12 @@ from ruamel.yaml import YAML
 from tests.network.bed import inside
 from tests.network.gitops import ADDRESSES
 from tests.network.weighing import RARELY_WRONG
+from tests.processes import REPOSITORY
 from tests.requirements import path_of
 
 if TYPE_CHECKING:
     from tests.network.gitops import GitOpsCluster
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 EXAMPLE = REPOSITORY / "examples" / "gitops"
 _HOST = "gitlab.example"
 # gitlab-ci-local takes the names of the server and the project from this remote.

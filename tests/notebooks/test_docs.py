@@ -13,8 +13,8 @@ import pytest
 
 from analysis import Verdict
 from sampler.demo.process import EmbeddedService
+from tests.processes import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = (REPOSITORY / "docs" / "notebooks.md").read_text(encoding="utf-8")
 BLOCKS: list[str] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 
 import pytest
 from ruamel.yaml import YAML
 
 from sampler.cli.check import command
 from sampler.demo.process import EmbeddedService
-from tests.processes import REPOSITORY, surroundings
+from tests.processes import REPOSITORY, completed, program_in
 
 EXAMPLES = REPOSITORY / "examples"
 YAML_12 = YAML(typ="safe")
@@ -26,10 +25,7 @@ def service():
 @pytest.fixture
 def step(tmp_path):
     """Run the step of the task as Tekton does: parameters replaced, arguments to its script."""
-    (tmp_path / "bin").mkdir()
-    program = tmp_path / "bin" / "weighbridge"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m sampler.cli "$@"\n', encoding="utf-8")
-    program.chmod(0o755)
+    path = program_in(tmp_path / "bin")
 
     def run(*options, **params):
         (made,) = TASK["steps"]
@@ -40,15 +36,8 @@ def step(tmp_path):
             "$(workspaces.source.path)": "",
         }
         variables = {each["name"]: places[each["value"]] for each in made["env"]}
-        done = subprocess.run(
-            ["/bin/sh", "-c", made["script"], "script", *options],
-            env=surroundings(**variables, PATH=f"{tmp_path}/bin:/usr/bin:/bin"),
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=240,
-        )
+        command = ("/bin/sh", "-c", made["script"], "script", *options)
+        done = completed(command, tmp_path, PATH=path, **variables)
         return done.returncode, (tmp_path / "verdict").read_text(encoding="utf-8"), done.stderr
 
     return run

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.completeness import Completeness
-from tests.processes import REPOSITORY
+from tests.processes import REPOSITORY, completed
 from tests.requirements import NO_IPV6
 
 SKIPPED = ("tests/test_a.py", 7, "Skipped: nginx is missing")
@@ -108,15 +106,8 @@ def test_a_run_that_failed_keeps_its_own_code(watcher):
     ],
 )
 def test_a_session_without_a_test_is_no_success_where_every_test_is_asked_for(options, said):
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "tests/packaging/test_completeness.py", *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=REPOSITORY,
-        env=os.environ | {"EVERY_TEST": "1"},
-        timeout=240,
-    )
+    command = (sys.executable, "-m", "pytest", "tests/packaging/test_completeness.py", *options)
+    done = completed(command, REPOSITORY, EVERY_TEST="1")
 
     assert done.returncode == 1, done.stdout + done.stderr
     assert said in done.stdout + done.stderr

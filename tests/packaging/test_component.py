@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from sampler.cli.check import command
 from tests.network.forge import preview, run_job
+from tests.processes import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = (REPOSITORY / "docs" / "gitlab.md").read_text(encoding="utf-8")
 
 

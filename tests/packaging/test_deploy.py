@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 
 import click
 import kubernetes_validate
@@ -15,11 +14,11 @@ from sampler import __version__
 from sampler.cli import main
 from sampler.cli.entry import weighbridge
 from sampler.cli.gates import gates_of
+from tests.processes import REPOSITORY
 from tests.requirements import path_of
 
 pytestmark = pytest.mark.needs("kubectl")
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 BASES = sorted(path.parent for path in REPOSITORY.glob("deploy/*/kustomization.yaml"))
 OLDEST = "1.31"
 """The first Kubernetes in which everything that is used is stable; said in deploy/README.md."""

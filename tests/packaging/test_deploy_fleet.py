@@ -16,8 +16,9 @@ from sampler.expect.cluster import credentials, overview
 from tests.cluster.test_position import two_nodes
 from tests.clusters import FakeCluster
 from tests.dask_cluster import DaskCluster
-from tests.packaging.test_deploy import REPOSITORY, render
+from tests.packaging.test_deploy import render
 from tests.ports import free_port, free_ports
+from tests.processes import REPOSITORY
 
 pytestmark = [
     pytest.mark.needs("kubectl"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import subprocess
@@ -32,19 +31,12 @@ def test_the_hook_stops_the_commit_of_a_broken_manifest(shop):
     broken = shop / "k8s" / "deploy.yaml"
     broken.write_text(broken.read_text().replace("replicas: 10", "replicas: ten"))
 
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "pre_commit", "try-repo", str(REPOSITORY)),
-            *("weighbridge-expect-lint", "--all-files", "--color=never"),
-        ],
-        env=os.environ | OFFLINE | {"PRE_COMMIT_HOME": str(shop.parent / "kept")},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=shop,
-        timeout=280,
-    )
+    command = [
+        *(sys.executable, "-m", "pre_commit", "try-repo", str(REPOSITORY)),
+        *("weighbridge-expect-lint", "--all-files", "--color=never"),
+    ]
+    variables = OFFLINE | {"PRE_COMMIT_HOME": str(shop.parent / "kept")}
+    done = completed(command, shop, timeout_s=280, **variables)
 
     assert done.returncode == 1, done.stdout + done.stderr
     assert "exit code: 1" in done.stdout

@@ -11,7 +11,7 @@ import tomllib
 import pytest
 
 from tests import requirements
-from tests.processes import REPOSITORY
+from tests.processes import REPOSITORY, completed
 
 
 @pytest.fixture
@@ -173,16 +173,9 @@ def install(tmp_path):
         program("id", f"echo {user}")
         program("sudo", sudo)
         program("apt-get", apt_get)
-        return subprocess.run(
-            ["bash", "tests/install.sh", *packages],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=REPOSITORY,
-            env=os.environ
-            | {"PATH": f"{programs}:{os.environ['PATH']}", "POLICY": str(tmp_path / "policy")},
-            timeout=60,
-        )
+        path = f"{programs}:{os.environ['PATH']}"
+        command = ("bash", "tests/install.sh", *packages)
+        return completed(command, REPOSITORY, PATH=path, POLICY=str(tmp_path / "policy"))
 
     return run
 
@@ -249,21 +242,13 @@ def pytest_without(lacks, tmp_path, *options, **environment):
         f"None if name in {lacks!r} else there(name) or '/usr/bin/' + name\n",
         encoding="utf-8",
     )
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", str(tmp_path / "test_parts.py")),
-            *("--confcutdir", str(REPOSITORY), "-p", "lacking", "-p", "tests.conftest"),
-            *("--rootdir", str(REPOSITORY), "-c", str(REPOSITORY / "pyproject.toml"), *options),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=REPOSITORY,
-        env=os.environ
-        | {"PYTHONPATH": f"{tmp_path}:{REPOSITORY}", "EVERY_TEST": "0"}
-        | environment,
-        timeout=240,
-    )
+    command = [
+        *(sys.executable, "-m", "pytest", str(tmp_path / "test_parts.py")),
+        *("--confcutdir", str(REPOSITORY), "-p", "lacking", "-p", "tests.conftest"),
+        *("--rootdir", str(REPOSITORY), "-c", str(REPOSITORY / "pyproject.toml"), *options),
+    ]
+    variables = {"PYTHONPATH": f"{tmp_path}:{REPOSITORY}", "EVERY_TEST": "0"} | environment
+    return completed(command, REPOSITORY, **variables)
 
 
 @pytest.mark.parametrize("processes", ["0", "2"])

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
 import sys
-from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
 from sampler.base import version as _version
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.processes import REPOSITORY, completed
 
 
 def pip(*arguments):
@@ -45,23 +42,6 @@ def installed(wheel, tmp_path_factory):
     return folder
 
 
-def test_the_wheel_holds_every_package_its_types_and_the_schema(wheel):
-    names = set(ZipFile(wheel).namelist())
-
-    assert {
-        "weighbridge/__main__.py",
-        "weighbridge/py.typed",
-        "weighbridge/pytest_plugin.py",
-        "sampler/base/version.py",
-        "sampler/cli/__init__.py",
-        "sampler/py.typed",
-        "analysis/__init__.py",
-        "analysis/py.typed",
-        "analysis/render/report.schema.json",
-    } <= names
-    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
-
-
 def test_the_wheel_holds_every_module_and_nothing_else(wheel):
     names = (name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name)
     in_wheel = {name for name in names if not name.endswith(".so")}  # test_compiled.py has those
@@ -73,19 +53,12 @@ def test_the_wheel_holds_every_module_and_nothing_else(wheel):
         if path.is_file() and path.suffix not in {".pyc", ".c", ".so"}
     }
     assert in_wheel == in_repository
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in ZipFile(wheel).namelist())
 
 
 def test_the_installed_command_runs_outside_the_repository(installed, tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(installed / "bin" / "weighbridge"), "--version"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(installed)},
-        timeout=60,
-    )
+    command = (sys.executable, str(installed / "bin" / "weighbridge"), "--version")
+    done = completed(command, tmp_path, PYTHONPATH=str(installed))
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert _version.__version__ in done.stdout
@@ -93,14 +66,7 @@ def test_the_installed_command_runs_outside_the_repository(installed, tmp_path):
 
 @pytest.mark.parametrize("package", ["weighbridge", "sampler", "analysis"])
 def test_what_is_installed_is_what_is_imported(installed, tmp_path, package):
-    done = subprocess.run(
-        [sys.executable, "-c", f"import {package}; print({package}.__path__[0])"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(installed)},
-        timeout=60,
-    )
+    command = (sys.executable, "-c", f"import {package}; print({package}.__path__[0])")
+    done = completed(command, tmp_path, PYTHONPATH=str(installed))
 
     assert done.stdout.strip() == str(installed / package), done.stderr

@@ -216,16 +216,3 @@ def test_swapping_the_two_labels_swaps_the_shares_and_nothing_else(data):
     shown, mirrored = shares_with_intervals(here), shares_with_intervals(there)
     assert shown["v1"] == pytest.approx(mirrored["v2"], abs=1e-12)
     assert shown["v2"] == pytest.approx(mirrored["v1"], abs=1e-12)
-
-
-@given(n=st.integers(1, 400), x=st.integers(0, 400), tolerance=st.sampled_from(["2pp", "30%"]))
-@settings(max_examples=60, deadline=None)
-def test_one_arm_of_a_pair_may_be_declared_first_or_last(n, x, tolerance):
-    policy = Policy(tolerance=Tolerance.parse(tolerance), max_samples=1000)
-    labels = ["b" if (i * x) % n < x <= n else "a" for i in range(n)]
-
-    first = judged(Split(("a", "b"), (7, 3)), policy, labels)
-    last = judged(Split(("b", "a"), (3, 7)), policy, labels)
-
-    assert (first.settled, first.judged) == (last.settled, last.judged)
-    assert first.fail_by_arm == last.fail_by_arm

@@ -13,7 +13,7 @@ import pytest
 
 from sampler.demo.process import EmbeddedService
 from tests.ports import free_port
-from tests.processes import REPOSITORY, WEIGHBRIDGE, surroundings
+from tests.processes import REPOSITORY, WEIGHBRIDGE, completed, surroundings
 from tests.requirements import path_of
 
 EXAMPLES = REPOSITORY / "examples" / "prometheus"
@@ -24,13 +24,7 @@ pytestmark = pytest.mark.needs("promtool", "prometheus")
 
 
 def promtool(*arguments):
-    done = subprocess.run(
-        [path_of("promtool") or "promtool", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=EXAMPLES,
-        check=False,
-    )
+    done = completed([path_of("promtool") or "promtool", *arguments], EXAMPLES)
     return done.returncode, done.stdout + done.stderr
 
 

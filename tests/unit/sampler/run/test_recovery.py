@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from sampler.plan.target import Target
 from sampler.run.recovery import report_of
 from sampler.store.reader import RunFolder
 from sampler.store.writer import RunWriter
+from tests.processes import REPOSITORY, completed
 
 STORED = Path(__file__).resolve().parents[3] / "stored"
 STARTED = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -60,9 +60,7 @@ def cut_off(tmp_path):
 
 
 def test_reading_a_killed_run_loads_no_engine_and_no_transport_and_raises_no_limit(cut_off):
-    done = subprocess.run(
-        [sys.executable, "-c", ALONE, str(cut_off)], capture_output=True, text=True, check=False
-    )
+    done = completed([sys.executable, "-c", ALONE, str(cut_off)], REPOSITORY)
 
     assert (done.stderr, done.stdout) == ("", "INCONCLUSIVE []\n")
 

@@ -1,5 +1,4 @@
 import importlib.util
-import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,7 +22,7 @@ from sampler.store.arrow import (
     windows_of,
 )
 from sampler.store.writer import RunWriter
-from tests.processes import REPOSITORY
+from tests.processes import REPOSITORY, completed
 from tests.recorded import recorded
 
 
@@ -191,13 +190,7 @@ def test_a_run_is_written_without_pandas_even_where_it_is_installed(tmp_path):
         "print('pandas' in sys.modules)\n"
     )
 
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=REPOSITORY,
-    )
+    done = completed([sys.executable, "-c", code, str(tmp_path)], REPOSITORY)
 
     assert done.stdout == "False\n", done.stderr
     assert importlib.util.find_spec("pandas") is not None
