@@ -229,7 +229,8 @@ def overview_of(
     """
     import asyncio  # noqa: PLC0415 - only who asks a cluster pays
 
-    from sampler.expect.cluster.overview import look, look_until_known  # noqa: PLC0415 - as above
+    from sampler.expect.cluster.overview import look  # noqa: PLC0415 - as above
+    from sampler.expect.cluster.waiting import look_until_known  # noqa: PLC0415 - as above
     from sampler.expect.resolve import expect  # noqa: PLC0415
 
     question = question_of(options, url)

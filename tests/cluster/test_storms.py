@@ -44,6 +44,17 @@ def test_what_is_listed_and_cannot_be_watched_is_no_bug(reach, status):
             weigh("http://127.0.0.1:9/", Script())
 
 
+def test_watches_that_fail_after_the_lists_are_opened_again(reach):
+    with FakeCluster(canary(9, 1)) as cluster, EmbeddedService(NINE_TO_ONE, seed=5) as service:
+        reach(cluster)
+        turns = count(1)
+        cluster.react(lambda request: is_watch(request) and next(turns) <= 8, refusal(500))
+        report = weigh(service.url, Script(), tolerance="8pp")
+
+    assert report.verdict is Verdict.PASS, report.reasons
+    assert any("can no longer be watched" in event.text for event in report.events)
+
+
 @pytest.mark.parametrize("headers", [{}, {"Retry-After": "0"}, {"Retry-After": "soon"}])
 def test_a_server_with_too_many_requests_is_asked_a_few_times_more(reach, monkeypatch, headers):
     monkeypatch.setattr(api, "_PAUSES_S", (0.0, 0.0, 3600.0))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 from analysis.data.report import Verdict
-from sampler.base.errors import ExpectationError
+from sampler.base.errors import ClusterError, ExpectationError
 from sampler.cli import main
 from sampler.demo.process import EmbeddedService
-from sampler.expect.cluster import overview
+from sampler.expect.cluster import overview, waiting
 from sampler.expect.cluster.standing import Deciding
 from sampler.expect.cluster.state import ClusterState
 from sampler.expect.rules.model import Question
@@ -103,7 +104,7 @@ BEFORE = {
 
 @pytest.mark.parametrize("objects", BEFORE.values(), ids=BEFORE)
 def test_a_split_that_nobody_can_read_yet_is_waited_for(reach, monkeypatch, objects):
-    monkeypatch.setattr(overview, "LOOKS_EVERY_S", 0.01)
+    monkeypatch.setattr(waiting, "LOOKS_EVERY_S", 0.01)
     said: list[str] = []
     looks = 0
     with FakeCluster(objects) as cluster:
@@ -117,7 +118,7 @@ def test_a_split_that_nobody_can_read_yet_is_waited_for(reach, monkeypatch, obje
                     cluster.store_silently(each)
             return await overview.look(Question(service="app", namespace="shop"))
 
-        seen = asyncio.run(overview.look_until_known(look, None, 60, said.append))
+        seen = asyncio.run(waiting.look_until_known(look, None, 60, said.append))
 
     assert seen.expectation().split.weight_of == {"v1": 9, "v2": 1}
     assert (looks, len(said)) == (3, 1)
@@ -136,8 +137,34 @@ def test_a_split_that_nobody_could_read_ends_undecided_and_says_why(reach, capsy
     assert "every version has weight 0 (Deployment" in said or "no pod template carries" in said
 
 
+@pytest.mark.parametrize(("answered", "looks"), [(0, 1), (1, 4), (3, 4)])
+def test_an_api_server_that_has_answered_once_is_asked_again(monkeypatch, answered, looks):
+    monkeypatch.setattr(waiting, "LOOKS_EVERY_S", 0.0)
+    access: Any = None
+    asked = 0
+
+    async def look():
+        nonlocal asked
+        asked += 1
+        if answered < asked <= 3:
+            raise ClusterError("cannot be reached")
+        state = ClusterState()
+        for kind, resource in BY_KIND.items():
+            known = OBJECTS if asked > 3 else BEFORE["the Service alone"]
+            state.take((resource, "shop"), [each for each in known if each["kind"] == kind], "1")
+        return overview.compare(access, state, Question(service="app", namespace="shop"), None)
+
+    def wait(seconds):
+        looking = waiting.look_until_known(look, None, seconds, lambda why: None)
+        return asyncio.run(looking)
+
+    with pytest.raises(ClusterError) if answered == 0 else nullcontext():
+        assert wait(60).expectation().split.weight_of == {"v1": 9, "v2": 1}
+    assert asked == looks
+
+
 def test_what_is_deleted_while_it_is_waited_for_is_not_called_misspelt(monkeypatch):
-    monkeypatch.setattr(overview, "LOOKS_EVERY_S", 0.0)
+    monkeypatch.setattr(waiting, "LOOKS_EVERY_S", 0.0)
     access: Any = None
     said: list[str] = []
     looks: list[list[Body]] = [BEFORE["the Service alone"], []]
@@ -150,7 +177,7 @@ def test_what_is_deleted_while_it_is_waited_for_is_not_called_misspelt(monkeypat
         return overview.compare(access, state, question, None)
 
     with pytest.raises(ExpectationError, match="was there and is deleted: expected a Serv") as it:
-        asyncio.run(overview.look_until_known(look, None, 60, said.append))
+        asyncio.run(waiting.look_until_known(look, None, 60, said.append))
 
     assert it.value.exit_code == 3
 
@@ -165,7 +192,7 @@ def test_what_will_never_be_a_split_is_not_waited_for():
         question = Question(service="app", namespace="shop")
         return overview.compare(access, ClusterState(), question, None)
 
-    seen = asyncio.run(overview.look_until_known(look, Deciding.OBSERVED, 60, pytest.fail))
+    seen = asyncio.run(waiting.look_until_known(look, Deciding.OBSERVED, 60, pytest.fail))
 
     assert looks == 1
     with pytest.raises(ExpectationError, match="expected a Service named 'app'"):

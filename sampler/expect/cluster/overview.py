@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import TYPE_CHECKING
 
-from sampler.base.clock import NS_PER_S, run_clock
-from sampler.base.errors import ExitCode, ExpectationError
+from sampler.base.clock import run_clock
+from sampler.base.errors import ExpectationError
 from sampler.expect.cluster.api import TIMEOUT_S, Cluster
 from sampler.expect.cluster.credentials import access
 from sampler.expect.cluster.news import ExpectationChange
@@ -21,13 +21,10 @@ from sampler.expect.lint import lint
 from sampler.expect.rules.endpoints import SERVICE_NAME
 from sampler.expect.rules.findings import refusal
 from sampler.expect.rules.model import NotYetError
-from sampler.expect.rules.objects import UnknownNameError
 from sampler.expect.rules.places import entries_of
 from sampler.expect.views import ContradictionError, Views, compare_views
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from sampler.base.clock import Clock
     from sampler.expect.cluster.credentials import Access
     from sampler.expect.cluster.standing import Sight
@@ -35,16 +32,6 @@ if TYPE_CHECKING:
     from sampler.expect.rules.findings import Finding
     from sampler.expect.rules.model import Expectation, Question
     from sampler.expect.rules.objects import KubeObject
-
-
-LOOKS_EVERY_S = 1.0
-"""How often `look_until_known` looks [s]."""
-
-
-class NeverKnownError(ExpectationError):
-    """There was no split to judge, as long as was waited for one."""
-
-    exit_code = ExitCode.INCONCLUSIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,65 +266,6 @@ async def look(
     question = await _placed(question, state, reached)
     await asyncio.sleep(0)  # lets the connections close
     return compare(reached, state, question, declared)
-
-
-async def look_until_known(
-    look_once: Callable[[], Awaitable[Overview]],
-    deciding: Deciding | None,
-    wait_s: float,
-    on_wait: Callable[[str], None],
-) -> Overview:
-    """Look again and again, until there is a split that a check can begin with.
-
-    Parameters
-    ----------
-    look_once : callable
-        Looks.
-    deciding : Deciding or None
-        Which split is judged, if somebody chose.
-    wait_s : float
-        For how long [s].
-    on_wait : callable
-        Told once why there is none yet.
-
-    Returns
-    -------
-    Overview
-        The last one; `Overview.expectation` may still refuse it for good.
-
-    Raises
-    ------
-    NeverKnownError
-        If the time is over.
-    """
-    until_ns, said = run_clock() + wait_s * NS_PER_S, ""
-    while True:
-        overview = await look_once()
-        try:
-            overview.expectation(deciding)
-        except NotYetError as error:
-            why = str(overview.views.unread or error)
-            if run_clock() >= until_ns:
-                raise NeverKnownError(
-                    f"in {wait_s:g} s no split became known: {why}",
-                    hint="kubectl get deployments,endpointslices; --wait waits longer, and "
-                    "--manifests or --expect say what is expected",
-                ) from error
-            if not said:
-                on_wait(said := why)
-            await asyncio.sleep(LOOKS_EVERY_S)
-        except UnknownNameError as error:
-            if not said:
-                return overview
-            raise NeverKnownError(
-                f"what the check waited for was there and is deleted: {error}",
-                hint="apply it again, and check again; kubectl get events, and the audit log of "
-                "the API server, tell who deleted it",
-            ) from error
-        except ExpectationError:
-            return overview
-        else:
-            return overview
 
 
 def compare(

@@ -152,7 +152,8 @@ class ClusterWatcher:
         ExpectationError
             If the account may not watch.
         ClusterError
-            If the API server cannot be reached or does not answer.
+            If what was listed cannot be watched. A server that does not answer any more is asked
+            again, as later.
         """
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._cluster)
@@ -165,7 +166,9 @@ class ClusterWatcher:
                         hint="kubectl get --raw /readyz?verbose says how the API server is; "
                         "try again",
                     ) from stream
-                if isinstance(stream, BaseException):
+                if isinstance(stream, ClusterError):
+                    self._lose(key, stream)  # all was listed just now: it is opened again
+                elif isinstance(stream, BaseException):
                     raise stream
             self._tasks = [asyncio.create_task(self._follow(key)) for key in self._keys]
             self._stack = stack.pop_all()
