@@ -8,6 +8,7 @@ References: Consul, service splitter configuration entry; agent/consul/discovery
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from math import isfinite
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from sampler.base.errors import ExpectationError
 from sampler.expect.rules.backends import Branch, service_mixture, weighted
 from sampler.expect.rules.fields import Fields
+from sampler.expect.rules.findings import unknown
 from sampler.expect.rules.model import only
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ _RESOLVER = Fields(
     beside=("connectTimeout", "failover", "prioritizeByLocality", "requestTimeout"),
     refused={"redirect": "another service answers", "loadBalancer": "it may bind clients to pods"},
 )
+_BY_META = re.compile(r"""\s*Service\.Meta\.([\w-]+)\s*==\s*(["`]?)([\w.-]+)\2\s*""", re.ASCII)
 _PARTS = 100
 """Of a percent: the finest weight."""
 
@@ -145,10 +148,15 @@ def _behind(
             name, owner.namespace, reference, inventory, question, is_used=is_used
         )
     version = question.versions.of_name(subset)
+    if version is None and resolver is not None:
+        meta = _BY_META.fullmatch(resolver["spec"]["subsets"][subset]["filter"].text(""))
+        version = meta and question.versions.of_labels({meta[1]: meta[3]})
     if version is None:
-        raise ExpectationError(
-            f"{node.where}: {owner} sends traffic to the subset {subset} of {name}, whose "
-            "instances Consul finds by a filter",
-            hint=f"name the version that answers there: --version-from {subset}=v1",
+        raise unknown(
+            f"{owner} sends traffic to the subset {subset} of {name}, whose instances Consul finds "
+            "by a filter",
+            f"name the version that answers there: --version-from {subset}=v1",
+            node.where,
+            is_asked=question.is_asked,
         )
     return f"Service {name}, subset {subset}", only(version, question)

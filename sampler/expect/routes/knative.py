@@ -8,9 +8,9 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from sampler.base.errors import ExpectationError
 from sampler.expect.rules.backends import Branch, require_positive, weighted
 from sampler.expect.rules.fields import Fields
+from sampler.expect.rules.findings import unknown
 from sampler.expect.rules.model import Mixture
 from sampler.expect.rules.workloads import label_of
 
@@ -87,9 +87,11 @@ def _revision(
         return towards, label_of(revision.root, revision, question)
     if not is_used:
         return towards, ""
-    raise ExpectationError(
-        f"{node.where}: {service} of Knative sends traffic to the revision {name}, whose version "
-        "no manifest names",
-        hint=f"name it: --version-from {name}=v1; or read its Revision too: "
+    raise unknown(
+        f"{service} of Knative sends traffic to the revision {name}, whose version no manifest "
+        "names",
+        f"name it: --version-from {name}=v1; or read its Revision too: "
         "kubectl get ksvc,revisions -o yaml",
+        node.where,
+        is_asked=question.is_asked,
     )

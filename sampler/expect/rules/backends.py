@@ -159,7 +159,7 @@ def service_mixture(
     if is_used:
         away = _of_another_namespace(name, namespace, inventory)
         found = unread(name, namespace, reference, inventory)
-        if found and not away and not question.route:  # without an answer, a question is an error
+        if found and not away and not question.is_asked:
             raise FoundError(found)
         raise ExpectationError(
             f"{reference.where}: {reference.owner} sends traffic to Service {name}"

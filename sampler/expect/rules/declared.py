@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from sampler.base.errors import ExpectationError
-from sampler.expect.rules.findings import Finding, FindingCode, FoundError, first_few
+from sampler.expect.rules.findings import Finding, FindingCode, first_few, unknown
 from sampler.expect.rules.halted import kept_pods, traits
 from sampler.expect.rules.model import Mixture, Number, Quantity, only
 from sampler.expect.rules.objects import in_words, selects
@@ -89,13 +89,13 @@ def behind_selector(
         version = versions.of_name(service.name) or versions.of_labels(selector)
         if version:
             return replace(only(version, question), findings=(absent,), objects=(service,))
-        if question.service or question.route:  # without an answer, a question is an error
-            raise ExpectationError(
-                f"{absent.where}: {absent.message}",
-                hint=f"{absent.remedy}; or say which version it is: --version-from "
-                f"{service.name}=v1",
-            )
-        raise FoundError(absent)
+        more = f"; or say which version it is: --version-from {service.name}=v1"
+        raise unknown(
+            absent.message,
+            absent.remedy + more * question.is_asked,
+            absent.where,
+            is_asked=question.is_asked,
+        )
     mixture = _count(service, found, inventory, question)
     return mixture if away is None else replace(mixture, findings=(*mixture.findings, away))
 

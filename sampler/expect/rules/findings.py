@@ -152,6 +152,12 @@ class FoundError(ExpectationError):
         self.finding = finding
 
 
+def unknown(message: str, remedy: str, where: str, *, is_asked: bool) -> ExpectationError:
+    """Make the error for what is in no manifest: a warning, unless it is what was asked about."""
+    found = FoundError(Finding(FindingCode.REFERENCE_UNREAD, message, remedy, where))
+    return ExpectationError(str(found), hint=remedy) if is_asked else found
+
+
 def refusal(
     error: ExpectationError, place: str, code: FindingCode = FindingCode.NOT_EXPECTED
 ) -> Finding:

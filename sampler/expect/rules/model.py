@@ -120,6 +120,11 @@ class Question:
     zone: str = ""
     place: Place = field(default_factory=Place)
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether it is about one object, and not about all that can go wrong."""
+        return bool(self.service or self.route)
+
 
 @unique
 class Quantity(Enum):

@@ -165,3 +165,27 @@ def test_a_service_with_pods_of_a_kind_that_is_not_counted_is_refused_by_its_nam
 
     with pytest.raises(ExpectationError, match="selects pods of DeploymentConfig p only"):
         expect(inventory(SERVICE + PLUGIN % ("DeploymentConfig", pods)), Question(service="shop"))
+
+
+KNATIVE = """
+apiVersion: serving.knative.dev/v1
+kind: Service
+metadata: {name: shop}
+spec:
+  template: {metadata: {name: shop-2}, spec: {containers: [{image: "a:2"}]}}
+  traffic: [{percent: 90, revisionName: shop-1}, {percent: 10, latestRevision: true}]
+"""
+SPLITTER = """
+apiVersion: consul.hashicorp.com/v1alpha1
+kind: ServiceSplitter
+metadata: {name: shop}
+spec: {splits: [{weight: 90, serviceSubset: stable}, {weight: 10, serviceSubset: canary}]}
+"""
+
+
+@pytest.mark.parametrize("text", [KNATIVE, SPLITTER])
+def test_a_version_that_is_in_no_manifest_is_an_error_where_it_is_asked_about(text):
+    assert codes(text) == {"reference_unread"}
+
+    asked = Question(route="shop")
+    assert "not_expected" in {each.code.value for each in lint(inventory(text), asked)}

@@ -84,3 +84,17 @@ def test_a_splitter_divides_by_percent(split, text, weights):
 def test_what_consul_rejects_or_is_not_evaluated_refuses(split, text, message):
     with pytest.raises(ExpectationError, match=message):
         split(text, "ServiceSplitter/shop", versions=NAMED)
+
+
+@pytest.mark.parametrize("sign", ["v%s", '"v%s"', "`v%s`"])
+def test_a_subset_whose_filter_names_its_version_has_it(split, sign):
+    subsets = ", ".join(
+        f"{name}: {{filter: 'Service.Meta.version == {sign % number}'}}"
+        for name, number in (("stable", 1), ("canary", 2))
+    )
+    resolver = entry("ServiceResolver", "shop", f"{{subsets: {{{subsets}}}}}")
+
+    assert split(SUBSETS + resolver, "shop")[0] == {"v1": 90, "v2": 10}
+    other = resolver.replace("Meta.version ==", "Meta.version !=")
+    with pytest.raises(ExpectationError, match="finds by a filter"):
+        split(SUBSETS + other, "shop")
