@@ -16,7 +16,9 @@ from sampler.base.errors import ExpectationError, UsageError, WeighbridgeError
 from sampler.base.repository import Repository
 from sampler.expect.manifests import read_manifests
 from sampler.expect.routes.istio import destination_rules
+from sampler.expect.rules.model import Question
 from sampler.expect.rules.objects import selects
+from sampler.expect.rules.services import behind_service, services_of
 from sampler.rollout.pair import State, find_pair
 from sampler.rollout.steps import promote
 from sampler.rollout.text import Change, ManifestFile, change
@@ -114,11 +116,13 @@ class Worktree:
         UsageError
             If a value cannot be changed in its place, its file is a link that leaves the
             repository (or, outside of Git, the folder that was read), the manifests would not
-            declare what the step means, or the canary that it starts could not be promoted.
+            declare what the step means, or the canary that it starts could not be promoted or
+            would get no traffic.
         """
         files = self._changed(step)
         after = self._after(step, files)
         if after.pair.state is State.CANARY:
+            _require_reached(after.inventory, after.pair)
             try:
                 promotion = promote(after.pair)
                 after._after(promotion, after._changed(promotion))  # noqa: SLF001 - one of its kind
@@ -283,6 +287,23 @@ def _with(each: KubeObject, settings: Sequence[Setting]) -> Any:
                 here = here[key]
             here[last] = setting.value
     return body
+
+
+def _require_reached(inventory: Inventory, pair: Pair) -> None:
+    """Refuse a canary whose pods lack the port that a Service of both sends traffic to."""
+    canary, labels = pair.canary.deployment, pair.canary.template["metadata"]["labels"].texts()
+    for service in services_of(labels, canary.namespace, inventory):
+        try:
+            numbers = behind_service(service, inventory, Question()).numbers
+        except ExpectationError:
+            continue  # of other pods: nothing of these two
+        counts = {each.name: each.value for each in numbers}
+        if counts.get(canary.full_name) == 0 and counts.get(pair.stable.deployment.full_name):
+            raise UsageError(
+                f"{canary} would get no traffic: its pods have no port of the name to which "
+                f"{service} sends it ({service['spec']['ports'].where})",
+                hint="name that port in its containers, as the stable Deployment does",
+            )
 
 
 def _selected(inventory: Inventory, pair: Pair) -> dict[str, list[str]]:

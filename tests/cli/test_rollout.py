@@ -129,6 +129,19 @@ def test_a_canary_that_could_not_be_promoted_is_not_started(name, repository, ca
     assert texts(repository) == before
 
 
+def test_a_canary_without_the_port_that_is_asked_for_is_not_started(repository, capsys):
+    file = repository / "i" / "k8s" / "deploy-canary.yaml"
+    file.write_text(file.read_text().replace("{name: http, ", "{name: web, "))
+    before = texts(repository)
+
+    assert main([*START]) == 2
+
+    said = capsys.readouterr().err
+    assert "Deployment app-canary would get no traffic" in said
+    assert "i/k8s/service.yaml:" in said
+    assert texts(repository) == before
+
+
 def texts(folder):
     return {path: path.read_bytes() for path in (folder / "i").rglob("*.yaml")}
 
