@@ -39,6 +39,7 @@ _SHARES = frozenset({
     ReasonCode.WITHIN_TOLERANCE, ReasonCode.OUTSIDE_TOLERANCE, ReasonCode.TOO_MANY_UNLABELLED,
 })  # fmt: skip
 """Reasons that depend on who answered how often; a label that must not come is a proof."""
+_WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
 _SAY_WHERE = frozenset({ReasonCode.ERROR_RATIO, ReasonCode.SLOWDOWN, ReasonCode.VANTAGE_LOST})
 """Reasons that name the zone themselves, where it is one."""
 
@@ -145,10 +146,11 @@ def assemble(asked: Asked, folded: Folded, account: Account) -> Report:
         Without a verdict if nothing was judged.
     """
     asked = _in_force(asked, folded)
+    zones = _zones_of(folded, account, asked.policy.alpha)
+    folded = _about_the_worst(folded, zones)
     decision = _decision(asked, folded, account)
     correlation = None if asked.is_fresh else folded.correlation
     groups = None if correlation is None else groups_of(correlation, folded.evidence)
-    zones = _zones_of(folded, account, asked.policy.alpha)
     outcome = _told_of(folded, _outcome(decision, folded, account))
     if zones:
         outcome = _of_all_zones(outcome, folded.named, zones)
@@ -160,7 +162,7 @@ def assemble(asked: Asked, folded: Folded, account: Account) -> Report:
         else sections.expected_of(folded.evidence, asked.source, asked.views),
         observed=replace(
             _observed(asked, folded),
-            by_zone={name: zone for name, (zone, _) in zones.items()},
+            by_zone=zones,
             zones_differ=None if folded.apart is None else folded.apart.found(asked.policy.alpha),
         ),
         samples=sections.samples_of(folded.tally, folded.evidence, correlation, shed=account.shed),
@@ -241,8 +243,8 @@ def _unmeasurable(folded: Folded, account: Account) -> Reason | None:
     return found[0] if all(found) else None
 
 
-def _zones_of(folded: Folded, account: Account, alpha: float) -> dict[str, tuple[Zone, Reason]]:
-    """Return what came of each zone, its own clients considered, and why."""
+def _zones_of(folded: Folded, account: Account, alpha: float) -> dict[str, Zone]:
+    """Return what came of each zone, its own clients considered."""
     zones, compared = {}, {each.zone: replace(each, zone="") for each in folded.zone_health}
     unmeasurable = _unmeasurable(folded, account)
     for name, evidence in folded.zones.items():
@@ -261,41 +263,39 @@ def _zones_of(folded: Folded, account: Account, alpha: float) -> dict[str, tuple
             reason, verdict = doubt, Verdict.INCONCLUSIVE
         seen = sections.observed_of(evidence, folded.tally)
         expected = sections.expected_of(evidence, Source())
-        zone = Zone(
+        zones[name] = Zone(
             verdict, reason.message, seen.counts, seen.shares, seen.intervals, expected.shares,
             expected.tolerance,
             None if health is None else health_of(health, seed=abs(account.run.seed)),
         )  # fmt: skip
-        zones[name] = zone, reason
     return zones
 
 
-def _of_all_zones(outcome: _Outcome, named: str, zones: dict[str, tuple[Zone, Reason]]) -> _Outcome:
+def _about_the_worst(folded: Folded, zones: Mapping[str, Zone]) -> Folded:
+    """Let the report be about a zone that nothing is worse than: a doubt leaves another's proof."""
+    rank = {name: _WORST_FIRST.index(zone.verdict) for name, zone in zones.items()}
+    if not zones or rank[folded.named] == min(rank.values()):
+        return folded
+    worst = min(rank, key=rank.__getitem__)
+    return replace(folded, named=worst, evidence=folded.zones[worst])
+
+
+def _of_all_zones(outcome: _Outcome, named: str, zones: dict[str, Zone]) -> _Outcome:
     """Return the outcome for all zones: what it says is about the one that is named."""
-    verdict, reasons, checks = outcome.verdict, outcome.reasons, outcome.checks
-    verdicts = {name: zone.verdict for name, (zone, _) in zones.items()}
-    undecided = [name for name, each in verdicts.items() if each is Verdict.INCONCLUSIVE]
-    # Clients of one zone doubt that zone, and take from no other what it proves by itself.
-    worst = [each for each in (Verdict.FAIL, Verdict.INCONCLUSIVE) if each in verdicts.values()]
-    if worst and verdict not in {worst[0], Verdict.FAIL}:
-        verdict = worst[0]
-        named = next(name for name, each in verdicts.items() if each is verdict)
-        reasons = [zones[named][1]]
-        checks = [Check("split", verdict, reasons[0].message)]
-    of = {name: zone for name, (zone, _) in zones.items()}
-    of_zones = [Check(f"zone {name}", each.verdict, each.message) for name, each in of.items()]
-    checks = [*checks, *of_zones]
+    verdict = outcome.verdict
+    of_zones = [Check(f"zone {name}", each.verdict, each.message) for name, each in zones.items()]
+    passed = sum(each.verdict is Verdict.PASS for each in zones.values())
     named_at = f"In zone {named}: "
     if verdict is Verdict.PASS:
         named_at = f"All {len(zones)} zones pass; least certain is {named}: "
     told = [
         each if each.code in _SAY_WHERE else replace(each, message=f"{named_at}{each.message}")
-        for each in reasons
+        for each in outcome.reasons
     ]
-    if verdict is Verdict.INCONCLUSIVE and len(undecided) < len(zones):
-        passed = counted(sum(each is Verdict.PASS for each in verdicts.values()), "zone")
-        told[0] = replace(told[0], message=f"{told[0].message} ({passed} of {len(zones)} pass)")
-    return _Outcome(verdict, told, checks)
+    if verdict is Verdict.INCONCLUSIVE and passed:
+        pass_ = f"({counted(passed, 'zone')} of {len(zones)} pass)"
+        told[0] = replace(told[0], message=f"{told[0].message} {pass_}")
+    return _Outcome(verdict, told, [*outcome.checks, *of_zones])
 
 
 def _told_of(folded: Folded, outcome: _Outcome) -> _Outcome:
