@@ -184,6 +184,10 @@ class Batch:
         columns = {name: getattr(self, name)[start:stop] for name in COLUMNS}
         return replace(self, first=self.first + start, **columns)
 
+    def chosen(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Batch:
+        """Return some rows, in the order in which they are named; `first` stays."""
+        return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
+
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Join consecutive batches of one run, at least one: the last one knows all codes."""

@@ -106,7 +106,8 @@ def _heading(timeline: Timeline, report: Report) -> str:
     if report.verdict is None or report.decision is None:
         return f"Shares over time{more}"
     after = rounding.counted(report.decision.decided_after, "connection")
-    return f"{report.verdict.value} after {after}{more}"
+    where = f" in zone {name_of(timeline.zone, _MOST_NAME)}" if timeline.zone else ""
+    return f"{report.verdict.value} after {after}{where}{more}"
 
 
 def _title(timeline: Timeline, position: int, report: Report) -> str:

@@ -7,6 +7,7 @@ either run (`analysis.review.difference`).
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -93,8 +94,16 @@ def compare(first: RunRecord, second: RunRecord) -> Comparison:
 
 
 def _labels(report: Report) -> list[str]:
-    counts = report.observed.counts
+    counts = _counts(report)
     return labels_in_order(report.expected, {label: n for label, n in counts.items() if n})
+
+
+def _counts(report: Report) -> Mapping[str, int]:
+    """Count the judged connections by label; those of all zones where each was judged."""
+    zones = report.observed.by_zone.values()
+    if not zones:
+        return report.observed.counts
+    return sum((Counter(each.counts) for each in zones), Counter[str]())
 
 
 def _run(report: Report) -> ComparedRun:
@@ -123,12 +132,13 @@ def _share_difference(
 
 
 def _share(label: str, report: Report) -> ComparedShare:
-    count = report.observed.counts.get(label, 0)
+    counts, zones = _counts(report), report.observed.by_zone.values()
+    expected = None if report.expected is None else report.expected.shares.get(label)
     return ComparedShare(
-        count=count,
-        share=count / max(sum(report.observed.counts.values()), 1),
-        interval=report.observed.intervals.get(label),
-        expected=None if report.expected is None else report.expected.shares.get(label),
+        count=counts.get(label, 0),
+        share=counts.get(label, 0) / max(sum(counts.values()), 1),
+        interval=None if zones else report.observed.intervals.get(label),
+        expected=None if {each.expected.get(label) for each in zones} - {expected} else expected,
     )
 
 
@@ -156,7 +166,9 @@ class _Sides:
     @classmethod
     def of(cls, run: RunRecord) -> Self:
         report = run.report
-        counts, draws = report.observed.counts, _draws(report)
+        counts, draws = _counts(report), _draws(report)
+        if report.observed.by_zone:
+            return cls(counts, why_not="are those of several zones, each judged by itself")
         if not report.observed.intervals or not draws:
             return cls(counts, why_not="depend on each other, or there are none")
         if report.decision is None or report.decision.per_connection == 1:

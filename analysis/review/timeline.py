@@ -86,6 +86,8 @@ class Timeline:
     later : Looks
         What came after the decision: from the connection on which it fell to the last one; empty
         where that is hardly more than what was in flight. It did not enter the decision.
+    zone : str
+        Where all of this was seen; empty for the whole run.
     """
 
     labels: tuple[str, ...]
@@ -96,10 +98,11 @@ class Timeline:
     by_label: NDArray[np.int64]
     looks: Looks
     later: Looks
+    zone: str = ""
 
     @classmethod
     def of(cls, batch: Batch, report: Report) -> Timeline:
-        """Summarise a whole run.
+        """Summarise a whole run; one that was judged by zone, in the zone that is named.
 
         Parameters
         ----------
@@ -108,6 +111,7 @@ class Timeline:
         report : Report
             Of the same run.
         """
+        zone, batch = _in_zone(batch, report)
         labels, rows = ordered_labels(batch, report)
         count = _windows(batch, report)
         end_ns = int(batch.sent_ns.max()) + 1 if len(batch) else 1
@@ -128,6 +132,7 @@ class Timeline:
             by_label=grid[:-1],
             looks=looks,
             later=later,
+            zone=zone,
         )
 
     @property
@@ -186,6 +191,20 @@ class Timeline:
         if report.verdict is Verdict.PASS:
             return np.empty((2, 0))
         return _confidence_at(self.later, position, report)
+
+
+def _in_zone(batch: Batch, report: Report) -> tuple[str, Batch]:
+    """Return which zone the numbers of a report are those of, and its samples; else all."""
+    zones, observed = report.observed.by_zone, report.observed
+    for name, zone in zones.items():
+        if (zone.counts, zone.intervals) == (observed.counts, observed.intervals):
+            here = [
+                (each.zone if each.zone in zones else each.node) == name
+                for each in report.performance.workers
+            ]
+            if any(here):
+                return name, batch.chosen(np.array(here)[batch.worker])
+    return "", batch
 
 
 def ordered_labels(batch: Batch, report: Report) -> tuple[tuple[str, ...], NDArray[np.int64]]:

@@ -89,6 +89,15 @@ ENDED = {
 }
 
 
+OF_SHARES = frozenset({
+    ReasonCode.WITHIN_TOLERANCE, ReasonCode.OUTSIDE_TOLERANCE, ReasonCode.TOO_MANY_UNLABELLED,
+})  # fmt: skip
+"""Reasons that depend on who answered how often, and so on a client that loses requests.
+
+A label that must not come is a proof.
+"""
+
+
 def decide(
     evidence: Evidence,
     ended: Ended | None = None,

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from analysis.data.batch import COLUMNS
 from analysis.data.events import SETTLED, Event
 from analysis.data.report import Reason, ReasonCode, Source
 from analysis.data.split import Split
@@ -200,12 +199,11 @@ class History:
         for part in self.last.judged:
             span = slice(part.first_row, part.end_row)
             rows[span] = batch.connection[span] >= part.first_connection
-        kept = {name: getattr(batch, name)[rows] for name in COLUMNS}
         decision = report.decision
         if decision is not None:
             share = self._share
             decision = replace(decision, alpha=decision.alpha * share, beta=decision.beta * share)
-        return replace(batch, **kept), replace(report, decision=decision)
+        return batch.chosen(rows), replace(report, decision=decision)
 
     def moved(self) -> Reason | None:
         """Return the reason of a run that ended while nothing could be judged."""
@@ -363,9 +361,7 @@ def opened_since(part: Batch, connection: int) -> Batch:
     """Leave out connections that were opened before one of them: they keep their pods."""
     if not connection or not len(part) or int(part.connection.min()) >= connection:
         return part
-    rows = part.connection >= connection
-    kept = {name: getattr(part, name)[rows] for name in COLUMNS}
-    return replace(part, **kept)
+    return part.chosen(part.connection >= connection)
 
 
 def alike(one: Split, other: Split) -> bool:

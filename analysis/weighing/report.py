@@ -18,7 +18,7 @@ from analysis.data.tally import addresses_of
 from analysis.text.rounding import counted
 from analysis.verdict import sections
 from analysis.verdict.causes import Surroundings
-from analysis.verdict.decision import Ended, decide, decided, with_health
+from analysis.verdict.decision import OF_SHARES, Ended, decide, decided, with_health
 from analysis.verdict.reasons import CLIENT_LIMIT_REMEDY
 from analysis.verdict.strangers import REMEDY, only_strangers
 from analysis.versions.correlation import groups_of, notes_on
@@ -35,10 +35,6 @@ if TYPE_CHECKING:
     from analysis.weighing.fold import Folded
 
 
-_SHARES = frozenset({
-    ReasonCode.WITHIN_TOLERANCE, ReasonCode.OUTSIDE_TOLERANCE, ReasonCode.TOO_MANY_UNLABELLED,
-})  # fmt: skip
-"""Reasons that depend on who answered how often; a label that must not come is a proof."""
 _WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
 _SAY_WHERE = frozenset({ReasonCode.ERROR_RATIO, ReasonCode.SLOWDOWN, ReasonCode.VANTAGE_LOST})
 """Reasons that name the zone themselves, where it is one."""
@@ -326,7 +322,7 @@ def _drawn_and_not_sent(folded: Folded, reason: Reason) -> Reason | None:
     tally = folded.tally
     unsent = sum(tally.outcomes[outcome] for outcome in NO_DRAW)
     addresses = addresses_of(tally)
-    if not unsent or not addresses or reason.code not in _SHARES:
+    if not unsent or not addresses or reason.code not in OF_SHARES:
         return None
     return Reason(
         ReasonCode.CLIENT_LIMIT,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.data.batch import COLUMNS, Batch, Outcome
+from analysis.data.batch import Batch, Outcome
 from analysis.data.report import ReasonCode
 from analysis.evidence.fold import finish, weigh
 from analysis.evidence.state import Evidence
@@ -28,8 +28,6 @@ from analysis.weighing.merging import sliced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    from numpy.typing import NDArray
 
     from analysis.data.policy import Policy
     from analysis.data.split import Split
@@ -113,7 +111,7 @@ class Zones:
             for number, name in enumerate(self.zones):
                 rows = np.flatnonzero(where == number)
                 if len(rows):
-                    self.zones[name] = weigh(self.zones[name], _rows(part, rows))
+                    self.zones[name] = weigh(self.zones[name], part.chosen(rows))
             self._name()
 
     def waits_for(self) -> list[str]:
@@ -178,8 +176,3 @@ _FAILS = (
     ReasonCode.UNEXPECTED_LABEL,
     ReasonCode.TOO_MANY_UNLABELLED,
 )
-
-
-def _rows(batch: Batch, rows: NDArray[np.intp]) -> Batch:
-    columns = {name: getattr(batch, name)[rows] for name in COLUMNS}
-    return replace(batch, **columns)

@@ -16,6 +16,7 @@ import numpy as np
 
 from analysis import Outcome
 from analysis.data.report import ReasonCode
+from analysis.verdict.decision import OF_SHARES
 from sampler.base.clock import NS_PER_MS, NS_PER_S
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class Strain:
         most_lost : float
             Share of requests that the policy lets go without a label, in (0, 1].
         """
-        if not self.is_saturated or code not in _OPEN_TO_DOUBT:
+        if not self.is_saturated or code not in OF_SHARES:
             return None
         if self.lateness is not None and self.lost_share > most_lost:
             return (
@@ -223,15 +224,6 @@ class Gauge:
             self._lags.append(now - self._beat_ns)
         self._beat_ns = now + _BEAT_NS
         self._heart = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._beat)
-
-
-_OPEN_TO_DOUBT = frozenset(
-    {
-        ReasonCode.WITHIN_TOLERANCE,
-        ReasonCode.OUTSIDE_TOLERANCE,
-        ReasonCode.TOO_MANY_UNLABELLED,
-    }
-)
 
 
 def cpu_s() -> float:

@@ -17,6 +17,7 @@ import numpy as np
 from analysis import ABSENT, Policy, Split
 from analysis.data.report import Performance, Reason, ReasonCode, Run, Source
 from analysis.text.rounding import counted
+from analysis.verdict.decision import OF_SHARES
 from analysis.verdict.losses import doubt_of_loss, vantages_lost
 from analysis.versions.health import HealthEvidence, HealthPolicy
 from analysis.weighing.expectation import Fixed, Retold
@@ -347,6 +348,15 @@ def _account(
         late = _doubt_of_run(original) if is_late else None
         return doubt_of_loss(own, reason) or late or ordering.doubt(reason)
 
+    lost = vantages_lost(workers) if any(worker.gone for worker in workers) else None
+    cut_off = [run.path.name for run in runs if not run.has_report] if judging.others else []
+    if cut_off:
+        lost = Reason(
+            ReasonCode.VANTAGE_LOST,
+            f"{counted(len(cut_off), 'run')} of {len(runs)} ended without a report: "
+            f"{', '.join(cut_off[:_MOST_NAMED])}; what was sent last is not known.",
+            "Find out what ended their clients.",
+        )
     clients = range(len(runs if judging.others else workers))
     by_zone: dict[str, list[int]] = {}
     for client in clients if len(zone_of) == len(clients) else ():
@@ -356,10 +366,14 @@ def _account(
         run=replace(run, command=judging.command),
         unmeasurable=_unmeasurable(quality, folded) if judging.run is None else None,
         remedies=_remedies(folded, is_log=judging.run is None),
-        lost=vantages_lost(workers) if any(worker.gone for worker in workers) else None,
+        lost=lost,
         doubt=partial(doubt, clients=clients),
         zone_doubts={zone: partial(doubt, clients=here) for zone, here in by_zone.items()},
-        notes=(*((bad,) if quality.bad else ()), *quality.notes),
+        notes=(
+            *((bad,) if quality.bad else ()),
+            *((lost.message,) if lost is not None and cut_off else ()),
+            *quality.notes,
+        ),
     )
 
 
@@ -390,6 +404,8 @@ def _doubt_of_vantages(
     runs: Sequence[RunFolder], reason: Reason, most_shed: float
 ) -> Reason | None:
     """Return what vantages could have done to a verdict: they measured, and said nothing of one."""
+    if reason.code not in OF_SHARES:
+        return None
     for report in (run.report for run in runs if run.has_report):
         shed, due = report.samples.shed, report.samples.launched + report.samples.shed
         if report.performance.client_saturated and shed > most_shed * due:

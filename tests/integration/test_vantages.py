@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from analysis import Batch, Policy, Split, Tally, Tolerance, Verdict
-from analysis.data.report import Worker
+from analysis.data.report import ReasonCode, Worker
 from analysis.weighing.expectation import Fixed
 from analysis.weighing.fold import Fold
 from analysis.weighing.merging import SLICE_NS, merged
@@ -205,28 +205,55 @@ def test_a_run_and_its_own_vantages_are_not_judged_together(folders, tmp_path):
         merged_record([str(part), str(whole)], records, runs)
 
 
-def test_a_client_that_was_at_its_limit_doubts_its_own_zone_alone(tmp_path):
-    """As live: what is proven in another zone stays proven."""
-    splits, runs = dict.fromkeys("ab", SPLIT), []
-    for zone, counts, shed in (("a", [0, 100], 0), ("b", [90, 10], 500)):
+def judged_by_zone(out, *clients):
+    """Judge runs of one zone each: who answered how often, what was shed, whether it ended."""
+    splits, runs = {zone: SPLIT for zone, *_ in clients}, []
+    for zone, counts, shed, has_ended in clients:
         plan = RunPlan(Target("http://shop/"), split=SPLIT, zone_of=(zone,), zone_splits=splits)
-        batch, report = made(["v1", "v2"], counts, n=100)
+        batch, report = made(["v1", "v2", "v3"], counts, n=100)
         report = replace(
             report,
             samples=replace(report.samples, shed=shed),
             performance=replace(report.performance, client_saturated=bool(shed)),
         )
-        writer = RunWriter(tmp_path, zone, datetime.now(UTC))
+        writer = RunWriter(out, zone, datetime.now(UTC))
         writer.begin(to_document(plan, report.run.started_at), None)
         writer.write(batch)
-        writer.finish(report, Tally.of(batch))
-        runs.append(read(writer.path))
+        writer.flush(0)
+        if has_ended:
+            writer.finish(report, Tally.of(batch))
+        runs.append(RunFolder(writer.path))
     files = [str(run.path) for run in runs]
     record = merged_record(files, [open_record(file) for file in files], runs)
     policy = Policy(tolerance=Tolerance.parse("9pp"), alpha=0.05, beta=0.05)
-
     report = judge(record, Judging(SPLIT, policy, run=runs[0], others=tuple(runs[1:])))
+    return report, {zone: each.verdict for zone, each in report.observed.by_zone.items()}
+
+
+def test_a_client_that_was_at_its_limit_doubts_its_own_zone_alone(tmp_path):
+    """As live: what is proven in another zone stays proven."""
+    report, zones = judged_by_zone(
+        tmp_path, ("a", [0, 100, 0], 0, True), ("b", [90, 10, 0], 500, True)
+    )
 
     assert report.verdict is Verdict.FAIL
-    zones = {zone: each.verdict for zone, each in report.observed.by_zone.items()}
     assert zones == {"a": Verdict.FAIL, "b": Verdict.INCONCLUSIVE}
+
+
+def test_a_label_that_must_not_come_is_a_proof_also_of_a_client_at_its_limit(tmp_path):
+    """As live: arrivals that were not sent have not made it."""
+    report, zones = judged_by_zone(
+        tmp_path, ("a", [90, 10, 0], 0, True), ("b", [80, 10, 10], 500, True)
+    )
+
+    assert report.reasons[0].code is ReasonCode.UNEXPECTED_LABEL
+    assert report.verdict is zones["b"] is Verdict.FAIL
+
+
+def test_a_run_that_was_cut_off_says_so_in_the_verdict_on_all(tmp_path):
+    report, _ = judged_by_zone(tmp_path, ("a", [90, 10, 0], 0, True), ("b", [82, 18, 0], 0, False))
+
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.reasons[0].code is ReasonCode.VANTAGE_LOST
+    assert "1 run of 2 ended without a report: " in report.reasons[0].message
+    assert any("what was sent last is not known" in note for note in report.notes)

@@ -8,6 +8,7 @@ import pytest
 
 from analysis.bets.kt import kt_interval, kt_sides
 from analysis.data.policy import Policy
+from analysis.data.report import Verdict, Zone
 from analysis.data.split import Split
 from analysis.data.tally import Tally
 from analysis.evidence.fold import finish, weigh
@@ -199,6 +200,25 @@ def test_dependent_samples_have_no_interval():
 
     assert all(each.interval is None for each in comparison.shares)
     assert any("second run depend on each other" in note for note in comparison.notes)
+
+
+def test_of_runs_by_zone_all_zones_are_counted_and_nothing_is_claimed():
+    """Their reports name one zone each, which need not be the same one."""
+    first, second = run(["v1", "v2"], [9, 1], "a"), run(["v1", "v2"], [1, 9], seed=2)
+    seen, expected = second.report.observed, second.report.expected
+    zone = Zone(
+        Verdict.PASS, "", seen.counts, seen.shares, seen.intervals, expected.shares,
+        expected.tolerance,
+    )  # fmt: skip
+    zones = {"a": zone, "b": replace(zone, counts={"v1": 1000}, expected={"v1": 1.0})}
+    report = replace(second.report, observed=replace(seen, by_zone=zones))
+
+    comparison = compare(first, replace(second, report=report))
+
+    v1 = by_label(comparison)["v1"]
+    assert v1.second.count == seen.counts["v1"] + 1000
+    assert v1.second.interval is v1.second.expected is v1.interval is None
+    assert any("second run are those of several zones" in note for note in comparison.notes)
 
 
 def test_slower_answers_are_seen_in_the_quantiles():

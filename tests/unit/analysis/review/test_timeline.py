@@ -5,7 +5,7 @@ import pytest
 
 from analysis import Batch, Evidence, Policy, Split, Tally, Tolerance, Verdict, decide, weigh
 from analysis.data.batch import Outcome
-from analysis.data.report import ReasonCode
+from analysis.data.report import ReasonCode, Worker, Zone
 from analysis.review.timeline import (
     MOST_WINDOWS,
     Timeline,
@@ -49,6 +49,33 @@ def test_a_run_of_centuries_is_cut_into_windows_like_any_other(passed):
     timeline = Timeline.of(replace(batch, sent_ns=batch.sent_ns * stretch), report)
 
     assert timeline.launched.tolist() == Timeline.of(batch, report).launched.tolist()
+
+
+def test_of_several_zones_it_is_that_of_the_one_whose_numbers_are_told(passed):
+    (batch, report), (other, _) = passed, recorded(["v1", "v2"], [1, 1], n=3000, seed=2)
+    worker = np.repeat(np.arange(2, dtype=np.uint16), 3000)
+    both = replace(Batch.joined([other, replace(batch, first=len(other))]), worker=worker)
+    both = both.chosen(np.argsort(both.sent_ns, kind="stable"))
+    seen = report.observed
+    zone = Zone(
+        Verdict.PASS, "", seen.counts, seen.shares, seen.intervals, report.expected.shares,
+        report.expected.tolerance,
+    )  # fmt: skip
+    report = replace(
+        report,
+        observed=replace(seen, by_zone={"a": replace(zone, counts={"v1": 1, "v2": 1}), "b": zone}),
+        performance=replace(
+            report.performance,
+            workers=[Worker(each, zone=each, launched=3000, lost=0) for each in "ab"],
+        ),
+    )
+
+    timeline, alone = Timeline.of(both, report), Timeline.of(*passed)
+
+    assert (timeline.zone, alone.zone) == ("b", "")
+    assert timeline.by_label.tolist() == alone.by_label.tolist()
+    assert timeline.looks.counts.tolist() == alone.looks.counts.tolist()
+    assert timeline.looks.decided_on is not None
 
 
 @pytest.mark.parametrize(("n", "windows"), [(20, 1), (400, 10), (100_000, MOST_WINDOWS)])
