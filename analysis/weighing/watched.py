@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from math import ceil, inf
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from analysis.data.events import ENDPOINTS, SETTLED, WEIGHT, Event
 from analysis.data.report import ReasonCode
 from analysis.weighing.change import Phase
 from analysis.weighing.history import History, alike
+from analysis.weighing.holding import Holding, Noticed
 from analysis.weighing.outages import Outages, Span
 from analysis.weighing.settling import LONGEST_S, SHORTEST_S, Settling
 from analysis.weighing.stretches import GUARD_S, Stretches
@@ -43,31 +44,8 @@ if TYPE_CHECKING:
 
 MOST_STRETCHES = 8
 """So often a run begins anew; then the split is said to move too much."""
-REPLACED_S = 5.0
-"""A version that is configured no more may be replaced (``kubectl delete`` and ``apply``) [s]."""
 
 _NS_PER_S = 1_000_000_000
-
-
-class _Noticed(NamedTuple):
-    """A change."""
-
-    at_ns: int
-    """From when on it holds [ns since the run began]."""
-    change: Change
-    told_ns: int
-    """When that was known [ns since the run began]: later, where a watch was lost in silence."""
-
-    def held_since(self, since_ns: int | None) -> int | None:
-        """Return since when nothing can be judged after it; None if it can be.
-
-        Whoever changes the configuration meanwhile begins another roll-out, and is waited for anew.
-        """
-        if self.change.is_remark:
-            return since_ns
-        if self.change.expectation is not None:
-            return None
-        return self.told_ns if since_ns is None or self.change.is_reconfigured else since_ns
 
 
 class Watched:
@@ -132,14 +110,12 @@ class Watched:
         self.lags_s: list[float] = []
         self._settle_s = settle_s
         self._remarks = remarks
-        self._pending: deque[_Noticed] = deque()
+        self._pending: deque[Noticed] = deque()
         self._next_source = source
-        self._why = ""
-        self._code, self._remedy = ReasonCode.EXPECTATION_MOVED, ""
+        self._held = Holding()
         self._unjudged, self._unseen = Span(), Span()
-        self._held_since_ns: int | None = None
         self._outages = Outages()
-        self._trouble = self._last_text = self._gone = ""
+        self._trouble = self._last_text = ""
         self._last_ns = 0
         self._settling: Settling | None = None
         self._calm_ns = 0.0
@@ -156,7 +132,7 @@ class Watched:
         if start is not None:
             self._trouble = start.trouble
             if start.expectation is None:
-                self._turn(_Noticed(0, start, 0))
+                self._turn(Noticed(0, start, 0))
 
     @property
     def evidence(self) -> Evidence:
@@ -204,7 +180,7 @@ class Watched:
         if changes:
             is_known = changes[-1].expectation is not None
             return Phase.SETTLING if is_known else Phase.WAITING
-        if self._why:
+        if self._held.why:
             return Phase.WAITING
         return Phase.JUDGING if self._settling is None else Phase.SETTLING
 
@@ -222,22 +198,13 @@ class Watched:
         float
             Infinite while something can be judged.
         """
-        since_ns = self._held_since_ns
-        for each in self._pending:
-            since_ns = each.held_since(since_ns)
-        if since_ns is None:
-            return inf
-        gone = self._gone if all(each.change.is_remark for each in self._pending) else ""
-        if gone:
-            replaced_s = 0.0 if gone in self._split.weight_of else REPLACED_S
-            wait_s = min(wait_s, replaced_s)
-        return since_ns + wait_s * _NS_PER_S
+        return self._held.waits_until_ns(wait_s, self._pending, self._split)
 
     @property
     def doubt(self) -> str:
         """Why samples sent now are not judged; empty if they are."""
-        if self._why:
-            return self._why
+        if self._held.why:
+            return self._held.why
         if self._settling is not None:
             return f"the data plane has not settled since the last change{self._last_text}"
         return ""
@@ -262,14 +229,14 @@ class Watched:
         """Take changes, in the order of time; the run began at `origin_ns` on their clock."""
         for each in changes:
             at_ns = max(each.at_ns - origin_ns, 0)
-            self._pending.append(_Noticed(at_ns, each, max(at_ns, self._last_ns)))
+            self._pending.append(Noticed(at_ns, each, max(at_ns, self._last_ns)))
 
     def weigh(self, batch: Batch) -> None:
         """Judge a batch, as far as it belongs to a time in which that can be done."""
         # What was never sent has no time of its own: it belongs to what came before it.
         sent_ns = np.maximum.accumulate(batch.sent_ns)
         self._last_ns = max(self._last_ns, int(sent_ns[-1]) if len(sent_ns) else 0)
-        if not self._pending and self._settling is None and not self._why:
+        if not self._pending and self._settling is None and not self._held.why:
             self._judge(batch, sent_ns)
             return
         start = 0
@@ -291,7 +258,7 @@ class Watched:
         if not len(part):
             return
         first = 0
-        if self._why:
+        if self._held.why:
             first = len(part)
         elif self._settling is not None:
             first = self._settling.see(part, sent_ns)
@@ -299,7 +266,7 @@ class Watched:
                 self._settle(self._settling, int(sent_ns[first]))
                 self._stretches.begin_with(part[first:])
         self._stretches.set_aside(part[:first])
-        if first < len(part) and not self._why:
+        if first < len(part) and not self._held.why:
             self._judge(part[first:], sent_ns[first:])
 
     def _judge(self, part: Batch, sent_ns: NDArray[np.int64]) -> None:
@@ -327,7 +294,7 @@ class Watched:
             )
             self.events.append(Event(at_ns / _NS_PER_S, SETTLED, text))
 
-    def _turn(self, noticed: _Noticed) -> None:
+    def _turn(self, noticed: Noticed) -> None:
         """Close the stretch, and wait until the data plane follows."""
         at_ns, change, _ = noticed
         at_s = at_ns / _NS_PER_S
@@ -344,34 +311,32 @@ class Watched:
             self._unseen.begin(at_ns)
         else:
             self._unseen.end(at_ns)
-        is_new = not self._why or change.expectation is not None or change.code is not self._code
+        is_new = (
+            not self._held.why
+            or change.expectation is not None
+            or change.code is not self._held.code
+        )
         if is_new or at_s - self.events[-1].at_s >= SHORTEST_S:
             self.events.append(Event(at_s, kind, change.text))
-        held_ns, self._held_since_ns = self._held_since_ns, noticed.held_since(self._held_since_ns)
+        held_ns, self._held.since_ns = self._held.since_ns, noticed.held_since(self._held.since_ns)
         if change.is_remark:
             return
-        if self._settling is None and not self._why:
+        if self._settling is None and not self._held.why:
             self._stretches.take_back(at_ns)
             self._end = (None, None)
         since_ns = self._unjudged.begin(at_ns)
         if change.expectation is None:
-            self._why, self._code, self._remedy = change.text, change.code, change.remedy
-            self._settling, self._gone = None, ""
+            self._held.take(change)
+            self._settling = None
             return
         self._split, self._next_source = change.expectation.split, change.expectation.source
         before, self._observed = self._observed, change.observed or self._split
-        before_gone, self._gone = self._gone, self._withdrawn()
-        if gone := self._gone:
-            self._hold(
-                held_ns if gone == before_gone and held_ns is not None else at_ns,
-                f"{gone} has no share of the split any more, and had one when the check began: "
-                f"{self._begun} was expected, and now it is {self._split} "
-                f"({self._next_source.where})",
-                "If that was meant, check again: the split is read anew. If not, find out who took "
-                f"{gone} out (kubectl rollout history, kubectl get events).",
-            )
+        if self._shares_rates and self._held.hold_without(
+            self._begun, self._split, self._next_source, at_ns, held_ns
+        ):
+            self._settling = None
             return
-        self._why, self._last_text = "", f" ({change.text})" if change.text else ""
+        self._held.why, self._last_text = "", f" ({change.text})" if change.text else ""
         self._settling = Settling.after(
             at_ns,
             since_ns,
@@ -420,22 +385,9 @@ class Watched:
         self._observed_before, self._is_early = self._observed, False
         return True
 
-    def _withdrawn(self) -> str:
-        """Return a version that the check began with and that is to get nothing any more.
-
-        A split without it is not the one that was asked about, whoever took it out of service.
-        Weighing without an end follows it.
-        """
-        if not self._shares_rates:
-            return ""
-        weight_of = self._split.weight_of
-        began = self._begun.weight_of.items()
-        return next((label for label, n in began if n and not weight_of.get(label)), "")
-
     def _hold(self, at_ns: int, why: str, remedy: str = "") -> None:
         """Judge nothing from here on."""
-        self._why, self._held_since_ns = why, at_ns
-        self._code, self._remedy = ReasonCode.EXPECTATION_MOVED, remedy
+        self._held.hold(at_ns, why, remedy)
         self._settling = None
         self._unjudged.begin(at_ns)
 
@@ -459,8 +411,8 @@ class Watched:
             aside_s=self._unjudged.until(self._last_ns) / _NS_PER_S,
             outages=tuple(self._outages.all),
             trouble=self._trouble,
-            code=self._code if self._why else ReasonCode.EXPECTATION_MOVED,
-            remedy=self._remedy if self._why else "",
+            code=self._held.code if self._held.why else ReasonCode.EXPECTATION_MOVED,
+            remedy=self._held.remedy if self._held.why else "",
             unseen_s=self._unseen.until(self._last_ns) / _NS_PER_S,
             unseen_since_s=None if since_ns is None else since_ns / _NS_PER_S,
             doubt_since_s=None if unjudged_ns is None else unjudged_ns / _NS_PER_S,

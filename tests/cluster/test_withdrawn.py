@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from analysis.data.report import ReasonCode, Verdict
-from analysis.weighing.watched import REPLACED_S
+from analysis.weighing.holding import REPLACED_S
 from sampler.expect.cluster.standing import Deciding
 from tests.scenes import (
     RIGHT,

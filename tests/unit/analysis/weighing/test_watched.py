@@ -11,9 +11,10 @@ import pytest
 
 from analysis import Batch, Policy, Split, finish
 from analysis.data.report import ReasonCode, Source
+from analysis.weighing.holding import REPLACED_S
 from analysis.weighing.settling import LONGEST_S, Settling
 from analysis.weighing.stretches import GUARD_S
-from analysis.weighing.watched import MOST_STRETCHES, REPLACED_S, Watched
+from analysis.weighing.watched import MOST_STRETCHES, Watched
 from sampler.base.clock import NS_PER_S
 from sampler.expect.cluster.news import ExpectationChange
 from sampler.expect.rules.model import Expectation
