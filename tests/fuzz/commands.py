@@ -19,6 +19,7 @@ import click
 from sampler.base.errors import WeighbridgeError
 from sampler.cli import entry
 from sampler.cli.entry import main
+from sampler.logs import KINDS
 from tests.fuzz.reading import Broken, mutate
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ _LOG_OPTIONS = (
     (), (), (), ("--reorder", "0"), ("--time-column", "none"), ("--connection-column", "none"),
     ("--label-column", "version"), ("--map", "10.*=v1,*=v2"), ("--label-column", "status"),
     ("--per-connection", "3"), ("--metric", "answers"), ("--tolerance", "5pp"),
+    *(("--format", kind) for kind in KINDS),
 )  # fmt: skip
 _SUFFIXES = ("csv", "log", "jsonl", "json", "parquet", "txt")
 _CONFIGURATION = (

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from tests.network.bed import inside
 from tests.network.gitops import ADDRESSES
 from tests.network.weighing import RARELY_WRONG
-from tests.processes import REPOSITORY
+from tests.processes import REPOSITORY, completed
 from tests.requirements import path_of
 
 if TYPE_CHECKING:
@@ -212,15 +212,8 @@ def preview(folder: Path) -> dict[str, Any]:
         ["git", "remote", "add", "gcl-origin", _REMOTE],
     ):
         subprocess.run(command, cwd=folder, check=True, timeout=_TIMEOUT_S)
-    done = subprocess.run(
-        [*_runner(), "--preview", *_ALONE, "--home", str(folder / "home")],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-        timeout=_TIMEOUT_S,
-    )
+    asked = (*_runner(), "--preview", *_ALONE, "--home", str(folder / "home"))
+    done = completed(asked, folder, timeout_s=_TIMEOUT_S)
     if done.returncode != 0 or "json schema validated" not in done.stderr:
         raise RuntimeError(f"{done.stdout}{done.stderr}")
     jobs: dict[str, Any] = YAML(typ="safe").load(done.stdout)
@@ -235,16 +228,9 @@ def run_job(folder: Path, job: str, programs: Path) -> str:
     RuntimeError
         If the job fails.
     """
-    done = subprocess.run(
-        [*_runner(), job, "--force-shell-executor", *_ALONE, "--home", str(folder / "home")],
-        env=os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-        timeout=_TIMEOUT_S,
-    )
+    command = (*_runner(), job, "--force-shell-executor", *_ALONE, "--home", str(folder / "home"))
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    done = completed(command, folder, timeout_s=_TIMEOUT_S, PATH=path)
     if done.returncode != 0:
         raise RuntimeError(f"{done.stdout}{done.stderr}")
     return done.stdout

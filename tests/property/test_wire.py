@@ -8,8 +8,6 @@ from itertools import pairwise
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sampler.exchange.http1.response import (
     LimitExceeded,
@@ -67,14 +65,6 @@ def test_a_response_cut_in_two_anywhere_is_the_same_response(kind):
     whole, _ = feed_cut(data, [])
 
     assert all(feed_cut(data, [cut])[0] == whole for cut in range(1, len(data)))
-
-
-@given(kind=st.sampled_from(sorted(WHOLE)), data=st.data())
-def test_a_response_does_not_depend_on_how_the_network_cut_the_bytes(kind, data):
-    wire = WHOLE[kind]
-    cuts = data.draw(st.lists(st.integers(1, len(wire) - 1), unique=True).map(sorted))
-
-    assert feed_cut(wire, cuts)[0] == feed_cut(wire, [])[0]
 
 
 @pytest.mark.parametrize("kind", ["content-length", "chunked"])
@@ -162,13 +152,3 @@ def test_a_small_body_that_unpacks_to_a_large_one_is_refused(coding):
 
     with pytest.raises(LimitExceeded):
         make_reader().feed(head.encode() + bomb)
-
-
-@given(st.binary(max_size=300))
-def test_no_bytes_make_the_reader_fail_in_another_way(data):
-    reader = make_reader(max_header_bytes=64, max_body_bytes=64)
-    try:
-        reader.feed(b"HTTP/1.1 200 OK\r\n" + data)
-        reader.feed_eof()
-    except (ProtocolViolation, LimitExceeded):
-        pass
