@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from sampler.base.errors import ExpectationError
+from sampler.expect.rules.dividers import runs_pods
 from sampler.expect.rules.findings import Finding, FindingCode, first_few, unknown
 from sampler.expect.rules.halted import kept_pods, traits
 from sampler.expect.rules.model import Mixture, Number, Quantity, only
-from sampler.expect.rules.objects import in_words, selects
+from sampler.expect.rules.objects import in_words, names_of, selects
 from sampler.expect.rules.places import asked_ports
 from sampler.expect.rules.workloads import (
     WORKLOADS,
@@ -101,18 +103,33 @@ def behind_selector(
 
 
 def unread(service: KubeObject, inventory: Inventory) -> Finding | None:
-    """Return the finding that nothing can be said of pods, if no workload beside them was read.
+    """Return the finding that nothing can be said of pods, if what runs them was not read.
 
-    Workloads may live in a repository of their own, or be made by a controller. Where another one
-    is, or may be, of the namespace, a selector that selects nothing is a mistake.
+    Workloads may live in a repository of their own, or be made by an operator for an object whose
+    name the selector has. Where other ones are, or may be, of the namespace, a selector that
+    selects nothing is a mistake.
     """
-    if inventory.has_beside(service.namespace, *WORKLOADS, "DaemonSet"):
+    if service.namespace in inventory.live:
         return None
+    named = (
+        inventory.by(names_of, value) for value in service["spec"]["selector"].texts().values()
+    )
+    makers = (
+        each
+        for each in chain.from_iterable(named)
+        if each.namespace == service.namespace and runs_pods(each)
+    )
     of = f"of {service.namespace} " if service.namespace else ""
+    if maker := next(makers, None):
+        why = f"{maker} may run them, which is of a kind that is not evaluated"
+    elif inventory.has_beside(service.namespace, *WORKLOADS, "DaemonSet"):
+        return None
+    else:
+        why = f"no workload {of}was read"
     return Finding(
         FindingCode.REFERENCE_UNREAD,
-        f"{service} selects pods, and no workload {of}was read: which pods it has, and of which "
-        "versions, was not checked",
+        f"{service} selects pods, and {why}: which pods it has, and of which versions, was not "
+        "checked",
         "add the manifests of the workloads to --manifests, or look into the cluster: --cluster",
         service["spec"]["selector"].where,
     )

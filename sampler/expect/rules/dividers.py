@@ -21,6 +21,9 @@ _WEIGHTS = frozenset(
 )  # fmt: skip
 """Fields with which traffic is divided, of any kind."""
 
+_COUNTS = frozenset({"count", "instances", "members", "nodeSets", "replicas", "size"})
+"""Fields with which operators are told how many pods to run."""
+
 _BINDINGS = frozenset(
     {
         "consistentHash", "hashOn", "hashPolicies", "hash_on", "maglev", "ringHash",
@@ -51,6 +54,11 @@ def divides_traffic(each: KubeObject, inventory: Inventory) -> bool:
         is_open = is_open and not inventory.has_beside(each.namespace, "Service")
         return has_weights or names_service or is_open
     return has_weights and names_service
+
+
+def runs_pods(each: KubeObject) -> bool:
+    """Whether an object of a kind that is not read may run pods, as those of operators do."""
+    return each.kind not in GROUPS and any(key in _COUNTS for key, _ in _said(each))
 
 
 def binding(each: KubeObject) -> str:

@@ -189,3 +189,22 @@ def test_a_version_that_is_in_no_manifest_is_an_error_where_it_is_asked_about(te
 
     asked = Question(route="shop")
     assert "not_expected" in {each.code.value for each in lint(inventory(text), asked)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "code"),
+    [
+        ("Kafka", "{kafka: {replicas: 3}}", "reference_unread"),
+        ("Cluster", "{instances: 3}", "reference_unread"),
+        ("AuthorizationPolicy", "{action: ALLOW}", "selects_nothing"),
+        ("StatefulSet", "{replicas: 3}", "selects_nothing"),
+    ],
+)
+def test_an_operator_may_run_the_pods_of_a_service_with_the_name_of_its_object(kind, spec, code):
+    deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: other}\nspec: {}\n---\n"
+    operated = PLUGIN.replace("name: p", "name: shop") % (kind, f"spec: {spec}")
+    operated = operated.replace("example.org", "apps") if kind == "StatefulSet" else operated
+
+    assert {"reference_unread", "selects_nothing"} & codes(SERVICE + deployment + operated) == {
+        code
+    }
