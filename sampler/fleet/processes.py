@@ -71,8 +71,8 @@ class Processes:
         if self._server is None:
             return
         for writer in self._writers:
-            with contextlib.suppress(OSError):
-                if writer.can_write_eof():
+            if not writer.is_closing():  # uvloop refuses to end what is closed
+                with contextlib.suppress(OSError):
                     writer.write_eof()
         if self._reading:
             # Each reads until its process has ended.

@@ -95,6 +95,15 @@ def test_the_run_of_any_vantage_is_judged_by_itself(weighbridge, tmp_path):
     assert {name: each["counts"].get("v1", 0) for name, each in zones.items()} == {"a": 0, "b": 50}
 
 
+def test_a_coordinator_of_the_full_transport_has_another_loop_and_the_same_end(weighbridge):
+    with EmbeddedService({"v1": 4}, seed=1) as service:
+        done = weighbridge("check", service.url, "--expect", "v1=1", "--tolerance", "5pp",
+                           "--workers", "2", "--transport", "full", "--out", "none")  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert "full transport" in done.stdout
+
+
 def test_the_limit_of_the_plan_is_kept_to_the_request(tmp_path):
     with EmbeddedService({"v1": 4}, seed=1) as service:
         plan = run_of(service.url, None, limits=Limits(max_samples=50), load=Load(concurrency=4))
