@@ -61,7 +61,7 @@ class Change(Protocol):
 
     @property
     def remedy(self) -> str:
-        """What to do about that; empty if nothing else than the code of the reason says."""
+        """What to do about that, or about a split that lacks a version; empty for the usual."""
         ...
 
     @property

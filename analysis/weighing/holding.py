@@ -11,9 +11,8 @@ from analysis.data.report import ReasonCode
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from analysis.data.report import Source
     from analysis.data.split import Split
-    from analysis.weighing.change import Change
+    from analysis.weighing.change import Change, Stated
 
 REPLACED_S = 5.0
 """A version that is configured no more may be replaced (``kubectl delete`` and ``apply``) [s]."""
@@ -75,7 +74,7 @@ class Holding:
         self.since_ns = at_ns
 
     def hold_without(
-        self, begun: Split, now: Split, source: Source, at_ns: int, held_ns: int | None
+        self, begun: Split, stated: Stated, remedy: str, at_ns: int, held_ns: int | None
     ) -> bool:
         """Judge nothing if a version is to get nothing any more, and return whether that is so.
 
@@ -83,15 +82,18 @@ class Holding:
 
         Parameters
         ----------
-        begun, now : Split
-            The split that the check began with, and the one that holds.
-        source : Source
-            Where that was read.
+        begun : Split
+            The split that the check began with.
+        stated : Stated
+            The one that holds.
+        remedy : str
+            What to do about that; empty for the usual.
         at_ns, held_ns : int, int or None
             When that was noticed, and since when something has been held back until then [ns
             since the run began].
         """
-        before, weight_of = self.gone, now.weight_of
+        before, now = self.gone, stated.split
+        weight_of = now.weight_of
         shares = begun.weight_of.items()
         self.gone = next((label for label, n in shares if n and not weight_of.get(label)), "")
         if not self.gone:
@@ -99,8 +101,9 @@ class Holding:
         self.hold(
             held_ns if self.gone == before and held_ns is not None else at_ns,
             f"{self.gone} has no share of the split any more, and had one when the check began: "
-            f"{begun} was expected, and now it is {now} ({source.where})",
-            "If that was meant, check again: the split is read anew. If not, find out who took "
+            f"{begun} was expected, and now it is {now} ({stated.source.where})",
+            remedy
+            or "If that was meant, check again: the split is read anew. If not, find out who took "
             f"{self.gone} out (kubectl rollout history, kubectl get events).",
         )
         return True

@@ -332,7 +332,7 @@ class Watched:
         self._split, self._next_source = change.expectation.split, change.expectation.source
         before, self._observed = self._observed, change.observed or self._split
         if self._shares_rates and self._held.hold_without(
-            self._begun, self._split, self._next_source, at_ns, held_ns
+            self._begun, change.expectation, change.remedy, at_ns, held_ns
         ):
             self._settling = None
             return

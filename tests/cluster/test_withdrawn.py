@@ -9,6 +9,7 @@ import pytest
 from analysis.data.report import ReasonCode, Verdict
 from analysis.weighing.holding import REPLACED_S
 from sampler.expect.cluster.standing import Deciding
+from tests.replays import NAMESPACE
 from tests.scenes import (
     RIGHT,
     UNREADY,
@@ -81,6 +82,33 @@ def test_a_split_without_a_version_of_the_first_one_does_not_pass(act, label, de
     assert f"{label} has no share of the split any more" in report.reasons[0].message
     assert "v1=9,v2=1 was expected, and now it is" in report.reasons[0].message
     assert report.reasons[0].remedy.startswith("If that was meant, check again")
+
+
+FLAGGER = {
+    "apiVersion": "flagger.app/v1beta1", "kind": "Canary",
+    "spec": {"targetRef": {"kind": "Deployment", "name": "app-canary"}},
+}  # fmt: skip
+ARGO = {
+    "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+    "spec": {"workloadRef": {"kind": "Deployment", "name": "app-canary", "scaleDown": "onsuccess"}},
+}  # fmt: skip
+
+
+# What Argo scales is configured by the Rollout, which the reason names.
+@pytest.mark.parametrize(
+    ("act", "mover"),
+    [(delete_canary, FLAGGER), (scale_canary_to_0, FLAGGER), (delete_canary, ARGO)],
+)
+def test_what_a_controller_takes_away_has_the_remedy_of_the_controller(act, mover):
+    objects = [*cluster(), {**mover, "metadata": {"name": "web", "namespace": NAMESPACE}}]
+    scene = Scene(objects, "3pp", wait_s=20, deciding=Deciding.OBSERVED)
+    scene.run(1, RIGHT)
+    act(scene, objects)
+    scene.run(60, {"v1": 1})
+
+    remedy = scene.report().reasons[0].remedy
+    assert remedy.startswith(f"{mover['kind']} shop/web scales Deployment shop/app-canary")
+    assert remedy.endswith(f"--route {mover['kind']}/web.")
 
 
 def test_a_version_that_comes_back_is_judged_again():

@@ -9,13 +9,17 @@ from analysis.data.report import ReasonCode
 from sampler.base.clock import NS_PER_S
 from sampler.base.errors import ExpectationError
 from sampler.expect.cluster.standing import Held, Sight
+from sampler.expect.rules.workloads import movers
 from sampler.expect.views import describe_change
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from analysis.data.split import Split
     from sampler.expect.cluster.standing import Standing
     from sampler.expect.cluster.state import ClusterState
     from sampler.expect.rules.model import Expectation
+    from sampler.expect.rules.objects import KubeObject
 
 GRACE_S = 0.2
 """How long objects may contradict each other before that is reported [s]: they arrive in
@@ -39,7 +43,8 @@ class ExpectationChange:
     observed : Split or None
         That of the endpoints, which the data plane follows; None is the expected one.
     code, remedy : ReasonCode, str
-        Why nothing can be judged, if so, and what to do about it, if the code does not say.
+        Why nothing can be judged, if so, and what to do about it, if the code does not say;
+        where a split is known, what to do if it lacks a version.
     outage, lost : str
         What is out of service under an unchanged configuration, in a sentence, and which
         version that is; empty if none is.
@@ -141,12 +146,17 @@ class News:
             text = sight.trouble or "the pods' status is clear again"
             return [replace(change, text=text, is_remark=True, is_reconfigured=is_reconfigured)]
         told, self._told = self._told, sight
+        remedy = _moved_by(told.made_of, state) if is_reconfigured else ""
         is_of_endpoints, text = _describe(told, sight)
         if before.held is not None:
             text = f"the expected split is known again: {text}"
         return [
             replace(
-                change, is_of_endpoints=is_of_endpoints, text=text, is_reconfigured=is_reconfigured
+                change,
+                is_of_endpoints=is_of_endpoints,
+                text=text,
+                remedy=remedy,
+                is_reconfigured=is_reconfigured,
             )
         ]
 
@@ -174,16 +184,31 @@ class News:
 
 def _deleted(held: Held, told: Sight, state: ClusterState) -> Held:
     """Say so if something is gone of which the last known split was made."""
-    gone = dict.fromkeys(str(each) for each in told.made_of if not state.has(each))
+    gone = {str(each): each for each in told.made_of if not state.has(each)}
     if not gone:
         return held
     what = ", ".join(gone)
     return replace(
         held,
         text=f"{what} was there before and is deleted: {held.text}",
-        remedy="If that was not meant, apply it again, and find out who deleted it (kubectl get "
+        remedy=_moved_by(gone.values(), state)
+        or "If that was not meant, apply it again, and find out who deleted it (kubectl get "
         "events, the audit log of the API server); then check again.",
     )
+
+
+def _moved_by(made_of: Iterable[KubeObject], state: ClusterState) -> str:
+    """Say what to do where a controller scales and deletes what a split was made of; or nothing."""
+    inventory = state.running()
+    for owner in made_of:
+        for mover in movers(owner, inventory):
+            return (
+                f"{mover} scales {owner} as its roll-out goes on, or deletes it: wait until that "
+                f"is over (kubectl describe {mover.kind.lower()} {mover.name} -n "
+                f"{mover.namespace}), or check the split that it gives, with --route "
+                f"{mover.kind}/{mover.name}."
+            )
+    return ""
 
 
 def _splits(sight: Sight) -> tuple[Split | None, Split | None]:
