@@ -157,9 +157,9 @@ def _selection(service: KubeObject, inventory: Inventory, _: Question) -> Iterat
             return
     if inventory.unread.intersection(WORKLOADS):
         return  # what may not be read is not nothing
-    for rollout in inventory.by(pairs_of_experiments, next(iter(pairs.items())), "Rollout"):
-        in_reach = (selects(pairs, labels) for labels in of_experiments(rollout))
-        if rollout.namespace == service.namespace and any(in_reach):
+    place = (service.namespace, *next(iter(pairs.items())))
+    for rollout in inventory.by(pairs_of_experiments, place, "Rollout"):
+        if any(selects(pairs, labels) for labels in of_experiments(rollout)):
             return
     if any(others_selected(pairs, service.namespace, inventory)) or any(
         each.namespace == service.namespace and selects(pairs, each.labels)

@@ -271,10 +271,10 @@ def of_experiments(rollout: KubeObject) -> Iterator[dict[str, str]]:
             yield labels | each["metadata"]["labels"].texts()
 
 
-def pairs_of_experiments(rollout: KubeObject) -> Iterator[tuple[str, str]]:
-    """Yield these labels pair by pair."""
+def pairs_of_experiments(rollout: KubeObject) -> Iterator[tuple[str, str, str]]:
+    """Yield these labels pair by pair, each with the namespace."""
     for labels in of_experiments(rollout):
-        yield from labels.items()
+        yield from ((rollout.namespace, *pair) for pair in labels.items())
 
 
 def without_hash(selector: Mapping[str, str]) -> dict[str, str]:

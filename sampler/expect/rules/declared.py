@@ -13,7 +13,7 @@ from sampler.expect.rules.dividers import runs_pods
 from sampler.expect.rules.findings import Finding, FindingCode, first_few, unknown
 from sampler.expect.rules.halted import kept_pods, traits
 from sampler.expect.rules.model import Mixture, Number, Quantity, only
-from sampler.expect.rules.objects import in_words, names_of, selects
+from sampler.expect.rules.objects import in_words, selects
 from sampler.expect.rules.places import asked_ports
 from sampler.expect.rules.workloads import (
     WORKLOADS,
@@ -24,7 +24,7 @@ from sampler.expect.rules.workloads import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sampler.expect.rules.model import Question
     from sampler.expect.rules.objects import Inventory, KubeObject, Node
@@ -111,14 +111,9 @@ def unread(service: KubeObject, inventory: Inventory) -> Finding | None:
     """
     if service.namespace in inventory.live:
         return None
-    named = (
-        inventory.by(names_of, value) for value in service["spec"]["selector"].texts().values()
-    )
-    makers = (
-        each
-        for each in chain.from_iterable(named)
-        if each.namespace == service.namespace and runs_pods(each)
-    )
+    values = service["spec"]["selector"].texts().values()
+    named = (inventory.by(_placed, (service.namespace, value)) for value in values)
+    makers = (each for each in chain.from_iterable(named) if each.once(runs_pods))
     of = f"of {service.namespace} " if service.namespace else ""
     if maker := next(makers, None):
         why = f"{maker} may run them, which is of a kind that is not evaluated"
@@ -133,6 +128,10 @@ def unread(service: KubeObject, inventory: Inventory) -> Finding | None:
         "add the manifests of the workloads to --manifests, or look into the cluster: --cluster",
         service["spec"]["selector"].where,
     )
+
+
+def _placed(each: KubeObject) -> Iterator[tuple[str, str]]:
+    yield each.namespace, each.name
 
 
 class _Selected(NamedTuple):

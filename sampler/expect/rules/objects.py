@@ -331,7 +331,7 @@ class Inventory:
         if namespace in self.live:
             return True
         if not namespace:
-            return bool(self.of(*kinds))
+            return any(self._by_kind.get(kind) for kind in kinds)
         return any(self.by(namespaces_of, each, *kinds) for each in (namespace, ""))
 
     def find(self, kind: str, name: str, namespace: str) -> KubeObject | None:
