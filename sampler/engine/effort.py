@@ -53,6 +53,8 @@ class Effort:
         CPU time of other processes than the one that reports [s].
     workers : tuple of Worker
         Each of those who sent, where it was not this process.
+    silent : frozenset of int
+        Numbers of those that send nothing more.
     """
 
     transport: str
@@ -70,6 +72,7 @@ class Effort:
     reached_max_time: bool = False
     cpu_s: float = 0.0
     workers: tuple[Worker, ...] = ()
+    silent: frozenset[int] = frozenset()
 
     @property
     def strain(self) -> Strain:

@@ -168,7 +168,8 @@ class Fleet:
         efforts = [
             each.done.effort if each.done and each.done.effort else idle for each in self._known
         ] or [idle]
-        return Effort.of_all(efforts, duration, workers)
+        silent = frozenset(number for number, each in enumerate(self._known) if not each.is_live)
+        return replace(Effort.of_all(efforts, duration, workers), silent=silent)
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
         """Yield the merged samples in planned order until all are in.

@@ -162,6 +162,17 @@ class Scripted:
             yield replace(batch, scheduled_ns=planned, worker=worker)
 
 
+class OneEnds(Scripted):
+    """The second of the vantages ends at once, as where its target is overloaded."""
+
+    def effort(self):
+        return replace(super().effort(), silent=frozenset({1}))
+
+    async def batches(self):
+        async for batch in super().batches():
+            yield batch.chosen(batch.worker == 0)
+
+
 def of_zones(splits):
     """Plan a check of two zones."""
     split = Split.parse(splits[0])
@@ -178,6 +189,18 @@ def test_after_a_gross_failure_of_a_zone_enough_is_sent_to_tell_its_split():
     assert report.verdict is Verdict.FAIL
     assert report.reasons[0].message.startswith("In zone b: ")
     assert report.samples.launched == 200
+
+
+def test_nobody_waits_for_a_zone_in_which_nobody_sends_any_more():
+    ends: Any = OneEnds
+
+    report = asyncio.run(Weighing(of_zones(["v1=1", "v1=1"]), sampling=ends).run())
+
+    assert {zone: each.verdict for zone, each in report.observed.by_zone.items()} == {
+        "a": Verdict.PASS,
+        "b": Verdict.INCONCLUSIVE,
+    }
+    assert report.samples.launched < 1000  # of a zone
 
 
 def test_each_zone_may_send_what_the_neediest_needs():
