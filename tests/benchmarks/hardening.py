@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import platform
 import resource
 import signal
 import subprocess
@@ -34,13 +33,14 @@ from sampler.labels.parts import LARGEST_DOCUMENT
 from sampler.labels.reader import LabelReader
 from sampler.labels.rule import LabelRule
 from sampler.store.arrow import to_arrow
+from tests.benchmarks.provenance import paragraph, provenance
 from tests.fuzz.run import READERS, fuzz
+from tests.processes import WEIGHBRIDGE, completed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 REPORT = Path(__file__).parents[2] / "reports" / "hardening.md"
-_COMMAND = (sys.executable, "-m", "sampler.cli")
 _LOOP_MS = 50.0
 _STARTS_WITHIN = 3_000  # hundredths of a second
 _KILLS = int(os.environ.get("KILLS", "200"))
@@ -242,7 +242,7 @@ def _killed(url: str, base: Path, after_s: float) -> tuple[float, bool, bool] | 
                  "--tolerance", "0.2pp", "--max-rate", "500/s",
                  "--alpha", "1e-9", "--beta", "1e-9")  # fmt: skip
     process = subprocess.Popen(
-        [*_COMMAND, *arguments], cwd=base.parent,
+        [*WEIGHBRIDGE, *arguments], cwd=base.parent,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     for _ in range(_STARTS_WITHIN):
@@ -267,16 +267,12 @@ def _left(run: Path, killed_s: float, folder: Path) -> tuple[float, bool, bool]:
         lost = max(killed_s - stream.stat().st_mtime, 0.0)
     elif plan.exists():
         lost = max(killed_s - plan.stat().st_mtime - 0.5, 0.0)  # before its first second
-    reported = subprocess.run(
-        [*_COMMAND, "report", str(run), "--json", "-"], cwd=folder, capture_output=True, check=False
-    )
-    judged = subprocess.run(
-        [*_COMMAND, "judge", str(run), "--expect", "v1=9,v2=1", "--tolerance", "0.2pp"],
-        cwd=folder, capture_output=True, check=False,
-    )  # fmt: skip
+    reported = completed([*WEIGHBRIDGE, "report", str(run), "--json", "-"], folder)
+    asked = ("judge", str(run), "--expect", "v1=9,v2=1", "--tolerance", "0.2pp")
+    judged = completed([*WEIGHBRIDGE, *asked], folder)
     if not plan.exists():
         return lost, False, 70 not in {reported.returncode, judged.returncode}
-    document = json.loads(reported.stdout or b"{}")
+    document = json.loads(reported.stdout or "{}")
     has_verdict = document.get("verdict") in {"PASS", "FAIL"}
     is_read = reported.returncode in {0, 3} and judged.returncode in {0, 1, 3, 2}
     return lost, has_verdict, is_read
@@ -291,9 +287,6 @@ def main() -> int:
             for row in made:
                 rows.append(row)
                 print(f"{'ok' if row.holds else 'BROKEN':7} {row.attack}: {row.figure}")
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
     table = "\n".join(
         f"| {row.attack} | {row.figure}{'' if row.holds else ' **beyond**'} | {row.limit} |"
         for row in rows
@@ -304,8 +297,7 @@ def main() -> int:
         "Written by `make hardening`: each attack was made on this machine, on loopback. Times are "
         "of the processor. In the event\nloop nothing may take more than 50 ms; what the limits "
         "are is in [docs/limits.md](../docs/limits.md).\n\n"
-        f"Commit {commit}, Python {platform.python_version()}, {platform.machine()}, "
-        f"{time.strftime('%Y-%m-%d', time.gmtime())}, seed {_SEED}; {peak} MB in this process.\n\n"
+        f"{paragraph(provenance({}))}\nSeed {_SEED}; {peak} MB in this process.\n\n"
         f"| attack | figure | limit |\n| --- | --- | --- |\n{table}\n"
     )
     return int(not all(row.holds for row in rows))

@@ -136,16 +136,6 @@ def test_bad_lines_are_counted_and_named_and_too_many_end_with_2(weighbridge, tm
     assert "--max-bad-lines" in refused.stderr
 
 
-def test_a_bad_line_counts_as_a_connection_without_a_label(weighbridge, tmp_path):
-    log = tmp_path / "log.csv"
-    log.write_text("label\nv1\nv1\n\x00\n" + "v1\n" * 500, encoding="utf-8")
-
-    done = weighbridge("judge", str(log), "--expect", "v1=10,v2=0", "--time-column", "none")
-
-    assert done.returncode == 3
-    assert "label" in done.stdout
-
-
 def test_rows_out_of_order_are_sorted_or_refused_because_a_slow_version_would_be_under_counted(
     weighbridge, tmp_path
 ):
@@ -160,17 +150,6 @@ def test_rows_out_of_order_are_sorted_or_refused_because_a_slow_version_would_be
     assert refused.returncode == 2
     assert "line 4" in refused.stderr
     assert "sort the rows" in refused.stderr
-
-
-def test_a_missing_column_names_those_that_are_there(weighbridge, tmp_path):
-    log = tmp_path / "log.csv"
-    log.write_text("ts,version\n1,v1\n", encoding="utf-8")
-
-    done = weighbridge("judge", str(log), "--expect", "v1=9,v2=1", "--time-column", "none")
-
-    assert done.returncode == 2
-    assert "'ts', 'version'" in done.stderr
-    assert "--label-column" in done.stderr
 
 
 def test_json_lines_and_parquet_stop_where_the_csv_does(weighbridge, tmp_path):

@@ -81,19 +81,6 @@ def test_failed_exchanges_end_their_connections_by_a_reset(transport):
         assert report.performance.closed["reset"] == timeouts > 0
 
 
-def test_dropped_requests_are_counted_and_never_sent_again(transport):
-    with EmbeddedService({"v1": 9, "v2": 1}, {"v2": Faults(drop=0.5)}, seed=1) as service:
-        report = weigh(service, transport, split=None, limits=Limits(max_samples=2_000))
-        counts = service.counts()
-
-    assert report.samples.launched == counts.total == 2_000
-    assert outcomes(report) == {
-        "ok": counts.by_fate()[Fate.ANSWERED],
-        "closed": counts.by_fate()[Fate.DROPPED],
-    }
-    assert counts.by_fate()[Fate.DROPPED] > 50
-
-
 def test_hanging_requests_are_counted_as_timeouts(transport):
     with EmbeddedService({"v1": 9, "v2": 1}, {"v2": Faults(hang=0.5)}, seed=1) as service:
         report = weigh(
@@ -108,19 +95,6 @@ def test_hanging_requests_are_counted_as_timeouts(transport):
         "timeout": counts.by_fate()[Fate.HUNG],
     }
     assert counts.by_fate()[Fate.HUNG] > 5
-
-
-def test_resets_and_errors_are_counted(transport):
-    faults = {"v2": Faults(reset=0.4, error=0.4)}
-    with EmbeddedService({"v1": 1, "v2": 1}, faults, seed=1) as service:
-        report = weigh(service, transport, split=None, limits=Limits(max_samples=1_000))
-        counts = service.counts()
-
-    assert outcomes(report) == {
-        "ok": counts.by_fate()[Fate.ANSWERED],
-        "unlabelled": counts.by_fate()[Fate.ERROR],
-        "reset": counts.by_fate()[Fate.RESET],
-    }
 
 
 def test_a_slow_canary_still_gets_its_share(transport):

@@ -82,12 +82,6 @@ def test_the_test_group_declares_every_wheel():
     assert {part.package for part in requirements.WHEELS} <= declared
 
 
-def test_an_ordinary_user_is_told_to_become_root(machine):
-    machine(root=False)
-
-    assert "sudo make test" in str(requirements.lack_of(requirements.ROOT))
-
-
 @pytest.mark.parametrize(
     ("root", "lacks", "line"),
     [
@@ -261,13 +255,6 @@ def test_a_run_ends_with_what_was_left_out_and_the_line_that_gets_it(tmp_path, p
     assert parts.split(maxsplit=2)[:2] == ["2", "wrk"]
     assert line.startswith("to run them too: ")
     assert "1 passed, 2 skipped" in closing
-
-
-def test_a_run_that_lacked_nothing_says_nothing_of_it(tmp_path):
-    done = pytest_without(["haproxy"], tmp_path, "-n", "0", "-k", "test_of_nothing")
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "for want of" not in done.stdout
 
 
 def test_where_every_test_is_asked_for_a_missing_part_is_a_failure(tmp_path):

@@ -314,13 +314,6 @@ def test_an_interval_inside_its_band_is_inside_in_print_too(reports, band, inter
     assert " ".join(shown.split()) in " ".join(to_text(report).split())
 
 
-def test_an_interval_is_rounded_outwards(reports):
-    right = reports["measured"]
-    observed = Observed({"v2": 1}, {"v2": 0.1}, {"v2": (0.0809, 0.1191)})
-
-    assert "v2 10.0 % [8.0, 12.0]" in to_text(replace(right, observed=observed))
-
-
 def test_nothing_labelled_is_said_in_the_first_line(reports):
     nothing = replace(
         reports["measured"],

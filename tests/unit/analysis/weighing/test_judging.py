@@ -59,14 +59,6 @@ def test_a_slice_of_a_batch_keeps_its_launch_numbers_and_columns():
     assert batch[-5:].first == 45
 
 
-def test_slices_put_together_are_the_batch():
-    batch = made(0.1, 50)
-
-    labels = [part.label for part in (batch[:17], batch[17:])]
-
-    np.testing.assert_array_equal(np.concatenate(labels), batch.label)
-
-
 @pytest.mark.parametrize("step", [2, -1])
 def test_a_slice_that_leaves_rows_out_is_refused(step):
     with pytest.raises(ValueError, match="consecutive"):

@@ -1,5 +1,3 @@
-from itertools import pairwise
-
 import pytest
 
 from sampler.demo.answers import (
@@ -69,15 +67,6 @@ def test_a_pod_that_answers_html_says_so():
 
     assert b"Content-Type: text/html" in answer
     assert b"v1" not in answer
-
-
-def test_a_head_may_be_cut_anywhere():
-    reader = RequestReader()
-
-    incomplete = [reader.read(GET[:cut]) for cut in range(len(GET))]
-
-    assert incomplete == [None] * len(GET)
-    assert reader.read(GET + b"rest") == (Request(form=0, persists=True), len(GET))
 
 
 def test_a_known_request_is_recognised_only_as_a_whole():
@@ -179,14 +168,3 @@ def test_a_body_without_a_length_is_refused_with_411():
 
 def test_equal_lengths_count_as_one():
     assert read_head(head(b"Content-Length: 5", b"Content-Length: 5")).body_length == 5
-
-
-def test_pipelined_heads_are_read_one_after_the_other():
-    reader, data = RequestReader(), GET * 3
-    ends = [0]
-    while ends[-1] < len(data):
-        head_read = reader.read(data[ends[-1] :])
-        assert head_read is not None
-        ends.append(ends[-1] + head_read[1])
-
-    assert [b - a for a, b in pairwise(ends)] == [len(GET)] * 3

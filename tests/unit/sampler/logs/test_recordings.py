@@ -509,31 +509,6 @@ def test_istio_text_has_the_cluster_and_the_client(tmp_path):
     assert log.quality.bad == 0
 
 
-@pytest.mark.parametrize(
-    ("name", "own"),
-    [
-        (
-            "envoy.log",
-            "[2026-01-31 12:00:00.123][1][info][main] [source/server/server.cc:1] starting",
-        ),
-        ("envoy.json.log", "2026-01-31T12:00:00.123456Z\tinfo\tenvoy main\tstarting"),
-        ("traefik.log", "2026-01-31T12:00:00Z INF Configuration loaded from flags."),
-        ("traefik.json.log", '{"level":"info","version":"3.5.0","message":"starting"}'),
-    ],
-)
-def test_what_a_proxy_says_about_itself_is_no_request(tmp_path, name, own):
-    place = tmp_path / name
-    place.write_text(f"{own}\n{text_of(name)}{own}\n", encoding="utf-8")
-    (kind, options) = RECORDINGS[name]
-    columns = Columns(label=options.get("label", ""))
-
-    log = ForeignLog(str(place), Reading(kind=kind, columns=columns))
-    rows = sum(len(batch) for batch in log.batches())
-
-    assert log.quality.bad == 0
-    assert rows == len(text_of(name).splitlines())
-
-
 def test_a_request_that_ended_on_a_whole_second_is_sent_before_it_too(tmp_path):
     place = tmp_path / "access.log"
     line = '{at} {took} {at} 1 200 "10.0.0.1:80" "v1"\n'
