@@ -306,42 +306,6 @@ def test_a_connection_that_the_server_ends_early_is_closed(ask, authority, cacer
     assert batch.closed.tolist() == [kind != "full"] * 3  # aiohttp does not say
 
 
-def test_a_server_that_wants_our_certificate_is_a_failed_connection(
-    kind, authority, cacert, loop_factory
-):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.verify_mode = ssl.CERT_REQUIRED
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def refuse():
-        # A blocking handshake sends the alert with the reason; asyncio's server does not.
-        client, _ = listener.accept()
-        client.settimeout(5)
-        wrapped = context.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
-        with wrapped, contextlib.suppress(OSError):
-            with contextlib.suppress(ssl.SSLError):
-                wrapped.do_handshake()
-            # Closing with the request unread would send a reset that overtakes the alert.
-            wrapped.shutdown(socket.SHUT_WR)
-            while socket.socket.recv(wrapped, 4_096):
-                pass
-
-    async def main():
-        refusing = asyncio.get_running_loop().run_in_executor(None, refuse)
-        target = Target(f"https://127.0.0.1:{listener.getsockname()[1]}/", cacert=cacert)
-        result = await Driver(kind, target, Load(concurrency=1), 1).run()
-        await refusing
-        return result
-
-    with listener, asyncio.Runner(loop_factory=loop_factory) as runner:
-        batch, failures = runner.run(main())
-
-    assert batch.outcome.tolist() == [Outcome.CONNECT_FAILED]
-    assert only(failures).code is FailureCode.HANDSHAKE
-    assert "CERTIFICATE_REQUIRED" in only(failures).text
-
-
 def test_a_server_without_tls_is_a_failed_connection(ask):
     batch, failures = ask(None, n=1)
 

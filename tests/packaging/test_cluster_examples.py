@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 from ruamel.yaml import YAML
 
@@ -89,13 +87,7 @@ def test_the_job_after_a_sync_is_one_verdict_and_no_second_try():
 
 @pytest.mark.needs("kubectl")
 def test_the_image_of_the_job_is_set_in_one_place():
-    done = subprocess.run(
-        ["kubectl", "kustomize", str(EXAMPLES / "argo-cd")],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
+    done = completed(["kubectl", "kustomize", str(EXAMPLES / "argo-cd")], REPOSITORY)
 
     (container,) = YAML_12.load(done.stdout)["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "registry.example/team/weighbridge:built"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import click
 import kubernetes_validate
 import pytest
@@ -14,7 +12,7 @@ from sampler import __version__
 from sampler.cli import main
 from sampler.cli.entry import weighbridge
 from sampler.cli.gates import gates_of
-from tests.processes import REPOSITORY
+from tests.processes import REPOSITORY, completed
 from tests.requirements import path_of
 
 pytestmark = pytest.mark.needs("kubectl")
@@ -35,13 +33,8 @@ def rendered():
 
 
 def render(base):
-    done = subprocess.run(
-        [path_of("kubectl") or "kubectl", "kustomize", str(base)],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
+    done = completed([path_of("kubectl") or "kubectl", "kustomize", str(base)], REPOSITORY)
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 
 import pytest
 
 from sampler.base.errors import ExpectationError
 from sampler.expect.documents import documents, is_json
+from tests.processes import completed
 from tests.requirements import path_of
 
 SCALARS = """
@@ -35,12 +35,8 @@ def kubectl(text, tmp_path):
     """Return the data of a ConfigMap as kubectl reads it."""
     file = tmp_path / "some.yaml"
     file.write_text(text, encoding="utf-8")
-    done = subprocess.run(
-        [str(path_of("kubectl")), "annotate", "--local", "-o", "json", "-f", str(file), "a=b"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = (str(path_of("kubectl")), "annotate", "--local", "-o", "json", "-f", str(file), "a=b")
+    done = completed(command, tmp_path)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["data"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from functools import cache
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from sampler.base.errors import ExpectationError
 from sampler.expect.kustomize import FILES
 from sampler.expect.manifests import read_manifests
+from tests.processes import REPOSITORY, completed
 from tests.requirements import path_of
 
 DEPLOYMENT = """\
@@ -62,12 +62,7 @@ def test_what_is_listed_is_read_where_it_stands_and_nothing_else(folder):
 @cache
 def is_old():
     """Whether kubectl brings kustomize 2, as it did up to 1.20, which Debian 12 has."""
-    done = subprocess.run(
-        [str(path_of("kubectl")), "kustomize", "--help"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = completed([str(path_of("kubectl")), "kustomize", "--help"], REPOSITORY)
     return "--enable-helm" not in done.stdout
 
 
