@@ -63,6 +63,10 @@ class Holding:
     since_ns: int | None = None
     gone: str = ""
 
+    def release(self) -> None:
+        """Hold nothing back any more."""
+        self.why, self.code, self.remedy = "", ReasonCode.EXPECTATION_MOVED, ""
+
     def take(self, change: Change) -> None:
         """Hold back what a change does; `Noticed.held_since` says since when."""
         self.why, self.code, self.remedy = change.text, change.code, change.remedy

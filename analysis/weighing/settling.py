@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from analysis.data.report import ReasonCode
 from analysis.weighing.history import alike
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from analysis.data.batch import Batch
     from analysis.data.split import Split
+    from analysis.evidence.state import Evidence
 
 LONGEST_S = 10.0
 """``--settle auto`` waits no longer than this after a change [s]."""
@@ -153,6 +155,23 @@ class Settling:
             # As long again as it took: other nodes may follow later than the first ones.
             wait_ns = max(2 * lag_ns, round(SHORTEST_S * _NS_PER_S))
             self.until_ns = min(self.until_ns, max(int(sent_ns[end]), self.since_ns + wait_ns))
+
+
+def may_lag(evidence: Evidence, observed: Split) -> bool:
+    """Whether evidence speaks against its split, as a data plane does that has not followed yet.
+
+    Where the endpoints are outside of the tolerance themselves, that explains the answers.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Of a stretch.
+    observed : Split
+        That of the endpoints.
+    """
+    if evidence.settled in {None, ReasonCode.WITHIN_TOLERANCE}:
+        return False
+    return all(band.low <= observed.share(band.arm) <= band.high for band in evidence.bands)
 
 
 def _gain(label: str, old: Split, new: Split) -> float:

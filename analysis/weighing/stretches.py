@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from analysis.data.batch import Batch
     from analysis.data.policy import Policy
-    from analysis.data.report import Source
+    from analysis.data.report import ReasonCode, Source
     from analysis.data.split import Split
     from analysis.evidence.state import Evidence
     from analysis.weighing.change import Judging
@@ -90,6 +90,8 @@ class Stretches:
         Samples that were not judged.
     aside : Counter of str
         The same by label; the empty label counts those without one.
+    ended_ns : int or None
+        When `note_end` first saw what is proven now [ns since the run began]; None if nothing is.
 
     Raises
     ------
@@ -118,6 +120,8 @@ class Stretches:
         self._parts: list[Part] = []
         self.evidence = self._begin(split, 0)
         self._past = deque([_Known(-1, 0, self.evidence, Counter())])
+        self.ended_ns: int | None = None
+        self._end: tuple[ReasonCode | None, int | None] = (None, None)
 
     def _begin(self, split: Split, rank: int) -> Evidence:
         """Return the evidence of a stretch, after `rank` others of which something was judged."""
@@ -152,12 +156,24 @@ class Stretches:
             self._closed.append(closed)
         self._parts = []
         self.evidence, self.source = evidence, source
+        self._forget_end()
         self._past = deque([_Known(at_ns, 0, evidence, Counter())])
 
     def restart(self, evidence: Evidence, at_ns: int) -> None:
         """Go on with other evidence on the same split."""
         self.evidence = evidence
+        self._forget_end()
         self._past = deque([self._past[-1]._replace(sent_ns=at_ns, evidence=evidence)])
+
+    def note_end(self, now_ns: int) -> int | None:
+        """Return when what is proven now was first seen by this; None if nothing is."""
+        end = self.evidence.settled, self.evidence.passed_after
+        if end != self._end:
+            self._end, self.ended_ns = end, None if end == (None, None) else now_ns
+        return self.ended_ns
+
+    def _forget_end(self) -> None:
+        self._end, self.ended_ns = (None, None), None
 
     def leave_out(self, first_connection: int) -> None:
         """Judge no connection that was opened before this one."""
@@ -215,6 +231,7 @@ class Stretches:
         known = self._past[-1]
         self.aside += counts - known.counts
         self.evidence = known.evidence
+        self._forget_end()
         self._parts = [
             part
             if part.end_row is None or part.end_row <= known.end_row

@@ -22,12 +22,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.data.events import ENDPOINTS, SETTLED, WEIGHT, Event
-from analysis.data.report import ReasonCode
 from analysis.weighing.change import Phase
 from analysis.weighing.history import History, alike
 from analysis.weighing.holding import Holding, Noticed
 from analysis.weighing.outages import Outages, Span
-from analysis.weighing.settling import LONGEST_S, SHORTEST_S, Settling
+from analysis.weighing.settling import LONGEST_S, SHORTEST_S, Settling, may_lag
 from analysis.weighing.stretches import GUARD_S, Stretches
 
 if TYPE_CHECKING:
@@ -120,8 +119,6 @@ class Watched:
         self._settling: Settling | None = None
         self._calm_ns = 0.0
         self._is_early = False
-        self._end: tuple[ReasonCode | None, int | None] = (None, None)
-        self._ended_ns = 0
         self._longest_s = LONGEST_S if settle_s is None else settle_s
         if age_s is not None and age_s < self._longest_s:
             self._settling = Settling(0, (self._longest_s - age_s) * _NS_PER_S)
@@ -152,7 +149,6 @@ class Watched:
     def restart(self, evidence: Evidence) -> None:
         """Go on with other evidence on the same split."""
         self._stretches.restart(evidence, self._last_ns)
-        self._end = (None, None)
 
     def leave_out(self, first_connection: int) -> None:
         """Judge no connection that was opened before this one."""
@@ -211,19 +207,17 @@ class Watched:
 
     def is_sure(self, now_ns: int) -> bool:
         """Whether no news can be under way that would take back what was proven last."""
-        end = self.evidence.settled, self.evidence.passed_after
-        if end != self._end:
-            self._end, self._ended_ns = end, now_ns
-        if end == (None, None):
+        ended_ns = self._stretches.note_end(now_ns)
+        if ended_ns is None:
             return True
         if any(not each.change.is_remark for each in self._pending):
             return False
-        return now_ns - self._ended_ns >= GUARD_S * _NS_PER_S
+        return now_ns - ended_ns >= GUARD_S * _NS_PER_S
 
     @property
     def ended_ns(self) -> int | None:
         """When `is_sure` first saw what is proven now [ns since the run began]; None if nothing."""
-        return None if self._end == (None, None) else self._ended_ns
+        return self._stretches.ended_ns
 
     def notice(self, changes: Iterable[Change], origin_ns: int) -> None:
         """Take changes, in the order of time; the run began at `origin_ns` on their clock."""
@@ -270,17 +264,9 @@ class Watched:
             self._judge(part[first:], sent_ns[first:])
 
     def _judge(self, part: Batch, sent_ns: NDArray[np.int64]) -> None:
-        """Weigh samples, and doubt what speaks against the split soon after a change.
-
-        A data plane that lags further behind than it was given time answers as before the change.
-        Where the endpoints are outside of the tolerance themselves, that explains the answers.
-        """
+        """Weigh samples, and doubt what speaks against the split soon after a change."""
         self._stretches.judge(part, sent_ns)
-        settled = self.evidence.settled
-        if not self._is_early or settled in {None, ReasonCode.WITHIN_TOLERANCE}:
-            return
-        shares = ((band, self._observed.share(band.arm)) for band in self.evidence.bands)
-        if any(not band.low <= share <= band.high for band, share in shares):
+        if not self._is_early or not may_lag(self.evidence, self._observed):
             return
         at_ns = int(sent_ns[-1])
         if self._begin_anew(self.evidence.split, self.source, at_ns):
@@ -311,19 +297,14 @@ class Watched:
             self._unseen.begin(at_ns)
         else:
             self._unseen.end(at_ns)
-        is_new = (
-            not self._held.why
-            or change.expectation is not None
-            or change.code is not self._held.code
-        )
-        if is_new or at_s - self.events[-1].at_s >= SHORTEST_S:
+        is_known = self._held.why and not is_back and change.code is self._held.code
+        if not is_known or at_s - self.events[-1].at_s >= SHORTEST_S:
             self.events.append(Event(at_s, kind, change.text))
         held_ns, self._held.since_ns = self._held.since_ns, noticed.held_since(self._held.since_ns)
         if change.is_remark:
             return
         if self._settling is None and not self._held.why:
             self._stretches.take_back(at_ns)
-            self._end = (None, None)
         since_ns = self._unjudged.begin(at_ns)
         if change.expectation is None:
             self._held.take(change)
@@ -336,14 +317,10 @@ class Watched:
         ):
             self._settling = None
             return
-        self._held.why, self._last_text = "", f" ({change.text})" if change.text else ""
-        self._settling = Settling.after(
-            at_ns,
-            since_ns,
-            (before, self._observed),
-            self._settling,
-            self._settle_s,
-        )
+        self._held.release()
+        self._last_text = f" ({change.text})" if change.text else ""
+        splits = before, self._observed
+        self._settling = Settling.after(at_ns, since_ns, splits, self._settling, self._settle_s)
         self._calm_ns = at_ns + self._longest_s * _NS_PER_S
 
     def _settle(self, settling: Settling, at_ns: int) -> None:
@@ -356,10 +333,8 @@ class Watched:
             self.lags_s.append(lag_s)
             text += f"; the data plane followed {lag_s:.2f} s after the change"
         self.events.append(Event(at_ns / _NS_PER_S, SETTLED, text))
-        split = self._split
-        is_same = alike(self.evidence.split, split)
-        is_same = is_same and alike(self._observed_before, self._observed)
-        before, is_begun = self.evidence.split, True
+        before, split, is_begun = self.evidence.split, self._split, True
+        is_same = alike(before, split) and alike(self._observed_before, self._observed)
         # Connections that were cut in the middle cannot be judged as wholes.
         if not is_same or self.evidence.groups is not None:
             is_begun = self._begin_anew(split, self._next_source, at_ns)
@@ -411,8 +386,8 @@ class Watched:
             aside_s=self._unjudged.until(self._last_ns) / _NS_PER_S,
             outages=tuple(self._outages.all),
             trouble=self._trouble,
-            code=self._held.code if self._held.why else ReasonCode.EXPECTATION_MOVED,
-            remedy=self._held.remedy if self._held.why else "",
+            code=self._held.code,
+            remedy=self._held.remedy,
             unseen_s=self._unseen.until(self._last_ns) / _NS_PER_S,
             unseen_since_s=None if since_ns is None else since_ns / _NS_PER_S,
             doubt_since_s=None if unjudged_ns is None else unjudged_ns / _NS_PER_S,
