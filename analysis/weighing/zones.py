@@ -8,7 +8,7 @@ expectation, of its own.
 * FAIL on the average of the zones' evidence at 1/alpha: an average of e-processes on one filtration
   is one. A zone by itself fails at alpha over the number of zones, which the average contains.
 
-The average is looked at after each slice of the merged stream, so it does not depend on batches.
+The family ends with a slice of the merged stream, so it does not depend on batches.
 """
 
 from __future__ import annotations
@@ -101,10 +101,10 @@ class Zones:
         """Judge the next samples of the merged stream, slice by slice."""
         for slice_of, part in self._slices(batch):
             if slice_of > self._slice:
-                self._slice = slice_of
                 self._average()
-            if self._is_failed:
-                return
+                if self._is_failed:
+                    return  # after the rest of its slice, wherever batches were cut
+                self._slice = slice_of
             where = self._zone_of[part.worker]
             lost = where[part.outcome == Outcome.LOST]
             self._hurt.update(name for number, name in enumerate(self.zones) if number in lost)
@@ -129,9 +129,8 @@ class Zones:
 
     def _name(self) -> None:
         """Name the zone that the verdict is about; one that fails by itself fails the family."""
-        if not self._is_failed:
-            self.named = min(self.zones, key=self._rank)
-            self._is_failed = self._rank(self.named)[0] == _FAILED
+        self.named = min(self.zones, key=self._rank)
+        self._is_failed = self._rank(self.named)[0] == _FAILED
 
     def _average(self) -> None:
         """Fail the family where the average of the evidence is enough."""
