@@ -31,28 +31,6 @@ if TYPE_CHECKING:
     from sampler.expect.rules.workloads import Workload
 
 
-def behind_service(service: KubeObject, inventory: Inventory, question: Question) -> Mixture:
-    """Return the pods by label that a Service selects.
-
-    Raises
-    ------
-    ExpectationError
-        If it has no selector, selects nothing, or a pod's version cannot be told.
-    """
-    if service["spec"]["type"].text("") == "ExternalName":
-        raise ExpectationError(
-            f"{service['spec'].where}: {service} is an ExternalName: its pods are elsewhere",
-            hint="declare the split with --expect",
-        )
-    selector = service["spec"]["selector"].texts()
-    if not selector:
-        raise ExpectationError(
-            f"{service.place}: {service} has no selector: its endpoints are managed by hand",
-            hint="declare the split with --expect",
-        )
-    return behind_selector(service, selector, inventory, question)
-
-
 def behind_selector(
     service: KubeObject,
     selector: Mapping[str, str],
@@ -64,7 +42,7 @@ def behind_selector(
     Raises
     ------
     ExpectationError
-        As `behind_service`.
+        If it selects nothing, or a pod's version cannot be told.
     """
     found = _Selected(service.namespace, tuple(sorted(selector.items())))
     _refuse_daemons(service, selector, inventory)

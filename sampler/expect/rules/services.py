@@ -6,9 +6,9 @@ from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from sampler.base.errors import ExpectationError
 from sampler.expect.rules import declared, endpoints
-from sampler.expect.rules.findings import Finding, FindingCode
+from sampler.expect.rules.findings import Finding, FindingCode, unknown
+from sampler.expect.rules.model import only
 from sampler.expect.rules.objects import selects
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ def behind_service(service: KubeObject, inventory: Inventory, question: Question
     Raises
     ------
     ExpectationError
-        As `declared.behind_service` and `endpoints.behind_endpoints`.
+        If its pods are elsewhere, or as `declared.behind_selector` and
+        `endpoints.behind_endpoints`.
     """
     return behind_subset(service, {}, inventory, question)
 
@@ -60,16 +61,26 @@ def behind_subset(
 def _behind(
     service: KubeObject, labels: Mapping[str, str], inventory: Inventory, question: Question
 ) -> Mixture:
+    is_external = service["spec"]["type"].text("") == "ExternalName"
+    if is_external or not (inventory.has_endpoints or selector_of(service)):
+        version = question.versions.of_name(service.name)
+        if version is not None:
+            return only(version, question)
+        why = (
+            "is an ExternalName: its pods are elsewhere"
+            if is_external
+            else "has no selector: its endpoints are managed by hand"
+        )
+        raise unknown(
+            f"{service} {why}",
+            f"name the version that answers there: --version-from {service.name}=v1, or declare "
+            "the split with --expect",
+            service.place,
+            is_asked=question.is_asked,
+        )
     if inventory.has_endpoints:
-        if service["spec"]["type"].text("") == "ExternalName":
-            raise ExpectationError(
-                f"{service.place}: {service} is an ExternalName: its pods are elsewhere",
-                hint="declare the split with --expect",
-            )
         return endpoints.behind_endpoints(service, inventory, question, labels)
-    if not labels:
-        return declared.behind_service(service, inventory, question)
-    selector = service["spec"]["selector"].texts() | dict(labels)
+    selector = {**selector_of(service), **labels}
     return declared.behind_selector(service, selector, inventory, question)
 
 

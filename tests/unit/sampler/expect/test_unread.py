@@ -10,6 +10,7 @@ from sampler.expect.lint import lint
 from sampler.expect.resolve import expect
 from sampler.expect.rules.model import Question
 from sampler.expect.rules.objects import Inventory, KubeObject
+from sampler.expect.rules.versions import VersionRule
 
 SERVICE = """
 apiVersion: v1
@@ -209,3 +210,25 @@ def test_an_operator_may_run_the_pods_of_a_service_with_the_name_of_its_object(k
     assert {"reference_unread", "selects_nothing"} & codes(text) == {code}
     live = Inventory(inventory(text).objects, live=[""])
     assert "selects_nothing" in {each.code.value for each in lint(live, Question())}
+
+
+@pytest.mark.parametrize(
+    "spec", ["{type: ExternalName, externalName: a.b}", "{ports: [{port: 80}]}"]
+)
+def test_a_service_whose_pods_are_elsewhere_has_the_version_that_it_is_given(spec):
+    objects = inventory(
+        f"{{apiVersion: v1, kind: Service, metadata: {{name: away}}, spec: {spec}}}"
+    )
+    named = Question(service="away", versions=VersionRule.parse("away=v2"))
+
+    assert expect(objects, named).split.weight_of == {"v2": 1}
+    with pytest.raises(ExpectationError, match=r"elsewhere|managed by hand") as refused:
+        expect(objects, Question(service="away"))
+    assert "--version-from away=v1" in str(refused.value.hint)
+    rules = "parentRefs: [{name: edge}], rules: [{backendRefs: [{name: away, port: 80}]}]"
+    route = (PLUGIN % ("HTTPRoute", f"spec: {{{rules}}}")).replace(
+        "example", "gateway.networking.k8s"
+    )
+    routes = inventory(route.replace("k8s.org", "k8s.io")).objects
+    linted = lint(Inventory([*objects.objects, *routes]), Question())
+    assert [each.code.value for each in linted] == ["reference_unread"]
