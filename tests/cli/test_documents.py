@@ -7,7 +7,6 @@ import shutil
 
 import pytest
 
-from sampler.base.errors import UsageError
 from sampler.demo.pods import Faults
 from sampler.demo.process import EmbeddedService
 from sampler.show.stored import read
@@ -109,10 +108,3 @@ def test_a_stored_run_draws_its_evidence_with_and_without_its_plan(weighbridge, 
 
     for figure in drawn:
         assert figure.texts[0].get_text().endswith(": PASS")
-
-
-def test_a_measurement_has_no_evidence_to_draw(weighbridge, service, tmp_path):
-    weighbridge("sample", service.url, "--max-samples", "20")
-
-    with pytest.raises(UsageError, match="of one decision"):
-        read(only_run(tmp_path)).figure("evidence")

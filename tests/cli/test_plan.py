@@ -58,15 +58,6 @@ def test_calibrated_thresholds_are_planned_exactly_and_cost_what_the_documentati
     assert at(plan, 2 / 11)["fail"] == pytest.approx(0.956, abs=5e-4)
 
 
-def test_a_share_of_zero_is_exact_without_being_asked(weighbridge):
-    plan = plan_of(weighbridge("plan", "--expect", "v1=10,v2=0", "--json", "-"))
-
-    assert plan["method"] == "exact"
-    assert plan["samples"]["mean"] == 459
-    assert at(plan, 0.01)["pass"] == pytest.approx(0.99**459)
-    assert at(plan, 1.0)["mean_samples"] == 1
-
-
 def test_the_text_has_the_table_and_the_document_goes_to_its_file(weighbridge, tmp_path):
     done = weighbridge(
         "plan", "--expect", "v1=8,v2=1,v3=1", "--tolerance", "4pp", "--max-samples", "500",

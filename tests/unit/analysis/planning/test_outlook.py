@@ -6,7 +6,7 @@ import pytest
 
 from analysis.bets.sizing import required_samples
 from analysis.data.policy import Policy
-from analysis.data.split import Split, Tolerance
+from analysis.data.split import Split
 from analysis.planning.fates import FOUND, Method, true_shares
 from analysis.planning.outlook import foresee
 
@@ -30,11 +30,6 @@ def test_a_share_of_zero_among_others_is_failed_by_one_label():
     assert fate.share == pytest.approx(of_c.above)
     assert FOUND <= fate.failed < FOUND + 0.04
     assert 1 - (1 - of_c.above) ** outlook.budget > 0.99
-
-
-def test_an_exact_outlook_is_refused_for_three_versions():
-    with pytest.raises(ValueError, match="two versions"):
-        foresee(Split.parse("a=8,b=1,c=1"), Policy(), exact=True)
 
 
 def test_other_shares_keep_their_proportions():
@@ -103,8 +98,3 @@ def test_one_label_alone_follows_a_formula():
     assert prospect(outlook, 0.0).passed == 1
     (found,) = outlook.distinctions
     assert found.above == pytest.approx(1 - (1 - FOUND) ** (1 / 459))
-
-
-def test_exact_figures_are_refused_where_they_would_take_too_long():
-    with pytest.raises(ValueError, match="at most 50000 are followed"):
-        foresee(NINE_ONE, Policy(tolerance=Tolerance.parse("0.1pp")), exact=True)

@@ -92,10 +92,6 @@ def test_a_promotion_passes_after_a_clean_run(run):
     assert "v1 received 0.0 % [0.0, 1.0] of 459 connections" in decision.reasons[0].message
 
 
-def test_a_single_version_passes_if_nothing_else_answers(run):
-    assert decide(run("v1=1", ["v1"] * 459)).verdict is Verdict.PASS
-
-
 def test_too_many_unlabelled_say_how_many(run):
     decision = decide(run("v1=5,v2=5", ["v1", "v2", None] * 100))
 
@@ -120,12 +116,6 @@ def test_missing_labels_that_hide_a_version_never_make_it_absent(run):
     assert "received" not in reason.message
     assert "more gave no label" in reason.message
     assert "--timeout" in reason.remedy
-
-
-def test_one_missing_label_makes_the_clean_run_of_a_share_of_zero_longer(run):
-    decision = decide(run("v1=10,v2=0", ["v1"] * 458 + [None]))
-
-    assert not decision.is_final
 
 
 def test_too_many_missing_labels_leave_a_share_of_zero_undecided(run):
