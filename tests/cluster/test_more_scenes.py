@@ -149,7 +149,7 @@ def test_pods_that_cannot_be_made_hold_the_judging_whoever_is_to_make_them(kind)
     ("spec", "said", "remedy"),
     [
         ({"sessionAffinity": "ClientIP"}, "one client stays with one pod", "Remove it while the"),
-        ({"type": "ExternalName"}, "its pods are elsewhere", "Declare the split with --expect."),
+        ({"type": "ExternalName"}, "its pods are elsewhere", "Name the version that answers"),
     ],
 )
 def test_what_ends_the_judging_has_a_remedy_of_its_own(spec, said, remedy):
