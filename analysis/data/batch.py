@@ -225,6 +225,11 @@ class Batch:
         )
 
 
+def shifted(instants: NDArray[np.int64], by_ns: int) -> NDArray[np.int64]:
+    """Move instants (n,) [ns], and leave alone those that are `ABSENT`."""
+    return np.where(instants == ABSENT, ABSENT, instants + by_ns)
+
+
 def drawn(batch: Batch, most: int | NDArray[np.int64] = 1) -> NDArray[np.bool_]:
     """Return whether each row (n,) drew a pod, among the first `most` of its connection.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.data.batch import ABSENT, COLUMNS, Batch, Outcome
+from analysis.data.batch import ABSENT, Batch, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +100,7 @@ def by_completion(batch: Batch) -> Batch:
 
     A version that is slow is then under-counted at every look, so error rates do not hold.
     """
-    return _reordered(batch, np.argsort(batch.done_ns, kind="stable"))
+    return batch.chosen(np.argsort(batch.done_ns, kind="stable"))
 
 
 def every_request_a_connection(batch: Batch) -> Batch:
@@ -112,10 +112,6 @@ def every_request_a_connection(batch: Batch) -> Batch:
     return replace(
         batch, connection=np.arange(n, dtype=np.int64), ordinal=np.zeros(n, dtype=np.int32)
     )
-
-
-def _reordered(batch: Batch, order: NDArray[np.intp]) -> Batch:
-    return replace(batch, **{name: getattr(batch, name)[order] for name in COLUMNS})
 
 
 def _sent(takes: NDArray[np.float64], in_flight: int) -> NDArray[np.float64]:

@@ -142,12 +142,13 @@ def assemble(asked: Asked, folded: Folded, account: Account) -> Report:
         Without a verdict if nothing was judged.
     """
     asked = _in_force(asked, folded)
-    zones = _zones_of(folded, account, asked.policy.alpha)
+    unmeasurable = _unmeasurable(folded, account)
+    zones = _zones_of(folded, account, unmeasurable, asked.policy.alpha)
     folded = _about_the_worst(folded, zones)
     decision = _decision(asked, folded, account)
     correlation = None if asked.is_fresh else folded.correlation
     groups = None if correlation is None else groups_of(correlation, folded.evidence)
-    outcome = _told_of(folded, _outcome(decision, folded, account))
+    outcome = _told_of(folded, _outcome(decision, folded, account, unmeasurable))
     if zones:
         outcome = _of_all_zones(outcome, folded.named, zones)
     return Report(
@@ -208,10 +209,12 @@ def _decision(asked: Asked, folded: Folded, account: Account) -> Decision | None
     return with_health(decision, folded.compared, asked.policy.alpha)
 
 
-def _outcome(decision: Decision | None, folded: Folded, account: Account) -> _Outcome:
+def _outcome(
+    decision: Decision | None, folded: Folded, account: Account, unmeasurable: Reason | None
+) -> _Outcome:
     """Return the verdict, as far as what happened around the samples lets it stand."""
     verdict = None if decision is None else decision.verdict
-    if (unmeasurable := _unmeasurable(folded, account)) is not None:
+    if unmeasurable is not None:
         return _undecided(verdict, unmeasurable)
     if decision is None:
         return _Outcome(None, [] if account.overload is None else [account.overload], [])
@@ -239,10 +242,11 @@ def _unmeasurable(folded: Folded, account: Account) -> Reason | None:
     return found[0] if all(found) else None
 
 
-def _zones_of(folded: Folded, account: Account, alpha: float) -> dict[str, Zone]:
+def _zones_of(
+    folded: Folded, account: Account, unmeasurable: Reason | None, alpha: float
+) -> dict[str, Zone]:
     """Return what came of each zone, its own clients considered."""
     zones, compared = {}, {each.zone: replace(each, zone="") for each in folded.zone_health}
-    unmeasurable = _unmeasurable(folded, account)
     for name, evidence in folded.zones.items():
         health = compared.get(name)
         decision = with_health(

@@ -53,8 +53,6 @@ class Effort:
         CPU time of other processes than the one that reports [s].
     workers : tuple of Worker
         Each of those who sent, where it was not this process.
-    silent : frozenset of int
-        Numbers of those that send nothing more.
     """
 
     transport: str
@@ -72,7 +70,6 @@ class Effort:
     reached_max_time: bool = False
     cpu_s: float = 0.0
     workers: tuple[Worker, ...] = ()
-    silent: frozenset[int] = frozenset()
 
     @property
     def strain(self) -> Strain:
@@ -124,6 +121,10 @@ class Sampling(Protocol):
     @property
     def launched(self) -> int:
         """Requests launched, as far as that is known."""
+
+    @property
+    def silent(self) -> frozenset[int]:
+        """Numbers of the vantages that send nothing more; empty if there are none."""
 
     def batches(self) -> AsyncGenerator[Batch, None]:
         """Run, and yield the samples in send order until all are in."""

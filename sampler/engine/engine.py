@@ -84,6 +84,9 @@ class Engine:
     sent as fast as answers come pays nothing for them.
     """
 
+    silent: frozenset[int] = frozenset()
+    """It is no vantage of a fleet."""
+
     def __init__(
         self,
         target: Target,

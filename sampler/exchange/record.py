@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from analysis import ABSENT, Batch, Outcome
+from analysis.data.batch import shifted
 from sampler.exchange.failure import UNASKED
 
 if TYPE_CHECKING:
@@ -343,9 +344,6 @@ class Recorder:
         """Samples that completed before their turn and are not sealed yet."""
         return self.recorded - self._next
 
-    def _since_origin(self, instants: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.where(instants == ABSENT, ABSENT, instants - self.origin_ns)
-
     def _batch(self, first: int, columns: NDArray[np.int64]) -> Batch:
         where: dict[str, Any] = {}
         if self.remotes is not None:
@@ -358,8 +356,8 @@ class Recorder:
             first=first,
             scheduled_ns=columns[1] - self.origin_ns,
             sent_ns=columns[2] - self.origin_ns,
-            first_byte_ns=self._since_origin(columns[3]),
-            done_ns=self._since_origin(columns[4]),
+            first_byte_ns=shifted(columns[3], -self.origin_ns),
+            done_ns=shifted(columns[4], -self.origin_ns),
             connection=columns[5].copy(),
             ordinal=columns[6].astype(np.int32),
             label=columns[7].astype(np.int32),

@@ -138,6 +138,11 @@ class Fleet:
         """Requests that are known to be launched."""
         return sum(self._merger.rows(number) for number in range(len(self._known)))
 
+    @property
+    def silent(self) -> frozenset[int]:
+        """Numbers of the vantages that send nothing more."""
+        return frozenset(number for number, each in enumerate(self._known) if not each.is_live)
+
     def elapsed_ns(self) -> int:
         """Time since the run began to send [ns]."""
         return self._clock() - self._origin_ns
@@ -168,8 +173,7 @@ class Fleet:
         efforts = [
             each.done.effort if each.done and each.done.effort else idle for each in self._known
         ] or [idle]
-        silent = frozenset(number for number, each in enumerate(self._known) if not each.is_live)
-        return replace(Effort.of_all(efforts, duration, workers), silent=silent)
+        return Effort.of_all(efforts, duration, workers)
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
         """Yield the merged samples in planned order until all are in.

@@ -272,7 +272,7 @@ class Weighing:
             self._fold.look()
         self._record_news()
         if self._zones is not None and not self._engine.is_stopping:
-            silent = self._engine.effort().silent  # lost, or told by the target to end
+            silent = self._engine.silent  # lost, or told by the target to end
             there = {zone for n, zone in enumerate(self.plan.zone_of) if n not in silent}
             if (waits_for := self._zones.waits_for()) and there.isdisjoint(waits_for):
                 self._engine.stop()  # nobody is left where something is open

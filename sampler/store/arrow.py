@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FORMAT = "weighbridge.samples/1"
 NAMES = {"label": "labels", "replica": "replicas", "remote": "remotes"}
-_UNITS = {"scheduled_ns": "ns", "sent_ns": "ns", "first_byte_ns": "ns", "done_ns": "ns"}
+INSTANTS = ("scheduled_ns", "sent_ns", "first_byte_ns", "done_ns")
 _NULLABLE = {"first_byte_ns", "done_ns", "label", "replica", "status", "remote", "planned"}
 TYPES: dict[str, type[np.generic]] = {
     "ordinal": np.int32,
@@ -73,7 +73,7 @@ def sample_schema() -> pa.Schema:
             name,
             types[name],
             nullable=name in _NULLABLE,
-            metadata={"unit": _UNITS[name]} if name in _UNITS else None,
+            metadata={"unit": "ns"} if name in INSTANTS else None,
         )
         for name in COLUMNS
     ]

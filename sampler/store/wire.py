@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.data.batch import ABSENT, COLUMNS, Batch
-from sampler.store.arrow import NAMES, TYPES, array_of
+from analysis.data.batch import COLUMNS, Batch, shifted
+from sampler.store.arrow import INSTANTS, NAMES, TYPES, array_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_INSTANTS = ("scheduled_ns", "sent_ns", "first_byte_ns", "done_ns")
 _KINDS = (np.int8, np.int16, np.int32, np.int64)
 _MOST = [int(np.iinfo(kind).max) for kind in _KINDS]
 _HEAD = b"batch"
@@ -35,8 +34,8 @@ def to_bytes(batch: Batch | None) -> bytes:
     columns: dict[str, pa.Array] = {}
     for name in COLUMNS:
         values: NDArray[Any] = getattr(batch, name)
-        if name in _INSTANTS:
-            values = _shifted(values, -origin_ns)
+        if name in INSTANTS:
+            values = shifted(values, -origin_ns)
         least, most = int(values.min()), int(values.max())
         if least == most:
             constants[name] = least
@@ -79,15 +78,8 @@ def from_bytes(data: bytes) -> Batch | None:
             column = given[name]
             values = np.frombuffer(column.buffers()[1], str(column.type), rows)
             columns[name] = values.astype(kind, copy=False)
-        if name in _INSTANTS:
-            columns[name] = _shifted(columns[name], head["origin_ns"])
+        if name in INSTANTS:
+            columns[name] = shifted(columns[name], head["origin_ns"])
     for each, known in head["names"].items():
         columns[each] = tuple(known)
     return Batch(first=0, **columns)
-
-
-def _shifted(instants: NDArray[np.int64], by_ns: int) -> NDArray[np.int64]:
-    """Move instants, and leave alone those that are not there."""
-    moved = instants + by_ns
-    moved[instants == ABSENT] = ABSENT
-    return moved

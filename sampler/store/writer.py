@@ -22,7 +22,7 @@ from analysis.data.tally import WINDOW_NS
 from analysis.render import to_json, to_junit, to_markdown, to_metrics
 from sampler.base.clock import NS_PER_S
 from sampler.base.errors import StorageError, UsageError
-from sampler.store.arrow import array_of, sample_schema, strings_of, to_arrow
+from sampler.store.arrow import INSTANTS, array_of, sample_schema, strings_of, to_arrow
 from sampler.store.files import whole
 from sampler.store.layout import (
     EXPECTATION,
@@ -67,9 +67,7 @@ _PARQUET: dict[str, Any] = {
         "remote",
         "planned",
     ],
-    "column_encoding": dict.fromkeys(
-        ("scheduled_ns", "sent_ns", "first_byte_ns", "done_ns", "connection"), "DELTA_BINARY_PACKED"
-    ),
+    "column_encoding": dict.fromkeys((*INSTANTS, "connection"), "DELTA_BINARY_PACKED"),
 }
 
 

@@ -91,22 +91,17 @@ def test_stickiness_passes_wrong_splits_without_the_guards(at_most):
     assert twin.ours * twin.runs <= at_most(0.01, twin.runs)
 
 
-def test_leaving_unlabelled_answers_out_passes_a_wrong_split(at_most):
-    twin = twins.lost_labels(runs=40, seed=5)
+@pytest.mark.parametrize(
+    "simulate",
+    [
+        pytest.param(twins.lost_labels, id="unlabelled answers left out"),
+        pytest.param(twins.order_of_arrival, id="vantages merged as answers arrive"),
+        pytest.param(twins.completion_order, id="tallied as answers come"),
+    ],
+)
+def test_a_naive_count_passes_a_wrong_split(at_most, simulate):
+    twin = simulate(runs=40, seed=5)
 
-    assert twin.naive * 40 > at_most(0.01, 40)
-    assert twin.ours * 40 <= at_most(0.01, 40)
-
-
-def test_vantages_merged_as_answers_arrive_pass_a_wrong_split(at_most):
-    twin = twins.order_of_arrival(runs=40, seed=5)
-
-    assert twin.naive * 40 > at_most(0.01, 40)
-    assert twin.ours * 40 <= at_most(0.01, 40)
-
-
-def test_tallying_as_answers_come_passes_a_wrong_split(at_most):
-    twin = twins.completion_order(runs=40, seed=5)
     assert twin.naive * 40 > at_most(0.01, 40)
     assert twin.ours * 40 <= at_most(0.01, 40)
 

@@ -137,6 +137,8 @@ def test_runs_that_were_asked_something_else_are_refused_in_any_order(
 class Scripted:
     """Sends from two zones by turns, in slices of 20, until it is told to stop."""
 
+    silent: frozenset[int] = frozenset()
+
     def __init__(self, plan, **_):
         self.is_stopping, self.launched, self.limits = False, 0, plan.limits
 
@@ -165,8 +167,7 @@ class Scripted:
 class OneEnds(Scripted):
     """The second of the vantages ends at once, as where its target is overloaded."""
 
-    def effort(self):
-        return replace(super().effort(), silent=frozenset({1}))
+    silent = frozenset({1})
 
     async def batches(self):
         async for batch in super().batches():
